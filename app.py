@@ -1,0 +1,40 @@
+"""Home: what dark knowledge is, in one screen."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kdcore.errors import KdError
+from pages.ui import cache, ready
+from pages.ui.components.instrument import instrument
+from pages.ui.i18n import _, language
+from pages.ui.shell import link, open_page, page_title
+
+open_page("home")
+page_title(_("What does a network know about what it did *not* choose?"))
+
+LEAD = (
+    _(
+        "The hard label says one word. The soft labels say what it resembles. Raise the temperature, then turn "
+        "off the lights."
+    ),
+    _("The winner is gone. What is left is the dark knowledge: which animals this one resembles, and how much."),
+)
+
+sharp = True
+try:
+    with st.spinner(_("Drawing the animals, and asking the teacher about each…")):
+        scene, sharp = cache.morph("creatures", language())
+    instrument(scene.data(lead=LEAD), key="instrument")
+except KdError as error:
+    st.error(str(error))
+
+with st.container(key="kd_next", horizontal=True, vertical_alignment="center", gap="medium"):
+    link("distil", _("Train a student on it"), primary=True)
+    link("soft_labels", _("Try your own picture"), source="upload")
+    with st.container(key="kd_ready", width="content"):
+        st.caption(ready.sentence())
+
+if not sharp:  # the page already works; now draw the pictures as finely as they are shown
+    cache.sharpen_morph("creatures", language())
+    st.rerun()

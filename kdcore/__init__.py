@@ -1,0 +1,97 @@
+"""kdcore: knowledge distillation, measured.
+
+    import kdcore
+
+    config = kdcore.make_run_config("creatures", labels=100, seeds=5)
+    for event in kdcore.train(config):
+        ...
+
+Names are imported when they are first used, so that `import kdcore` itself costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdcore.config import RunConfig, make_run_config
+    from kdcore.datasets import DATASETS, Dataset, Split, load_dataset
+    from kdcore.errors import KdError
+    from kdcore.events import (
+        CheckpointSaved,
+        EpochEnded,
+        Event,
+        RunFailed,
+        RunFinished,
+        RunStarted,
+        TeacherCached,
+    )
+    from kdcore.losses import distill_loss, hard_loss, kd_loss
+    from kdcore.models import MODELS, build_model
+    from kdcore.pictures import open_picture
+    from kdcore.soft_labels import predict, soften
+    from kdcore.teachers import ModelCard, Teacher, list_teachers, load_teacher
+    from kdcore.trainer import train
+
+_HOME_OF = {
+    "config": ("RunConfig", "make_run_config"),
+    "datasets": ("DATASETS", "Dataset", "Split", "load_dataset"),
+    "errors": ("KdError",),
+    "events": (
+        "CheckpointSaved",
+        "EpochEnded",
+        "Event",
+        "RunFailed",
+        "RunFinished",
+        "RunStarted",
+        "TeacherCached",
+    ),
+    "losses": ("distill_loss", "hard_loss", "kd_loss"),
+    "models": ("MODELS", "build_model"),
+    "pictures": ("open_picture",),
+    "soft_labels": ("predict", "soften"),
+    "teachers": ("ModelCard", "Teacher", "list_teachers", "load_teacher"),
+    "trainer": ("train",),
+}
+
+__all__ = [
+    "DATASETS",
+    "MODELS",
+    "CheckpointSaved",
+    "Dataset",
+    "EpochEnded",
+    "Event",
+    "KdError",
+    "ModelCard",
+    "RunConfig",
+    "RunFailed",
+    "RunFinished",
+    "RunStarted",
+    "Split",
+    "Teacher",
+    "TeacherCached",
+    "build_model",
+    "distill_loss",
+    "hard_loss",
+    "kd_loss",
+    "list_teachers",
+    "load_dataset",
+    "load_teacher",
+    "make_run_config",
+    "open_picture",
+    "predict",
+    "soften",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME_OF.items():
+        if name in names:
+            return getattr(importlib.import_module(f"kdcore.{module}"), name)
+    raise AttributeError(f"module 'kdcore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,104 @@
+"""Tensors on disk: safetensors, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from kdcore.errors import ModelFileError, StoreError
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> str:
+    """Write tensors to `path` and return the file's SHA-256.
+
+    The bytes go to a temporary file first and take the name in one step, so that a killed process or a full
+    disk never leaves half a file under it.
+
+    Raises:
+        StoreError: the disk is full or cannot be written.
+    """
+    data = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata)
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise StoreError(
+            f"{path.name} could not be saved ({error.strerror or error}); free some disk space."
+        ) from error
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is either the old one or complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def load_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file; nothing in it can run code.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, or not the one that `sha256` names.
+    """
+    try:
+        if sha256 is not None and file_sha256(path) != sha256:
+            raise ModelFileError(
+                f"{path.name} is not the file its card describes (its SHA-256 differs); fetch it again."
+            )
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"{path.name} could not be read as safetensors; fetch or train it again.") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
+    """The optimiser's state as flat tensors under `prefix`."""
+    flat: dict[str, Tensor] = {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            if value is not None:
+                flat[f"{prefix}{index}.{key}"] = torch.as_tensor(value)
+    return flat
+
+
+def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
+    """Put back what `pack_optimizer` took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(prefix):
+            index, key = name[len(prefix) :].split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+    whole = optimizer.state_dict()
+    whole["state"] = state
+    optimizer.load_state_dict(whole)
+
+
+def canonical_json(data: object) -> str:
+    """JSON with sorted keys and no spaces: one text for one value, for hashing."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))

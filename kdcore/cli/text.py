@@ -1,0 +1,143 @@
+"""Answers in words and tables, for people at a terminal; plain ASCII, so that every terminal can show them."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kdcore.events import EpochEnded
+
+BAR = 30  # characters that stand for a probability of 1
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns of equal width; what looks like a number stands to the right."""
+    lines = [list(heads), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    right = [all(line[i][:1] in "0123456789+-." for line in lines[1:] if line[i]) for i in range(len(heads))]
+
+    def one(line: list[str]) -> str:
+        cells = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True))
+        return "  ".join(cells).rstrip()
+
+    return "\n".join(one(line) for line in lines)
+
+
+def percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def estimate(value: dict[str, Any] | None) -> str:
+    """A mean with its interval, where there is one."""
+    if value is None:
+        return ""
+    interval = value.get("ci95")
+    between = f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
+    return f"{percent(value['mean'])}{between}"
+
+
+def count(value: float) -> str:
+    """1234567 -> 1.23 M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:g}"
+
+
+def cards(rows: Sequence[dict[str, Any]]) -> str:
+    """Model cards, a line each."""
+    heads = ("name", "dataset", "network", "test accuracy", "classes", "parameters")
+    lines = []
+    for card in rows:
+        accuracy = estimate(card["figures"].get("accuracy")) or percent(card["accuracy"])
+        sizes = (len(card["class_names"]), count(card["num_params"]))
+        lines.append((card["name"], card["dataset"], card["model"], accuracy, *sizes))
+    return table(heads, lines)
+
+
+def epoch(event: EpochEnded) -> str:
+    """The state of a run in one line."""
+    parts = [f"epoch {event.epoch} of {event.epochs}"]
+    for arm, curves in event.curves.items():
+        values = [value for value in curves.get("validation_accuracy", []) if value is not None]
+        if values:
+            parts.append(f"{arm} {percent(sum(values) / len(values))}")
+    if left := round((event.epochs - event.epoch) * event.seconds):
+        parts.append(f"{left} s left")
+    return "   ".join(parts)
+
+
+def result(value: dict[str, Any]) -> str:
+    """What a run found: its arms, the ceiling where it is known, and what may be claimed."""
+    config = value["config"]
+    lines = [
+        f"run {value['run_id']}: {config['dataset']}, {config['labels']} labels, {config['student']} taught by "
+        f"{config['teacher']}, T = {config['temperature']:g}, weight {config['distill_weight']:g}, "
+        f"{config['epochs']} epochs, {len(config['seeds'])} seeds, {value['seconds']:.0f} s on {value['device']}",
+        "",
+    ]
+    rows = []
+    for arm, row in value["arms"].items():
+        figures = (estimate(row["accuracy"]), estimate(row.get("ece")), estimate(row.get("agreement")))
+        times = {time["batch_size"]: f"{time['p50']:.3g}" for time in row.get("latency_ms", [])}
+        sizes = (count(row["num_params"]), count(row["macs"]), f"{count(row['size_bytes'])}B")
+        rows.append((arm, *figures, times.get(1, ""), times.get(64, ""), *sizes))
+    heads = ("arm", "accuracy", "ECE", "agreement", "ms at 1", "ms at 64", "parameters", "MACs", "size")
+    lines.append(table(heads, rows))
+    if "bayes_accuracy" in value:
+        lines.append(f"ceiling: {percent(value['bayes_accuracy'])} (Bayes classifier given the traits)")
+    lines += ["", value["verdict"]["sentence"]]
+    return "\n".join(lines)
+
+
+def prediction(value: dict[str, Any]) -> str:
+    """The ten largest soft labels with bars, and the superclasses where there are any."""
+    pairs = sorted(zip(value["class_names"], value["soft_labels"], strict=True), key=lambda pair: -pair[1])
+    lines = [f"{value['teacher']} at T = {value['temperature']:g}, {value['latency_ms']:.1f} ms", ""]
+    lines.append(table(("class", "soft label", ""), [(n, percent(p), "#" * round(BAR * p)) for n, p in pairs[:10]]))
+    if len(pairs) > 10:
+        lines.append(f"... and {len(pairs) - 10} more classes with {percent(sum(p for _, p in pairs[10:]))} together")
+    if len(value["superclasses"]) < len(pairs):
+        top = sorted(value["superclasses"].items(), key=lambda pair: -pair[1])[:5]
+        lines += ["", table(("superclass", "sum", ""), [(n, percent(p), "#" * round(BAR * p)) for n, p in top])]
+    return "\n".join(lines)
+
+
+def runs(rows: Sequence[dict[str, Any]], with_error: bool = False) -> str:
+    """Runs, a line each."""
+    heads = ("run", "created", "status", "dataset", "student", "labels", "seeds", "verdict")
+    lines = []
+    for row in rows:
+        config, created = row["config"], datetime.datetime.fromtimestamp(row["created"])
+        facts = (row["run_id"], f"{created:%Y-%m-%d %H:%M}", row["status"], config["dataset"], config["student"])
+        claim = (row["verdict"] or {}).get("claim", "")
+        lines.append((*facts, config["labels"], len(config["seeds"]), claim))
+    shown = table(heads, lines) if lines else "There are no runs yet; kdcore run --dataset creatures makes one."
+    errors = [row["error"] for row in rows if with_error and row["error"]]
+    return "\n".join([shown, *errors])
+
+
+def curves_csv(events: Iterable[EpochEnded], config: dict[str, Any]) -> str:
+    """The curves in long form: one line an epoch, arm and seed; empty where nothing was measured."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("epoch", "arm", "seed", "train_loss", "validation_accuracy"))
+    for event in events:
+        for arm, curves in event.curves.items():
+            for place, seed in enumerate(config["seeds"]):
+                cells = (curves.get(name, [])[place : place + 1] for name in ("train_loss", "validation_accuracy"))
+                writer.writerow((event.epoch, arm, seed, *(cell[0] if cell else "" for cell in cells)))
+    return buffer.getvalue().rstrip("\n")
+
+
+def tuning(rows: Sequence[dict[str, Any]], best: dict[str, Any]) -> str:
+    """The grid with the baseline's accuracy on validation; the best recipe is marked."""
+    heads = ("learning rate", "weight decay", "epochs", "validation accuracy", "")
+    lines = []
+    for row in rows:
+        recipe = (f"{row['learning_rate']:g}", f"{row['weight_decay']:g}", row["epochs"])
+        lines.append((*recipe, percent(row["validation_accuracy"]), "<- best" if row is best else ""))
+    return table(heads, lines)

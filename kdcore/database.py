@@ -1,0 +1,126 @@
+"""How a database is opened, which tables it has, and what its errors mean in words."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from kdcore.errors import StoreError
+
+BUSY_SECONDS = 20  # how long a writer waits for another one
+
+metadata = sa.MetaData()
+meta = sa.Table(
+    "meta", metadata, sa.Column("key", sa.String(40), primary_key=True), sa.Column("value", sa.Integer, nullable=False)
+)
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),  # the order of arrival, whatever the clocks say
+    sa.Column("id", sa.String(40), nullable=False, unique=True),
+    sa.Column("visitor", sa.String(80), nullable=False, index=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False, index=True),
+    sa.Column("config", sa.Text, nullable=False),
+    sa.Column("result", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("started", sa.Double),
+    sa.Column("finished", sa.Double),
+    sa.Column("heartbeat", sa.Double),
+    sa.Column("host", sa.String(255)),
+    sa.Column("worker_pid", sa.Integer),
+    sa.Column("worker_started", sa.Double),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),  # of all; names who may write to this run
+    sa.Column("setbacks", sa.Integer, nullable=False, default=0),  # attempts since an epoch was last finished
+    sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
+    sqlite_autoincrement=True,
+)
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),  # grows for ever, so "after seq" never misses one
+    sa.Column("run_id", sa.String(40), nullable=False),
+    sa.Column("type", sa.String(40), nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),  # 0 for events of no epoch
+    sa.Column("time", sa.Double, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.UniqueConstraint("run_id", "type", "epoch"),
+    sqlite_autoincrement=True,
+)
+
+
+def writer(engine: sa.Engine) -> sa.Engine:
+    """The same engine, whose transactions take SQLite's write lock when they begin."""
+    return engine.execution_options(kdcore_write=True)
+
+
+def open_engine(url: str | sa.URL) -> sa.Engine:
+    """An engine whose SQLite connections use WAL, wait for each other, and begin transactions as they are told.
+
+    Raises:
+        sqlalchemy.exc.ArgumentError, ImportError: an address or a driver that cannot be used.
+    """
+    if sa.make_url(url).get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    sa.event.listen(engine, "connect", _on_connect)
+    sa.event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: DBAPIConnection, record: object) -> None:
+    connection.isolation_level = None  # transactions begin below, not by guess
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode")
+        if str((cursor.fetchone() or ("",))[0]).lower() != "wal":
+            _to_wal(cursor)
+    finally:
+        cursor.close()
+
+
+def _to_wal(cursor: Any) -> None:
+    """Switch a new file to WAL, for which SQLite does not wait by itself when another process holds the file."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except Exception as error:
+            if not says(error, "locked") or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("kdcore_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def says(error: BaseException | None, *words: str) -> bool:
+    """Whether the message of the driver's error holds one of these words."""
+    text = str(getattr(error, "orig", None) or error).lower()
+    return any(word in text for word in words)
+
+
+def to_store_error(error: BaseException, file: Path | None) -> StoreError:
+    """What went wrong in words; the database's own words are kept as the cause."""
+    where = f"The runs database {file}" if file else "The runs database"
+    if says(error, "malformed", "not a database", "file is encrypted"):
+        what = "is damaged; move this file away and start again, which begins a new one"
+    elif says(error, "no space", "disk is full", "database or disk is full"):
+        what = "cannot be written because the disk is full; free some space and try again"
+    elif says(error, "locked", "queuepool limit"):
+        what = "is busy with other processes and did not answer in time; try again"
+    elif says(error, "readonly", "read-only", "permission", "unable to open", "not a directory", "file exists"):
+        what = "cannot be written; set KDCORE_HOME to a folder that may be written"
+    elif file is None:
+        what = "does not answer; check KDCORE_DATABASE and that its server runs"
+    else:
+        what = "cannot be used (the disk reports an error); check the disk, or set KDCORE_HOME to another folder"
+    return StoreError(f"{where} {what}.")

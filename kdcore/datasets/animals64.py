@@ -1,0 +1,38 @@
+"""`animals64`: 107 kinds of animals at 64x64, from parquet files in the data directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kdcore.datasets.base import Dataset, hash_splits
+from kdcore.datasets.parquet import hold_out, read_parquet
+from kdcore.errors import DatasetUnavailable
+
+NAME = "animals64"
+VALIDATION_SHARE = 0.08
+
+
+def load(folder: Path) -> Dataset:
+    """Read `train.parquet`, `test.parquet` and `classes.json` of `folder`.
+
+    Validation is split from train by original picture. A path that stands in both files keeps its place in
+    test only.
+
+    Raises:
+        DatasetUnavailable: a file is missing or damaged.
+    """
+    everything, class_names, sources = read_parquet(folder / "train.parquet", size=64)
+    test, test_names, _ = read_parquet(folder / "test.parquet", size=64)
+    try:
+        rows = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+        superclasses = {row["name"]: row["superclass"] for row in rows}
+        families = tuple(superclasses[name] for name in class_names)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetUnavailable(f"classes.json of {NAME} is missing or damaged; fetch it again.") from error
+    if class_names != test_names:
+        raise DatasetUnavailable(f"The train and test files of {NAME} name different classes; fetch both again.")
+    groups = [name.split("#", 1)[0] for name in sources]
+    train_rows, validation_rows = hold_out(everything.hard_labels, groups, VALIDATION_SHARE)
+    train, validation = everything.select(train_rows), everything.select(validation_rows)
+    return Dataset(NAME, class_names, families, train, validation, test, hash_splits(train, validation, test))

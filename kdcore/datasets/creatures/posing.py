@@ -1,0 +1,71 @@
+"""The pose: from pixels to the head's own coordinates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kdcore.datasets.creatures.nuisance import Nuisance
+from kdcore.datasets.creatures.shapes import column
+
+# Where the middle of the head stands: below the middle of the picture, to leave room for the ears.
+_DOWN = 15.0
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The head's coordinates of the pixels in some rows of N pictures.
+
+    Attributes:
+        x, y: percent of half the picture's side, right and down from the middle of the head, [N, H, W].
+        pixel: side of a pixel in these coordinates, [N, 1, 1].
+        yaw: turn of the head, -1 to 1, [N, 1, 1].
+        vertical: sine and cosine of the roll, scale and middle of the head, [4, N]; what `rows` needs.
+        first: the picture's row in which this part begins.
+    """
+
+    x: Tensor
+    y: Tensor
+    pixel: Tensor
+    yaw: Tensor
+    vertical: Tensor
+    first: int = 0
+
+    def rows(self, low: float, high: float, reach: float) -> slice:
+        """Rows of this part that may hold points with y in `low` to `high` and x in -reach to reach.
+
+        A shape within these bounds has coverage exactly 0 in all other rows, so they need no drawing.
+        """
+        height, size = self.x.shape[1:]
+        sine, cosine, scale, middle = self.vertical
+        ends = torch.stack([low * cosine, high * cosine])
+        tilt = reach * sine.abs()
+        top = float(((ends.amin(0) - tilt) * scale + middle).min())
+        bottom = float(((ends.amax(0) + tilt) * scale + middle).max())
+        first = math.floor((top + 100) * size / 200) - 1 - self.first
+        last = math.ceil((bottom + 100) * size / 200) + 1 - self.first
+        return slice(min(max(first, 0), height), min(max(last, 0), height))
+
+    def part(self, rows: slice) -> Frame:
+        """The same pictures, some rows only."""
+        first = self.first + int(rows.start or 0)
+        return Frame(self.x[:, rows], self.y[:, rows], self.pixel, self.yaw, self.vertical, first)
+
+
+def pose(nuisance: Nuisance, size: int) -> Frame:
+    """The frame of whole pictures of `size` x `size` pixels."""
+    ramp = (torch.arange(size, dtype=torch.float32) + 0.5) * (200 / size) - 100
+    # In double precision, so that the last bit of sine and cosine cannot reach the pixels.
+    roll = nuisance.roll.double()
+    sine, cosine = roll.sin().float(), roll.cos().float()
+    middle = nuisance.shift[:, 1] + _DOWN
+    zoom = 1 / column(nuisance.scale)
+    across = (ramp.view(1, 1, size) - column(nuisance.shift[:, 0])) * zoom
+    down = (ramp.view(1, size, 1) - column(middle)) * zoom
+    x = across * column(cosine) + down * column(sine)
+    y = down * column(cosine) - across * column(sine)
+    vertical = torch.stack([sine, cosine, nuisance.scale, middle])
+    return Frame(x, y, (200 / size) * zoom, column(nuisance.yaw), vertical)

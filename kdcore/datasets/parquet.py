@@ -1,0 +1,74 @@
+"""Parquet files in the Hugging Face image layout: a struct of `bytes` and `path`, and an integer label."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from kdcore.datasets.base import Split
+from kdcore.errors import DatasetUnavailable
+
+
+def read_parquet(path: Path, size: int) -> tuple[Split, tuple[str, ...], list[str]]:
+    """All pictures of one file as `size` x `size` RGB, with class names and each picture's source name.
+
+    The source name up to "#" names the original picture: several crops of one original share it.
+
+    Returns:
+        Split with images uint8 [N, 3, size, size]; class names; one source name a picture.
+
+    Raises:
+        DatasetUnavailable: the file is missing, damaged, or of another layout.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+        class_names = tuple(str(name) for name in features["label"]["names"])
+        image_column = next(key for key, value in features.items() if value.get("_type") == "Image")
+        pictures = table.column(image_column).combine_chunks()
+        encoded, names = pictures.field("bytes"), pictures.field("path").to_pylist()
+        labels = torch.from_numpy(table.column("label").to_numpy().astype(np.int64))
+    except (OSError, pa.ArrowException, KeyError, TypeError, StopIteration, ValueError) as error:
+        raise DatasetUnavailable(
+            f"{path.name} could not be read as pictures in parquet ({type(error).__name__}); "
+            "fetch the file again or choose another dataset."
+        ) from error
+    images = np.empty((len(labels), size, size, 3), dtype=np.uint8)
+    for row, data in enumerate(encoded):
+        with Image.open(io.BytesIO(data.as_buffer())) as picture:
+            rgb = picture.convert("RGB")
+            images[row] = np.asarray(rgb if rgb.size == (size, size) else rgb.resize((size, size)))
+    split = Split(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), labels)
+    return split, class_names, [str(name) for name in names]
+
+
+def hold_out(labels: torch.Tensor, groups: list[str], share: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Split rows into train and validation, class by class, never across a group.
+
+    A group's place is decided by the hash of its name, so that the split is the same everywhere and does not
+    move when rows are added.
+
+    Returns:
+        (train, validation): int64 row indices.
+    """
+    by_class: dict[int, dict[str, list[int]]] = {}
+    for row, (label, group) in enumerate(zip(labels.tolist(), groups, strict=True)):
+        by_class.setdefault(label, {}).setdefault(group, []).append(row)
+    train: list[int] = []
+    validation: list[int] = []
+    for members in by_class.values():
+        ordered = sorted(members, key=lambda name: hashlib.sha256(name.encode()).digest())
+        held = max(1, round(share * len(ordered)))
+        for place, name in enumerate(ordered):
+            # One crop of an original is enough to validate on; the others would only count it again.
+            (validation.append(members[name][0]) if place < held else train.extend(members[name]))
+    return torch.tensor(sorted(train)), torch.tensor(sorted(validation))

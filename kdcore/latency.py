@@ -1,0 +1,83 @@
+"""How long one answer takes on this machine: measured, never estimated, and never beside a training run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from kdcore.device import Device
+from kdcore.views import to_float
+
+BATCH_SIZES = (1, 64)
+REPETITIONS = 200
+WARM_UP = 10
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds for one forward pass of a batch of uint8 pictures that lie on the device."""
+
+    batch_size: int
+    p50: float
+    p95: float
+    threads: int
+    device: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure_latency(
+    models: dict[str, tuple[nn.Module, tuple[int, int, int]]],
+    device: Device,
+    batch_sizes: tuple[int, ...] = BATCH_SIZES,
+    repetitions: int = REPETITIONS,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, list[Latency]]:
+    """Time every model, taking turns, so that a slow moment of the machine falls on all of them.
+
+    Args:
+        models: name -> (model, (C, H, W) of its pictures).
+        progress: called with the share done, 0 to 1.
+
+    Returns:
+        name -> one `Latency` a batch size.
+    """
+    results: dict[str, list[Latency]] = {name: [] for name in models}
+    done, total = 0, len(batch_sizes) * repetitions
+    for batch_size in batch_sizes:
+        pictures = {
+            name: torch.zeros(batch_size, *shape, dtype=torch.uint8, device=device.torch)
+            for name, (_, shape) in models.items()
+        }
+        times: dict[str, list[float]] = {name: [] for name in models}
+        for repetition in range(-WARM_UP, repetitions):
+            for name, (model, _) in models.items():
+                elapsed = _time_once(model, pictures[name], device)
+                if repetition >= 0:
+                    times[name].append(elapsed)
+            if repetition >= 0:
+                done += 1
+                if progress is not None:
+                    progress(done / total)
+        for name, values in times.items():
+            p50, p95 = (float(value) for value in np.percentile(values, [50, 95]))
+            results[name].append(Latency(batch_size, p50, p95, device.threads, device.name))
+    return results
+
+
+@torch.inference_mode()
+def _time_once(model: nn.Module, pictures: torch.Tensor, device: Device) -> float:
+    device.synchronize()
+    start = time.perf_counter()
+    batch = to_float(pictures).contiguous(memory_format=torch.channels_last)
+    with device.autocast():
+        model.eval()(batch)
+    device.synchronize()
+    return (time.perf_counter() - start) * 1000

@@ -1,0 +1,149 @@
+"""Networks by name: `mlp-128-128`, `convnet-16`, `resnet-64`. The name is the whole specification.
+
+All take float pictures [B, C, H, W] in -1 to 1 (`views.to_float`) and give logits [B, K].
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kdcore.errors import ConfigError, UnknownName
+
+MAX_WIDTH = 4096
+
+
+@dataclass(frozen=True)
+class ModelFamily:
+    """One row of the registry: how the name is written, what it is, and how it is built."""
+
+    pattern: str
+    example: str
+    description: str
+    build: Callable[[list[int], tuple[int, int, int], int], nn.Module]
+
+
+def build_mlp(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """Fully connected layers of any widths with ReLU between them."""
+    channels, height, width = image_shape
+    layers: list[nn.Module] = [nn.Flatten()]
+    size = channels * height * width
+    for units in widths:
+        layers += [nn.Linear(size, units), nn.ReLU(inplace=True)]
+        size = units
+    return nn.Sequential(*layers, nn.Linear(size, num_classes))
+
+
+def conv_bn(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """Convolution and batch norm; the norm's shift makes a bias useless."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+def build_convnet(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """Three 3x3 convolutions of width w, 2w, 4w, halving the picture twice, then one linear layer.
+
+    The picture is averaged to 4 x 4 places and not to one: where an ear is matters, and with few pictures a
+    network that keeps the places learns faster (tried on validation of `creatures`, for the baseline).
+    """
+    (width,) = widths
+    layers: list[nn.Module] = []
+    channels = image_shape[0]
+    for step, outputs in enumerate((width, 2 * width, 4 * width)):
+        layers += [conv_bn(channels, outputs), nn.ReLU(inplace=True)]
+        if step < 2:
+            layers.append(nn.MaxPool2d(2))
+        channels = outputs
+    places = min(4, image_shape[1] // 4)
+    head = nn.Linear(channels * places * places, num_classes)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(places), nn.Flatten(), head)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He et al. 2016, figure 2)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = conv_bn(inputs, outputs, stride)
+        self.second = conv_bn(outputs, outputs)
+        plain = stride == 1 and inputs == outputs
+        self.shortcut: nn.Module = nn.Identity() if plain else conv_bn(inputs, outputs, stride, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C', H / stride, W / stride]
+        return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
+
+
+def build_resnet(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """Residual network of three stages (w, 2w, 4w), two blocks each, for pictures of 32 or 64 pixels.
+
+    The stem halves pictures of 64 pixels and more, so that the stages see 16, 8 and 4 pixels either way.
+    """
+    (width,) = widths
+    channels, height, _ = image_shape
+    layers: list[nn.Module] = [conv_bn(channels, width // 2, 2 if height > 32 else 1), nn.ReLU(inplace=True)]
+    size = width // 2
+    for outputs in (width, 2 * width, 4 * width):
+        layers += [BasicBlock(size, outputs, stride=2), BasicBlock(outputs, outputs, stride=1)]
+        size = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, num_classes))
+
+
+MODELS: dict[str, ModelFamily] = {
+    "mlp": ModelFamily(r"mlp(-\d+)+", "mlp-64", "fully connected layers of the given widths", build_mlp),
+    "convnet": ModelFamily(r"convnet-\d+", "convnet-8", "three convolutions, by first width", build_convnet),
+    "resnet": ModelFamily(r"resnet-\d+", "resnet-32", "residual network, by first width", build_resnet),
+}
+
+
+def parse_model(name: str) -> tuple[ModelFamily, list[int]]:
+    """The family and the widths that `name` says.
+
+    Raises:
+        UnknownName: no family writes its names like this.
+        ConfigError: a width that cannot be built.
+    """
+    family = MODELS.get(name.split("-", 1)[0])
+    if family is None or not re.fullmatch(family.pattern, name):
+        raise UnknownName("model", name, (f"{family.example}" for family in MODELS.values()))
+    widths = [int(part) for part in name.split("-")[1:]]
+    if any(not 2 <= width <= MAX_WIDTH for width in widths) or len(widths) > 8:
+        raise ConfigError(f'"{name}" is not buildable: up to 8 widths, each from 2 to {MAX_WIDTH}.')
+    return family, widths
+
+
+def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, seed: int | None = None) -> nn.Module:
+    """The network called `name` with fresh weights, the same for the same `seed`.
+
+    Args:
+        image_shape: (C, H, W) of the pictures it takes.
+
+    Raises:
+        UnknownName, ConfigError: as `parse_model`.
+    """
+    family, widths = parse_model(name)
+    if seed is None:
+        return family.build(widths, image_shape, num_classes)
+    with torch.random.fork_rng(devices=[]):  # leaves the caller's random numbers alone
+        torch.manual_seed(seed)
+        return family.build(widths, image_shape, num_classes)
+
+
+def count_params(model: nn.Module) -> int:
+    """Number of trainable numbers."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Multiply-accumulates of one picture's forward pass (matrix products and convolutions)."""
+    training = model.training
+    parameter = next(model.parameters())
+    picture = torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.eval()(picture)
+    model.train(training)
+    return int(counter.get_total_flops()) // 2

@@ -1,0 +1,238 @@
+"""A visitor's picture: bytes in, a small RGB picture out, or one sentence that says why not.
+
+The bytes come from anybody, so nothing is decoded before the size in bytes, the format and the size in pixels
+are known to be legal; what is decoded is shrunk at once, and one picture is decoded at a time in a process, so
+that the memory that pictures take is bounded however many visitors there are.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from kdcore.errors import PictureError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS_TEXT = "PNG, JPEG, WebP, GIF, BMP or TIFF"
+MAX_BYTES = 32 * 2**20
+MAX_PIXELS = 40_000_000
+MAX_JPEG_PIXELS = 64_000_000  # a JPEG is decoded at a fraction of its size, and phones take 50 megapixels
+MAX_SIDE = 1024  # of what `open_picture` returns
+
+_ORIENTATION = 0x0112
+_TURNS = {  # EXIF orientation -> what sets the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LOOKS_LIKE = (  # (offset, first bytes, what a visitor would call it): only to word the refusal
+    (0, b"PK\x03\x04", "a zip archive or an office document"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (4, b"ftypheic", "a HEIC photo"),
+    (4, b"ftypheix", "a HEIC photo"),
+    (4, b"ftypmif1", "a HEIC photo"),
+    (4, b"ftypavif", "an AVIF picture"),
+    (4, b"ftyp", "a video"),
+    (0, b"8BPS", "a Photoshop document"),
+)
+
+# One picture at a time: it bounds the memory, and `warnings.catch_warnings` is not safe between threads.
+_DECODING = threading.Lock()
+
+
+def open_picture(data: bytes, name: str = "") -> Image.Image:
+    """Decode the bytes of one picture.
+
+    Returns an upright RGB picture of at most 1024 pixels on its long side, with nothing of the file attached:
+    first frame of an animation, EXIF orientation applied, 16 bits a channel scaled to 8, transparency over
+    white.
+    `name` is only used in messages, shortened and stripped of markup.
+
+    Raises PictureError, whose text is one sentence for the visitor.
+    """
+    label = _label(name)
+    if not data:
+        raise PictureError(f"{label} is empty (0 bytes); choose another picture, or save this one again.")
+    if len(data) > MAX_BYTES:
+        raise PictureError(
+            f"{label} is larger than the {MAX_BYTES // 2**20} MB that are accepted; choose a smaller copy."
+        )
+    with _DECODING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata; a picture that opens will do
+        try:
+            return _decode(data, label)
+        except PictureError:
+            raise
+        except (Image.DecompressionBombError, MemoryError) as error:
+            pixels = re.search(r"\d+", str(error))  # Pillow refuses the largest before telling their sides
+            size = f"{int(pixels[0]) / 1e6:,.0f} megapixels" if pixels else "more than this machine's memory"
+            raise PictureError(
+                f"{label} would unpack to {size}, and at most {MAX_PIXELS // 10**6} megapixels are accepted; "
+                "save a smaller copy and choose that."
+            ) from error
+        except UnidentifiedImageError as error:
+            raise PictureError(_refusal(data, label)) from error
+        except Exception as error:  # damaged files make decoders raise anything, struct.error too
+            raise PictureError(
+                f"{label} is damaged or cut off and cannot be decoded to its end; "
+                "copy or save it again, or choose another picture."
+            ) from error
+
+
+def _decode(data: bytes, label: str) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        width, height = picture.size
+        limit = MAX_JPEG_PIXELS if picture.format in ("JPEG", "MPO") else MAX_PIXELS
+        if width * height > limit:
+            raise PictureError(
+                f"{label} is {width:,} x {height:,} pixels, and a picture of this format may have at most "
+                f"{limit // 10**6} megapixels; save a smaller copy and choose that."
+            )
+        if width < 1 or height < 1:
+            raise PictureError(f"{label} has no pixels ({width} x {height}); choose another picture.")
+        _draft(picture)
+        raw_mode = str(picture.tile[0].args) if picture.format == "PNG" and picture.tile else ""
+        picture.load()
+        # A TIFF is turned while it loads and then has no orientation left, so ask only now.
+        turn = _TURNS.get(_orientation(picture))
+        rgb = _shrink(_eight_bits(picture), _transparent(picture, raw_mode))
+    rgb = rgb.transpose(turn) if turn is not None else rgb
+    # A fresh picture, so that no metadata, file or palette of the visitor's hangs on what is kept.
+    return Image.frombytes("RGB", rgb.size, rgb.tobytes())
+
+
+def _draft(picture: Image.Image) -> None:
+    """Let libjpeg decode a large picture at 1/2, 1/4 or 1/8, but never below twice the size that is kept."""
+    scale = 2 * MAX_SIDE / max(picture.size)
+    if scale < 1:
+        picture.draft(None, (max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a picture with damaged EXIF is shown as it lies
+        return 1
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits scaled to 8, where `convert` would clip it to white; others unchanged."""
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    wide: NDArray[Any] = np.asarray(picture)  # [H, W]
+    if wide.dtype.kind == "f":
+        wide = np.where(np.isfinite(wide), wide, np.float32(0))
+    low, high = _range(picture, wide)
+    grey = np.empty(wide.shape, np.uint8)
+    for top in range(0, len(wide), 256):  # in strips: a float64 copy of the whole is 8 bytes a pixel
+        part = (wide[top : top + 256].astype(np.float64) - low) * (255.0 / (high - low))
+        grey[top : top + 256] = np.clip(np.rint(part), 0, 255)
+    return Image.fromarray(grey)
+
+
+def _range(picture: Image.Image, wide: NDArray[Any]) -> tuple[float, float]:
+    """The values that become black and white: what the format says, else what the values suggest."""
+    if picture.mode.startswith("I;16"):
+        bits = picture.tag_v2.get(258, (16,))[0] if hasattr(picture, "tag_v2") else 16  # 12-bit TIFFs exist
+        return 0.0, float(2 ** min(int(bits), 16) - 1)
+    low, high = float(wide.min()), float(wide.max())
+    tops = (1.0, 255.0, 65535.0) if wide.dtype.kind == "f" else (255.0, 65535.0)
+    if low >= 0:
+        for top in tops:
+            if high <= top:
+                return 0.0, top
+    return low, max(high, low + 1.0)
+
+
+def _transparent(picture: Image.Image, raw_mode: str) -> Image.Image | None:
+    """The mask (mode 1) of the pixels that equal a PNG's one transparent colour, None when there is none.
+
+    Pillow knows this colour as the file has it, while the pixels were widened or narrowed to 8 bits.
+    """
+    colour = picture.info.get("transparency")
+    if colour is None or picture.mode not in ("1", "L", "I;16", "RGB"):
+        return None
+    if picture.mode == "RGB":
+        shift = 8 if ";16" in raw_mode else 0
+        wanted = np.array([int(value) >> shift for value in colour])
+        return Image.fromarray((np.asarray(picture) == wanted).all(axis=2))
+    factor = {"1": 255, "L;2": 85, "L;4": 17}.get(raw_mode, 1) if picture.mode != "1" else 1
+    return Image.fromarray(np.asarray(picture) == int(colour) * factor)
+
+
+def _shrink(picture: Image.Image, transparent: Image.Image | None) -> Image.Image:
+    """To RGB over white, at most MAX_SIDE long, a strip at a time so that no second large copy exists."""
+    width, height = picture.size
+    factor = max(1, max(width, height) // (2 * MAX_SIDE))  # averaged in boxes first, then resampled
+    strip = 64 * factor
+    canvas = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, strip):
+        box = (0, top, width, min(top + strip, height))
+        part = _over_white(picture.crop(box), transparent.crop(box) if transparent else None)
+        canvas.paste(part.reduce(factor) if factor > 1 else part, (0, top // factor))
+    longest = max(canvas.size)
+    if longest <= MAX_SIDE:
+        return canvas
+    scale = MAX_SIDE / max(width, height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return canvas.resize(size, Image.Resampling.LANCZOS)
+
+
+def _over_white(part: Image.Image, transparent: Image.Image | None) -> Image.Image:
+    if transparent is not None:
+        rgb = part.convert("RGB")
+        rgb.paste((255, 255, 255), mask=transparent)
+        return rgb
+    if part.mode == "LAB":
+        transform = ImageCms.profileToProfile(
+            part, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+        return transform if transform is not None else part
+    if part.has_transparency_data:
+        rgba = part.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba).convert("RGB")
+    return part.convert("RGB")
+
+
+def _label(name: str) -> str:
+    """The visitor's file name as a message may show it: no folders, no markup, at most 40 characters."""
+    last = re.split(r"[/\\]", name)[-1]
+    clean = re.sub(r"[^\w .()+-]", "_", last).strip(" ._")
+    if not clean:
+        return "The picture"
+    return f'The picture "{clean if len(clean) <= 40 else clean[:24] + "..." + clean[-13:]}"'
+
+
+def _refusal(data: bytes, label: str) -> str:
+    """Why bytes that no allowed decoder recognises were refused."""
+    legal = f"{FORMATS_TEXT} are accepted; save it in one of these formats and choose that."
+    for offset, start, kind in _LOOKS_LIKE:
+        if data[offset : offset + len(start)] == start:
+            return f"{label} is {kind}, and only {legal}"
+    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in head:
+        return f"{label} is an SVG drawing, and only {legal}"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return f"{label} is a web page, and only {legal}"
+    if _is_text(data[:512]):
+        return f"{label} is a text file, and only {legal}"
+    if data.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"II*", b"MM\0*")):
+        return f"{label} is damaged or cut off at its start; copy or save it again, or choose another picture."
+    return f"{label} is not a picture that can be opened: only {legal}"
+
+
+def _is_text(head: bytes) -> bool:
+    text = head.decode("utf-8", errors="ignore")  # the cut at the end may fall inside a character
+    return len(text.encode()) >= len(head) - 3 and all(c.isprintable() or c.isspace() for c in text)

@@ -1,0 +1,137 @@
+"""What a run found, in the shape that `kdcore run --json` prints."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from kdcore import metrics
+from kdcore.config import RunConfig
+from kdcore.datasets import Dataset
+from kdcore.device import Device
+from kdcore.latency import measure_latency
+from kdcore.models import count_macs, count_params
+from kdcore.teachers import Teacher, save_model
+
+
+def build_result(
+    config: RunConfig,
+    dataset: Dataset,
+    teacher: Teacher,
+    networks: dict[str, nn.Module],
+    logits: dict[str, Tensor],
+    device: Device,
+) -> dict[str, Any]:
+    """Everything that is measured on test, and latency on this machine.
+
+    Args:
+        networks: each trained arm's network of the first seed.
+        logits: each trained arm's logits on test, [S, N, K].
+    """
+    hard_labels = dataset.test.hard_labels
+    teacher_logits = teacher.logits(dataset.test.images)  # [N, K]
+    timed: dict[str, tuple[nn.Module, tuple[int, int, int]]] = {"teacher": (teacher.network, dataset.image_shape)}
+    timed |= {arm: (network, dataset.image_shape) for arm, network in networks.items()}
+    latency = measure_latency(timed, device)
+    arms: dict[str, Any] = {"teacher": _teacher_row(teacher, teacher_logits, hard_labels)}
+    for arm, network in networks.items():
+        arms[arm] = {
+            **_figures(logits[arm], hard_labels, teacher_logits),
+            "num_params": count_params(network),
+            "macs": count_macs(network, dataset.image_shape),
+            "size_bytes": len(save({k: v.contiguous() for k, v in network.state_dict().items()})),
+        }
+    for arm, row in arms.items():
+        row["latency_ms"] = [value.to_json() for value in latency[arm]]
+    difference = metrics.paired_difference(logits["distilled"], logits["baseline"], hard_labels)
+    verdict = metrics.verdict(difference)
+    result: dict[str, Any] = {
+        "run_id": "",
+        "config": config.to_json(),
+        "seconds": 0.0,
+        "device": device.name,
+        "precision": device.precision,
+        "dataset_sha256": dataset.sha256,
+        "test_size": len(hard_labels),
+        "class_names": list(dataset.class_names),
+        "verdict": {"claim": verdict.claim, "sentence": verdict.sentence},
+        "arms": arms,
+        "paired_difference": difference.to_json(),
+    }
+    if dataset.bayes_accuracy is not None:
+        result["bayes_accuracy"] = dataset.bayes_accuracy
+    return result
+
+
+def _figures(logits: Tensor, hard_labels: Tensor, teacher_logits: Tensor) -> dict[str, Any]:
+    """Figures of one arm over its seeds; logits [S, N, K]."""
+    return {
+        "accuracy": metrics.accuracy(logits, hard_labels).to_json(),
+        "nll": metrics.nll(logits, hard_labels).to_json(),
+        "ece": metrics.ece(logits, hard_labels).to_json(),
+        "agreement": metrics.agreement(logits, teacher_logits).to_json(),
+        "kl_to_teacher": metrics.kl_to_teacher(logits, teacher_logits).to_json(),
+        "confusion": metrics.confusion(logits, hard_labels).tolist(),
+        "per_class": [
+            {"accuracy": row.accuracy, "n": row.n, "ci95": list(row.ci95)}
+            for row in metrics.per_class(logits, hard_labels)
+        ],
+    }
+
+
+def _teacher_row(teacher: Teacher, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
+    """Figures of the teacher: one fixed model, so its intervals are over pictures only."""
+    row = _figures(logits[None], hard_labels, logits)
+    row["accuracy"] = metrics.proportion_estimate(metrics.hits(logits, hard_labels)).to_json()
+    row |= {
+        "num_params": teacher.card.num_params,
+        "macs": teacher.card.macs,
+        "size_bytes": teacher.card.size_bytes,
+    }
+    return row
+
+
+def save_students(
+    folder: Path, config: RunConfig, dataset: Dataset, networks: dict[str, nn.Module], result: dict[str, Any]
+) -> None:
+    """Each trained arm's network of the first seed, with its card, under `folder`.
+
+    Raises:
+        StoreError: the disk is full or cannot be written.
+    """
+    for arm, network in networks.items():
+        row = result["arms"][arm]
+        card = {
+            "name": arm,
+            "role": arm,
+            "dataset": dataset.name,
+            "dataset_sha256": dataset.sha256,
+            "model": config.student,
+            "class_names": dataset.class_names,
+            "superclasses": dataset.superclasses,
+            "image_shape": dataset.image_shape,
+            "calibration": 1.0,
+            "accuracy": row["accuracy"]["mean"],
+            "figures": {name: row[name] for name in ("accuracy", "nll", "ece", "agreement", "kl_to_teacher")},
+            "num_params": row["num_params"],
+            "macs": row["macs"],
+            "recipe": config.to_json(),
+            "command": run_command(config),
+            "seeds": config.seeds,
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        }
+        save_model(folder, network, card)
+
+
+def run_command(config: RunConfig) -> str:
+    """The command line that repeats this run (the recipe's own values are the dataset's defaults)."""
+    return (
+        f"kdcore run --dataset {config.dataset} --teacher {config.teacher} --student {config.student} "
+        f"--method {config.method} --temperature {config.temperature:g} "
+        f"--distill-weight {config.distill_weight:g} --labels {config.labels} "
+        f"--epochs {config.epochs} --seeds {len(config.seeds)}"
+    )

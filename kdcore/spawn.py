@@ -1,0 +1,60 @@
+"""Start a worker: a process that outlives the one that started it, on every system."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import kdcore
+from kdcore.store import Store
+
+LOG = "worker.log"
+
+
+def spawn_worker(store: Store, run_id: str, attempt: int, folder: Path) -> int:
+    """Start `python -m kdcore.worker` for this attempt at a run and return its process id.
+
+    What it prints goes to a log in `folder`; nothing of it reaches this process's terminal.
+
+    Raises:
+        OSError: the folder cannot be written, or the process cannot be started.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kdcore.worker", run_id, "--attempt", str(attempt)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(store),
+            # Of its own session or group: a Ctrl-C in this terminal, or closing it, is not for the worker.
+            start_new_session=sys.platform != "win32",
+            creationflags=_windows_flags(),
+        )
+    # Somebody has to wait for a child, or it stays as a zombie when it ends; nobody waits for this thread.
+    threading.Thread(target=process.wait, name=f"worker of {run_id}", daemon=True).start()
+    return process.pid
+
+
+def _environment(store: Store) -> dict[str, str]:
+    """This process's environment, with the same store and the same kdcore whatever the working directory."""
+    environment = {**os.environ, "KDCORE_HOME": str(store.home)}
+    environment.pop("KDCORE_DATABASE", None)
+    # Threads that wait for each other sleep instead of spinning: on a machine that also draws the page, small networks
+    # otherwise spend most of their time waiting for a core.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if store.url:
+        environment["KDCORE_DATABASE"] = store.url
+    root = Path(kdcore.__file__).resolve().parent.parent
+    if not {"site-packages", "dist-packages"} & set(root.parts):
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
+    return environment
+
+
+def _windows_flags() -> int:
+    if sys.platform == "win32":
+        return subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    return 0

@@ -1,0 +1,242 @@
+"""The runs database: a run is a row, its events are rows.
+
+SQLite in WAL mode under `paths.home()` unless a database URL says otherwise. Every process that shares the store
+opens it for itself; transactions are short, and a writer takes the write lock when it begins, so that nothing read
+inside a transaction is stale when it writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from kdcore import paths
+from kdcore.database import events, meta, metadata, open_engine, runs, says, to_store_error, writer
+from kdcore.errors import RunNotFound, StoreError
+from kdcore.events import Event, RunStarted, event_from_json
+
+SCHEMA_VERSION = 1
+WAITING = ("queued", "running")
+DONE = ("finished", "failed", "cancelled", "interrupted")
+_ID_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # read aloud in class without doubt; 14 of them hold 69 bits
+_ID = re.compile(f"[{_ID_LETTERS}]{{14}}")
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run as the store has it now; times are seconds since 1970, None where it has not come to that yet."""
+
+    number: int
+    id: str
+    visitor: str
+    kind: str  # "run", or "latency" for a turn that a measurement takes
+    status: str  # queued, running, finished, failed, cancelled, interrupted
+    config: dict[str, Any]
+    result: dict[str, Any] | None
+    error: str | None
+    created: float
+    started: float | None
+    finished: float | None
+    heartbeat: float | None
+    host: str | None
+    worker_pid: int | None
+    worker_started: float | None
+    attempts: int
+    setbacks: int
+    cancel_requested: bool
+
+    @property
+    def done(self) -> bool:
+        """True once nothing more will happen to it."""
+        return self.status in DONE
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event with its place in the store: `seq` grows, `time` is in seconds since 1970."""
+
+    seq: int
+    time: float
+    event: Event
+
+
+class Store:
+    """One process's door to the runs database.
+
+    Args:
+        url: a database URL of SQLAlchemy; `KDCORE_DATABASE`, else `runs.sqlite` under `home`.
+        home: holds the runs' folders, and the SQLite file; `paths.home()` unless given.
+
+    Raises:
+        StoreError: the database cannot be opened, is damaged, or is of a newer version.
+    """
+
+    def __init__(self, url: str | None = None, home: Path | None = None) -> None:
+        self.home = home or paths.home()
+        self.url = url or os.environ.get("KDCORE_DATABASE", "").strip() or None
+        self._file = None if self.url else self.home / "runs.sqlite"
+        try:
+            if self._file is not None:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._engine = open_engine(self.url or sa.URL.create("sqlite", database=str(self._file)))
+        except OSError as error:
+            raise to_store_error(error, self._file) from error
+        except (sa.exc.ArgumentError, ImportError) as error:
+            raise StoreError(
+                "KDCORE_DATABASE is not a database address that can be used here; unset it for SQLite, or give one "
+                "such as postgresql+psycopg://user@host/name and install its driver."
+            ) from error
+        self._writer = writer(self._engine)
+        try:
+            self._prepare()
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the connections; the store opens new ones when it is used again."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads, at one moment of the store.
+
+        Raises:
+            StoreError: the store cannot be read; one sentence.
+        """
+        with self._transaction(self._engine) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that writes all or nothing, alone: others wait for its end.
+
+        Raises:
+            StoreError: the store cannot be written; one sentence.
+        """
+        with self._transaction(self._writer) as connection:
+            # SQLite has locked the file by now; on other databases this row is the lock.
+            connection.execute(sa.update(meta).where(meta.c.key == "queue").values(value=meta.c.value))
+            yield connection
+
+    def run(self, run_id: str) -> RunRow:
+        """The run with this id.
+
+        Raises:
+            RunNotFound: no run has it.
+        """
+        if _ID.fullmatch(run_id):
+            with self.read() as connection:
+                row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+            if row is not None:
+                return to_run(row)
+        shown = run_id if re.fullmatch(r"[\w-]{1,40}", run_id) else "given"
+        raise RunNotFound(f'There is no run "{shown}" in this store; its id may be mistyped, or it was deleted.')
+
+    def list_runs(self, visitor: str | None = None, limit: int = 200) -> list[RunRow]:
+        """The newest runs first, of one visitor or of all."""
+        query = sa.select(runs).where(runs.c.kind == "run").order_by(runs.c.number.desc()).limit(limit)
+        if visitor is not None:
+            query = query.where(runs.c.visitor == visitor)
+        with self.read() as connection:
+            return [to_run(row) for row in connection.execute(query)]
+
+    def events(self, run_id: str, after: int = 0) -> list[StoredEvent]:
+        """The events of a run in order, those with a `seq` above `after`."""
+        query = sa.select(events).where(events.c.run_id == run_id, events.c.seq > after).order_by(events.c.seq)
+        with self.read() as connection:
+            rows = connection.execute(query).all()
+        return [StoredEvent(row.seq, row.time, event_from_json(json.loads(row.payload))) for row in rows]
+
+    @contextlib.contextmanager
+    def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise to_store_error(error, self._file) from error
+
+    def _prepare(self) -> None:
+        """Create the tables once, whoever comes first, and refuse a store of a newer version."""
+        for attempt in range(3):  # two processes may create at once; then one finds the other's tables
+            try:
+                with self._transaction(self._engine) as connection:
+                    known = sa.inspect(connection).has_table(meta.name)
+                if not known:
+                    with self._transaction(self._writer) as connection:
+                        metadata.create_all(connection)
+                        rows = [{"key": "schema_version", "value": SCHEMA_VERSION}, {"key": "queue", "value": 0}]
+                        connection.execute(sa.insert(meta), rows)
+                break
+            except StoreError as error:
+                if attempt == 2 or not says(error.__cause__, "already exists", "unique"):
+                    raise
+        with self._transaction(self._engine) as connection:
+            version = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"The runs database is of version {version} and this software reads version {SCHEMA_VERSION}; "
+                "update the software, or set KDCORE_HOME to another folder to begin a new one."
+            )
+
+
+def new_id() -> str:
+    """An id that cannot be guessed and is safe as a file name, in a URL and on a command line."""
+    return "".join(secrets.choice(_ID_LETTERS) for _ in range(14))
+
+
+def to_run(row: sa.Row[Any]) -> RunRow:
+    """The value of a row of `runs`."""
+    values = dict(row._mapping)
+    values["config"] = json.loads(values["config"])
+    values["result"] = json.loads(values["result"]) if values["result"] else None
+    return RunRow(**values)
+
+
+def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
+    """Append an event, once; False if it was told before.
+
+    A continued run repeats some events, or goes back behind epochs that were told but not kept; after this the
+    stored events read like those of a run that was never disturbed.
+    """
+    mine = events.c.run_id == run_id
+    if isinstance(event, RunStarted):
+        connection.execute(sa.delete(events).where(mine, events.c.epoch > event.epochs_done))
+    epoch = int(getattr(event, "epoch", 0))
+    known = sa.select(events.c.seq).where(mine, events.c.type == event.type, events.c.epoch == epoch)
+    if connection.execute(known).first() is not None:
+        return False
+    values = {"run_id": run_id, "type": event.type, "epoch": epoch, "time": time.time()}
+    connection.execute(sa.insert(events).values(**values, payload=to_text(event.to_json())))
+    return True
+
+
+def to_text(value: object) -> str:
+    """Strict JSON: numbers that JSON does not know (a diverged loss) become null."""
+    return json.dumps(finite(value), allow_nan=False, ensure_ascii=False)
+
+
+def finite(value: object) -> object:
+    """The same value with null for every number that JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list | tuple) else value

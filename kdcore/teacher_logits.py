@@ -1,0 +1,59 @@
+"""The teacher-logit cache: a teacher costs one pass over its views, not one an epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kdcore.checkpoints import canonical_json, load_tensors, save_tensors
+from kdcore.datasets.base import Dataset
+from kdcore.errors import ModelFileError, StoreError
+from kdcore.teachers import Teacher
+from kdcore.views import ViewSet
+
+
+def cached_teacher_logits(
+    teacher: Teacher, dataset: Dataset, views: ViewSet, rows: Tensor, folder: Path
+) -> tuple[Tensor, bool]:
+    """Calibrated logits of every view of the training pictures at `rows`.
+
+    Kept in fp16, one file for each pair of teacher and dataset, whose missing rows are filled in when they are
+    asked for. A cache that cannot be read or written is computed anew; it never fails a run.
+
+    Args:
+        rows: int64 [M], indices into `dataset.train`.
+
+    Returns:
+        float16 [V, N, K], valid at `rows` (NaN elsewhere), and whether all of it was at hand.
+    """
+    key = {"dataset": dataset.sha256, "teacher": teacher.card.sha256, "views": views.offsets}
+    name = hashlib.sha256(canonical_json(key).encode()).hexdigest()[:32]
+    path = folder / f"{name}.safetensors"
+    shape = (len(views), len(dataset.train), len(teacher.card.class_names))
+    logits = _read(path, shape)
+    if logits is None:
+        logits = torch.full(shape, torch.nan, dtype=torch.float16)
+    missing = rows[logits[0, rows, 0].isnan()]
+    if not len(missing):
+        return logits, True
+    images = dataset.train.images[missing]
+    for view in range(len(views)):
+        logits[view, missing] = teacher.logits(views.apply(images, view)).half()
+    with contextlib.suppress(StoreError):
+        save_tensors(path, {"logits": logits})
+    return logits, False
+
+
+def _read(path: Path, shape: tuple[int, int, int]) -> Tensor | None:
+    if not path.exists():
+        return None
+    try:
+        logits = load_tensors(path)[0].get("logits")
+    except ModelFileError:
+        return None
+    fits = logits is not None and tuple(logits.shape) == shape and logits.dtype == torch.float16
+    return logits if fits else None

@@ -1,0 +1,63 @@
+"""Tunes a dataset's recipe: on validation, for the baseline, because a weak baseline would flatter distillation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kdcore.config import RunConfig, make_run_config
+from kdcore.datasets import Dataset, load_dataset
+from kdcore.device import pick_device
+from kdcore.inference import hit_rate, predict_logits
+from kdcore.metrics import seed_estimate
+from kdcore.trainer import TrainingData, build_students, labelled_subset, train_epoch
+
+LEARNING_RATES = (3e-3, 1e-2, 3e-2)
+WEIGHT_DECAYS = (1e-2, 1e-1)
+EPOCHS = (15, 30, 60)
+
+
+@dataclass(frozen=True)
+class TuningRow:
+    """One recipe of the grid and the baseline's accuracy on the whole validation split, one value a seed."""
+
+    learning_rate: float
+    weight_decay: float
+    epochs: int
+    validation_accuracy: float
+    per_seed: tuple[float, ...]
+
+
+def tune(dataset_name: str, **overrides: Any) -> Iterator[TuningRow]:
+    """Train the baseline with every recipe of the grid; yields a row for each.
+
+    Args:
+        overrides: settings of the run, as for `make_run_config`; labels, student and seeds matter here.
+
+    Raises:
+        KdError: an unknown name, a value that is not legal, a dataset that is not here.
+    """
+    dataset = load_dataset(dataset_name)
+    for learning_rate, weight_decay, epochs in itertools.product(LEARNING_RATES, WEIGHT_DECAYS, EPOCHS):
+        recipe = {"learning_rate": learning_rate, "weight_decay": weight_decay, "epochs": epochs}
+        config = make_run_config(dataset_name, **{**overrides, **recipe})
+        per_seed = baseline_on_validation(config, dataset)
+        mean = seed_estimate(per_seed, 0.0).mean
+        yield TuningRow(learning_rate, weight_decay, epochs, mean, per_seed)
+
+
+def baseline_on_validation(config: RunConfig, dataset: Dataset) -> tuple[float, ...]:
+    """The baseline's accuracy on the whole validation split after training, one value a seed."""
+    device = pick_device(config.device)
+    students = build_students(config, dataset, device, ("baseline",))
+    subsets = {seed: labelled_subset(dataset.train.hard_labels, config.labels, seed) for seed in config.seeds}
+    data = TrainingData(dataset, subsets, None, device)
+    for epoch in range(config.epochs):
+        train_epoch(config, students, data, epoch)
+    validation = dataset.validation
+    return tuple(
+        hit_rate(predict_logits(student.network, validation.images, device), validation.hard_labels)
+        for student in students
+    )

@@ -1,0 +1,116 @@
+"""Views: augmented versions of pictures, made on whole batches of tensors.
+
+Students see a *finite* set of views (flip x shifts), so that the teacher's logits for every view can be computed
+once and kept. A teacher trains on endless random views.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 [B, C, H, W] of 0 to 255 -> float32 of -1 to 1, what every network here takes."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+def zoom_middle(pictures: Tensor, crop: float) -> Tensor:
+    """The middle `crop` (0 to 1) of the side of each picture, enlarged to the whole: float [B, C, H, W]."""
+    height, width = pictures.shape[-2:]
+    down, right = round(height * (1 - crop) / 2), round(width * (1 - crop) / 2)
+    if not (down or right):
+        return pictures
+    middle = pictures[..., down : height - down, right : width - right]
+    return F.interpolate(middle, size=(height, width), mode="bilinear", align_corners=False)
+
+
+@dataclass(frozen=True)
+class ViewSet:
+    """All combinations of mirror image and shift.
+
+    Attributes:
+        flip: whether mirror images are views too (never for digits).
+        shift: the largest shift in pixels, each way; only -shift, 0 and +shift are used.
+    """
+
+    flip: bool
+    shift: int
+
+    @property
+    def offsets(self) -> tuple[tuple[int, int, bool], ...]:
+        """(down, right, mirrored) of each view; view 0 is the picture itself."""
+        steps = (0, -self.shift, self.shift) if self.shift else (0,)
+        mirrored = (False, True) if self.flip else (False,)
+        return tuple((dy, dx, flip) for flip in mirrored for dy in steps for dx in steps)
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def apply(self, images: Tensor, view: int) -> Tensor:
+        """View number `view` of every picture: uint8 [B, C, H, W] -> the same shape; edges are repeated."""
+        dy, dx, mirrored = self.offsets[view]
+        if mirrored:
+            images = images.flip(-1)
+        if not (dy or dx):
+            return images
+        height, width = images.shape[-2:]
+        rows = (torch.arange(height, device=images.device) - dy).clamp(0, height - 1)
+        columns = (torch.arange(width, device=images.device) - dx).clamp(0, width - 1)
+        return images[..., rows[:, None], columns]
+
+    def apply_each(self, images: Tensor, views: Tensor) -> Tensor:
+        """A view of its own for each picture.
+
+        Args:
+            images: uint8 [B, C, H, W].
+            views: int64 [B].
+        """
+        table = torch.tensor(self.offsets, device=images.device)  # [V, 3]
+        dy, dx, mirrored = table[views].unbind(1)
+        height, width = images.shape[-2:]
+        rows = (torch.arange(height, device=images.device) - dy[:, None]).clamp(0, height - 1)  # [B, H]
+        columns = (torch.arange(width, device=images.device) - dx[:, None]).clamp(0, width - 1)  # [B, W]
+        columns = torch.where(mirrored[:, None].bool(), width - 1 - columns, columns)
+        batch = torch.arange(len(images), device=images.device)
+        # Advanced indices around a slice move the channel axis to the end: [B, H, W, C].
+        return images[batch[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class RandomViews:
+    """Endless views for training a teacher: mirror, zoom, move and light, drawn anew for each picture.
+
+    Attributes:
+        flip: mirror half of the pictures.
+        zoom: smallest share of the side that is kept, 1 for all of it.
+        shift: largest shift as a share of the side.
+        light: largest change of brightness and contrast, as a share.
+    """
+
+    flip: bool
+    zoom: float = 1.0
+    shift: float = 0.0
+    light: float = 0.0
+
+    def apply(self, images: Tensor, generator: torch.Generator, size: int | None = None) -> Tensor:
+        """uint8 [B, C, H, W] -> float32 [B, C, size, size] in about -1 to 1; `size` is H unless given."""
+        batch, channels, height, _ = images.shape
+        size = size or height
+        draw = torch.rand(batch, 6, generator=generator)
+        scale = self.zoom + (1 - self.zoom) * draw[:, 0]
+        room = (1 - scale) + 2 * self.shift  # a zoomed view may lie anywhere in the picture
+        theta = torch.zeros(batch, 2, 3)
+        mirror = torch.where(draw[:, 1] < 0.5, -1.0, 1.0) if self.flip else torch.ones(batch)
+        theta[:, 0, 0], theta[:, 1, 1] = scale * mirror, scale
+        theta[:, 0, 2], theta[:, 1, 2] = room * (2 * draw[:, 2] - 1), room * (2 * draw[:, 3] - 1)
+        grid = F.affine_grid(theta.to(images.device), [batch, channels, size, size], align_corners=False)
+        views = F.grid_sample(to_float(images), grid, padding_mode="reflection", align_corners=False)
+        if self.light:
+            contrast = 1 + self.light * (2 * draw[:, 4] - 1)
+            brightness = self.light * (2 * draw[:, 5] - 1)
+            views = views * contrast.view(-1, 1, 1, 1).to(views) + brightness.view(-1, 1, 1, 1).to(views)
+        return views

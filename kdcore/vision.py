@@ -1,0 +1,48 @@
+"""The one door to torchvision.
+
+A CPU-only torch beside torchvision's ordinary wheel (built for CUDA) cannot load torchvision's compiled operators,
+and then `import torchvision` fails with "operator torchvision::nms does not exist". Nothing here needs those
+operators, only their names: declaring the two schemas first lets the import through. Where the real operators
+load, nothing is declared.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+
+SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+
+
+def _real_operators_load() -> bool:
+    """Whether torchvision's compiled operators are there, loading them if they can be."""
+    spec = importlib.util.find_spec("torchvision")
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else None
+    for library in sorted(folder.glob("_C.*")) if folder is not None else ():
+        try:
+            torch.ops.load_library(str(library))
+        except OSError:
+            continue
+    return hasattr(torch.ops.torchvision, "nms")
+
+
+def _declare_schemas() -> torch.library.Library | None:
+    if _real_operators_load():
+        return None
+    library = torch.library.Library("torchvision", "DEF")
+    for schema in SCHEMAS:
+        library.define(schema)
+    return library
+
+
+# A declaration lives as long as its Library object.
+DECLARED = _declare_schemas()
+
+from torchvision.transforms.v2 import functional as transforms  # noqa: E402
+
+__all__ = ["DECLARED", "transforms"]

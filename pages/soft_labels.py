@@ -1,0 +1,51 @@
+"""Soft labels: any picture before any teacher, with the hard label beside them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kdcore.errors import KdError
+from pages.ui import cache, pickers, state
+from pages.ui.components.instrument import instrument
+from pages.ui.i18n import _, language
+from pages.ui.shell import open_page, page_title
+from pages.ui.state import VisitorPicture
+
+open_page("soft_labels")
+page_title(_("What does a teacher see in a picture?"))
+
+LEAD = (
+    _("The hard label is the answer. The soft labels are the opinion behind it."),
+    _("The answer is hidden. What is left is the dark knowledge in this picture."),
+)
+
+try:
+    with st.container(key="kd_choices", horizontal=True, gap="medium"):
+        source = pickers.pick_source()
+        if source == "digit":
+            chosen = VisitorPicture(pickers.pick_digit(), _("Handwritten digit"), source)
+        card = pickers.pick_teacher(source)
+        if source == "upload":
+            chosen = pickers.pick_upload()
+    if source == "creature":
+        main, beside = st.columns([7, 2], gap="medium")
+        with beside:
+            traits = pickers.pick_creature()
+            st.caption(pickers.describe(card))
+        chosen = VisitorPicture(cache.creature_picture(traits), _("Drawn creature"), source)
+        scene = cache.creature(card.name, traits, language())
+    else:
+        main = st.container()
+        if chosen is not None:
+            scene = cache.picture(card.name, chosen.png, chosen.name)
+    with main:
+        if chosen is None:
+            st.info(_("Choose a picture, and the teacher answers here at once."), icon=":material/image:")
+            cache.warm_up(card.name)
+        else:
+            state.keep_picture(chosen)
+            instrument(scene.data(lead=LEAD), key="instrument")
+        if source != "creature":
+            st.caption(pickers.describe(card))
+except KdError as error:
+    st.error(str(error))

@@ -1,0 +1,160 @@
+"""The only `st.cache_*` of the app: each entry bounded, each value computed by kdcore.
+
+Everything here may be slow the first time (torch is imported, weights are read) and is instant afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui import scenes
+
+if TYPE_CHECKING:
+    from kdcore.datasets import Dataset, DatasetStatus
+    from kdcore.device import Device
+    from kdcore.store import Store
+    from kdcore.teachers import ModelCard, Teacher
+    from pages.ui.examples import Example
+    from pages.ui.scenes import Scene
+
+
+@st.cache_resource(show_spinner=False)
+def device() -> Device:
+    """Where this machine computes."""
+    from kdcore.device import pick_device
+
+    return pick_device("auto")
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """The runs database of this machine; raises StoreError."""
+    from kdcore import jobs
+    from kdcore.store import Store
+
+    opened = Store()
+    jobs.advance(opened)  # a run whose worker died with the machine is found now, and goes on
+    return opened
+
+
+@st.cache_resource(show_spinner=False)
+def teacher_cards() -> tuple[ModelCard, ...]:
+    """The bundled teachers, as their cards describe them."""
+    from kdcore.teachers import list_teachers
+
+    return tuple(list_teachers())
+
+
+@st.cache_resource(show_spinner=False)
+def model_cards() -> tuple[ModelCard, ...]:
+    """The cards of all bundled networks, students too."""
+    from kdcore.teachers import list_cards
+
+    return tuple(list_cards())
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def teacher(name: str) -> Teacher:
+    """A bundled model, loaded and frozen; `name` is a card's name or a bundled student's."""
+    from kdcore.teachers import load_bundled
+
+    return load_bundled(name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=3)
+def dataset(name: str) -> Dataset:
+    """A dataset in memory; raises DatasetUnavailable."""
+    from kdcore.datasets import load_dataset
+
+    return load_dataset(name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def run_model(run_id: str, arm: str) -> Teacher:
+    """A trained arm of a finished run: the network of its first seed. A run never changes once it is over."""
+    from kdcore.jobs import runs_dir
+    from kdcore.teachers import load_model
+
+    return load_model(runs_dir(run_id, store().home) / "models" / f"{arm}.safetensors")
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def telling_example(dataset_name: str, teacher_name: str) -> Example:
+    """A picture of the dataset that the teacher hesitates about, with its logits."""
+    from pages.ui.examples import telling_example
+
+    return telling_example(dataset_name, teacher(teacher_name))
+
+
+@st.cache_data(show_spinner=False, ttl=30)
+def dataset_statuses() -> list[DatasetStatus]:
+    """Which datasets are ready here, in the registry's order; looked up again after half a minute."""
+    from kdcore.datasets import DATASETS, dataset_status
+
+    return [dataset_status(name) for name in DATASETS]
+
+
+def morph(teacher_name: str, language: str) -> tuple[Scene, bool]:
+    """The morph of the home page before a teacher, and whether it is drawn sharply yet.
+
+    A draft comes at once, so that the first page need not wait for the renderer; `sharpen_morph` draws the rest.
+    """
+    sharp = (teacher_name, language) in _sharp_morphs()
+    return _morph(teacher_name, language, scenes.EYE if sharp else scenes.DRAFT), sharp
+
+
+def sharpen_morph(teacher_name: str, language: str) -> None:
+    """Draw the morph as sharply as the page shows it; takes seconds, once."""
+    _morph(teacher_name, language, scenes.EYE)
+    _sharp_morphs().add((teacher_name, language))
+
+
+@st.cache_resource(show_spinner=False)
+def _sharp_morphs() -> set[tuple[str, str]]:
+    return set()
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _morph(teacher_name: str, language: str, eye: int) -> Scene:
+    # `language` only tells entries apart: a scene holds words.
+    return scenes.morph_scene(teacher(teacher_name), eye)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def creature(teacher_name: str, traits: tuple[tuple[str, float], ...], language: str) -> Scene:
+    """One drawn creature before a teacher."""
+    return scenes.creature_scene(teacher(teacher_name), dict(traits))
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def picture(teacher_name: str, png: bytes, alt: str) -> Scene:
+    """Any picture before a teacher."""
+    return scenes.picture_scene(teacher(teacher_name), png, alt)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def warm_up(teacher_name: str) -> None:
+    """Ask the teacher about a blank picture, so that the visitor's own is answered within a second."""
+    scenes.picture_scene(teacher(teacher_name), opened_picture(scenes.blank_png(), ""), "")
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def opened_picture(data: bytes, name: str) -> bytes:
+    """The bytes of a file as a safe, upright PNG; raises PictureError."""
+    from kdcore.pictures import open_picture
+
+    return scenes.png_of(open_picture(data, name))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def creature_picture(traits: tuple[tuple[str, float], ...]) -> bytes:
+    """A creature as networks see it."""
+    return scenes.creature_png(dict(traits))
+
+
+@st.cache_data(show_spinner=False, max_entries=1)
+def digit_scans() -> tuple[dict[str, list[bytes]], str]:
+    """The test scans of each digit, from the one that its teacher is surest of; and the digit to begin with."""
+    return scenes.digit_scans(teacher("digits"), dataset("digits"))

@@ -1,0 +1,137 @@
+"""Three networks side by side: which they are, what is known of them, and what they answer. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from kdcore.errors import KdError
+from pages.ui.charts import TradeoffPoint
+from pages.ui.i18n import _
+from pages.ui.sentences import config_sentence
+from pages.ui.viewmodels import arm_name, format_accuracy, format_ms
+
+COMPARED = ("teacher", "distilled", "baseline")
+BUNDLED = {"teacher": "creatures", "distilled": "creatures-distilled", "baseline": "creatures-baseline"}
+MOST_CLASSES = 10  # bars a model; of more classes, those that any of the models finds likely
+
+
+@dataclass(frozen=True)
+class Trio:
+    """Teacher, distilled and baseline of one run, or the bundled ones.
+
+    Attributes:
+        arms: figures by arm, as a result holds them.
+        run_id: whose networks they are; None for the bundled ones, whose names are `models`.
+        models: by arm, the name that the network is loaded by.
+        source: one sentence saying where they come from.
+    """
+
+    arms: Mapping[str, Mapping[str, Any]]
+    run_id: str | None
+    models: Mapping[str, str]
+    dataset: str
+    source: str
+
+    @property
+    def key(self) -> str:
+        """Tells measurements of different networks apart."""
+        return self.run_id or "bundled"
+
+
+def trio_of_run(run_id: str, result: Mapping[str, Any], source: str) -> Trio:
+    """The networks of a finished run."""
+    arms = {arm: result["arms"][arm] for arm in COMPARED}
+    models = {"teacher": result["config"]["teacher"], "distilled": "distilled", "baseline": "baseline"}
+    text = f"{source}: {config_sentence(result['config'])}."
+    return Trio(arms, run_id, models, result["config"]["dataset"], text)
+
+
+def bundled_trio(cards: Mapping[str, Any]) -> Trio:
+    """The bundled networks of `creatures`, by their model cards (name -> card).
+
+    Raises:
+        KdError: one of them is not on this machine.
+    """
+    missing = [name for name in BUNDLED.values() if name not in cards]
+    if missing:
+        text = _("The bundled network {name} is not on this machine; start a run on the Distil page and compare that.")
+        raise KdError(text.format(name=missing[0]))
+    arms = {arm: _figures(cards[name]) for arm, name in BUNDLED.items()}
+    seeds = len(cards[BUNDLED["distilled"]].seeds)
+    text = _("The bundled networks for creatures; the students' figures are over {n} seeds.").format(n=seeds)
+    return Trio(arms, None, BUNDLED, cards[BUNDLED["teacher"]].dataset, text)
+
+
+def _figures(card: Any) -> dict[str, Any]:
+    known = {name: card.figures[name] for name in ("accuracy", "ece", "agreement") if name in card.figures}
+    return {**known, "num_params": card.num_params, "macs": card.macs, "size_bytes": card.size_bytes}
+
+
+def tradeoff_points(trio: Trio, latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[TradeoffPoint]:
+    """Accuracy and milliseconds for one picture, arm by arm."""
+    points = []
+    for arm, row in trio.arms.items():
+        one = next(found for found in latency[arm] if found["batch_size"] == 1)
+        points.append(TradeoffPoint(arm, one["p50"], one["p95"], row["accuracy"]))
+    return points
+
+
+def tradeoff_caption(points: Sequence[TradeoffPoint]) -> str:
+    """The chart of accuracy against time in words."""
+    text = _("{name}: {accuracy} right in {ms} a picture")
+    parts = [
+        text.format(name=arm_name(point.arm), accuracy=format_accuracy(point.accuracy["mean"]), ms=format_ms(point.p50))
+        for point in points
+    ]
+    whole = "; ".join(parts) + "."
+    return whole[:1].upper() + whole[1:]
+
+
+def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetitions: int) -> str:
+    """On what, and how, the times were measured."""
+    one = next(iter(latency.values()))[0]
+    text = _(
+        "Times measured just now on {device}, {threads} threads: {n} repetitions after a warm-up, the networks "
+        "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty."
+    )
+    return text.format(device=one["device"], threads=one["threads"], n=repetitions)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one network says of one picture: probabilities in class order, and how long it took."""
+
+    arm: str
+    class_names: tuple[str, ...]
+    soft_labels: tuple[float, ...]
+    latency_ms: float
+
+    @property
+    def chosen(self) -> str:
+        """The hard label that it would give."""
+        return self.class_names[max(range(len(self.soft_labels)), key=lambda index: self.soft_labels[index])]
+
+    def only(self, classes: Sequence[int]) -> tuple[list[str], list[float]]:
+        """Names and probabilities of some classes."""
+        return [self.class_names[i] for i in classes], [self.soft_labels[i] for i in classes]
+
+    @property
+    def confidence(self) -> float:
+        """The probability of what it chose."""
+        return max(self.soft_labels)
+
+
+def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]]) -> Answer:
+    """An answer from what `kdcore.predict` said several times: the same each time, and the middle of its times."""
+    first, middle = predicted[0], median(one["latency_ms"] for one in predicted)
+    return Answer(arm, tuple(first["class_names"]), tuple(first["soft_labels"]), middle)
+
+
+def shown_classes(answers: Sequence[Answer], most: int = MOST_CLASSES) -> list[int]:
+    """Indices of the classes worth a bar, in class order and the same for all: the likeliest to any of them."""
+    count = len(answers[0].class_names)
+    likeliest = sorted(range(count), key=lambda index: -max(answer.soft_labels[index] for answer in answers))
+    return sorted(likeliest[:most])

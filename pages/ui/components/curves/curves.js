@@ -1,0 +1,101 @@
+// Curves over the epochs of a run: grid, references, bands, lines and markers, drawn anew at every change and size.
+// What is drawn, and every word, comes from Python; text enters the page through textContent only.
+
+const SVG = "http://www.w3.org/2000/svg";
+const DASHES = { solid: "none", dash: "9 6", dot: "2 6" };
+
+/** Streamlit calls this at the first drawing and again whenever the data or the theme changed. */
+export default function ({ parentElement, data }) {
+  let root = parentElement.querySelector(".kd-curves");
+  if (!root) {
+    root = document.createElement("div");
+    root.className = "kd-curves";
+    root.setAttribute("role", "img");
+    parentElement.append(root);
+  }
+  root.setAttribute("aria-label", data.words);
+  const draw = () => {
+    // Off the page it has no size; what was drawn last stays.
+    if (root.clientWidth > 0) root.replaceChildren(picture(data, root));
+  };
+  draw();
+  const resizes = new ResizeObserver(draw);
+  resizes.observe(root);
+  return () => resizes.disconnect();
+}
+
+function node(tag, attributes, text) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function picture(data, root) {
+  const rem = parseFloat(getComputedStyle(root).fontSize);
+  const [width, height] = [Math.max(root.clientWidth, 12 * rem), root.clientHeight];
+  const box = { left: 3.3 * rem, right: width - 0.8 * rem, top: 0.9 * rem, bottom: height - 3.2 * rem };
+  const x = (epoch) => box.left + ((box.right - box.left) * epoch) / data.last;
+  const y = (value) => {
+    const share = (value - data.low) / (data.high - data.low);
+    return box.bottom - (box.bottom - box.top) * Math.min(1, Math.max(0, share));
+  };
+  const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  axes(svg, data, box, x, y, rem);
+  for (const line of data.references) reference(svg, line, box, y(line.value), rem);
+  for (const one of data.series) if (one.low) svg.append(band(one, x, y));
+  for (const one of data.series) svg.append(line(one, x, y));
+  for (const one of data.series) one.epochs.forEach((epoch, i) => svg.append(marker(one, i, x(epoch), y(one.mean[i]), rem)));
+  return svg;
+}
+
+function axes(svg, data, box, x, y, rem) {
+  for (const value of data.grid) {
+    svg.append(node("line", { class: "grid", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
+    const place = { class: "axis", x: box.left - 0.5 * rem, y: y(value), "text-anchor": "end", "dominant-baseline": "central" };
+    svg.append(node("text", place, `${value} %`));
+  }
+  for (const epoch of data.ticks) {
+    svg.append(node("text", { class: "axis", x: x(epoch), y: box.bottom + 1.2 * rem, "text-anchor": "middle" }, String(epoch)));
+  }
+  const middle = (box.left + box.right) / 2;
+  svg.append(node("text", { class: "axis", x: middle, y: box.bottom + 2.6 * rem, "text-anchor": "middle" }, data.axis));
+}
+
+function reference(svg, line, box, at, rem) {
+  const style = { class: "reference", stroke: line.colour, "stroke-dasharray": DASHES[line.dash] };
+  svg.append(node("line", { ...style, x1: box.left, x2: box.right, y1: at, y2: at }));
+  const place = line.above
+    ? { x: box.right, y: at - 0.35 * rem, "text-anchor": "end" }
+    : { x: box.left + 0.3 * rem, y: at + 1.15 * rem };
+  svg.append(node("text", place, line.words));
+}
+
+function points(epochs, values, x, y) {
+  return epochs.map((epoch, i) => `${x(epoch).toFixed(1)},${y(values[i]).toFixed(1)}`);
+}
+
+function band(one, x, y) {
+  const around = [...points(one.epochs, one.high, x, y), ...points(one.epochs, one.low, x, y).reverse()];
+  return node("polygon", { class: "band", points: around.join(" "), fill: one.colour });
+}
+
+function line(one, x, y) {
+  const along = points(one.epochs, one.mean, x, y).join(" ");
+  const style = { class: "line", stroke: one.colour, "stroke-dasharray": DASHES[one.dash] };
+  return node("polyline", { ...style, points: along, "data-arm": one.arm });
+}
+
+/** A mark of the arm's shape; under the pointer it says its numbers. */
+function marker(one, index, cx, cy, rem) {
+  const r = 0.32 * rem;
+  const outline = {
+    circle: `M${cx - r} ${cy}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
+    square: `M${cx - r} ${cy - r}h${2 * r}v${2 * r}h${-2 * r}z`,
+    diamond: `M${cx} ${cy - 1.3 * r}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}z`,
+    "triangle-up": `M${cx} ${cy - 1.3 * r}l${1.3 * r} ${2.3 * r}h${-2.6 * r}z`,
+  }[one.marker];
+  const made = node("path", { d: outline, fill: one.colour });
+  made.append(node("title", {}, one.says[index]));
+  return made;
+}

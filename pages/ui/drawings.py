@@ -1,0 +1,125 @@
+"""Charts that change while they are looked at: curves that grow, bars that follow a setting. Pure, no streamlit.
+
+A Plotly chart is torn down and made anew when its data changes, which blinks; these are redrawn in place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from pages.ui import look
+from pages.ui.i18n import _
+from pages.ui.viewmodels import Curve, arm_name, format_accuracy, format_interval
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A horizontal line that the curves are measured against."""
+
+    name: str
+    value: float
+    colour: str
+    dash: str
+    above: bool = False  # its words stand above it on the right, else below it on the left
+
+
+def teacher_reference(accuracy: float) -> Reference:
+    """The teacher's accuracy on test."""
+    return Reference(arm_name("teacher"), accuracy, look.TEACHER, "solid")
+
+
+def ceiling_reference(accuracy: float) -> Reference:
+    """What the Bayes classifier reaches, given the traits."""
+    return Reference(_("ceiling"), accuracy, look.MUTE, "dot", above=True)
+
+
+def accuracy_range(curves: Mapping[str, Curve], references: Sequence[Reference]) -> tuple[float, float]:
+    """Shares in whole tenths, so that the axis moves rarely while the curves grow."""
+    means = [value for curve in curves.values() for value in curve.mean]
+    highs = [value for curve in curves.values() for value in (curve.high or curve.mean)]
+    tops = [*highs, *(line.value for line in references)]
+    if not tops:
+        return 0.0, 1.0
+    lowest = min(means, default=0.2)
+    return max(0.0, math.floor(10 * lowest - 0.2) / 10), min(1.04, math.ceil(10 * max(tops) + 0.3) / 10)
+
+
+def curves_data(
+    curves: Mapping[str, Curve], epochs: int, references: Sequence[Reference] = (), words: str = ""
+) -> dict[str, Any]:
+    """Validation accuracy over the epochs, in percent, as the component `curves` draws it.
+
+    Args:
+        epochs: of the whole run, so that the axis is there from the start and the lines grow into it.
+        words: the chart in words, for who cannot see it.
+    """
+    low, high = accuracy_range(curves, references)
+    return {
+        "low": 100 * low,
+        "high": 100 * high,
+        "last": epochs + 0.4,
+        "grid": [10 * tenth for tenth in range(round(10 * low), math.floor(10 * high + 1e-9) + 1)],
+        "ticks": ticks(epochs),
+        "axis": _("epoch"),
+        "words": words,
+        "series": [_series(arm, curve) for arm, curve in curves.items()],
+        "references": [
+            {
+                "value": 100 * line.value,
+                "colour": line.colour,
+                "dash": line.dash,
+                "above": line.above,
+                "words": f"{line.name} {format_accuracy(line.value)}",
+            }
+            for line in references
+        ],
+    }
+
+
+def _series(arm: str, curve: Curve) -> dict[str, Any]:
+    def percent(values: Sequence[float] | None) -> list[float] | None:
+        return None if values is None else [round(100 * value, 4) for value in values]
+
+    return {
+        "arm": arm,
+        "colour": look.ARM_COLOURS.get(arm, look.MUTE),
+        "dash": look.ARM_DASHES.get(arm, "solid"),
+        "marker": look.ARM_MARKERS.get(arm, "circle"),
+        "epochs": list(curve.epochs),
+        "mean": percent(curve.mean),
+        "low": percent(curve.low),
+        "high": percent(curve.high),
+        "says": [_said(arm, curve, index) for index in range(len(curve.epochs))],
+    }
+
+
+def _said(arm: str, curve: Curve, index: int) -> str:
+    """What a marker says under the pointer."""
+    text = _("epoch {n}: {name} {value}")
+    said = text.format(n=curve.epochs[index], name=arm_name(arm), value=format_accuracy(curve.mean[index]))
+    if curve.low is not None and curve.high is not None:
+        said += f" ({format_interval((curve.low[index], curve.high[index]))})"
+    return said
+
+
+def ticks(epochs: int) -> list[int]:
+    """Round epochs for the axis, at most seven of them."""
+    step = next(step for power in range(5) for step in (10**power, 2 * 10**power, 5 * 10**power) if epochs / step <= 6)
+    return list(range(0, epochs + 1, step))
+
+
+def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], words: str = "") -> str:
+    """Probabilities as horizontal bars in the order given; the winner is solid, the rest lighter."""
+    winner = max(range(len(shares)), key=lambda index: shares[index])
+    colour = look.ARM_COLOURS.get(arm, look.MUTE)
+    rows = "".join(
+        f'<div class="kd-bar{" kd-won" if index == winner else ""}"><b>{escape(name)}</b>'
+        f'<div><i style="width:{100 * share:.2f}%;background:{colour}"></i></div>'
+        f"<span>{escape(look.percent(share))}</span></div>"
+        for index, (name, share) in enumerate(zip(class_names, shares, strict=True))
+    )
+    return f'<div class="kd-bars" role="img" aria-label="{escape(words)}">{rows}</div>'

@@ -1,0 +1,94 @@
+"""One picture and what each student is told about it: the hard label, or the teacher's soft labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+    from kdcore.teachers import Teacher
+
+LOOKED_AT = 64
+SEED = 20
+SIDE = 224  # pixels for the eye
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A picture with its hard label and the teacher's logits [K].
+
+    Attributes:
+        picture: uint8 [H, W, 3], for the eye.
+    """
+
+    picture: NDArray[np.uint8]
+    class_names: tuple[str, ...]
+    hard_label: int
+    logits: tuple[float, ...]
+
+    def soft_labels(self, temperature: float) -> list[float]:
+        """The teacher's probabilities at a temperature, by the engine."""
+        import torch
+
+        from kdcore.soft_labels import soften
+
+        shares: list[float] = soften(torch.tensor(self.logits), temperature).tolist()
+        return shares
+
+    def told_to_baseline(self) -> list[float]:
+        """All of the probability on the hard label."""
+        return [float(index == self.hard_label) for index in range(len(self.class_names))]
+
+
+def telling_example(dataset: str, teacher: Teacher) -> Example:
+    """Of some pictures that the teacher gets right, the one that it hesitates about most: it shows the difference.
+
+    Raises:
+        KdError: the dataset is unknown or not on this machine.
+    """
+    if dataset == "creatures":
+        images, hard_labels, draw = _creatures()
+    else:
+        images, hard_labels, draw = _first_pictures(dataset)
+    logits = teacher.logits(images)
+    shares = logits.softmax(-1)
+    runner_up = shares.topk(2, -1).values[:, 1]
+    right = logits.argmax(-1) == hard_labels
+    chosen = int((runner_up * right).argmax())
+    names, values = teacher.card.class_names, tuple(float(value) for value in logits[chosen])
+    return Example(draw(chosen), names, int(hard_labels[chosen]), values)
+
+
+def _creatures() -> tuple[torch.Tensor, torch.Tensor, Any]:
+    """Fresh creatures, which no split holds, drawn again with more pixels for the eye."""
+    from kdcore.datasets import creatures
+
+    traits, hard_labels = creatures.sample_traits(LOOKED_AT, SEED)
+    nuisance = creatures.sample_nuisance(LOOKED_AT, SEED)
+
+    def draw(index: int) -> NDArray[np.uint8]:
+        row = slice(index, index + 1)
+        drawn = creatures.render(traits[row], nuisance.select(row), SIDE)[0]  # [3, H, W]
+        pixels: NDArray[np.uint8] = drawn.permute(1, 2, 0).numpy()
+        return pixels
+
+    return creatures.render(traits, nuisance), hard_labels, draw
+
+
+def _first_pictures(dataset: str) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    from kdcore.datasets import load_dataset
+
+    split = load_dataset(dataset).validation
+
+    def draw(index: int) -> NDArray[np.uint8]:
+        pixels = split.images[index].permute(1, 2, 0).numpy()  # [H, W, C]
+        times = max(1, SIDE // pixels.shape[0])
+        large: NDArray[np.uint8] = np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))
+        return large if large.shape[-1] == 3 else np.repeat(large, 3, -1)
+
+    return split.images[:LOOKED_AT], split.hard_labels[:LOOKED_AT], draw

@@ -1,0 +1,20 @@
+"""What works on this machine right now, in one line."""
+
+from __future__ import annotations
+
+from pages.ui import cache
+from pages.ui.i18n import _, ngettext
+
+
+def sentence() -> str:
+    """Device, precision, threads, datasets and teachers that are here."""
+    device = cache.device()
+    ready = [status.name for status in cache.dataset_statuses() if status.ready]
+    teachers = [card.name for card in cache.teacher_cards()]
+    return _("Ready on this machine: {device}, {precision}, {threads} · data: {data} · teachers: {teachers}").format(
+        device=device.name,
+        precision=device.precision,
+        threads=ngettext("{n} thread", "{n} threads", device.threads).format(n=device.threads),
+        data=", ".join(ready) or _("none"),
+        teachers=", ".join(teachers) or _("none"),
+    )

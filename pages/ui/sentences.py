@@ -1,0 +1,187 @@
+"""What the pages say of a run, in whole sentences that its numbers allow. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pages.ui import look
+from pages.ui.i18n import _, ngettext
+from pages.ui.viewmodels import (
+    RunView,
+    format_accuracy,
+    format_count,
+    format_duration,
+    format_points,
+    format_signed,
+    live_readouts,
+    result_readouts,
+)
+
+
+def outcome_sentence(result: Mapping[str, Any]) -> str:
+    """What the run allows to say, in one sentence: worded from the claim, never stronger than its interval."""
+    difference, claim = result["paired_difference"], result["verdict"]["claim"]
+    seeds = len(difference["per_seed"])
+    if difference["ci95"] is None:
+        return _("No difference can be claimed: one seed gives no interval.")
+    low, high = difference["ci95"]
+    if claim == "none":
+        text = ngettext(
+            "No difference can be claimed: distilled minus baseline is {points} points, "
+            "95 % interval {low} to {high}, {n} seed.",
+            "No difference can be claimed: distilled minus baseline is {points} points, "
+            "95 % interval {low} to {high}, {n} seeds.",
+            seeds,
+        )
+        points = format_signed(difference["mean"])
+        return text.format(points=points, low=format_signed(low), high=format_signed(high), n=seeds)
+    if claim == "distilled":
+        text = ngettext(
+            "Distilled is better by {points} points, 95 % interval {low} to {high}, {n} seed.",
+            "Distilled is better by {points} points, 95 % interval {low} to {high}, {n} seeds.",
+            seeds,
+        )
+    else:
+        low, high = -high, -low
+        text = ngettext(
+            "The baseline is better by {points} points, 95 % interval {low} to {high}, {n} seed.",
+            "The baseline is better by {points} points, 95 % interval {low} to {high}, {n} seeds.",
+            seeds,
+        )
+    points = format_points(abs(difference["mean"]))
+    return text.format(points=points, low=format_points(low), high=format_points(high), n=seeds)
+
+
+def progress_sentence(view: RunView, place: int) -> str:
+    """Where a run is; `place` is its place in the queue, 0 when it does not wait."""
+    if place:
+        return _("Waiting: place {n} in the queue. It starts by itself.").format(n=place)
+    if view.phase == "waiting":
+        return _("Starting")
+    if view.phase == "preparing":
+        return _("The teacher looks at the pictures")
+    if view.phase == "measuring":
+        return _("All epochs done. Now the test pictures, and the time of an answer")
+    done = _("Epoch {done} of {all}").format(done=view.epochs_done, all=view.epochs)
+    if view.seconds_left is None:
+        return done
+    return _("{epochs}, about {time} left").format(epochs=done, time=format_duration(view.seconds_left))
+
+
+def ending_sentence(status: str, error: str | None, epochs_done: int, epochs: int) -> str:
+    """How a run without a result ended."""
+    after = _("after {done} of {all} epochs").format(done=epochs_done, all=epochs) if epochs_done else ""
+    if status == "cancelled":
+        return _("This run was stopped {after}.").format(after=after or _("before it began"))
+    if status == "interrupted":
+        text = _("This run was interrupted {after}; its curves are kept.")
+        return text.format(after=after or _("before its first epoch ended"))
+    return error or _("This run failed.")
+
+
+def status_name(status: str) -> str:
+    """A run's status in the words of the page."""
+    names = {
+        "queued": _("waiting"),
+        "running": _("training"),
+        "finished": _("finished"),
+        "failed": _("failed"),
+        "cancelled": _("stopped"),
+        "interrupted": _("interrupted"),
+    }
+    return names.get(status, status)
+
+
+def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
+    """What came out, in a few words; the whole sentence stands on the run itself."""
+    if result is None:
+        return _("No result yet") if status in ("queued", "running") else _("No result")
+    accuracy = {arm: format_accuracy(row["accuracy"]["mean"]) for arm, row in result["arms"].items()}
+    text = {
+        "distilled": _("Distilled better by {points} points: {distilled} against {baseline}"),
+        "baseline": _("Baseline better by {points} points: {baseline} against {distilled}"),
+    }.get(result["verdict"]["claim"], _("No difference claimed: distilled {distilled}, baseline {baseline}"))
+    points = format_points(abs(result["paired_difference"]["mean"]))
+    return text.format(points=points, distilled=accuracy["distilled"], baseline=accuracy["baseline"])
+
+
+def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A run's configuration in the words of the page."""
+    return [
+        (_("Dataset"), str(config["dataset"])),
+        (_("Labelled pictures"), format_count(config["labels"])),
+        (_("Teacher"), str(config["teacher"])),
+        (_("Student"), str(config["student"])),
+        (_("Temperature"), f"{config['temperature']:g}"),
+        (_("Distill weight"), f"{config['distill_weight']:g}"),
+        (_("Epochs"), str(config["epochs"])),
+        (_("Seeds"), str(len(config["seeds"]))),
+    ]
+
+
+def config_sentence(config: Mapping[str, Any]) -> str:
+    """A run's configuration in one line."""
+    text = _("{dataset}, {labels} labelled pictures, {student}, T = {temperature:g}, weight {weight:g}, {seeds}")
+    seeds = ngettext("{n} seed", "{n} seeds", len(config["seeds"])).format(n=len(config["seeds"]))
+    return text.format(
+        dataset=config["dataset"], labels=format_count(config["labels"]), student=config["student"],
+        temperature=config["temperature"], weight=config["distill_weight"], seeds=seeds,
+    )  # fmt: skip
+
+
+def curves_caption(view: RunView) -> str:
+    """The accuracy chart in words."""
+    parts = []
+    for readout in live_readouts(view):
+        text = _("{name} {value} ({interval})") if readout.detail else _("{name} {value}")
+        parts.append(text.format(name=readout.name, value=readout.value, interval=readout.detail))
+    if not view.epochs_done or all(not curve.mean for curve in view.accuracy.values()):
+        return _("No epoch has been checked on the validation pictures yet.")
+    seen = max(curve.epochs[-1] for curve in view.accuracy.values() if curve.epochs)
+    text = _("Accuracy on the validation pictures after {done} of {all} epochs: {arms}.")
+    return text.format(done=seen, all=view.epochs, arms=", ".join(parts))
+
+
+def dots_caption(result: Mapping[str, Any]) -> str:
+    """The chart of accuracies on test in words."""
+    parts = [f"{one.name} {one.value} ({one.detail})" for one in result_readouts(result)]
+    text = _("Accuracy on the test pictures with 95 % intervals: {arms}.").format(arms=", ".join(parts))
+    if (ceiling := result.get("bayes_accuracy")) is not None:
+        best = _("Nobody who knows the traits can do better than {value}.")
+        text += " " + best.format(value=format_accuracy(ceiling))
+    return text
+
+
+def interval_note(result: Mapping[str, Any]) -> str:
+    """What the intervals of a result hold, and what they do not."""
+    seeds = len(result["paired_difference"]["per_seed"])
+    if seeds < 2:
+        return _("One seed gives no interval, and without one nothing can be claimed.")
+    return _(
+        "Intervals are 95 %, over seeds and test pictures; the bands of the curves above are over seeds only. "
+        "All of them hold for this one teacher."
+    )
+
+
+def answer_caption(class_names: Sequence[str], shares: Sequence[float]) -> str:
+    """A chart of probabilities in words, largest first."""
+    order = sorted(range(len(shares)), key=lambda index: -shares[index])[:5]
+    return ", ".join(f"{class_names[index]} {look.percent(shares[index])}" for index in order)
+
+
+def explanation(has_posterior: bool) -> str:
+    """What will be seen after Start."""
+    text = _(
+        "You watch both learn, live on this machine. At the end all of them face test pictures that none has seen, "
+        "and one sentence says which is better, by how much, and how sure that is."
+    )
+    if has_posterior:
+        text += " " + _("A third student is taught by the true posterior: the best teacher there can be.")
+    return text
+
+
+def weight_note(distill_weight: float) -> str:
+    """What the distill weight means, in the words of the picture above it."""
+    text = _("For the distilled student the soft labels count for {soft}, the hard label for {hard}.")
+    return text.format(soft=look.percent(distill_weight), hard=look.percent(1 - distill_weight))

@@ -1,0 +1,81 @@
+"""The frame around every page: each script begins with `open_page("its_name")`, then draws its content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui import look, state
+from pages.ui.components import visitor
+from pages.ui.i18n import _
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One entry of the navigation: its key is the script's name, which is its URL."""
+
+    key: str
+    script: str
+    title: str
+
+
+def pages() -> tuple[Page, ...]:
+    """The pages in the order of a visit, titles in the visitor's language."""
+    return (
+        Page("home", "app.py", _("Home")),
+        Page("soft_labels", "pages/soft_labels.py", _("Soft labels")),
+        Page("distil", "pages/distil.py", _("Distil")),
+        Page("compare", "pages/compare.py", _("Compare")),
+        Page("runs", "pages/runs.py", _("Runs")),
+    )
+
+
+def open_page(key: str) -> None:
+    """Configure the page, draw the navigation and set the look. The first call of every page script."""
+    _keep_uploads_in_memory()
+    here = next(page for page in pages() if page.key == key)
+    name = _("Dark Knowledge Lab")
+    st.set_page_config(
+        page_title=name if key == "home" else f"{here.title} · {name}",
+        page_icon=str(_ROOT / "assets" / "icon.svg"),  # an icon by name would be fetched from the network
+        layout="wide",
+        initial_sidebar_state="collapsed",
+        # An "About" gives the menu something to hold, and with it the choice of light or dark.
+        menu_items={"About": _("What a trained network knows about the classes that it did not choose.")},
+    )
+    with st.container(key="kd_nav", horizontal=True, vertical_alignment="center", gap="small"):
+        for page in pages():
+            _link(page.key, page.title, "here" if page.key == key else "nav")
+        presenter = st.toggle(_("Large type"), key="present", bind="query-params")
+    st.html(f"<style>{look.css()}{look.PRESENTER_CSS if presenter else ''}</style>")
+    if not state.visitor_is_remembered():
+        visitor.remember(state.VISITOR_COOKIE, state.visitor_id())
+
+
+def page_title(text: str) -> None:
+    """The page's one headline; `text` may hold Markdown emphasis."""
+    st.title(text, anchor=False)
+
+
+def link(key: str, label: str, *, primary: bool = False, **query: str) -> None:
+    """A link to another page that keeps what the URL holds and adds `query`; `primary` is the page's main button."""
+    _link(key, label, "main" if primary else "side", **query)
+
+
+def _link(key: str, label: str, kind: str, **query: str) -> None:
+    page = next(page for page in pages() if page.key == key)
+    with st.container(key=f"kd_{kind}_{key}", width="content"):
+        st.page_link(page.script, label=label, query_params={**state.link_params(), **query})
+
+
+def _keep_uploads_in_memory() -> None:
+    """Starlette spools uploads above 1 MB to temporary files; a visitor's picture must not touch the disk."""
+    from starlette.formparsers import MultiPartParser
+    from streamlit import config
+
+    limit = int(config.get_option("server.maxUploadSize")) * 2**20 + 2**20
+    MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, limit)

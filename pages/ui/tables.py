@@ -1,0 +1,162 @@
+"""Tables of arms: quantities down, arms across, so that they fit a phone and a back row alike. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from pages.ui import look
+from pages.ui.i18n import _
+from pages.ui.viewmodels import (
+    Readout,
+    arm_name,
+    format_accuracy,
+    format_count,
+    format_interval,
+    format_ms,
+    format_size,
+    in_order,
+)
+
+GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲"}
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, and under it, smaller, how sure it is."""
+
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity over all arms."""
+
+    label: str
+    note: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Arms across, in the order of the legend."""
+
+    arms: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def quality_table(arms: Mapping[str, Any]) -> Table:
+    """Accuracy, ECE and agreement of every arm, each with its 95 % interval.
+
+    Args:
+        arms: as a run's result holds them.
+    """
+    ordered = in_order(arms)
+    rows = (
+        Row(_("Accuracy"), _("test pictures right"), tuple(_estimate(row, "accuracy") for row in ordered.values())),
+        Row(
+            _("Calibration error"),
+            _("ECE: how far confidence is off"),
+            tuple(_estimate(row, "ece") for row in ordered.values()),
+        ),
+        Row(
+            _("Agreement"),
+            _("chooses the teacher's class"),
+            tuple(Cell(NONE) if arm == "teacher" else _estimate(row, "agreement") for arm, row in ordered.items()),
+        ),
+    )
+    return Table(tuple(ordered), rows)
+
+
+def cost_table(arms: Mapping[str, Any], latency: Mapping[str, Sequence[Mapping[str, Any]]] | None) -> Table:
+    """Time of an answer, parameters, MACs and size of every arm.
+
+    Args:
+        latency: arm -> the engine's measurements, one a batch size; None while they are not there yet.
+    """
+    ordered = in_order(arms)
+    sizes = sorted({int(one["batch_size"]) for many in (latency or {}).values() for one in many}) or [1, 64]
+    rows = [_latency_row(list(ordered), latency, size) for size in sizes]
+    rows += [
+        Row(
+            _("Parameters"),
+            _("numbers learned"),
+            tuple(Cell(format_count(row["num_params"])) for row in ordered.values()),
+        ),
+        Row(
+            _("MACs"),
+            _("multiplications for one picture"),
+            tuple(Cell(format_count(row["macs"])) for row in ordered.values()),
+        ),
+        Row(_("Size"), _("of the file"), tuple(Cell(format_size(row["size_bytes"])) for row in ordered.values())),
+    ]
+    return Table(tuple(ordered), tuple(rows))
+
+
+def _latency_row(arms: Sequence[str], latency: Mapping[str, Any] | None, batch_size: int) -> Row:
+    label = _("Time, 1 picture") if batch_size == 1 else _("Time, {n} pictures").format(n=batch_size)
+    cells = []
+    for arm in arms:
+        found = next((one for one in (latency or {}).get(arm, ()) if one["batch_size"] == batch_size), None)
+        detail = _("p95 {ms}").format(ms=format_ms(found["p95"])) if found else ""
+        cells.append(Cell(format_ms(found["p50"]), detail) if found else Cell("…"))
+    return Row(label, _("p50 at batch {n}").format(n=batch_size), tuple(cells))
+
+
+def _estimate(row: Mapping[str, Any], name: str) -> Cell:
+    found = row.get(name)
+    if found is None:
+        return Cell(NONE)
+    return Cell(format_accuracy(found["mean"]), format_interval(found["ci95"]) if found["ci95"] else "")
+
+
+def stack(*tables: Table) -> Table:
+    """Tables of the same arms, one under the other."""
+    return Table(tables[0].arms, tuple(row for table in tables for row in table.rows))
+
+
+def table_html(table: Table, caption: str) -> str:
+    """The table as HTML; every text is escaped."""
+    head = "".join(f'<th scope="col">{arm_mark(arm)}{escape(arm_name(arm))}</th>' for arm in table.arms)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row.label)}<small>{escape(row.note)}</small></th>'
+        + "".join(f"<td>{escape(cell.value)}<small>{escape(cell.detail)}</small></td>" for cell in row.cells)
+        + "</tr>"
+        for row in table.rows
+    )
+    return (
+        f'<table class="kd-table"><caption>{escape(caption)}</caption>'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def facts_html(facts: Sequence[tuple[str, str]]) -> str:
+    """Pairs of a name and a value, such as a run's configuration."""
+    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return f'<dl class="kd-facts">{rows}</dl>'
+
+
+def status_html(status: str, name: str, when: str) -> str:
+    """How a run is, as a word with a dot, and when it was started."""
+    dot = f'<i class="kd-dot kd-{escape(status)}" aria-hidden="true"></i>'
+    return f'<div class="kd-status">{dot}{escape(name)}<small>{escape(when)}</small></div>'
+
+
+def readouts_html(readouts: Sequence[Readout]) -> str:
+    """Large numbers above a chart, each with its arm's marker and colour: the legend, and the latest value."""
+    items = "".join(
+        f'<div class="kd-readout"><b>{escape(one.value)}</b><span>{arm_mark(one.arm)}{escape(one.name)}</span>'
+        f"<small>{escape(one.detail)}</small></div>"
+        for one in readouts
+    )
+    return f'<div class="kd-readouts">{items}</div>'
+
+
+def arm_mark(arm: str) -> str:
+    """The arm's marker in its colour, for beside its name."""
+    glyph = GLYPHS.get(look.ARM_MARKERS.get(arm, "circle"), "●")
+    return f'<i class="kd-mark" aria-hidden="true" style="color:{look.ARM_COLOURS.get(arm, look.MUTE)}">{glyph}</i>'

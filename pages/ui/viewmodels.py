@@ -1,0 +1,237 @@
+"""What the pages show, worked out from what the engine said: pure functions on events, results and cards.
+
+No widget and no chart is made here. Shares are 0 to 1 until a `format_*` function writes them; all numbers on the
+pages are written by those.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy.special import stdtrit
+
+from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
+from pages.ui.i18n import _
+
+# The order of a legend and of a table: the one that teaches first, then who learned, best taught first.
+ARM_ORDER = ("teacher", "posterior", "distilled", "baseline")
+CONFIDENCE = 0.95
+RECENT_EPOCHS = 8  # the time left is judged by the last few epochs: other work on the machine comes and goes
+
+
+def format_accuracy(share: float) -> str:
+    """A share of pictures: `73.2 %`."""
+    return f"{100 * share:.1f} %"
+
+
+def format_interval(bounds: Sequence[float] | None) -> str:
+    """Both ends of an interval of shares: `71.0 to 75.3 %`; a dash where there is none."""
+    return _("{low:.1f} to {high:.1f} %").format(low=100 * bounds[0], high=100 * bounds[1]) if bounds else "–"
+
+
+def format_points(difference: float) -> str:
+    """A difference of two shares in percentage points: `8.1`."""
+    return f"{100 * difference:.1f}"
+
+
+def format_signed(difference: float) -> str:
+    """A difference in percentage points with its sign, a real minus among them: `+1.2`, `−0.9`."""
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def format_ms(milliseconds: float) -> str:
+    """Milliseconds with two significant digits: `0.53 ms`, `12 ms`, `120 ms`."""
+    if milliseconds <= 0:
+        return "0 ms"
+    digits = 1 - math.floor(math.log10(milliseconds))
+    rounded = round(milliseconds, digits)
+    digits = 1 - math.floor(math.log10(rounded))  # 9.96 became 10
+    return f"{rounded:.{max(0, digits)}f} ms"
+
+
+def format_count(number: float) -> str:
+    """How many: `9,842`, `1.2 million`, `1.2 billion`."""
+    for size, word in ((1e9, _("{n} billion")), (1e6, _("{n} million"))):
+        if number >= size:
+            return word.format(n=f"{number / size:.1f}")
+    return f"{number:,.0f}"
+
+
+def format_size(num_bytes: float) -> str:
+    """A file's size: `39 kB`, `12.3 MB`."""
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
+
+
+def format_duration(seconds: float) -> str:
+    """A time for people: `42 s`, `3 min 5 s`, `1 h 12 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return _("{s} s").format(s=whole)
+    if whole < 3600:
+        return _("{m} min {s} s").format(m=whole // 60, s=whole % 60)
+    return _("{h} h {m} min").format(h=whole // 3600, m=whole % 3600 // 60)
+
+
+def format_when(seconds: float) -> str:
+    """A moment, in seconds since 1970, as this machine's clock shows it: `2026-11-21 14:05`."""
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """`wolf, dog and 105 more`."""
+    shown = ", ".join(names[:most])
+    more = len(names) - most
+    return _("{names} and {n} more").format(names=shown, n=more) if more > 0 else shown
+
+
+def arm_name(arm: str) -> str:
+    """What an arm is called on the page."""
+    names = {
+        "teacher": _("teacher"),
+        "baseline": _("baseline"),
+        "distilled": _("distilled"),
+        "posterior": _("taught by the posterior"),
+    }
+    return names.get(arm, arm)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One arm over the epochs: mean over seeds and its 95 % interval; no interval with one seed."""
+
+    arm: str
+    epochs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...] | None
+    high: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as far as its events tell.
+
+    Attributes:
+        phase: "waiting", "preparing", "training", "measuring", "finished" or "failed".
+        seconds_left: until the last epoch, judged by the epochs so far; None before there is one.
+        accuracy, loss: curves by arm, on validation pictures and while training.
+    """
+
+    phase: str
+    epochs_done: int
+    epochs: int
+    num_seeds: int
+    seconds_left: float | None
+    accuracy: Mapping[str, Curve]
+    loss: Mapping[str, Curve]
+    result: Mapping[str, Any] | None
+    failure: RunFailed | None
+    device: str
+
+    @property
+    def share(self) -> float:
+        """Of the epochs, 0 to 1."""
+        return self.epochs_done / self.epochs if self.epochs else 0.0
+
+
+def seed_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Mean ± t(K - 1) · s / √K over K seeds; None for a single one."""
+    count = len(values)
+    if count < 2:
+        return None
+    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / math.sqrt(count)
+    mean = fmean(values)
+    return mean - half, mean + half
+
+
+def run_view(events: Sequence[Event]) -> RunView:
+    """What a run's events say so far. A continued run repeats an epoch; the last word on an epoch counts."""
+    started = next((event for event in reversed(events) if isinstance(event, RunStarted)), None)
+    by_epoch = {event.epoch: event for event in events if isinstance(event, EpochEnded)}
+    finished = next((event for event in events if isinstance(event, RunFinished)), None)
+    failure = events[-1] if events and isinstance(events[-1], RunFailed) else None
+    epochs = started.epochs if started else 0
+    done = max(by_epoch, default=0)
+    cached = any(isinstance(event, TeacherCached) for event in events)
+    phase = (
+        "finished" if finished
+        else "failed" if failure
+        else "waiting" if started is None
+        else "measuring" if done >= epochs
+        else "training" if cached or done
+        else "preparing"
+    )  # fmt: skip
+    recent = [by_epoch[epoch].seconds for epoch in sorted(by_epoch)[-RECENT_EPOCHS:]]
+    timed = [seconds for seconds in recent if seconds > 0]
+    left = fmean(timed) * (epochs - done) if timed and phase == "training" else None
+    trained = started.arms if started else ()
+    arms = [arm for arm in in_order(dict.fromkeys(trained)) if arm != "teacher"]
+    return RunView(
+        phase=phase,
+        epochs_done=done,
+        epochs=epochs,
+        num_seeds=started.num_seeds if started else 0,
+        seconds_left=left,
+        accuracy={arm: _curve(by_epoch, arm, "validation_accuracy", 1.0) for arm in arms},
+        loss={arm: _curve(by_epoch, arm, "train_loss", math.inf) for arm in arms},
+        result=finished.result if finished else None,
+        failure=failure,
+        device=started.device if started else "",
+    )
+
+
+def _curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, top: float) -> Curve:
+    """Points exist only where the quantity was measured."""
+    told = [(epoch, by_epoch[epoch].curves.get(arm, {}).get(quantity, [])) for epoch in sorted(by_epoch)]
+    # The store writes a loss that is no number any more as None.
+    points = [(epoch, [value for value in values if value is not None]) for epoch, values in told]
+    measured = [(epoch, values) for epoch, values in points if values]
+    intervals = [seed_interval(values) for _epoch, values in measured]
+    known = [interval for interval in intervals if interval is not None]
+    whole = len(known) == len(measured) and bool(known)
+    return Curve(
+        arm=arm,
+        epochs=tuple(epoch for epoch, _values in measured),
+        mean=tuple(fmean(values) for _epoch, values in measured),
+        low=tuple(max(0.0, low) for low, _high in known) if whole else None,
+        high=tuple(min(top, high) for _low, high in known) if whole else None,
+    )
+
+
+@dataclass(frozen=True)
+class Readout:
+    """One arm's number above a chart: the legend and the latest value in one."""
+
+    arm: str
+    name: str
+    value: str
+    detail: str
+
+
+def live_readouts(view: RunView) -> list[Readout]:
+    """The latest validation accuracy of every trained arm; a dash before there is one."""
+    readouts = [] if view.accuracy else [Readout(arm, arm_name(arm), "–", "") for arm in ("distilled", "baseline")]
+    for arm, curve in view.accuracy.items():
+        value = format_accuracy(curve.mean[-1]) if curve.mean else "–"
+        known = curve.low is not None and curve.high is not None
+        detail = format_interval((curve.low[-1], curve.high[-1])) if known else ""  # type: ignore[index]
+        readouts.append(Readout(arm, arm_name(arm), value, detail))
+    return readouts
+
+
+def result_readouts(result: Mapping[str, Any]) -> list[Readout]:
+    """Accuracy on the test pictures with its interval, for every arm of a finished run."""
+    return [
+        Readout(arm, arm_name(arm), format_accuracy(row["accuracy"]["mean"]), format_interval(row["accuracy"]["ci95"]))
+        for arm, row in in_order(result["arms"]).items()
+    ]
+
+
+def in_order(arms: Mapping[str, Any]) -> dict[str, Any]:
+    """The arms in the order of the legend; ones that it does not name come last."""
+    names = [*(arm for arm in ARM_ORDER if arm in arms), *(arm for arm in arms if arm not in ARM_ORDER)]
+    return {arm: arms[arm] for arm in names}

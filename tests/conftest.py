@@ -1,0 +1,48 @@
+"""What every test shares: a home of its own, and what the machine must have for the real ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKS = ("MNIST", "cifar10", "animals64", "photos")
+
+
+def unavailable(reason: str) -> None:
+    """Leave a test out with a reason that says what to install; on CI that is a failure."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"CI must not leave this out: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test touches the data directory of the person who runs it."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KDCORE_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with real pictures."""
+    named = os.environ.get("KDCORE_DATA", "")
+    folder = Path(named)
+    missing = [pack for pack in PACKS if not (folder / pack).is_dir()]
+    if not named or missing:
+        unavailable(f"needs real pictures: set KDCORE_DATA to a folder that holds {', '.join(missing or PACKS)}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium that Playwright can drive."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        unavailable("needs a browser: install Debian's chromium, or Google Chrome")
+    return str(path)

@@ -1,0 +1,91 @@
+"""Datasets: splits that do not touch, the real files, and what is said where they are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from kdcore.datasets import DATASETS, creatures, dataset_status, load_dataset
+from kdcore.datasets.base import hash_splits
+from kdcore.datasets.parquet import hold_out, read_parquet
+from kdcore.errors import DatasetUnavailable, UnknownName
+
+
+def test_digits_are_scikit_learns_each_once() -> None:
+    dataset, bunch = load_dataset("digits"), load_digits()
+    splits = (dataset.train, dataset.validation, dataset.test)
+    assert [len(split) for split in splits] == [1077, 360, 360]
+    ours = torch.cat([split.images for split in splits])[:, 0].numpy()
+    levels = np.rint(ours / 255 * 16)
+    labelled = sorted((*row.flatten(), label) for row, label in zip(bunch.images, bunch.target, strict=True))
+    labels = torch.cat([split.hard_labels for split in splits]).numpy()
+    assert sorted((*row.flatten(), label) for row, label in zip(levels, labels, strict=True)) == labelled
+
+
+def test_the_drawn_dataset_is_kept_on_disk_as_it_was_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+    first, again = load_dataset("creatures"), load_dataset("creatures")
+    (kept,) = (tmp_path / "datasets").iterdir()
+    assert hash_splits(again.train, again.validation, again.test) == first.sha256 == again.sha256
+    assert torch.equal(first.test.posterior, again.test.posterior)
+    fresh = creatures.draw_pictures(len(first.test), seed=1_000_003)
+    assert torch.equal(again.test.images, fresh.images)
+    kept.write_bytes(b"half a file")
+    assert load_dataset("creatures").sha256 == first.sha256
+
+
+def test_the_ceiling_is_the_share_that_the_posterior_has_right() -> None:
+    dataset = load_dataset("creatures")
+    right = dataset.test.posterior.numpy().argmax(1) == dataset.test.hard_labels.numpy()
+    assert dataset.bayes_accuracy == pytest.approx(right.mean())
+    assert load_dataset("digits").bayes_accuracy is None
+
+
+def test_hold_out_splits_no_group_and_takes_one_picture_of_each_held_one() -> None:
+    labels = torch.tensor([0] * 40 + [1] * 24)
+    groups = [f"a{i // 2}" for i in range(40)] + [f"b{i // 8}" for i in range(24)]
+    train, validation = hold_out(labels, groups, 0.1)
+    named = {part: {groups[row] for row in rows.tolist()} for part, rows in (("t", train), ("v", validation))}
+    assert not named["t"] & named["v"]
+    assert labels[validation].bincount().tolist() == [2, 1]
+    assert len(train) == 40 - 2 * 2 + 24 - 8
+    more_labels, more_groups = torch.cat([labels, torch.tensor([0])]), [*groups, "a99"]
+    assert {more_groups[row] for row in hold_out(more_labels, more_groups, 0.1)[1].tolist()} - {"a99"} <= named["v"]
+
+
+def test_animals64_holds_no_original_twice(data_dir: Path) -> None:
+    folder = data_dir / "animals64"
+    everything, class_names, sources = read_parquet(folder / "train.parquet", size=64)
+    assert (len(everything), len(class_names)) == (34_978, 107)
+    assert everything.images.shape[1:] == (3, 64, 64)
+    groups = [source.split("#")[0] for source in sources]
+    train, validation = hold_out(everything.hard_labels, groups, 0.08)
+    assert not {groups[row] for row in train.tolist()} & {groups[row] for row in validation.tolist()}
+    assert set(everything.hard_labels[validation].tolist()) == set(range(107))
+
+
+def test_without_data_the_sentence_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+    monkeypatch.delenv("KDCORE_DATA", raising=False)
+    status = dataset_status("animals64")
+    assert not status.ready
+    assert str(tmp_path) in status.needs
+    with pytest.raises(DatasetUnavailable, match="KDCORE_DATA"):
+        load_dataset("animals64")
+    assert all(dataset_status(name).ready for name, info in DATASETS.items() if info.embedded)
+
+
+def test_a_damaged_parquet_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 but no more than that")
+    with pytest.raises(DatasetUnavailable, match=r"train\.parquet could not be read"):
+        read_parquet(tmp_path / "train.parquet", 64)
+
+
+def test_unknown_datasets_are_refused() -> None:
+    for ask in (load_dataset, dataset_status):
+        with pytest.raises(UnknownName, match="creatures"):
+            ask("imagenet")

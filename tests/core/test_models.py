@@ -1,0 +1,60 @@
+"""Networks by name: shapes, sizes counted by hand, same seed same weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kdcore.errors import ConfigError, UnknownName
+from kdcore.models import build_model, count_macs, count_params
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("mlp-32-16", (1, 8, 8)),
+        ("mlp-64", (3, 32, 32)),
+        ("convnet-4", (1, 8, 8)),
+        ("convnet-8", (3, 32, 32)),
+        ("resnet-8", (3, 32, 32)),
+        ("resnet-8", (3, 64, 64)),
+    ],
+)
+def test_every_family_gives_logits_of_its_shape(name: str, shape: tuple[int, int, int]) -> None:
+    model = build_model(name, shape, 5, seed=0)
+    assert model(torch.zeros(2, *shape)).shape == (2, 5)
+
+
+def test_sizes_worked_by_hand() -> None:
+    mlp = build_model("mlp-32-16", (1, 8, 8), 10)
+    assert count_params(mlp) == (64 * 32 + 32) + (32 * 16 + 16) + (16 * 10 + 10)
+    assert count_macs(mlp, (1, 8, 8)) == 64 * 32 + 32 * 16 + 16 * 10
+    convnet = build_model("convnet-4", (3, 32, 32), 8)
+    kernels = 9 * (3 * 4 + 4 * 8 + 8 * 16)
+    assert count_params(convnet) == kernels + 2 * (4 + 8 + 16) + 16 * 16 * 8 + 8
+    macs = 9 * (3 * 4 * 32 * 32 + 4 * 8 * 16 * 16 + 8 * 16 * 8 * 8) + 16 * 16 * 8
+    assert count_macs(convnet, (3, 32, 32)) == macs
+
+
+def test_same_seed_same_weights_and_the_callers_random_numbers_are_left_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = build_model("convnet-4", (3, 32, 32), 8, seed=1)
+    assert torch.equal(torch.rand(3), expected)
+    second = build_model("convnet-4", (3, 32, 32), 8, seed=1)
+    third = build_model("convnet-4", (3, 32, 32), 8, seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), third.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["vit", "mlp", "convnet", "convnet-8-8", "resnet--4", "mlp-64; rm", ""])
+def test_names_of_no_family_are_refused_with_the_legal_ones(name: str) -> None:
+    with pytest.raises(UnknownName, match="choose one of"):
+        build_model(name, (3, 32, 32), 8)
+
+
+@pytest.mark.parametrize("name", ["mlp-0", "convnet-1", "mlp-999999", "mlp" + "-8" * 9])
+def test_widths_that_cannot_be_built_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="not buildable"):
+        build_model(name, (3, 32, 32), 8)

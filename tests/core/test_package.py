@@ -1,0 +1,97 @@
+"""The package away from its checkout, and the documents beside the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import kdcore
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_installed_wheel_brings_its_teachers(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    code = (
+        "import kdcore, torch; from pathlib import Path\n"
+        "assert Path(kdcore.__file__).is_relative_to(Path.cwd()), kdcore.__file__\n"
+        "teacher = kdcore.load_teacher('digits')\n"
+        "print(teacher.logits(torch.zeros(1, 1, 8, 8, dtype=torch.uint8)).shape[1])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed), "KDCORE_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=installed,
+        env=environment,
+    )
+    assert done.stdout.strip() == "10", done.stderr
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in kdcore.__all__:
+        value = getattr(kdcore, name)
+        if callable(value):
+            assert (value.__doc__ or "").strip(), name
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = "import kdcore, sys; assert 'torch' not in sys.modules"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_dependency_says_what_it_is_for() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
+        lines = [line for line in text.splitlines() if f'"{requirement}"' in line]
+        assert any(re.search(r"#\s*\S+", line) for line in lines), requirement
+
+
+def test_pages_are_short_and_the_readme_names_each() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))):
+        lines = page.read_text(encoding="utf-8").count("\n")
+        assert lines <= 80, f"{page.name} has {lines} lines"
+        if page.name != "__init__.py":
+            assert f"`{page.relative_to(ROOT)}`" in readme, page.name
+
+
+def test_the_readmes_example_runs(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.S)
+    assert len(example.strip().splitlines()) <= 10
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "KDCORE_HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "seeds" in done.stdout
+
+
+def test_nothing_is_unpickled() -> None:
+    for path in [*ROOT.glob("kdcore/**/*.py"), *ROOT.glob("pages/**/*.py"), ROOT / "app.py"]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\b(pickle|joblib|dill)\b|torch\.load\(|allow_pickle=True", text), path

@@ -1,0 +1,123 @@
+"""A real server and a real browser."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SLOW = 60_000  # milliseconds; a shared machine with two cores may be busy
+
+
+def idle(page: Page) -> None:
+    """Wait until Streamlit has drawn everything that it was asked for."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app.
+
+    Attributes:
+        url: where it listens.
+        log: everything that it printed.
+        home: its KDCORE_HOME.
+    """
+
+    url: str
+    log: Path
+    home: Path
+
+    def printed(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    port, log, home = free_port(), folder / "log.txt", folder / "home"
+    environment = {**os.environ, "KDCORE_HOME": str(home)}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + 60
+            while not answers(f"{url}/_stcore/health"):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+            yield Server(url, log, home)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    expect.set_options(timeout=SLOW)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(SLOW)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: Server) -> Iterator[Page]:
+    """A page that fails its test when it asks another host for anything, when a script breaks, or when the server
+    prints a traceback."""
+    page = context.new_page()
+    elsewhere: list[str] = []
+    broken: list[str] = []
+    page.on("request", lambda request: elsewhere.append(request.url) if is_elsewhere(request.url) else None)
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    yield page
+    assert not elsewhere
+    assert not broken
+    assert "Traceback" not in server.printed()
+
+
+def is_elsewhere(url: str) -> bool:
+    return url.startswith(("http", "ws")) and "//127.0.0.1:" not in url

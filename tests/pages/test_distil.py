@@ -1,0 +1,189 @@
+"""The Distil page with a real store, real workers and a run that really trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from kdcore import jobs
+from kdcore.config import DEFAULTS, make_run_config
+from kdcore.events import EpochEnded
+from kdcore.store import Store
+from kdcore.teachers import list_teachers
+from tests.pages.conftest import (
+    OTHER,
+    VISITOR,
+    OpenPage,
+    bars_of,
+    charts_of,
+    curves_of,
+    html_of,
+    in_address,
+    only_run,
+    wait_until,
+)
+
+LONG = {"labels": 400, "epochs": 1000, "seeds": 4, "device": "cpu"}
+
+
+def test_it_says_what_will_happen_before_the_first_click(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", dataset="digits", temperature="8")
+    assert not app.exception and not app.error
+    assert not app.button(key="kd-start").disabled
+    baseline, distilled = bars_of(app)
+    assert sorted(baseline.values())[-2:] == [0.0, 100.0]
+    assert sum(distilled.values()) == pytest.approx(100.0, abs=0.1)
+    assert list(baseline) == list(distilled) == [str(digit) for digit in range(10)]
+    app.number_input(key="temperature").set_value(1.0).run()
+    assert max(bars_of(app)[1].values()) > max(distilled.values())
+
+
+def test_another_dataset_brings_its_own_settings(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil")
+    assert app.selectbox(key="dataset").value == "creatures"
+    app.number_input(key="labels").set_value(500)
+    app.selectbox(key="dataset").select("digits").run()
+    assert not app.exception
+    wanted = DEFAULTS["digits"]
+    assert app.number_input(key="labels").value == wanted.labels
+    assert app.selectbox(key="student").value == wanted.student
+    assert app.selectbox(key="distil_teacher").value == wanted.teacher
+    assert app.number_input(key="epochs").value == wanted.epochs
+
+
+def test_a_link_carries_the_settings_and_illegal_ones_fall_back(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", dataset="digits", labels="120", epochs="-3", distill_weight="2", student="nonsense")
+    assert not app.exception and not app.error
+    assert app.number_input(key="labels").value == 120
+    assert app.number_input(key="epochs").value == DEFAULTS["digits"].epochs
+    assert app.slider(key="distill_weight").value == DEFAULTS["digits"].distill_weight
+    assert app.selectbox(key="student").value == DEFAULTS["digits"].student
+
+
+def test_a_run_starts_trains_and_ends_with_its_outcome(empty_store: Store, open_page: OpenPage) -> None:
+    settings = {"labels": "60", "epochs": "3", "seeds": "2", "student": "mlp-8", "distill_weight": "0.8"}
+    app = open_page("distil", dataset="digits", **settings)
+    app.button(key="kd-start").click().run()
+    assert not app.exception and not app.error
+    run = only_run(empty_store)
+    assert in_address(app, "run") == run.id
+    assert run.visitor == VISITOR
+    assert (
+        run.config
+        == make_run_config("digits", labels=60, epochs=3, seeds=2, student="mlp-8", distill_weight=0.8).to_json()
+    )
+    wait_until(lambda: only_run(empty_store).done, step=app.run)
+    app.run()
+    assert not app.exception and not app.error and not app.warning
+    result = only_run(empty_store).result
+    assert result is not None
+    assert result["verdict"]["sentence"].split("%")[-1] in html_of(app).replace("−", "-")
+    for arm in ("teacher", "distilled", "baseline"):
+        assert f"{100 * result['arms'][arm]['accuracy']['mean']:.1f} %" in html_of(app)
+
+
+def test_the_chart_holds_the_events_numbers(trained_store: Store, open_page: OpenPage) -> None:
+    run = only_run(trained_store)
+    app = open_page("distil", run=run.id)
+    epochs = [stored.event for stored in trained_store.events(run.id) if isinstance(stored.event, EpochEnded)]
+    lines = {line["arm"]: line for line in curves_of(app)["series"]}
+    assert set(lines) == {"baseline", "distilled"}
+    for arm, line in lines.items():
+        measured = [(one.epoch, one.curves[arm].get("validation_accuracy")) for one in epochs]
+        assert line["epochs"] == [epoch for epoch, values in measured if values]
+        assert line["mean"] == pytest.approx([100 * fmean(values) for _epoch, values in measured if values], abs=1e-3)
+    (teacher,) = curves_of(app)["references"]
+    card = next(card for card in list_teachers() if card.name == "digits")
+    assert teacher["value"] == pytest.approx(100 * card.accuracy)
+
+
+def test_a_run_can_be_stopped(empty_store: Store, open_page: OpenPage) -> None:
+    run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
+    app = open_page("distil", run=run_id)
+    wait_until(lambda: empty_store.run(run_id).status == "running", step=app.run)
+    app.run()
+    assert app.button(key="kd-start").disabled
+    app.button(key="kd-stop").click().run()
+    assert empty_store.run(run_id).cancel_requested
+    wait_until(lambda: empty_store.run(run_id).done)
+    app.run()
+    assert empty_store.run(run_id).status == "cancelled"
+    assert "stopped" in app.warning[0].value
+    assert not app.button(key="kd-start").disabled
+
+
+def test_a_waiting_run_shows_its_place_and_can_be_cancelled(empty_store: Store, open_page: OpenPage) -> None:
+    with jobs.turn(empty_store, "a test", OTHER):
+        run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
+        app = open_page("distil", run=run_id)
+        assert not app.exception
+        (bar,) = app.get("progress")
+        assert bar.proto.text.startswith("Waiting: place 1 ")
+        app.button(key="kd-stop").click().run()
+    assert empty_store.run(run_id).status == "cancelled"
+
+
+def test_somebody_elses_run_can_be_watched_but_not_stopped(empty_store: Store, open_page: OpenPage) -> None:
+    with jobs.turn(empty_store, "a test", OTHER):
+        run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), OTHER)
+        app = open_page("distil", run=run_id)
+        assert app.get("progress")
+        assert "kd-stop" not in [button.key for button in app.button]
+        assert not app.button(key="kd-start").disabled
+        jobs.cancel(empty_store, run_id)
+
+
+def test_the_settings_of_a_run_can_be_taken(trained_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", run=only_run(trained_store).id)
+    assert app.selectbox(key="dataset").value == "creatures"
+    app.button(key="kd-take").click().run()
+    assert not app.exception
+    assert app.selectbox(key="dataset").value == "digits"
+    assert app.number_input(key="labels").value == 60
+    assert app.number_input(key="seeds").value == 3
+    assert app.selectbox(key="student").value == "mlp-8"
+
+
+def test_an_unknown_run_is_one_sentence(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", run="nonsense12345", dataset="digits")
+    assert not app.exception
+    (error,) = app.error
+    assert error.value.startswith('There is no run "nonsense12345"')
+    assert not app.button(key="kd-start").disabled
+
+
+def test_a_full_queue_is_one_sentence(empty_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    app = open_page("distil", dataset="digits")
+    app.button(key="kd-start").click().run()
+    assert not app.exception
+    assert "are waiting already" in app.error[0].value
+    assert not empty_store.list_runs()
+
+
+def test_a_page_about_a_run_reads_only_what_is_new(trained_store: Store, open_page: OpenPage) -> None:
+    run = only_run(trained_store)
+    app = open_page("distil", run=run.id)
+    mark, seq, events = app.session_state["_kept_run_events"]
+    stored = trained_store.events(run.id)
+    assert mark == (run.id, run.attempts) and seq == stored[-1].seq
+    assert events == [one.event for one in stored]
+    app.run()
+    assert app.session_state["_kept_run_events"][2] is events
+
+
+def test_every_chart_has_words(trained_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", run=only_run(trained_store).id)
+    words = [chart.proto.alt for chart in charts_of(app)] + [curves_of(app)["words"]]
+    assert len(words) == 3
+    assert all(len(one) > 40 for one in words)
+
+
+def test_nothing_is_trained_in_the_pages_process() -> None:
+    """Pages and what they share name no optimiser and no loop over data."""
+    root = Path(__file__).parents[2] / "pages"
+    for path in root.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert "trainer" not in source and "backward(" not in source, path

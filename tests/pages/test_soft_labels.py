@@ -1,0 +1,129 @@
+"""The Soft labels page, run by Streamlit's own test harness with the real teachers."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.formparsers import MultiPartParser
+from streamlit.testing.v1 import AppTest
+
+from kdcore.datasets.creatures import SPECIES, TRAITS, prototype
+from kdcore.pictures import MAX_BYTES
+
+APP = Path(__file__).parents[2] / "app.py"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+
+
+def soft_labels(**query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    app.switch_page("pages/soft_labels.py")  # forgets the address, as a page link does
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def fine(app: AppTest) -> None:
+    assert not app.exception
+    assert not app.error
+
+
+def png(size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_it_is_useful_at_once_with_a_creature_and_its_teacher() -> None:
+    app = soft_labels()
+    fine(app)
+    assert app.selectbox(key="teacher_pick").value == "creatures"
+    assert len(app.slider) == len(TRAITS)
+
+
+def test_choosing_a_species_moves_every_slider_to_it() -> None:
+    app = soft_labels()
+    app.selectbox(key="species_pick").select("cat").run()
+    fine(app)
+    for trait, wanted in zip(TRAITS, prototype("cat").tolist(), strict=True):
+        found = app.slider(key=f"trait_{trait.name}").value
+        assert abs(found - min(trait.high, max(trait.low, wanted))) <= 0.5 + 1e-6 * abs(wanted)
+
+
+def test_a_slider_redraws_and_another_one_differs() -> None:
+    app = soft_labels()
+    app.slider(key="trait_ear_height").set_value(80.0).run()
+    fine(app)
+    before = [slider.value for slider in app.slider]
+    app.button[0].click().run()
+    fine(app)
+    assert [slider.value for slider in app.slider] != before
+    assert app.selectbox(key="species_pick").value in SPECIES
+
+
+def test_a_digit_brings_its_teacher_and_its_scans() -> None:
+    app = soft_labels()
+    app.segmented_control(key="source_pick").set_value("digit").run()
+    fine(app)
+    assert app.selectbox(key="teacher_pick").value == "digits"
+    digit = app.selectbox(key="digit_pick").value
+    app.slider(key=f"scan_{digit}").set_value(1).run()
+    fine(app)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 700), (64, 64)])
+def test_an_upload_of_any_shape_is_answered(size: tuple[int, int]) -> None:
+    app = soft_labels(source="upload")
+    fine(app)
+    app.file_uploader[0].set_value(("mine.png", png(size), "image/png")).run()
+    fine(app)
+    assert not app.info
+
+
+@pytest.mark.parametrize("data", [b"", b"just text", png((64, 64))[:200]])
+def test_a_bad_upload_gets_one_sentence(data: bytes) -> None:
+    app = soft_labels(source="upload")
+    app.file_uploader[0].set_value(("mine.png", data, "image/png")).run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "mine.png" in app.error[0].value
+
+
+def test_an_upload_of_any_legal_size_stays_in_memory() -> None:
+    fine(soft_labels(source="upload"))
+    assert MultiPartParser.spool_max_size > MAX_BYTES
+
+
+def test_the_teacher_goes_with_the_picture_unless_the_address_says_otherwise() -> None:
+    app = soft_labels(teacher="animals")
+    fine(app)
+    assert app.selectbox(key="teacher_pick").value == "animals"
+    app.segmented_control(key="source_pick").set_value("digit").run()
+    assert app.selectbox(key="teacher_pick").value == "digits"
+    app.segmented_control(key="source_pick").set_value("upload").run()
+    assert app.selectbox(key="teacher_pick").value == "animals"
+    app.selectbox(key="teacher_pick").select("creatures").run()
+    fine(app)
+    assert app.query_params["source"] == "upload"
+    assert app.query_params["teacher"] == "creatures"
+
+
+@pytest.mark.parametrize("query", [{"source": "nothing"}, {"teacher": "nobody"}, {"t": "0"}, {"t": "inf"}])
+def test_a_bad_address_is_ignored(query: dict[str, str]) -> None:
+    app = soft_labels(**query)
+    fine(app)
+    assert app.selectbox(key="teacher_pick").value == "creatures"
+
+
+def test_any_teacher_answers_any_picture() -> None:
+    app = soft_labels(teacher="digits")
+    fine(app)
+    assert app.selectbox(key="teacher_pick").value == "digits"

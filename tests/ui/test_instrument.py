@@ -106,18 +106,6 @@ def test_percent_never_rounds_to_certainty() -> None:
 # --- the component, mounted in a browser without Streamlit
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield started
-        started.close()
-
-
 MOUNT = """async ([code, css, data]) => {
   const host = document.createElement("div");
   host.style.cssText = "--st-background-color:#fbfaf7;--st-text-color:#1d1f24;--st-font:sans-serif";

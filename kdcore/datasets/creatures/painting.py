@@ -17,6 +17,7 @@ from kdcore.datasets.creatures.shapes import (
     egg,
     ellipse,
     leaf,
+    root_,
     rotate,
     segment,
     smooth_union,
@@ -154,7 +155,7 @@ def _nose_and_mouth(planes: Tensor, a: Anatomy, frame: Frame) -> None:
     below = y - a.mouth_y
     # A line down from the nose, and a smile on both sides.
     line = segment(u, y, 0.0, a.nose_y, 0.0, a.mouth_y - 1)
-    ring = (u - a.smile).square_().add_((below + 1).square_()).sqrt_().sub_(a.smile).abs_()
+    ring = root_((u - a.smile).square_().add_((below + 1).square_())).sub_(a.smile).abs_()
     mouth = stroke(ring, 1.2, pixel).mul_(coverage(-1 - below, pixel))
     _lay(planes, a.black, torch.maximum(mouth, stroke(line, 1.2, pixel)))
     wide = (y - a.nose_y).mul_(-0.35 / a.nose_ry).add_(1).clamp_(min=0.3)

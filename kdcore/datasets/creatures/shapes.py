@@ -8,6 +8,7 @@ are rounded alike on every processor and in every chunk, so the same creature al
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,12 +20,19 @@ def column(values: Tensor) -> Tensor:
     return values[:, None, None]
 
 
+def root_(values: Tensor) -> Tensor:
+    """The square root, in place, rounded as IEEE 754 says; PyTorch's own differs in the last bit between processors."""
+    plane = values.numpy()
+    np.sqrt(plane, out=plane)
+    return values
+
+
 def ellipse(x: Tensor, y: Tensor, rx: Number, ry: Number) -> Tensor:
     """Distance to the ellipse with these radii around the origin: (k - 1) k / |gradient|, first order at the edge."""
     u, v = x * (1 / rx), y * (1 / ry)
     u2, v2 = u * u, v * v
-    k = (u2 + v2).sqrt_()
-    slope = u2.mul_(1 / (rx * rx)).add_(v2.mul_(1 / (ry * ry))).add_(1e-12).sqrt_()
+    k = root_(u2 + v2)
+    slope = root_(u2.mul_(1 / (rx * rx)).add_(v2.mul_(1 / (ry * ry))).add_(1e-12))
     return (k - 1).mul_(k).div_(slope)
 
 
@@ -34,10 +42,10 @@ def egg(x: Tensor, y: Tensor, rx: Tensor, above: Tensor, below: Tensor, taper: T
     width = (lower * (-taper / below)).add_(1).mul_(rx)
     u = x / width
     v = (upper * (1 / above)).add_(lower * (1 / below))
-    k = (v * v).add_(u * u).sqrt_()
+    k = root_((v * v).add_(u * u))
     across = u.div_(width)
     down = upper.mul_(1 / (above * above)).add_(lower.mul_(1 / (below * below)))
-    slope = across.mul_(across).add_(down.mul_(down)).add_(1e-12).sqrt_()
+    slope = root_(across.mul_(across).add_(down.mul_(down)).add_(1e-12))
     return (k - 1).mul_(k).div_(slope)
 
 
@@ -45,7 +53,7 @@ def leaf(x: Tensor, y: Tensor, half_width: Number, half_height: Number) -> Tenso
     """Distance to the pointed lens along y where two circles meet (`half_width` < `half_height`)."""
     shift = (half_height * half_height - half_width * half_width) / (2 * half_width)
     far = x.abs().add_(shift)
-    return far.mul_(far).add_(y * y).sqrt_().sub_(shift + half_width)
+    return root_(far.mul_(far).add_(y * y)).sub_(shift + half_width)
 
 
 def segment(x: Tensor, y: Tensor, ax: Number, ay: Number, bx: Number, by: Number) -> Tensor:
@@ -55,7 +63,7 @@ def segment(x: Tensor, y: Tensor, ax: Number, ay: Number, bx: Number, by: Number
     along = (px * dx).add_(py * dy).mul_(1 / (dx * dx + dy * dy)).clamp_(0, 1)
     px.sub_(along * dx)
     py.sub_(along * dy)
-    return px.mul_(px).add_(py.mul_(py)).sqrt_()
+    return root_(px.mul_(px).add_(py.mul_(py)))
 
 
 def rotate(x: Tensor, y: Tensor, sine: Number, cosine: Number) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kdcore.errors import StoreError
 
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 20  # how long a writer waits for another one
 
 metadata = sa.MetaData()
@@ -38,6 +39,10 @@ runs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, default=0),  # of all; names who may write to this run
     sa.Column("setbacks", sa.Integer, nullable=False, default=0),  # attempts since an epoch was last finished
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
+    # Since version 2. They may be null, so that rows of version 1, and of a process that still writes it, are whole.
+    sa.Column("tags", sa.Text),  # a JSON list of words
+    sa.Column("deleted", sa.Double),  # when; it is hidden since then, and can be restored until it is purged
+    sa.Column("parent", sa.String(40)),  # the id of the run that it repeats with a change
     sqlite_autoincrement=True,
 )
 events = sa.Table(
@@ -52,6 +57,25 @@ events = sa.Table(
     sa.UniqueConstraint("run_id", "type", "epoch"),
     sqlite_autoincrement=True,
 )
+
+
+_ADDED = {2: ("tags", "deleted", "parent")}  # version -> the columns of `runs` that it brought
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Bring the tables of an older version up to this one, in place and all at once.
+
+    For a writing transaction that is alone: whoever comes second finds the work done. Newer tables are left alone.
+    """
+    mine = meta.c.key == "schema_version"
+    version = connection.execute(sa.select(meta.c.value).where(mine)).scalar()
+    if version is None or not 1 <= version < SCHEMA_VERSION:
+        return
+    for step in range(version + 1, SCHEMA_VERSION + 1):
+        for name in _ADDED[step]:
+            kind = runs.c[name].type.compile(dialect=connection.dialect)
+            connection.execute(sa.text(f"ALTER TABLE {runs.name} ADD COLUMN {name} {kind}"))
+    connection.execute(sa.update(meta).where(mine).values(value=SCHEMA_VERSION))
 
 
 def writer(engine: sa.Engine) -> sa.Engine:

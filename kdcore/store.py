@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,11 +22,22 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from kdcore import paths
-from kdcore.database import events, meta, metadata, open_engine, runs, says, to_store_error, writer
+from kdcore.database import (
+    SCHEMA_VERSION,
+    events,
+    meta,
+    metadata,
+    open_engine,
+    runs,
+    says,
+    to_store_error,
+    upgrade,
+    writer,
+)
 from kdcore.errors import RunNotFound, StoreError
 from kdcore.events import Event, RunStarted, event_from_json
+from kdcore.tags import clean_tags
 
-SCHEMA_VERSION = 1
 WAITING = ("queued", "running")
 DONE = ("finished", "failed", "cancelled", "interrupted")
 _ID_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # read aloud in class without doubt; 14 of them hold 69 bits
@@ -55,11 +66,22 @@ class RunRow:
     attempts: int
     setbacks: int
     cancel_requested: bool
+    tags: tuple[str, ...] = ()
+    deleted: float | None = None  # hidden since then, until it is restored or purged
+    parent: str | None = None  # the run that this one repeats with a change; it may be gone
 
     @property
     def done(self) -> bool:
         """True once nothing more will happen to it."""
         return self.status in DONE
+
+
+class RunDeleted(RunNotFound):
+    """The run was deleted, and can be restored until it is purged."""
+
+
+class RunActive(StoreError):
+    """The run waits or trains, which must end first."""
 
 
 @dataclass(frozen=True)
@@ -136,27 +158,89 @@ class Store:
             connection.execute(sa.update(meta).where(meta.c.key == "queue").values(value=meta.c.value))
             yield connection
 
-    def run(self, run_id: str) -> RunRow:
+    def run(self, run_id: str, deleted: bool = False) -> RunRow:
         """The run with this id.
+
+        Args:
+            deleted: whether a deleted run is answered like any other.
 
         Raises:
             RunNotFound: no run has it.
+            RunDeleted: it was deleted, and can be restored.
         """
         if _ID.fullmatch(run_id):
             with self.read() as connection:
                 row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
             if row is not None:
-                return to_run(row)
-        shown = run_id if re.fullmatch(r"[\w-]{1,40}", run_id) else "given"
-        raise RunNotFound(f'There is no run "{shown}" in this store; its id may be mistyped, or it was deleted.')
+                return _visible(to_run(row), deleted)
+        raise _not_found(run_id)
 
-    def list_runs(self, visitor: str | None = None, limit: int = 200) -> list[RunRow]:
-        """The newest runs first, of one visitor or of all."""
-        query = sa.select(runs).where(runs.c.kind == "run").order_by(runs.c.number.desc()).limit(limit)
+    def list_runs(self, visitor: str | None = None, limit: int = 200, deleted: bool = False) -> list[RunRow]:
+        """The newest runs first, of one visitor or of all; with `deleted`, the deleted ones instead of the others."""
+        hidden = runs.c.deleted.is_not(None) if deleted else runs.c.deleted.is_(None)
+        query = sa.select(runs).where(runs.c.kind == "run", hidden).order_by(runs.c.number.desc()).limit(limit)
         if visitor is not None:
             query = query.where(runs.c.visitor == visitor)
         with self.read() as connection:
             return [to_run(row) for row in connection.execute(query)]
+
+    def tag(self, run_id: str, tags: Iterable[str]) -> tuple[str, ...]:
+        """Let a run carry these tags and no others; returns them as they are kept.
+
+        Raises:
+            ConfigError: a word that is no tag, or too many.
+            RunNotFound, RunDeleted: there is no such run to tag.
+        """
+        return self.change_tags(run_id, lambda before: tags)
+
+    def change_tags(self, run_id: str, change: Callable[[tuple[str, ...]], Iterable[str]]) -> tuple[str, ...]:
+        """Let a run carry what `change` makes of its tags, with nobody else changing them meanwhile.
+
+        Raises:
+            ConfigError, RunNotFound, RunDeleted: as `tag`.
+        """
+        with self.write() as connection:
+            row = self._held(connection, run_id)
+            tags = clean_tags(change(_visible(row).tags))
+            connection.execute(sa.update(runs).where(runs.c.id == row.id).values(tags=to_text(tags)))
+        return tags
+
+    def delete(self, run_id: str) -> None:
+        """Hide a run everywhere; it can be restored until it is purged. Nothing if it is deleted already.
+
+        Raises:
+            RunActive: it waits or trains.
+            RunNotFound: no run has this id.
+        """
+        with self.write() as connection:
+            row = self._held(connection, run_id)
+            if not row.done:
+                doing = "waits in the queue" if row.status == "queued" else "is training"
+                raise RunActive(f"Run {row.id} {doing}; stop it first, then it can be deleted.")
+            if row.deleted is None:
+                connection.execute(sa.update(runs).where(runs.c.id == row.id).values(deleted=time.time()))
+
+    def undelete(self, run_id: str) -> None:
+        """Show a deleted run again as it was; nothing if it is not deleted.
+
+        Raises:
+            RunNotFound: no run has this id, or it was purged meanwhile.
+        """
+        with self.write() as connection:
+            row = self._held(connection, run_id)
+            connection.execute(sa.update(runs).where(runs.c.id == row.id).values(deleted=None))
+
+    def purge(self, run_id: str) -> bool:
+        """Remove the row and the events of a deleted run for good; False if there is none (any more).
+
+        Its folder is the caller's to remove.
+        """
+        with self.write() as connection:
+            gone = sa.delete(runs).where(runs.c.id == run_id, runs.c.deleted.is_not(None))
+            if connection.execute(gone).rowcount != 1:
+                return False
+            connection.execute(sa.delete(events).where(events.c.run_id == run_id))
+        return True
 
     def events(self, run_id: str, after: int = 0) -> list[StoredEvent]:
         """The events of a run in order, those with a `seq` above `after`."""
@@ -164,6 +248,13 @@ class Store:
         with self.read() as connection:
             rows = connection.execute(query).all()
         return [StoredEvent(row.seq, row.time, event_from_json(json.loads(row.payload))) for row in rows]
+
+    def _held(self, connection: sa.Connection, run_id: str) -> RunRow:
+        """The run inside a writing transaction, where nobody else can change it."""
+        row = connection.execute(sa.select(runs).where(runs.c.id == run_id, runs.c.kind == "run")).one_or_none()
+        if row is None:
+            raise _not_found(run_id)
+        return to_run(row)
 
     @contextlib.contextmanager
     def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:
@@ -188,13 +279,34 @@ class Store:
             except StoreError as error:
                 if attempt == 2 or not says(error.__cause__, "already exists", "unique"):
                     raise
-        with self._transaction(self._engine) as connection:
-            version = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+        version = self._version()
+        if version is not None and 1 <= version < SCHEMA_VERSION:
+            with self.write() as connection:
+                upgrade(connection)
+            version = self._version()
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"The runs database is of version {version} and this software reads version {SCHEMA_VERSION}; "
                 "update the software, or set KDCORE_HOME to another folder to begin a new one."
             )
+
+    def _version(self) -> int | None:
+        with self._transaction(self._engine) as connection:
+            return connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+
+
+def _not_found(run_id: str) -> RunNotFound:
+    shown = run_id if re.fullmatch(r"[\w-]{1,40}", run_id) else "given"
+    return RunNotFound(f'There is no run "{shown}" in this store; its id may be mistyped, or it was deleted.')
+
+
+def _visible(row: RunRow, deleted: bool = False) -> RunRow:
+    if row.deleted is not None and not deleted:
+        raise RunDeleted(
+            f"Run {row.id} was deleted; whoever started it can restore it for some days, on the Runs page or with "
+            f"kdcore runs undelete {row.id}."
+        )
+    return row
 
 
 def new_id() -> str:
@@ -207,6 +319,7 @@ def to_run(row: sa.Row[Any]) -> RunRow:
     values = dict(row._mapping)
     values["config"] = json.loads(values["config"])
     values["result"] = json.loads(values["result"]) if values["result"] else None
+    values["tags"] = tuple(json.loads(values["tags"])) if values["tags"] else ()
     return RunRow(**values)
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from kdcore import database
 from kdcore.database import events as event_table
 from kdcore.database import metadata
 from kdcore.database import runs as run_table
-from kdcore.errors import RunNotFound, StoreError
+from kdcore.errors import ConfigError, RunNotFound, StoreError
 from kdcore.events import CheckpointSaved, EpochEnded, RunFailed, RunFinished, RunStarted, TeacherCached
-from kdcore.store import SCHEMA_VERSION, Store, add_event, new_id, to_text
+from kdcore.store import SCHEMA_VERSION, RunActive, RunDeleted, Store, add_event, new_id, to_text
 
 
 @pytest.fixture
@@ -138,10 +139,10 @@ def test_a_transaction_is_whole_or_nothing(store: Store) -> None:
 def test_the_file_is_in_wal_mode_and_survives_its_process(tmp_path: Path) -> None:
     with Store(home=tmp_path) as store:
         run_id = add_run(store)
-    database = sqlite3.connect(tmp_path / "runs.sqlite")
-    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    database.close()
+    file = sqlite3.connect(tmp_path / "runs.sqlite")
+    assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    file.close()
     with Store(home=tmp_path) as store:
         assert store.run(run_id).status == "queued"
 
@@ -158,6 +159,14 @@ def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path) -> None
 
 
 def test_processes_that_create_the_store_at_once_share_it(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    open_at_once(home)
+    with Store(home=home) as store:
+        assert store.list_runs() == []
+
+
+def open_at_once(home: Path) -> None:
+    """Four processes open the store of this home in the same moment; none may fail."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path; from kdcore.store import Store\n"
@@ -165,7 +174,7 @@ def test_processes_that_create_the_store_at_once_share_it(tmp_path: Path) -> Non
         "Store(home=Path(sys.argv[1])).list_runs()"
     )
     root = str(Path(__file__).resolve().parents[2])
-    home, pipe = tmp_path / "home", subprocess.PIPE
+    pipe = subprocess.PIPE
     command = [sys.executable, "-c", code, str(home), root]
     processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
     for process in processes:
@@ -177,8 +186,151 @@ def test_processes_that_create_the_store_at_once_share_it(tmp_path: Path) -> Non
     for process in processes:
         out, said = process.communicate(timeout=60)
         assert (process.returncode, out, said) == (0, "", "")
+
+
+# --- tags, deletion ---
+
+
+def end(store: Store, run_id: str, status: str = "finished") -> str:
+    with store.write() as connection:
+        connection.execute(sa.update(run_table).where(run_table.c.id == run_id).values(status=status))
+    return run_id
+
+
+def test_tags_are_tidied_and_kept(store: Store) -> None:
+    run_id = add_run(store)
+    assert store.run(run_id).tags == ()
+    kept = store.tag(run_id, ["  class  7b ", "T-8", "CLASS 7B", "пример", "e\u0301te\u0301", "हिन्दी", "実験_2"])
+    assert kept == ("class 7b", "T-8", "пример", "\u00e9t\u00e9", "हिन्दी", "実験_2")
+    assert store.run(run_id).tags == kept == store.list_runs()[0].tags
+    assert store.change_tags(run_id, lambda before: [*before[1:3], "new"]) == ("T-8", "пример", "new")
+    assert store.tag(run_id, []) == store.run(run_id).tags == ()
+
+
+@pytest.mark.parametrize(
+    "word", ["", "   ", "-_", "x" * 25, "<b>bold</b>", "a,b", "a\0b", "a\u202eb", "🙂", 'x"', "a/b"]
+)
+def test_what_is_no_tag_is_one_sentence_and_changes_nothing(store: Store, word: str) -> None:
+    run_id = add_run(store)
+    store.tag(run_id, ["before"])
+    with pytest.raises(ConfigError) as error:
+        store.tag(run_id, ["fine", word])
+    assert "1 to 24 letters" in str(error.value) and not set("<>\0\u202e") & set(str(error.value))
+    assert store.run(run_id).tags == ("before",)
+
+
+def test_a_run_carries_eight_tags(store: Store) -> None:
+    run_id = add_run(store)
+    assert len(store.tag(run_id, [*"abcdefgh", "A"])) == 8
+    with pytest.raises(ConfigError, match="at most 8 tags, not 9"):
+        store.tag(run_id, "abcdefghi")
+    with pytest.raises(RunNotFound):
+        store.tag(new_id(), ["a"])
+
+
+def test_a_deleted_run_is_hidden_everywhere_until_it_is_restored(store: Store) -> None:
+    kept, run_id = add_run(store), end(store, add_run(store))
+    store.tag(run_id, ["mine"])
+    tell(store, run_id, started(), epoch(1))
+    whole = store.run(run_id)
+    store.delete(run_id)
+    assert [row.id for row in store.list_runs()] == [kept]
+    assert [row.id for row in store.list_runs(deleted=True)] == [run_id]
+    assert store.list_runs("another", deleted=True) == []
+    for hidden in (lambda: store.run(run_id), lambda: store.tag(run_id, ["x"])):
+        with pytest.raises(RunDeleted) as error:
+            hidden()
+        assert "restore" in sentence(error)
+    when = store.run(run_id, deleted=True).deleted
+    assert when is not None and abs(when - time.time()) < 60
+    store.delete(run_id)  # another tab did it too
+    assert store.run(run_id, deleted=True).deleted == when
+    store.undelete(run_id)
+    store.undelete(run_id)
+    assert store.run(run_id) == whole and len(store.events(run_id)) == 2
+
+
+@pytest.mark.parametrize(("status", "doing"), [("queued", "waits in the queue"), ("running", "is training")])
+def test_a_run_that_is_not_over_is_not_deleted(store: Store, status: str, doing: str) -> None:
+    run_id = end(store, add_run(store), status)
+    with pytest.raises(RunActive) as error:
+        store.delete(run_id)
+    assert doing in sentence(error) and "stop it first" in str(error.value)
+    assert store.run(run_id).deleted is None
+
+
+def test_only_deleted_runs_are_purged(store: Store) -> None:
+    kept, run_id = end(store, add_run(store)), end(store, add_run(store))
+    for one in (kept, run_id):
+        tell(store, one, epoch(1))
+    assert not store.purge(run_id)
+    store.delete(run_id)
+    assert store.purge(run_id) and not store.purge(run_id)
+    assert [row.id for row in store.list_runs()] == [kept] and store.events(run_id) == []
+    assert len(store.events(kept)) == 1
+    for gone in (store.run, store.delete, store.undelete):
+        with pytest.raises(RunNotFound) as error:
+            gone(run_id)
+        assert not isinstance(error.value, RunDeleted)
+
+
+# --- the file of an older version ---
+
+VERSION_1 = """
+CREATE TABLE meta ("key" VARCHAR(40) NOT NULL, value INTEGER NOT NULL, PRIMARY KEY ("key"));
+CREATE TABLE runs (number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id VARCHAR(40) NOT NULL,
+ visitor VARCHAR(80) NOT NULL, kind VARCHAR(16) NOT NULL, status VARCHAR(16) NOT NULL, config TEXT NOT NULL,
+ result TEXT, error TEXT, created DOUBLE NOT NULL, started DOUBLE, finished DOUBLE, heartbeat DOUBLE,
+ host VARCHAR(255), worker_pid INTEGER, worker_started DOUBLE, attempts INTEGER NOT NULL, setbacks INTEGER NOT NULL,
+ cancel_requested BOOLEAN NOT NULL, UNIQUE (id));
+CREATE TABLE events (seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id VARCHAR(40) NOT NULL,
+ type VARCHAR(40) NOT NULL, epoch INTEGER NOT NULL, time DOUBLE NOT NULL, payload TEXT NOT NULL,
+ UNIQUE (run_id, type, epoch));
+INSERT INTO meta VALUES ('schema_version', 1), ('queue', 0);
+INSERT INTO runs (id, visitor, kind, status, config, result, created, attempts, setbacks, cancel_requested)
+ VALUES ('abcdefghjkmnpq', 'someone', 'run', 'finished', '{"dataset": "digits"}', '{"run_id": 1}', 5.5, 1, 0, 0);
+"""
+
+
+def version_1(home: Path) -> Path:
+    home.mkdir(exist_ok=True)
+    file = sqlite3.connect(home / "runs.sqlite")
+    file.executescript(VERSION_1)
+    file.close()
+    return home
+
+
+def test_a_file_of_version_1_is_brought_up_in_place(tmp_path: Path) -> None:
+    with Store(home=version_1(tmp_path)) as store:
+        row = store.run("abcdefghjkmnpq")
+        assert (row.config, row.result, row.created) == ({"dataset": "digits"}, {"run_id": 1}, 5.5)
+        assert (row.tags, row.deleted, row.parent) == ((), None, None)
+        assert store.tag(row.id, ["old"]) == ("old",)
+        old = "INSERT INTO runs (id, visitor, kind, status, config, created, attempts, setbacks, cancel_requested)"
+        with store.write() as connection:  # a process that opened it before still writes its own columns
+            connection.execute(sa.text(f"{old} VALUES ('qpnmkjhgfedcba', 'x', 'run', 'queued', '{{}}', 6, 0, 0, 0)"))
+        assert store.run("qpnmkjhgfedcba").tags == ()
+    with Store(home=tmp_path) as store:
+        assert store.run("abcdefghjkmnpq").tags == ("old",)
+    file = sqlite3.connect(tmp_path / "runs.sqlite")
+    assert file.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (SCHEMA_VERSION,)
+    file.close()
+
+
+def test_processes_that_bring_it_up_at_once_do_it_once(tmp_path: Path) -> None:
+    open_at_once(version_1(tmp_path / "home"))
+    with Store(home=tmp_path / "home") as store:
+        assert [row.tags for row in store.list_runs()] == [()]
+
+
+def test_a_failed_step_up_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = version_1(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_ADDED", {2: ("tags", "deleted", "id")})  # the last of the three is there already
+        with pytest.raises(StoreError):
+            Store(home=home)
     with Store(home=home) as store:
-        assert store.list_runs() == []
+        assert [row.tags for row in store.list_runs()] == [()]
 
 
 # --- faults ---
@@ -253,10 +405,10 @@ def test_a_full_disk_is_said_and_damages_nothing(tmp_path: Path) -> None:
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with Store(home=tmp_path):
         pass
-    database = sqlite3.connect(tmp_path / "runs.sqlite")
-    database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (SCHEMA_VERSION + 1,))
-    database.commit()
-    database.close()
+    file = sqlite3.connect(tmp_path / "runs.sqlite")
+    file.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (SCHEMA_VERSION + 1,))
+    file.commit()
+    file.close()
     with pytest.raises(StoreError) as error:
         Store(home=tmp_path)
     assert f"version {SCHEMA_VERSION + 1}" in sentence(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +34,13 @@ class Server:
         url: where it listens.
         log: everything that it printed.
         home: its KDCORE_HOME.
+        pid: its process.
     """
 
     url: str
     log: Path
     home: Path
+    pid: int
 
     def printed(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -49,11 +52,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
+@contextlib.contextmanager
+def running_app(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """The app in a process of its own, with its log and its home in `folder`."""
     port, log, home = free_port(), folder / "log.txt", folder / "home"
-    environment = {**os.environ, "KDCORE_HOME": str(home)}
+    environment = {**(os.environ if environment is None else environment), "KDCORE_HOME": str(home)}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -66,10 +69,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
-            yield Server(url, log, home)
+            yield Server(url, log, home, process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_app(tmp_path_factory.mktemp("server")) as running:
+        yield running
 
 
 def answers(url: str) -> bool:
@@ -93,7 +102,13 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def page(context: BrowserContext, server: Server) -> Iterator[Page]:
     """A page that fails its test when it asks another host for anything, when a script breaks, or when the server
     prints a traceback."""
-    page = context.new_page()
+    with watched(context.new_page(), server) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def watched(page: Page, server: Server) -> Iterator[Page]:
+    """Fails at the end when the page asked another host, a script broke, or the server printed a traceback."""
     elsewhere: list[str] = []
     broken: list[str] = []
     page.on("request", lambda request: elsewhere.append(request.url) if is_elsewhere(request.url) else None)

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
-import re
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -34,63 +30,41 @@ from kdcore.database import (
     upgrade,
     writer,
 )
-from kdcore.errors import RunNotFound, StoreError
-from kdcore.events import Event, RunStarted, event_from_json
+from kdcore.errors import StoreError
+from kdcore.events import event_from_json
+from kdcore.rows import (
+    DONE,
+    WAITING,
+    RunActive,
+    RunDeleted,
+    RunRow,
+    StoredEvent,
+    add_event,
+    finite,
+    is_id,
+    new_id,
+    not_found,
+    to_run,
+    to_text,
+    visible,
+)
 from kdcore.tags import clean_tags
 
-WAITING = ("queued", "running")
-DONE = ("finished", "failed", "cancelled", "interrupted")
-_ID_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # read aloud in class without doubt; 14 of them hold 69 bits
-_ID = re.compile(f"[{_ID_LETTERS}]{{14}}")
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """One run as the store has it now; times are seconds since 1970, None where it has not come to that yet."""
-
-    number: int
-    id: str
-    visitor: str
-    kind: str  # "run", or "latency" for a turn that a measurement takes
-    status: str  # queued, running, finished, failed, cancelled, interrupted
-    config: dict[str, Any]
-    result: dict[str, Any] | None
-    error: str | None
-    created: float
-    started: float | None
-    finished: float | None
-    heartbeat: float | None
-    host: str | None
-    worker_pid: int | None
-    worker_started: float | None
-    attempts: int
-    setbacks: int
-    cancel_requested: bool
-    tags: tuple[str, ...] = ()
-    deleted: float | None = None  # hidden since then, until it is restored or purged
-    parent: str | None = None  # the run that this one repeats with a change; it may be gone
-
-    @property
-    def done(self) -> bool:
-        """True once nothing more will happen to it."""
-        return self.status in DONE
-
-
-class RunDeleted(RunNotFound):
-    """The run was deleted, and can be restored until it is purged."""
-
-
-class RunActive(StoreError):
-    """The run waits or trains, which must end first."""
-
-
-@dataclass(frozen=True)
-class StoredEvent:
-    """An event with its place in the store: `seq` grows, `time` is in seconds since 1970."""
-
-    seq: int
-    time: float
-    event: Event
+__all__ = [
+    "DONE",
+    "SCHEMA_VERSION",
+    "WAITING",
+    "RunActive",
+    "RunDeleted",
+    "RunRow",
+    "Store",
+    "StoredEvent",
+    "add_event",
+    "finite",
+    "new_id",
+    "to_run",
+    "to_text",
+]
 
 
 class Store:
@@ -168,12 +142,12 @@ class Store:
             RunNotFound: no run has it.
             RunDeleted: it was deleted, and can be restored.
         """
-        if _ID.fullmatch(run_id):
+        if is_id(run_id):
             with self.read() as connection:
                 row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
             if row is not None:
-                return _visible(to_run(row), deleted)
-        raise _not_found(run_id)
+                return visible(to_run(row), deleted)
+        raise not_found(run_id)
 
     def list_runs(self, visitor: str | None = None, limit: int = 200, deleted: bool = False) -> list[RunRow]:
         """The newest runs first, of one visitor or of all; with `deleted`, the deleted ones instead of the others."""
@@ -201,7 +175,7 @@ class Store:
         """
         with self.write() as connection:
             row = self._held(connection, run_id)
-            tags = clean_tags(change(_visible(row).tags))
+            tags = clean_tags(change(visible(row).tags))
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(tags=to_text(tags)))
         return tags
 
@@ -253,7 +227,7 @@ class Store:
         """The run inside a writing transaction, where nobody else can change it."""
         row = connection.execute(sa.select(runs).where(runs.c.id == run_id, runs.c.kind == "run")).one_or_none()
         if row is None:
-            raise _not_found(run_id)
+            raise not_found(run_id)
         return to_run(row)
 
     @contextlib.contextmanager
@@ -293,63 +267,3 @@ class Store:
     def _version(self) -> int | None:
         with self._transaction(self._engine) as connection:
             return connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
-
-
-def _not_found(run_id: str) -> RunNotFound:
-    shown = run_id if re.fullmatch(r"[\w-]{1,40}", run_id) else "given"
-    return RunNotFound(f'There is no run "{shown}" in this store; its id may be mistyped, or it was deleted.')
-
-
-def _visible(row: RunRow, deleted: bool = False) -> RunRow:
-    if row.deleted is not None and not deleted:
-        raise RunDeleted(
-            f"Run {row.id} was deleted; whoever started it can restore it for some days, on the Runs page or with "
-            f"kdcore runs undelete {row.id}."
-        )
-    return row
-
-
-def new_id() -> str:
-    """An id that cannot be guessed and is safe as a file name, in a URL and on a command line."""
-    return "".join(secrets.choice(_ID_LETTERS) for _ in range(14))
-
-
-def to_run(row: sa.Row[Any]) -> RunRow:
-    """The value of a row of `runs`."""
-    values = dict(row._mapping)
-    values["config"] = json.loads(values["config"])
-    values["result"] = json.loads(values["result"]) if values["result"] else None
-    values["tags"] = tuple(json.loads(values["tags"])) if values["tags"] else ()
-    return RunRow(**values)
-
-
-def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
-    """Append an event, once; False if it was told before.
-
-    A continued run repeats some events, or goes back behind epochs that were told but not kept; after this the
-    stored events read like those of a run that was never disturbed.
-    """
-    mine = events.c.run_id == run_id
-    if isinstance(event, RunStarted):
-        connection.execute(sa.delete(events).where(mine, events.c.epoch > event.epochs_done))
-    epoch = int(getattr(event, "epoch", 0))
-    known = sa.select(events.c.seq).where(mine, events.c.type == event.type, events.c.epoch == epoch)
-    if connection.execute(known).first() is not None:
-        return False
-    values = {"run_id": run_id, "type": event.type, "epoch": epoch, "time": time.time()}
-    connection.execute(sa.insert(events).values(**values, payload=to_text(event.to_json())))
-    return True
-
-
-def to_text(value: object) -> str:
-    """Strict JSON: numbers that JSON does not know (a diverged loss) become null."""
-    return json.dumps(finite(value), allow_nan=False, ensure_ascii=False)
-
-
-def finite(value: object) -> object:
-    """The same value with null for every number that JSON does not know."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    return [finite(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -149,8 +149,13 @@ class Store:
                 return visible(to_run(row), deleted)
         raise not_found(run_id)
 
-    def list_runs(self, visitor: str | None = None, limit: int = 200, deleted: bool = False) -> list[RunRow]:
-        """The newest runs first, of one visitor or of all; with `deleted`, the deleted ones instead of the others."""
+    def list_runs(self, visitor: str | None = None, limit: int | None = 200, deleted: bool = False) -> list[RunRow]:
+        """The newest runs first, of one visitor or of all.
+
+        Args:
+            limit: at most so many; None for all of them.
+            deleted: whether the deleted ones are meant, instead of the others.
+        """
         hidden = runs.c.deleted.is_not(None) if deleted else runs.c.deleted.is_(None)
         query = sa.select(runs).where(runs.c.kind == "run", hidden).order_by(runs.c.number.desc()).limit(limit)
         if visitor is not None:

@@ -6,6 +6,8 @@ end. Exit status: 0 done, 2 bad usage or bad input, 1 anything else; an error is
 
 from __future__ import annotations
 
+import importlib
+import io
 import os
 import sys
 import traceback
@@ -22,11 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # an error is one line; warnings of libraries are for developers
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no error
     try:
         options = build_parser().parse_args(arguments)
-        from kdcore.cli import commands  # only now, so that help and bad usage answer at once
-
-        answer = getattr(commands, options.command)(options)
+        module, function = options.command.split(".")
+        # Imported only now, so that help and bad usage answer at once.
+        answer = getattr(importlib.import_module(f"kdcore.cli.{module}"), function)(options)
         print(answer.to_json() if options.json else answer.text)
         sys.stdout.flush()
         return 0

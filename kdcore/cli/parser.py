@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from kdcore.errors import KdError
+from kdcore.run_selection import SORTS
 
 
 class UsageError(KdError):
@@ -53,22 +54,26 @@ def _nested(parser: Parser) -> Commands[Parser]:
 
 
 def _datasets(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "datasets", "which datasets are ready, and what the others would take", "datasets")
-    get = _add(_nested(parser), "get", "fetch a dataset", "datasets_get")
+    parser = _add(commands, "datasets", "which datasets are ready, and what the others would take", "commands.datasets")
+    get = _add(_nested(parser), "get", "fetch a dataset", "commands.datasets_get")
     get.add_argument("name", metavar="NAME")
 
 
 def _teachers(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "teachers", "the model cards of the teachers on this machine", "teachers")
-    train = _add(_nested(parser), "train", "rebuild a bundled model from its recipe", "teachers_train")
+    parser = _add(commands, "teachers", "the model cards of the teachers on this machine", "commands.teachers")
+    train = _add(_nested(parser), "train", "rebuild a bundled model from its recipe", "commands.teachers_train")
     train.add_argument("name", metavar="NAME")
     train.add_argument("--out", metavar="FOLDER", help="where the files go (default: models/ under KDCORE_HOME)")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
 
 def _run(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "run", "train a student with and without its teacher, and compare them", "run")
+    parser = _add(commands, "run", "train a student with and without its teacher, and compare them", "training.run")
     parser.add_argument("--dataset", required=True, metavar="NAME")
+    _add_settings(parser)
+
+
+def _add_settings(parser: Parser) -> None:
     parser.add_argument("--teacher", metavar="NAME")
     parser.add_argument("--method", metavar="NAME", help="how the distilled student learns (default: kd)")
     parser.add_argument("--temperature", type=float, metavar="T", help="of the soft labels, above 0")
@@ -89,25 +94,52 @@ def _add_recipe(parser: Parser) -> None:
 
 
 def _predict(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "predict", "a teacher's soft labels of a picture", "predict")
+    parser = _add(commands, "predict", "a teacher's soft labels of a picture", "commands.predict")
     parser.add_argument("image", metavar="IMAGE", help="a picture file, or - for standard input")
     parser.add_argument("--teacher", default="animals", metavar="NAME", help="(default: animals)")
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="above 0 (default: 1)")
 
 
 def _runs(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "runs", "the runs in the store, newest first", "runs")
+    parser = _add(commands, "runs", "the runs in the store; without a command, those that are asked for", "runs.find")
+    for name, what in (("dataset", "NAME"), ("teacher", "NAME"), ("student", "MODEL"), ("status", "STATUS")):
+        parser.add_argument(f"--{name}", metavar=what, help=f"only runs with this {name}")
+    parser.add_argument("--tag", metavar="WORD", help="only runs that carry this tag")
+    parser.add_argument("--text", default="", metavar="WORDS", help="only runs with all of these words in them")
+    parser.add_argument("--sort", default="new", metavar="ORDER", help=f"{', '.join(SORTS)} (default: new)")
+    parser.add_argument("--limit", type=int, default=200, metavar="N", help="at most so many (default: 200)")
+    parser.add_argument("--deleted", action="store_true", help="the deleted ones that can still be restored")
     nested = _nested(parser)
-    show = _add(nested, "show", "one run: what it was told and what came out", "runs_show")
-    show.add_argument("id", metavar="ID")
-    export = _add(nested, "export", "one run with its curves, as a file for other tools", "runs_export")
-    export.add_argument("id", metavar="ID")
-    export.add_argument("--format", choices=("json", "csv"), default="json", help="csv holds the curves only")
+
+    def of_one(name: str, help: str, command: str) -> Parser:
+        found = _add(nested, name, help, command)
+        found.add_argument("id", metavar="ID")
+        return found
+
+    of_one("show", "one run: what it was told and what came out", "runs.show")
+    compare = _add(nested, "compare", "several runs: what differs in their settings and results", "runs.compare")
+    compare.add_argument("id", nargs="+", metavar="ID")
+    tag = of_one("tag", "put short words on a run, or take them off", "runs.tag")
+    tag.add_argument("word", nargs="*", metavar="WORD")
+    tag.add_argument("--remove", action="append", default=[], metavar="WORD", help="may be given several times")
+    rerun = of_one("rerun", "the same run again with a change; options as of kdcore run", "training.rerun")
+    rerun.add_argument(
+        "--dataset", metavar="NAME", help="its teacher, student, labels, epochs and recipe come along unless given"
+    )
+    _add_settings(rerun)
+    of_one("resume", "go on with a run that was stopped, interrupted or failed", "training.resume")
+    export = of_one("export", "one run as a file for other tools, or to read and print", "runs.export")
+    export.add_argument(
+        "--format", choices=("json", "csv", "html"), default="json", help="csv holds the curves, html is a report"
+    )
     export.add_argument("--out", metavar="FILE", help="write there instead of to standard output")
+    export.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    of_one("delete", "hide a run; it can be restored for some days", "runs.delete")
+    of_one("undelete", "restore a deleted run", "runs.undelete")
 
 
 def _tune(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "tune", "the grid on which a dataset's recipe was chosen, on validation", "tune")
+    parser = _add(commands, "tune", "the grid on which a dataset's recipe was chosen, on validation", "commands.tune")
     parser.add_argument("dataset", metavar="DATASET")
     _add_recipe(parser)
 

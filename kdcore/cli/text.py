@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdcore.events import EpochEnded
+
+if TYPE_CHECKING:
+    from kdcore.run_comparison import Comparison
 
 BAR = 30  # characters that stand for a probability of 1
 
@@ -32,7 +33,7 @@ def percent(value: float | None) -> str:
 
 def estimate(value: dict[str, Any] | None) -> str:
     """A mean with its interval, where there is one."""
-    if value is None:
+    if value is None or value.get("mean") is None:
         return ""
     interval = value.get("ci95")
     between = f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
@@ -106,31 +107,62 @@ def prediction(value: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def runs(rows: Sequence[dict[str, Any]], with_error: bool = False) -> str:
+def runs(rows: Sequence[dict[str, Any]], with_error: bool = False, deleted: bool = False) -> str:
     """Runs, a line each."""
-    heads = ("run", "created", "status", "dataset", "student", "labels", "seeds", "verdict")
+    heads = ("run", "created", "status", "dataset", "student", "labels", "seeds", "verdict", "points", "tags")
     lines = []
     for row in rows:
         config, created = row["config"], datetime.datetime.fromtimestamp(row["created"])
         facts = (row["run_id"], f"{created:%Y-%m-%d %H:%M}", row["status"], config["dataset"], config["student"])
         claim = (row["verdict"] or {}).get("claim", "")
-        lines.append((*facts, config["labels"], len(config["seeds"]), claim))
-    shown = table(heads, lines) if lines else "There are no runs yet; kdcore run --dataset creatures makes one."
+        gain = points((row["paired_difference"] or {}).get("mean"))
+        lines.append((*facts, config["labels"], len(config["seeds"]), claim, gain, ", ".join(row["tags"])))
+    none = "No run is deleted." if deleted else "There are no runs yet; kdcore run --dataset creatures makes one."
     errors = [row["error"] for row in rows if with_error and row["error"]]
-    return "\n".join([shown, *errors])
+    return "\n".join([table(heads, lines) if lines else none, *errors])
 
 
-def curves_csv(events: Iterable[EpochEnded], config: dict[str, Any]) -> str:
-    """The curves in long form: one line an epoch, arm and seed; empty where nothing was measured."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("epoch", "arm", "seed", "train_loss", "validation_accuracy"))
-    for event in events:
-        for arm, curves in event.curves.items():
-            for place, seed in enumerate(config["seeds"]):
-                cells = (curves.get(name, [])[place : place + 1] for name in ("train_loss", "validation_accuracy"))
-                writer.writerow((event.epoch, arm, seed, *(cell[0] if cell else "" for cell in cells)))
-    return buffer.getvalue().rstrip("\n")
+def points(difference: float | None) -> str:
+    """A difference of two shares in percentage points."""
+    return "" if difference is None else f"{100 * difference:+.1f}"
+
+
+def marks(tags: Sequence[str], parent: str | None) -> list[str]:
+    """What else stands on a run, a line each."""
+    lines = [f"tags: {', '.join(tags)}"] if tags else []
+    return [*lines, f"repeats run {parent} with a change"] if parent else lines
+
+
+def comparison(found: Comparison) -> str:
+    """Runs beside each other: settings that differ, then results; every column is a run."""
+    heads = ("", *(row.id for row in found.rows))
+    settings = [(one.name.replace("_", " "), *(setting(value) for value in one.values)) for one in found.settings]
+    results: list[tuple[str, ...]] = [("status", *(row.status for row in found.rows))]
+    measured = [(row.result or {}) for row in found.rows]
+    for arm in found.arms:
+        results.append((arm, *(estimate(((one.get("arms") or {}).get(arm) or {}).get("accuracy")) for one in measured)))
+        steps = found.steps[arm][1:]
+        if arm != "teacher" and any(step.mean is not None for step in steps):
+            results.append(("  minus the first", "", *(difference(step.mean, step.ci95) for step in steps)))
+    pairs = [one.get("paired_difference") or {} for one in measured]
+    results.append(("distilled - baseline", *(difference(pair.get("mean"), pair.get("ci95")) for pair in pairs)))
+    lines = [table(heads, settings) if settings else "All settings are the same.", "", table(heads, results)]
+    if not found.same_pictures:
+        lines.append("These runs were tested on different pictures, so their accuracies are not subtracted.")
+    return "\n".join(lines)
+
+
+def difference(mean: float | None, interval: Sequence[float] | None) -> str:
+    """Percentage points with their interval, where there is one."""
+    between = f" [{points(interval[0])}, {points(interval[1])}]" if interval else ""
+    return points(mean) + between
+
+
+def setting(value: object) -> str:
+    """A setting in a table; seeds stand in one line."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def tuning(rows: Sequence[dict[str, Any]], best: dict[str, Any]) -> str:

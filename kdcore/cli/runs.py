@@ -1,0 +1,100 @@
+"""The commands about runs that are in the store: find, show, compare, tag, export, delete, restore."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from kdcore import report
+from kdcore.cli import text
+from kdcore.cli.answer import Answer
+from kdcore.errors import ConfigError, UnknownName
+from kdcore.run_comparison import compare as compare_runs
+from kdcore.run_selection import SORTS, STATUSES, Selection, select
+from kdcore.store import Store
+from kdcore.tags import clean_tag, clean_tags
+
+
+def find(options: Namespace) -> Answer:
+    if options.status not in (None, *STATUSES):
+        raise UnknownName("status", options.status, STATUSES)
+    if options.sort not in SORTS:
+        raise UnknownName("order", options.sort, SORTS)
+    if options.limit < 1:
+        raise ConfigError(f"--limit must be a whole number from 1, not {options.limit}.")
+    names = ("dataset", "teacher", "student", "status", "tag", "text", "sort")
+    selection = Selection(**{name: getattr(options, name) for name in names})
+    with Store() as store:
+        rows = store.list_runs(limit=None, deleted=options.deleted)
+    chosen = select(rows, selection)[: options.limit]
+    found = [report.summary(row) for row in chosen]
+    if rows and not chosen:
+        return Answer({"runs": []}, f"None of the {len(rows)} runs is like that; kdcore runs lists them.")
+    return Answer({"runs": found}, text.runs(found, deleted=options.deleted))
+
+
+def show(options: Namespace) -> Answer:
+    with Store() as store:
+        row = store.run(options.id)
+    data = {**report.summary(row), "result": row.result}
+    shown = text.result(row.result) if row.result else text.runs([data], with_error=True)
+    return Answer(data, "\n".join([shown, *text.marks(row.tags, row.parent)]))
+
+
+def compare(options: Namespace) -> Answer:
+    ids = list(dict.fromkeys(options.id))
+    if len(ids) < 2:
+        raise ConfigError("A comparison takes two runs or more; give their ids, which kdcore runs lists.")
+    with Store() as store:
+        comparison = compare_runs([store.run(run_id) for run_id in ids])
+    return Answer(comparison.to_json(), text.comparison(comparison))
+
+
+def tag(options: Namespace) -> Answer:
+    removed = {clean_tag(word).casefold() for word in options.remove}
+    with Store() as store:
+        before = store.run(options.id).tags
+        missing = removed - {word.casefold() for word in before}
+        if missing:
+            has = f"it has: {', '.join(before)}" if before else "it has none"
+            raise ConfigError(f'Run {options.id} does not carry the tag "{min(missing)}"; {has}.')
+        tags = before
+        if options.word or removed:
+            added = clean_tags(options.word)
+
+            def change(held: tuple[str, ...]) -> tuple[str, ...]:
+                return tuple(word for word in held if word.casefold() not in removed) + added
+
+            tags = store.change_tags(options.id, change)
+    return Answer({"run_id": options.id, "tags": list(tags)}, ", ".join(tags) or f"Run {options.id} has no tags.")
+
+
+def export(options: Namespace) -> Answer:
+    with Store() as store:
+        row = store.run(options.id)
+        events = store.events(row.id)
+    written = report.as_text(row, events, options.format)
+    if not options.out:
+        return Answer(report.as_data(row, events), written)
+    try:
+        with Path(options.out).open("w" if options.force else "x", encoding="utf-8", newline="") as file:
+            file.write(written.rstrip("\n") + "\n")
+    except FileExistsError as error:
+        raise ConfigError(f"{options.out} exists; choose another file, or overwrite it with --force.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
+        why = getattr(error, "strerror", None) or "not a file name"
+        raise ConfigError(f"{options.out} cannot be written ({why}); choose another file.") from error
+    return Answer({"run_id": row.id, "format": options.format, "out": options.out}, f"Written to {options.out}.")
+
+
+def delete(options: Namespace) -> Answer:
+    with Store() as store:
+        store.delete(options.id)
+    said = f"Run {options.id} is deleted; kdcore runs undelete {options.id} restores it for some days."
+    return Answer({"run_id": options.id, "deleted": True}, said)
+
+
+def undelete(options: Namespace) -> Answer:
+    with Store() as store:
+        store.undelete(options.id)
+    return Answer({"run_id": options.id, "deleted": False}, f"Run {options.id} is there again.")

@@ -1,0 +1,106 @@
+"""Commands that train: they put a run into the queue and stay with it until it is over."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from argparse import Namespace
+
+from kdcore.cli import text
+from kdcore.cli.answer import VISITOR, Answer, progress
+from kdcore.errors import ConfigError, KdError
+from kdcore.events import EpochEnded, RunFailed, RunFinished
+from kdcore.store import RunRow, Store
+
+STOP_SECONDS = 20.0  # how long a stopped run is waited for
+SETTINGS = ("teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", "seeds", "device")
+RECIPE = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
+OF_ANY_DATASET = ("method", "temperature", "distill_weight", "seeds", "device")  # the others fit one dataset only
+
+
+class RunNotFinished(KdError):
+    """The run ended without a result."""
+
+
+def run(options: Namespace) -> Answer:
+    from kdcore import jobs
+    from kdcore.config import make_run_config
+
+    config = make_run_config(options.dataset, **_given(options))
+    with Store() as store:
+        return follow(store, jobs.submit(store, config, VISITOR))
+
+
+def rerun(options: Namespace) -> Answer:
+    from kdcore import jobs
+    from kdcore.config import make_run_config
+    from kdcore.run_comparison import flatten
+
+    with Store() as store:
+        row = store.run(options.id)
+        before = flatten(row.config)
+        dataset = str(options.dataset or before.pop("dataset"))
+        if dataset != row.config["dataset"]:
+            before = {name: before[name] for name in OF_ANY_DATASET if name in before}
+        if not options.dataset and not _given(options):
+            raise ConfigError(f"Say what to change, for example: kdcore runs rerun {row.id} --temperature 8.")
+        before.pop("dataset", None)
+        config = make_run_config(dataset, **{**before, **_given(options)})
+        return follow(store, jobs.submit(store, config, VISITOR, parent=row.id))
+
+
+def resume(options: Namespace) -> Answer:
+    from kdcore import jobs
+
+    with Store() as store:
+        jobs.resume(store, options.id)
+        return follow(store, options.id)
+
+
+def follow(store: Store, run_id: str) -> Answer:
+    """Stay with a run until it is over; Ctrl-C stops it.
+
+    Raises:
+        RunNotFinished: it ended without a result.
+    """
+    from kdcore import jobs
+
+    started, told, failure = time.monotonic(), False, ""
+    with progress() as line:
+
+        def on_wait(row: RunRow) -> None:
+            if row.status == "queued" and (place := jobs.position(store, run_id)):
+                line(f"run {run_id} waits, place {place} in the queue")
+            elif row.started is not None and not told:
+                line(f"run {run_id} starts ({time.monotonic() - started:.0f} s)")
+
+        try:
+            for event in jobs.follow(store, run_id, on_wait=on_wait):
+                if isinstance(event, EpochEnded):
+                    told = True
+                    line(text.epoch(event))
+                elif isinstance(event, RunFailed):
+                    failure = event.error  # the last one counts: a resumed run may tell of its former end
+                elif isinstance(event, RunFinished):
+                    return Answer(event.result, text.result(event.result))
+        except KeyboardInterrupt:
+            _stop(store, run_id)
+            raise RunNotFinished(f"Run {run_id} was stopped.") from None
+    raise RunNotFinished(failure or f"Run {run_id} ended without a word; kdcore runs show {run_id} tells its state.")
+
+
+def _given(options: Namespace) -> dict[str, object]:
+    """The settings that the command line names."""
+    return {name: value for name in SETTINGS + RECIPE if (value := getattr(options, name)) is not None}
+
+
+def _stop(store: Store, run_id: str) -> None:
+    """Cancel a run and wait for its worker, but not for ever, and not against a second Ctrl-C."""
+    from kdcore import jobs
+
+    with contextlib.suppress(KeyboardInterrupt):
+        jobs.cancel(store, run_id)
+        end = time.monotonic() + STOP_SECONDS
+        while not store.run(run_id).done and time.monotonic() < end:
+            jobs.advance(store)
+            time.sleep(0.1)

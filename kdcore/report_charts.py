@@ -1,0 +1,161 @@
+"""The two charts of a report as inline SVG: no script, nothing fetched, readable on paper. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from kdcore.run_curves import Curve
+
+# Okabe and Ito's palette, with a marker and a dash each, so that no arm is told by its colour alone.
+COLOURS = {"teacher": "#0072B2", "baseline": "#D55E00", "distilled": "#009E73", "posterior": "#CC79A7"}
+DASHES = {"baseline": "8 5", "posterior": "2 4"}
+OTHER = "#6b7080"
+WIDTH, LEFT, RIGHT = 720, 130, 24
+ORDER = ("teacher", "posterior", "distilled", "baseline")
+
+
+def in_order(arms: Mapping[str, Any]) -> list[str]:
+    """The arms in the order of a legend; ones that it does not name come last."""
+    return [*(arm for arm in ORDER if arm in arms), *(arm for arm in arms if arm not in ORDER)]
+
+
+def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str:
+    """Accuracy on test of every arm: marker, 95 % interval, and each seed as a faint dot; values 0 to 1.
+
+    Args:
+        arms: arm -> its accuracy as a result holds it (`mean`, `ci95`, `per_seed`).
+        ceiling: of the Bayes classifier, drawn as a line.
+    """
+    known = {arm: arms[arm] for arm in in_order(arms) if arms[arm].get("mean") is not None}
+    values = [value for one in known.values() for value in (one["mean"], *(one["ci95"] or ()), *one["per_seed"])]
+    low, high, step = _axis([value for value in [*values, ceiling] if value is not None])
+    height, foot = 48 + 44 * len(known), 34
+
+    def x(value: float) -> float:
+        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+
+    parts = []
+    for value in _steps(low, high, step):
+        parts.append(_line(x(value), 18, x(value), height - foot, "#d8dae0"))
+        parts.append(_text(x(value), height - 12, _percent(value, step), "middle"))
+    if ceiling is not None:
+        parts.append(_line(x(ceiling), 18, x(ceiling), height - foot, OTHER, 1.6, "2 4"))
+        parts.append(_text(x(ceiling), 12, f"ceiling {100 * ceiling:.1f} %", "middle"))
+    for row, (arm, one) in enumerate(known.items()):
+        y, colour = 40 + 44 * row, COLOURS.get(arm, OTHER)
+        parts.append(_text(LEFT - 14, y + 5, arm, "end"))
+        if len(one["per_seed"]) > 1:
+            seeds = (value for value in one["per_seed"] if value is not None)
+            parts += [f'<circle cx="{x(v):.1f}" cy="{y}" r="4" fill="{colour}" opacity=".35"/>' for v in seeds]
+        if one["ci95"]:
+            start, end = (x(bound) for bound in one["ci95"])
+            parts.append(_line(start, y, end, y, colour, 2.5))
+            parts += [_line(bound, y - 6, bound, y + 6, colour, 2.5) for bound in (start, end)]
+        parts.append(_marker(arm, x(one["mean"]), y, 7))
+    words = "; ".join(f"{arm} {describe(one)}" for arm, one in known.items())
+    return _svg(height, f"Accuracy on the test pictures: {words}.", parts)
+
+
+def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
+    """Accuracy on validation of every arm over the epochs, with a 95 % band over seeds where there are several."""
+    known = {arm: curves[arm] for arm in in_order(curves) if curves[arm].mean}
+    bands = [band for curve in known.values() for band in (curve.low, curve.high) if band]
+    low, high, step = _axis([value for curve in known.values() for value in curve.mean] + [v for b in bands for v in b])
+    height, foot, top = 320, 44, 34
+
+    def x(epoch: float) -> float:
+        return LEFT - 70 + epoch / max(epochs, 1) * (WIDTH - LEFT - RIGHT + 60)
+
+    def y(value: float) -> float:
+        return height - foot - (value - low) / (high - low) * (height - foot - top)
+
+    parts = []
+    for value in _steps(low, high, step):
+        parts.append(_line(x(0), y(value), x(epochs), y(value), "#d8dae0"))
+        parts.append(_text(x(0) - 8, y(value) + 5, _percent(value, step), "end"))
+    every = _nice(max(epochs, 1) / 6)
+    for epoch in range(0, epochs + 1, max(1, round(every))):
+        parts.append(_text(x(epoch), height - 22, str(epoch), "middle"))
+    parts.append(_text(x(epochs / 2), height - 4, "epoch", "middle"))
+    for arm, curve in known.items():
+        if curve.low and curve.high:
+            there = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.high, strict=True)]
+            back = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.low, strict=True)][::-1]
+            parts.append(f'<polygon points="{" ".join(there + back)}" fill="{COLOURS.get(arm, OTHER)}" opacity=".15"/>')
+    for place, (arm, curve) in enumerate(known.items()):
+        colour, dash = COLOURS.get(arm, OTHER), DASHES.get(arm, "")
+        points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.mean, strict=True))
+        dashed = f' stroke-dasharray="{dash}"' if dash else ""
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"{dashed}/>')
+        parts.append(_marker(arm, x(curve.epochs[-1]), y(curve.mean[-1]), 5))
+        parts += [_marker(arm, x(0) + 12 + 150 * place, 12, 6), _text(x(0) + 26 + 150 * place, 17, arm, "start")]
+    words = "; ".join(f"{arm} {100 * curve.mean[-1]:.1f} % at epoch {curve.epochs[-1]}" for arm, curve in known.items())
+    return _svg(height, f"Accuracy on the validation pictures over the epochs: {words}.", parts)
+
+
+def describe(estimate: Mapping[str, Any] | None) -> str:
+    """A share with its interval where there is one: `72.0 % (70.0 to 74.0 %)`; a dash where nothing was measured."""
+    if not estimate or estimate.get("mean") is None:
+        return "–"
+    shown = f"{100 * estimate['mean']:.1f} %"
+    interval = estimate.get("ci95")
+    return f"{shown} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)" if interval else shown
+
+
+def marker(arm: str) -> str:
+    """The arm's marker for beside its name."""
+    return f'<svg class="mark" viewBox="0 0 16 16" aria-hidden="true">{_marker(arm, 8, 8, 6)}</svg>'
+
+
+def _svg(height: int, words: str, parts: Sequence[str]) -> str:
+    said = escape(words)
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{said}">{"".join(parts)}</svg>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1.0, dash: str = "") -> str:
+    dashed = f' stroke-dasharray="{dash}"' if dash else ""
+    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="{colour}" stroke-width="{width:g}"{dashed}/>'
+
+
+def _text(x: float, y: float, words: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _marker(arm: str, x: float, y: float, r: float) -> str:
+    fill = f'fill="{COLOURS.get(arm, OTHER)}"'
+    if arm == "baseline":
+        return f'<rect x="{x - r:.1f}" y="{y - r:.1f}" width="{2 * r:.1f}" height="{2 * r:.1f}" {fill}/>'
+    if arm in ("distilled", "posterior"):
+        corners = {
+            "distilled": ((0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)),
+            "posterior": ((0, -1.2), (1.15, 0.9), (-1.15, 0.9)),
+        }[arm]
+        points = " ".join(f"{x + r * dx:.1f},{y + r * dy:.1f}" for dx, dy in corners)
+        return f'<polygon points="{points}" {fill}/>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {fill}/>'
+
+
+def _axis(values: Sequence[float]) -> tuple[float, float, float]:
+    """Ends of an axis on round shares around these values, and the round distance of its marks."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    step = _nice(max(high - low, 0.02) / 5)
+    low, high = math.floor(low / step - 0.2) * step, math.ceil(high / step + 0.2) * step
+    return max(low, 0.0), min(high, 1.0 + step / 4), step
+
+
+def _steps(low: float, high: float, step: float) -> list[float]:
+    return [step * n for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _nice(value: float) -> float:
+    """The next 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= value * (1 - 1e-9))
+
+
+def _percent(share: float, step: float) -> str:
+    return f"{100 * share:.{0 if step >= 0.0099 else 1}f} %"

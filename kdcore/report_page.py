@@ -1,0 +1,177 @@
+"""One run as an HTML page that stands alone, for reading, sending and printing.
+
+It holds its drawings and its style, no script, and asks for nothing from anywhere; what people wrote is escaped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from kdcore.events import Event
+from kdcore.report_charts import accuracy_chart, curves_chart, describe, in_order, marker
+from kdcore.report_words import method, plain, repeating, run_command
+from kdcore.run_comparison import flatten
+from kdcore.run_curves import validation_curves
+
+if TYPE_CHECKING:
+    from kdcore.rows import RunRow
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1e24; background: #fff; max-width: 46rem; margin: 2rem auto;
+  padding: 0 1rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
+.when, .note, caption { color: #565b68; } .note, caption { font-size: .9rem; text-align: left; }
+.verdict { font-size: 1.3rem; line-height: 1.35; font-weight: 650; border-left: .3rem solid #009E73; margin: 1.4rem 0;
+  padding: .1rem 0 .1rem .9rem; } .verdict.none { border-color: #6b7080; } .verdict.baseline { border-color: #D55E00; }
+.tag { border: 1px solid #b9bdc8; border-radius: 1rem; padding: .05rem .6rem; margin-right: .3rem; font-size: .9rem; }
+svg { width: 100%; height: auto; display: block; font: 14px system-ui, sans-serif; }
+svg.mark { width: .8em; height: .8em; display: inline-block; margin-right: .35em; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid #dcdee4; }
+td small { display: block; color: #565b68; } th { font-weight: 600; }
+pre { background: #f4f4f6; padding: .7rem .9rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem; }
+@media print { body { margin: 0; max-width: none; font-size: 11pt; } h2 { break-after: avoid; }
+  svg, tr, .verdict, pre { break-inside: avoid; } @page { margin: 16mm; } }
+"""
+
+
+def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
+    """The report: what was asked, what came out, how it was measured, and how to repeat it."""
+    config = row.config
+    title = f"{config['dataset']}: {config['student']} taught by {config['teacher']}"
+    tags = "".join(f'<span class="tag">{escape(tag)}</span>' for tag in row.tags)
+    parent = f" It repeats run {escape(row.parent)} with a change." if row.parent else ""
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="when">Run {escape(row.id)}, {_date(row.created)}, {escape(row.status)}.{parent}</p>',
+        f"<p>{tags}</p>" if tags else "",
+        _verdict(row),
+        *(_results(row.result) if row.result else ()),
+        *_curves(events, int(config["epochs"])),
+        *(_classes(row.result) if row.result else ()),
+        "<h2>Settings</h2>",
+        _table(("setting", "value"), [(name.replace("_", " "), plain(v)) for name, v in flatten(config).items()]),
+        "<h2>How it was measured</h2>",
+        *(f"<p>{escape(words)}</p>" for words in method(row)),
+        "<h2>To repeat it</h2>",
+        f"<pre>{escape(run_command(config))}</pre>",
+        *(f'<p class="note">{escape(words)}</p>' for words in repeating(row)),
+        f'<p class="note">Written by Dark Knowledge Lab on {_date(now)}.</p>',
+    ]
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>"
+        + "\n".join(filter(None, parts))
+        + "</body></html>\n"
+    )
+
+
+def _verdict(row: RunRow) -> str:
+    verdict = (row.result or {}).get("verdict") or {}
+    words = verdict.get("sentence") or row.error or "This run has no result yet."
+    claim = verdict.get("claim")
+    kind = claim if claim in ("distilled", "baseline") else "none"
+    return f'<p class="verdict {kind}">{escape(words[:1].upper() + words[1:])}</p>'
+
+
+def _results(result: Mapping[str, Any]) -> list[str]:
+    arms, order = result["arms"], in_order(result["arms"])
+    ceiling = result.get("bayes_accuracy")
+    chart = accuracy_chart({arm: arms[arm]["accuracy"] for arm in order}, ceiling)
+    rows = [
+        ("Accuracy", *(_cell(arms[arm].get("accuracy")) for arm in order)),
+        ("Calibration error (ECE)", *(_cell(arms[arm].get("ece")) for arm in order)),
+        ("Agreement with the teacher", *(_cell(arms[arm].get("agreement")) for arm in order)),
+        *((f"Time of {n}, p50 (p95)", *(_time(arms[arm], n) for arm in order)) for n in _batches(arms)),
+        ("Parameters", *(_count(arms[arm].get("num_params")) for arm in order)),
+        ("Multiplications (MACs)", *(_count(arms[arm].get("macs")) for arm in order)),
+        ("Size in bytes", *(_count(arms[arm].get("size_bytes")) for arm in order)),
+    ]
+    heads = ["", *(marker(arm) + escape(arm) for arm in order)]
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>'
+        for name, *cells in rows
+    )
+    head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in heads)
+    pictures = f"{result['test_size']:,} test pictures" if "test_size" in result else "the test pictures"
+    difference = result["paired_difference"]
+    return [
+        f"<h2>On {pictures}</h2>",
+        chart,
+        f"<p>Distilled minus baseline, seed by seed: {_points(difference)}.</p>",
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>',
+    ]
+
+
+def _curves(events: Sequence[Event], epochs: int) -> list[str]:
+    curves = validation_curves(events)
+    if not any(curve.mean for curve in curves.values()):
+        return []
+    note = "Bands are 95 % intervals over the seeds alone." if any(curve.low for curve in curves.values()) else ""
+    return [
+        "<h2>On the validation pictures, epoch by epoch</h2>",
+        curves_chart(curves, epochs),
+        f'<p class="note">{note}</p>',
+    ]
+
+
+def _classes(result: Mapping[str, Any]) -> list[str]:
+    arms = {arm: row["per_class"] for arm in in_order(result["arms"]) if (row := result["arms"][arm]).get("per_class")}
+    names = result.get("class_names") or ()
+    if not arms or any(len(rows) != len(names) for rows in arms.values()):
+        return []
+    first = next(iter(arms.values()))
+    rows = [
+        (
+            name,
+            str(first[place]["n"]),
+            *(describe({**one[place], "mean": one[place]["accuracy"]}) for one in arms.values()),
+        )
+        for place, name in enumerate(names)
+    ]
+    note = "Share of each class that is right, mean over seeds, with a Wilson interval for its number of pictures."
+    return ["<h2>Class by class</h2>", _table(("class", "pictures", *arms), rows), f'<p class="note">{note}</p>']
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(estimate: Mapping[str, Any] | None) -> str:
+    value, _space, interval = describe(estimate).partition(" (")
+    return escape(value) + (f"<small>{escape(interval.rstrip(')'))}</small>" if interval else "")
+
+
+def _points(difference: Mapping[str, Any]) -> str:
+    if difference.get("mean") is None:
+        return "not measured"
+    words = f"{100 * difference['mean']:+.1f} points"
+    if interval := difference.get("ci95"):
+        words += f", 95 % interval {100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}"
+    return words
+
+
+def _batches(arms: Mapping[str, Any]) -> list[int]:
+    return sorted({int(one["batch_size"]) for row in arms.values() for one in row.get("latency_ms") or ()})
+
+
+def _time(arm: Mapping[str, Any], batch_size: int) -> str:
+    found = next((one for one in arm.get("latency_ms") or () if one["batch_size"] == batch_size), None)
+    return escape(f"{found['p50']:.3g} ms ({found['p95']:.3g})") if found else "–"
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "–"
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

@@ -1,0 +1,79 @@
+"""What a report says of a run in sentences: how it was measured, and how it is repeated. Pure functions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kdcore.run_comparison import flatten
+
+if TYPE_CHECKING:
+    from kdcore.rows import RunRow
+
+_OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")  # of a recipe, on the command line
+
+
+def run_command(config: Mapping[str, Any]) -> str:
+    """The command line that repeats a run, with every setting named, whatever the defaults are by then."""
+    flat = flatten(config)
+    names = ("dataset", "teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", *_OPTIONS)
+    words = ["kdcore", "run"]
+    for name in names:
+        if flat.get(name) is not None:
+            words += [f"--{name.replace('_', '-')}", plain(flat[name])]
+    return shlex.join([*words, "--seeds", str(len(flat["seeds"]))])
+
+
+def method(row: RunRow) -> list[str]:
+    """How a run was measured, a paragraph each."""
+    config, result = row.config, row.result or {}
+    seeds = len(config["seeds"])
+    words = [
+        f"Both students have the same architecture ({config['student']}) and were trained {seeds} "
+        f"time{'s' if seeds != 1 else ''} each, side by side: same initial weights, same {config['labels']} labelled "
+        f"pictures in the same order, same views, same optimiser, {config['epochs']} epochs. The baseline learned from "
+        "hard labels. The distilled student learned from the teacher's soft labels too, at temperature "
+        f"{config['temperature']:g} with weight {config['distill_weight']:g}.",
+        "Validation pictures were split from the training pictures. The test pictures were read once, at the end, and "
+        "nothing was chosen on them.",
+    ]
+    if seeds > 1:
+        words.append(
+            f"Intervals are 95 %: Student's t over {seeds} seeds ({seeds - 1} degree{'s' if seeds > 2 else ''} of "
+            "freedom) with the sampling variance of the test pictures added; the teacher, one fixed model, has a "
+            "Wilson interval over pictures. They hold for this one teacher."
+        )
+    else:
+        words.append("One seed gives no interval for a student, and without one nothing can be claimed.")
+    if result:
+        words.append(
+            "ECE is at T = 1, 15 bins of equal mass, debiased. Times are of this machine, after warm-up, all models in "
+            f"turn, on {result.get('device', 'its device')} ({result.get('precision', 'fp32')}); the run took "
+            f"{result.get('seconds', 0) or 0:.0f} s."
+        )
+    if result.get("bayes_accuracy") is not None:
+        words.append(
+            "The ceiling is the Bayes classifier given the traits that the pictures were drawn from; the pictures "
+            "themselves allow somewhat less."
+        )
+    return words
+
+
+def repeating(row: RunRow) -> list[str]:
+    """What a command line cannot say of a run."""
+    seeds, notes = list(row.config["seeds"]), []
+    if seeds != list(range(len(seeds))):
+        notes.append(
+            f"The seeds of this run were {', '.join(map(str, seeds))}; the command uses 0 to {len(seeds) - 1}."
+        )
+    if digest := (row.result or {}).get("dataset_sha256"):
+        notes.append(f"The pictures had the SHA-256 {digest}.")
+    return notes
+
+
+def plain(value: Any) -> str:
+    """A setting as it is typed: no digit of a number is lost."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -1,0 +1,120 @@
+"""Several runs beside each other: in what they were told differently, and in what came out. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdcore.rows import RunRow
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that is not the same in all runs: one value a run, None where a run does not have it."""
+
+    name: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A run's accuracy minus that of the first run, with a 95 % interval; None where it cannot be said."""
+
+    mean: float | None
+    ci95: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs in the order given.
+
+    Attributes:
+        settings: those that differ, in the order of a configuration.
+        arms: every arm that some run has.
+        steps: arm -> one `Step` a run, its accuracy minus the first run's.
+        same_pictures: whether all results were measured on the same test pictures.
+    """
+
+    rows: tuple[RunRow, ...]
+    settings: tuple[Setting, ...]
+    arms: tuple[str, ...]
+    steps: Mapping[str, tuple[Step, ...]]
+    same_pictures: bool
+
+    def to_json(self) -> dict[str, Any]:
+        figures = ("arms", "paired_difference", "verdict", "seconds", "bayes_accuracy")
+        results = [
+            None if row.result is None else {name: row.result[name] for name in figures if name in row.result}
+            for row in self.rows
+        ]
+        return {
+            "runs": [{"run_id": row.id, "status": row.status, "tags": list(row.tags)} for row in self.rows],
+            "settings": [{"name": one.name, "values": list(one.values)} for one in self.settings],
+            "results": [result and {**result, "arms": _short(result["arms"])} for result in results],
+            "against_first": {arm: [asdict(step) for step in steps] for arm, steps in self.steps.items()},
+            "same_test_pictures": self.same_pictures,
+        }
+
+
+def compare(rows: Sequence[RunRow]) -> Comparison:
+    """What differs between these runs."""
+    results = [row.result for row in rows if row.result]
+    arms = tuple(dict.fromkeys(arm for result in results for arm in result.get("arms", {})))
+    hashes = {result.get("dataset_sha256") for result in results}
+    same = len(hashes) <= 1
+    steps = {arm: tuple(_step(_accuracy(rows[0], arm), _accuracy(row, arm), same) for row in rows) for arm in arms}
+    return Comparison(tuple(rows), differing_settings([row.config for row in rows]), arms, steps, same)
+
+
+def differing_settings(configs: Sequence[Mapping[str, Any]]) -> tuple[Setting, ...]:
+    """The settings that are not the same in all of these configurations; those of a recipe stand among the others.
+
+    Seeds are compared as a list, so that 0, 1, 2 and 3, 4, 5 differ.
+    """
+    flat = [flatten(config) for config in configs]
+    names = dict.fromkeys(name for config in flat for name in config)
+    settings = (Setting(name, tuple(config.get(name) for config in flat)) for name in names)
+    return tuple(one for one in settings if any(value != one.values[0] for value in one.values))
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with the fields of its recipe beside the others."""
+    flat = {name: value for name, value in config.items() if name != "recipe"}
+    recipe = config.get("recipe")
+    return {**flat, **(recipe if isinstance(recipe, Mapping) else {})}
+
+
+def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> Step:
+    """`other` minus `one`, two estimates of separate runs, as a result holds them.
+
+    The interval joins the two (MOVER: Zou and Donner 2008) as if the runs were independent. Runs that share test
+    pictures and seeds vary together, which makes the true one narrower: it never claims too much.
+    """
+    mean = other["mean"] - one["mean"]
+    if not one.get("ci95") or not other.get("ci95"):
+        return Step(mean, None)
+    (low_one, high_one), (low_other, high_other) = one["ci95"], other["ci95"]
+    below = math.hypot(other["mean"] - low_other, high_one - one["mean"])
+    above = math.hypot(high_other - other["mean"], one["mean"] - low_one)
+    return Step(mean, (mean - below, mean + above))
+
+
+def _step(first: Mapping[str, Any] | None, this: Mapping[str, Any] | None, same_pictures: bool) -> Step:
+    if first is None or this is None or not same_pictures:
+        return Step(None, None)
+    return Step(0.0, None) if first is this else difference_of(first, this)
+
+
+def _accuracy(row: RunRow, arm: str) -> Mapping[str, Any] | None:
+    found = ((row.result or {}).get("arms") or {}).get(arm) or {}
+    value = found.get("accuracy")
+    return value if isinstance(value, Mapping) and value.get("mean") is not None else None
+
+
+def _short(arms: Mapping[str, Any]) -> dict[str, Any]:
+    """Arms without what is measured class by class."""
+    left_out = ("confusion", "per_class")
+    return {arm: {name: value for name, value in row.items() if name not in left_out} for arm, row in arms.items()}

@@ -1,0 +1,55 @@
+"""A run's curves from its events: the mean over seeds and a 95 % band. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from kdcore.events import EpochEnded, Event
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One arm over the epochs at which it was measured; no band where some epoch has fewer than two seeds."""
+
+    epochs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...] | None
+    high: tuple[float, ...] | None
+
+
+def validation_curves(events: Iterable[Event]) -> dict[str, Curve]:
+    """Accuracy on validation of every trained arm, 0 to 1. What is no number (a diverged run) is left out."""
+    by_epoch = {event.epoch: event for event in events if isinstance(event, EpochEnded)}
+    arms = dict.fromkeys(arm for event in by_epoch.values() for arm in event.curves)
+    return {arm: _curve([by_epoch[epoch] for epoch in sorted(by_epoch)], arm) for arm in arms}
+
+
+def _curve(events: Sequence[EpochEnded], arm: str) -> Curve:
+    told = [(event.epoch, event.curves.get(arm, {}).get("validation_accuracy", [])) for event in events]
+    points = [(epoch, [value for value in values if value is not None]) for epoch, values in told]
+    points = [(epoch, values) for epoch, values in points if values]
+    bands = [seed_band(values) for _epoch, values in points]
+    known = [band for band in bands if band is not None]
+    whole = len(known) == len(points) and bool(known)
+    return Curve(
+        epochs=tuple(epoch for epoch, _values in points),
+        mean=tuple(fmean(values) for _epoch, values in points),
+        low=tuple(max(0.0, low) for low, _high in known) if whole else None,
+        high=tuple(min(1.0, high) for _low, high in known) if whole else None,
+    )
+
+
+def seed_band(values: Sequence[float]) -> tuple[float, float] | None:
+    """Mean ± t(K - 1) · s / √K over K seeds; None for a single one."""
+    if len(values) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / math.sqrt(len(values))
+    mean = fmean(values)
+    return mean - half, mean + half

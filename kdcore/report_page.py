@@ -28,14 +28,17 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 0; } h2 { font-size: 1.15rem; 
 .verdict { font-size: 1.3rem; line-height: 1.35; font-weight: 650; border-left: .3rem solid #009E73; margin: 1.4rem 0;
   padding: .1rem 0 .1rem .9rem; } .verdict.none { border-color: #6b7080; } .verdict.baseline { border-color: #D55E00; }
 .tag { border: 1px solid #b9bdc8; border-radius: 1rem; padding: .05rem .6rem; margin-right: .3rem; font-size: .9rem; }
-svg { width: 100%; height: auto; display: block; font: 14px system-ui, sans-serif; }
+p { overflow-wrap: anywhere; } svg { width: 100%; height: auto; display: block; font: 14px system-ui, sans-serif; }
 svg.mark { width: .8em; height: .8em; display: inline-block; margin-right: .35em; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; } .wide > svg { min-width: 34rem; } .list { width: auto; } .list th { padding-right: 2.5rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid #dcdee4; }
-td small { display: block; color: #565b68; } th { font-weight: 600; }
-pre { background: #f4f4f6; padding: .7rem .9rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem; }
+td small { display: block; color: #565b68; white-space: nowrap; } th { font-weight: 600; }
+pre { background: #f4f4f6; padding: .7rem .9rem; white-space: normal; font-size: .9rem; }
+pre span { white-space: nowrap; }
 @media print { body { margin: 0; max-width: none; font-size: 11pt; } h2 { break-after: avoid; }
-  svg, tr, .verdict, pre { break-inside: avoid; } @page { margin: 16mm; } }
+  svg, tr, .verdict, pre { break-inside: avoid; } .wide { overflow: visible; } .wide > svg { min-width: 0; }
+  @page { margin: 16mm; } }
 """
 
 
@@ -54,11 +57,11 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
         *_curves(events, int(config["epochs"])),
         *(_classes(row.result) if row.result else ()),
         "<h2>Settings</h2>",
-        _table(("setting", "value"), [(name.replace("_", " "), plain(v)) for name, v in flatten(config).items()]),
+        _table(("setting", "value"), _settings(config), "list"),
         "<h2>How it was measured</h2>",
         *(f"<p>{escape(words)}</p>" for words in method(row)),
         "<h2>To repeat it</h2>",
-        f"<pre>{escape(run_command(config))}</pre>",
+        f"<pre>{_command(config)}</pre>",
         *(f'<p class="note">{escape(words)}</p>' for words in repeating(row)),
         f'<p class="note">Written by Dark Knowledge Lab on {_date(now)}.</p>',
     ]
@@ -89,25 +92,30 @@ def _results(result: Mapping[str, Any]) -> list[str]:
         ("Accuracy", *(_cell(arms[arm].get("accuracy")) for arm in order)),
         ("Calibration error (ECE)", *(_cell(arms[arm].get("ece")) for arm in order)),
         ("Agreement with the teacher", *(_cell(arms[arm].get("agreement")) for arm in order)),
-        *((f"Time of {n}, p50 (p95)", *(_time(arms[arm], n) for arm in order)) for n in _batches(arms)),
+        *(
+            (f"Time of {n} picture{'s' if n > 1 else ''}", *(_time(arms[arm], n) for arm in order))
+            for n in _batches(arms)
+        ),
         ("Parameters", *(_count(arms[arm].get("num_params")) for arm in order)),
         ("Multiplications (MACs)", *(_count(arms[arm].get("macs")) for arm in order)),
         ("Size in bytes", *(_count(arms[arm].get("size_bytes")) for arm in order)),
     ]
-    heads = ["", *(marker(arm) + escape(arm) for arm in order)]
-    body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>'
-        for name, *cells in rows
-    )
-    head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in heads)
     pictures = f"{result['test_size']:,} test pictures" if "test_size" in result else "the test pictures"
     difference = result["paired_difference"]
     return [
         f"<h2>On {pictures}</h2>",
-        chart,
+        f'<div class="wide">{chart}</div>',
         f"<p>Distilled minus baseline, seed by seed: {_points(difference)}.</p>",
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>',
+        _table(("", *map(_head, order)), rows),
     ]
+
+
+def _head(arm: str) -> str:
+    return marker(arm) + escape(arm)
+
+
+def _settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(escape(name.replace("_", " ")), escape(plain(value))) for name, value in flatten(config).items()]
 
 
 def _curves(events: Sequence[Event], epochs: int) -> list[str]:
@@ -117,7 +125,7 @@ def _curves(events: Sequence[Event], epochs: int) -> list[str]:
     note = "Bands are 95 % intervals over the seeds alone." if any(curve.low for curve in curves.values()) else ""
     return [
         "<h2>On the validation pictures, epoch by epoch</h2>",
-        curves_chart(curves, epochs),
+        f'<div class="wide">{curves_chart(curves, epochs)}</div>',
         f'<p class="note">{note}</p>',
     ]
 
@@ -130,20 +138,35 @@ def _classes(result: Mapping[str, Any]) -> list[str]:
     first = next(iter(arms.values()))
     rows = [
         (
-            name,
+            escape(str(name)),
             str(first[place]["n"]),
-            *(describe({**one[place], "mean": one[place]["accuracy"]}) for one in arms.values()),
+            *(_cell({**one[place], "mean": one[place]["accuracy"]}) for one in arms.values()),
         )
         for place, name in enumerate(names)
     ]
     note = "Share of each class that is right, mean over seeds, with a Wilson interval for its number of pictures."
-    return ["<h2>Class by class</h2>", _table(("class", "pictures", *arms), rows), f'<p class="note">{note}</p>']
+    return [
+        "<h2>Class by class</h2>",
+        _table(("class", "pictures", *map(_head, arms)), rows),
+        f'<p class="note">{note}</p>',
+    ]
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A table of cells that are HTML already; the first of a row is its head."""
+    head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in heads)
+    body = "".join(
+        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+        for first, *cells in rows
+    )
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="wide"><table class="{kind}">{table}</table></div>'
+
+
+def _command(config: Mapping[str, Any]) -> str:
+    """The command with no line broken inside an option."""
+    first, *options = run_command(config).split(" --")
+    return " ".join(f"<span>{escape(part)}</span>" for part in (first, *(f"--{option}" for option in options)))
 
 
 def _cell(estimate: Mapping[str, Any] | None) -> str:
@@ -166,7 +189,7 @@ def _batches(arms: Mapping[str, Any]) -> list[int]:
 
 def _time(arm: Mapping[str, Any], batch_size: int) -> str:
     found = next((one for one in arm.get("latency_ms") or () if one["batch_size"] == batch_size), None)
-    return escape(f"{found['p50']:.3g} ms ({found['p95']:.3g})") if found else "–"
+    return f"{found['p50']:.3g} ms<small>p95 {found['p95']:.3g} ms</small>" if found else "–"
 
 
 def _count(value: Any) -> str:

@@ -52,6 +52,8 @@ def method(row: RunRow) -> list[str]:
             f"turn, on {result.get('device', 'its device')} ({result.get('precision', 'fp32')}); the run took "
             f"{result.get('seconds', 0) or 0:.0f} s."
         )
+    if "posterior" in (result.get("arms") or {}):
+        words.insert(1, "A third student, posterior, was taught by the true posterior: the best teacher there can be.")
     if result.get("bayes_accuracy") is not None:
         words.append(
             "The ceiling is the Bayes classifier given the traits that the pictures were drawn from; the pictures "

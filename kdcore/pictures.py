@@ -11,12 +11,13 @@ import io
 import re
 import threading
 import warnings
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from kdcore import picture_headers as headers
 from kdcore.errors import PictureError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -24,7 +25,9 @@ FORMATS_TEXT = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 40_000_000
 MAX_JPEG_PIXELS = 64_000_000  # a JPEG is decoded at a fraction of its size, and phones take 50 megapixels
+MAX_LONG_SIDE = 65_535  # a row costs memory however short it is
 MAX_SIDE = 1024  # of what `open_picture` returns
+MAX_DECODING_BYTES = 640 * 2**20  # the most that decoding takes for a moment, measured over the worst legal files
 
 _ORIENTATION = 0x0112
 _TURNS = {  # EXIF orientation -> what sets the picture upright
@@ -36,18 +39,6 @@ _TURNS = {  # EXIF orientation -> what sets the picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LOOKS_LIKE = (  # (offset, first bytes, what a visitor would call it): only to word the refusal
-    (0, b"PK\x03\x04", "a zip archive or an office document"),
-    (0, b"%PDF", "a PDF document"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (4, b"ftypheic", "a HEIC photo"),
-    (4, b"ftypheix", "a HEIC photo"),
-    (4, b"ftypmif1", "a HEIC photo"),
-    (4, b"ftypavif", "an AVIF picture"),
-    (4, b"ftyp", "a video"),
-    (0, b"8BPS", "a Photoshop document"),
-)
-
 # One picture at a time: it bounds the memory, and `warnings.catch_warnings` is not safe between threads.
 _DECODING = threading.Lock()
 
@@ -92,8 +83,17 @@ def open_picture(data: bytes, name: str = "") -> Image.Image:
 
 
 def _decode(data: bytes, label: str) -> Image.Image:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+    if not headers.is_reasonable(data):
+        raise PictureError(
+            f"{label} asks for far more memory or time than its pixels need; save it again, or choose another picture."
+        )
+    with Image.open(io.BytesIO(headers.with_one_exif(data)), formats=FORMATS) as picture:
         width, height = picture.size
+        if max(width, height) > MAX_LONG_SIDE:
+            raise PictureError(
+                f"{label} is {width:,} x {height:,} pixels, and a side may have at most {MAX_LONG_SIDE:,}; "
+                "cut out a part and choose that."
+            )
         limit = MAX_JPEG_PIXELS if picture.format in ("JPEG", "MPO") else MAX_PIXELS
         if width * height > limit:
             raise PictureError(
@@ -122,6 +122,9 @@ def _draft(picture: Image.Image) -> None:
 
 def _orientation(picture: Image.Image) -> int:
     try:
+        exif = picture.info.get("exif") or picture.info.get("Raw profile type exif") or b""
+        if len(exif) > 2 * headers.MAX_EXIF_BYTES:  # hexadecimal digits in the second case
+            return 1
         return int(picture.getexif().get(_ORIENTATION, 1))
     except Exception:  # a picture with damaged EXIF is shown as it lies
         return 1
@@ -131,24 +134,29 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     """Grey of more than 8 bits scaled to 8, where `convert` would clip it to white; others unchanged."""
     if not picture.mode.startswith(("I", "F")):
         return picture
-    wide: NDArray[Any] = np.asarray(picture)  # [H, W]
-    if wide.dtype.kind == "f":
-        wide = np.where(np.isfinite(wide), wide, np.float32(0))
-    low, high = _range(picture, wide)
-    grey = np.empty(wide.shape, np.uint8)
-    for top in range(0, len(wide), 256):  # in strips: a float64 copy of the whole is 8 bytes a pixel
-        part = (wide[top : top + 256].astype(np.float64) - low) * (255.0 / (high - low))
-        grey[top : top + 256] = np.clip(np.rint(part), 0, 255)
-    return Image.fromarray(grey)
+    low, high = _range(picture)
+    grey = Image.new("L", picture.size)
+    for top, wide in _strips(picture):  # a float64 copy of the whole would be 8 bytes a pixel
+        part = np.clip(np.rint((wide - low) * (255.0 / (high - low))), 0, 255).astype(np.uint8)
+        grey.paste(Image.fromarray(part), (0, top))
+    return grey
 
 
-def _range(picture: Image.Image, wide: NDArray[Any]) -> tuple[float, float]:
+def _strips(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """(top, pixels [h, W] with 0 for what is not a number), from top to bottom."""
+    for top in range(0, picture.height, 256):
+        part = np.asarray(picture.crop((0, top, picture.width, min(top + 256, picture.height))), np.float64)
+        yield top, np.where(np.isfinite(part), part, 0.0)
+
+
+def _range(picture: Image.Image) -> tuple[float, float]:
     """The values that become black and white: what the format says, else what the values suggest."""
     if picture.mode.startswith("I;16"):
         bits = picture.tag_v2.get(258, (16,))[0] if hasattr(picture, "tag_v2") else 16  # 12-bit TIFFs exist
         return 0.0, float(2 ** min(int(bits), 16) - 1)
-    low, high = float(wide.min()), float(wide.max())
-    tops = (1.0, 255.0, 65535.0) if wide.dtype.kind == "f" else (255.0, 65535.0)
+    ends = [(float(part.min()), float(part.max())) for _top, part in _strips(picture)]
+    low, high = min(least for least, _most in ends), max(most for _least, most in ends)
+    tops = (1.0, 255.0, 65535.0) if picture.mode.startswith("F") else (255.0, 65535.0)
     if low >= 0:
         for top in tops:
             if high <= top:
@@ -218,21 +226,8 @@ def _label(name: str) -> str:
 def _refusal(data: bytes, label: str) -> str:
     """Why bytes that no allowed decoder recognises were refused."""
     legal = f"{FORMATS_TEXT} are accepted; save it in one of these formats and choose that."
-    for offset, start, kind in _LOOKS_LIKE:
-        if data[offset : offset + len(start)] == start:
-            return f"{label} is {kind}, and only {legal}"
-    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if b"<svg" in head:
-        return f"{label} is an SVG drawing, and only {legal}"
-    if head.startswith((b"<!doctype html", b"<html")):
-        return f"{label} is a web page, and only {legal}"
-    if _is_text(data[:512]):
-        return f"{label} is a text file, and only {legal}"
-    if data.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"II*", b"MM\0*")):
+    if (kind := headers.looks_like(data)) is not None:
+        return f"{label} is {kind}, and only {legal}"
+    if headers.starts_like_a_picture(data):
         return f"{label} is damaged or cut off at its start; copy or save it again, or choose another picture."
     return f"{label} is not a picture that can be opened: only {legal}"
-
-
-def _is_text(head: bytes) -> bool:
-    text = head.decode("utf-8", errors="ignore")  # the cut at the end may fall inside a character
-    return len(text.encode()) >= len(head) - 3 and all(c.isprintable() or c.isspace() for c in text)

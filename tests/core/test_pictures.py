@@ -1,73 +1,28 @@
-"""Pictures from anybody: every mode and orientation against NumPy, and one sentence for every bad file."""
+"""Pictures from anybody: every mode and orientation against NumPy, threads, and nothing left of the file."""
 
 from __future__ import annotations
 
-import io
-import random
 import struct
 import threading
-import time
-import tracemalloc
 import warnings
-import zipfile
 import zlib
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kdcore.errors import KdError, PictureError
-from kdcore.pictures import FORMATS_TEXT, MAX_BYTES, MAX_SIDE, open_picture
+from kdcore.errors import PictureError
+from kdcore.pictures import open_picture
+from tests.picture_files import chunk, encode, photo, pixels, png, ycck
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)  # [H, W, 3]
 ALPHA = RNG.integers(0, 256, (5, 7), dtype=np.uint8)  # [H, W]
 
 
-def encode(picture: Image.Image, format: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def pixels(data: bytes) -> np.ndarray:
-    picture = open_picture(data)
-    assert picture.mode == "RGB"
-    return np.asarray(picture)
-
-
 def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     share = alpha[..., None] / 255.0
     return rgb * share + 255.0 * (1 - share)
-
-
-def png(size: tuple[int, int], depth: int, colour: int, rows: bytes, transparent: bytes = b"") -> bytes:
-    """A PNG by hand: the independent reference for bit depths and tRNS that Pillow does not write."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0))
-    extra = chunk(b"tRNS", transparent) if transparent else b""
-    return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def refused(data: bytes, name: str = "holiday.png") -> str:
-    """The sentence of a refusal, checked to be one sentence without machinery in it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(PictureError) as caught:
-            open_picture(data, name)
-    text = str(caught.value)
-    assert isinstance(caught.value, KdError)
-    assert "\n" not in text and text.endswith(".") and 30 < len(text) < 260
-    for machinery in ("Traceback", "Error", "object at", "BytesIO", "PIL"):
-        assert machinery not in text
-    return text
-
-
-# --- modes ---
 
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "WEBP"])
@@ -171,11 +126,8 @@ def test_cmyk_and_ycck_and_lab() -> None:
     ink = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # no cyan, all magenta and yellow: red
     for data in (encode(ink, "JPEG", quality=95), encode(ink, "TIFF")):
         assert np.abs(pixels(data).astype(int) - [255, 0, 0]).max() <= 6
-    # Adobe's APP14 marker with transform 2 says that the same four channels are YCCK.
-    plain = encode(Image.new("CMYK", (16, 16), (0, 128, 128, 127)), "JPEG", quality=95)
-    at = plain.index(b"Adobe")
-    ycck = plain[: at + 11] + b"\x02" + plain[at + 12 :]
-    assert pixels(ycck).shape == (16, 16, 3)
+    # As YCCK the same red is Y 179, Cb 171, Cr 1; Pillow writes what it is given the other way round.
+    assert np.abs(pixels(ycck((76, 84, 254, 0))).astype(int) - [255, 0, 0]).max() <= 6
     lab = Image.new("LAB", (4, 4), (255, 128, 128))
     assert pixels(encode(lab, "TIFF")).min() >= 250
 
@@ -202,6 +154,20 @@ def test_exif_orientation(orientation: int, format: str) -> None:
     assert np.abs(got[4:-4:8, 4:-4:8].astype(int) - upright[4:-4:8, 4:-4:8]).max() <= 8
 
 
+def test_orientation_is_read_where_imagemagick_leaves_it_and_not_from_a_block_of_megabytes() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = exif.tobytes()
+    plain = encode(Image.new("RGB", (6, 3)), "PNG")
+    at = plain.index(b"IDAT") - 4
+    digits = "\n".join(["", "exif", f"{len(block):8d}", block.hex(), ""]).encode()
+    text = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(digits))
+    assert open_picture(plain[:at] + text + plain[at:]).size == (3, 6)
+    for padding, size in ((0, (3, 6)), (2**20, (6, 3))):
+        padded = chunk(b"eXIf", block.removeprefix(b"Exif\0\0") + bytes(padding))
+        assert open_picture(plain[:at] + padded + plain[at:]).size == size
+
+
 def test_damaged_exif_does_not_spoil_a_picture() -> None:
     data = encode(Image.fromarray(RGB), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\xff" + bytes(range(40)))
     with warnings.catch_warnings():
@@ -215,130 +181,6 @@ def test_first_frame_of_an_animation(format: str) -> None:
     options = {"lossless": True} if format == "WEBP" else {}
     data = encode(frames[0], format, save_all=True, append_images=frames[1:], **options)
     assert (pixels(data) == [255, 0, 0]).all()
-
-
-# --- sizes ---
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 10_000), (10_000, 1), (1024, 3), (1025, 7), (5000, 3000)])
-def test_odd_shapes_come_out_small_and_in_proportion(size: tuple[int, int]) -> None:
-    for format in ("PNG", "JPEG"):
-        picture = open_picture(encode(Image.new("RGB", size, (10, 120, 230)), format))
-        scale = min(1.0, MAX_SIDE / max(size))
-        assert picture.size == tuple(max(1, round(side * scale)) for side in size)
-        assert np.abs(np.asarray(picture).astype(int) - [10, 120, 230]).max() <= 3
-
-
-def test_shrinking_keeps_what_is_where() -> None:
-    ramp = np.linspace(0, 255, 4111)[None, :].repeat(2503, 0)  # sizes that no box divides
-    ramp[:, :100] = 0
-    want = np.asarray(Image.fromarray(ramp.astype(np.float32)).resize((1024, 623), Image.Resampling.BOX))
-    got = pixels(encode(Image.fromarray(ramp.astype(np.uint8)), "PNG", compress_level=1))[..., 1]
-    assert got.shape == want.shape
-    assert np.abs(got - want).max() < 3
-
-
-def test_transparency_of_a_large_picture_does_not_bleed() -> None:
-    large = np.zeros((2100, 4200, 4), np.uint8)
-    large[:, 2100:] = (200, 0, 0, 255)  # the left half is fully transparent black
-    got = pixels(encode(Image.fromarray(large), "PNG", compress_level=1))
-    assert (got[:, :504] == 255).all() and (got[:, 520:] == [200, 0, 0]).all()
-
-
-def test_too_large_in_bytes_and_in_pixels() -> None:
-    assert "32 MB" in refused(b"\0" * (MAX_BYTES + 1))
-    zeros = zlib.compressobj(9)
-    body = b"".join(zeros.compress(bytes(2501) * 100) for _ in range(200)) + zeros.flush()
-    data = png((20_000, 20_000), 1, 0, b"")
-    head, tail = data[:33], data[-12:]
-    bomb = head + struct.pack(">I", len(body)) + b"IDAT" + body + struct.pack(">I", zlib.crc32(b"IDAT" + body)) + tail
-    began = time.perf_counter()
-    tracemalloc.start()
-    assert "400 megapixels" in refused(bomb)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert time.perf_counter() - began < 1.0 and peak < 4 * 2**20
-    assert "megapixels" in refused(png((60_000, 60_000), 1, 0, b"\0"))  # Pillow's own limit
-    assert "megapixels" in refused(png((10_000, 10_000), 1, 0, b"\0"))  # Pillow would only warn
-    assert "40 megapixels" in refused(encode(Image.new("1", (16_000, 2600)), "GIF"))
-    assert "64 megapixels" in refused(encode(Image.new("L", (16_000, 4100)), "JPEG"))
-
-
-def test_a_phone_picture_of_50_megapixels_is_accepted() -> None:
-    data = encode(Image.new("RGB", (8160, 6120), (90, 140, 60)), "JPEG")
-    picture = open_picture(data)
-    assert picture.size == (1024, 768) and np.abs(np.asarray(picture).astype(int) - [90, 140, 60]).max() <= 3
-
-
-# --- bad files ---
-
-
-def photo() -> Image.Image:
-    noise = np.random.default_rng(1).integers(0, 256, (96, 128, 3), dtype=np.uint8)
-    return Image.fromarray(noise)
-
-
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
-@pytest.mark.parametrize("quarter", [1, 2, 3])
-def test_truncated_at_each_quarter(format: str, quarter: int) -> None:
-    data = encode(photo(), format)
-    assert open_picture(data).size == (128, 96)
-    assert "damaged or cut off" in refused(data[: len(data) * quarter // 4])
-
-
-def test_other_files_renamed() -> None:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("a.txt", "hello" * 100)
-    cases = {
-        b"just some words\n" * 40: "a text file",
-        archive.getvalue(): "a zip archive",
-        b"<!DOCTYPE html><html><body>404</body></html>": "a web page",
-        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"></svg>': "an SVG drawing",
-        b"%PDF-1.7\n%\xe2\xe3": "a PDF document",
-        b"\0\0\0\x18ftypheic\0\0\0\0": "a HEIC photo",
-        bytes(range(256)) * 4: "not a picture",
-    }
-    for data, kind in cases.items():
-        text = refused(data)
-        assert kind in text and FORMATS_TEXT in text and '"holiday.png"' in text
-    assert "empty" in refused(b"")
-    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"  # Pillow would start Ghostscript for this one
-    assert FORMATS_TEXT in refused(eps)
-
-
-def test_names_cannot_carry_markup() -> None:
-    name = "../../etc/<script>alert('x')</script>[a](http://e.vil) $x$ \u202e`b`" + "n" * 300 + ".png"
-    text = refused(b"nothing", name)
-    shown = text[: text.index(" is ")]
-    assert len(shown) < 60 and not set(shown) & set("<>[]$`'/\\\u202e:")
-    assert shown.endswith('.png"')
-    assert refused(b"nothing", "").startswith("The picture is ")
-    assert '"été (2).jpg"' in refused(b"nothing", "C:\\Bilder\\été (2).jpg")
-
-
-def test_mutated_files_give_a_picture_or_one_sentence() -> None:
-    random_ = random.Random(5)
-    originals = [encode(photo(), format) for format in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")]
-    originals.append(encode(photo().quantize(16), "PNG", transparency=3))
-    originals.append(encode(photo(), "TIFF", compression="tiff_lzw"))
-    end = time.perf_counter() + 4
-    opened = failed = 0
-    while time.perf_counter() < end:
-        data = bytearray(random_.choice(originals))
-        for _ in range(random_.randint(1, 8)):
-            # Headers are where mutations hurt, so half of them go there.
-            data[random_.randrange(len(data) if random_.random() < 0.5 else 64)] = random_.randrange(256)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                picture = open_picture(bytes(data), "fuzz.png")
-            opened += 1
-            assert picture.mode == "RGB" and max(picture.size) <= MAX_SIDE
-        except PictureError as error:
-            failed += 1
-            assert "\n" not in str(error)
-    assert opened > 50 and failed > 50
 
 
 def test_threads_do_not_disturb_each_other() -> None:

@@ -1,19 +1,17 @@
-"""Every page, an upload, a bad upload, and a run from start to stop, in a real browser."""
+"""Every page, and a run from start to stop, in a real browser."""
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.conftest import Server, idle
+from tests.e2e.conftest import ROOT, Server, idle
 
-PAGES = ("", "soft_labels", "distil", "compare", "runs")
+PAGES = ("", *sorted(path.stem for path in (ROOT / "pages").glob("*.py") if path.stem != "__init__"))
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["wide", "phone"])
@@ -28,52 +26,6 @@ def test_every_page_opens_by_its_address_without_sideways_scrolling(
     expect(page.get_by_test_id("stException")).to_have_count(0)
     overflow = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0
-
-
-def upload(page: Page, server: Server, name: str, data: bytes) -> None:
-    page.goto(f"{server.url}/soft_labels?source=upload")
-    page.locator("input[type=file]").first.set_input_files({"name": name, "mimeType": "", "buffer": data})
-
-
-def test_a_photo_of_a_wolf_is_answered(page: Page, server: Server, data_dir: Path) -> None:
-    photo = data_dir / "photos" / "wolf_1.jpg"
-    upload(page, server, photo.name, photo.read_bytes())
-    expect(page.get_by_test_id("kd-row").first).to_be_visible()
-    page.get_by_test_id("kd-all").click()
-    rows = page.get_by_test_id("kd-row").evaluate_all("rows => rows.map(row => [row.dataset.class, +row.dataset.p])")
-    assert len(rows) == 107
-    assert sum(p for _, p in rows) == pytest.approx(1.0, abs=1e-6)
-
-
-def png(width: int, height: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("1", (width, height)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def jpeg() -> bytes:
-    buffer = io.BytesIO()
-    Image.effect_noise((300, 200), 60).convert("RGB").save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("notes.png", b"this is no picture at all"),
-        ("half.jpg", jpeg()[: len(jpeg()) // 2]),
-        ("empty.png", b""),
-        ("huge.png", png(20_000, 20_000)),
-    ],
-    ids=["text", "truncated", "empty", "huge"],
-)
-def test_a_bad_file_gets_one_sentence(page: Page, server: Server, name: str, data: bytes) -> None:
-    upload(page, server, name, data)
-    alert = page.get_by_test_id("stAlertContentError")
-    expect(alert).to_have_count(1)
-    expect(alert).to_contain_text(".")
-    assert len(alert.inner_text().strip().splitlines()) == 1
-    expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
 def start_run(page: Page, server: Server, query: str) -> None:

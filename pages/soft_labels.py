@@ -26,7 +26,9 @@ try:
             chosen = VisitorPicture(pickers.pick_digit(), _("Handwritten digit"), source)
         card = pickers.pick_teacher(source)
         if source == "upload":
-            chosen = pickers.pick_upload()
+            way = pickers.pick_way()
+            if way == "file":
+                chosen = pickers.pick_file()
     if source == "creature":
         main, beside = st.columns([7, 2], gap="medium")
         with beside:
@@ -36,11 +38,15 @@ try:
         scene = cache.creature(card.name, traits, language())
     else:
         main = st.container()
+        if source == "upload" and way == "camera":
+            beside, main = st.columns([2, 5], gap="medium")
+            with beside:
+                chosen = pickers.take_photo()
         if chosen is not None:
             scene = cache.picture(card.name, chosen.png, chosen.name)
     with main:
         if chosen is None:
-            st.info(_("Choose a picture, and the teacher answers here at once."), icon=":material/image:")
+            st.info(_("Choose or take a picture, and the teacher answers here at once."), icon=":material/image:")
             cache.warm_up(card.name)
         else:
             state.keep_picture(chosen)

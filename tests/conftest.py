@@ -19,6 +19,7 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a camera that shows a test picture; a page still needs leave to use it
 ]
 PACKS = ("MNIST", "cifar10", "animals64", "photos")
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SOURCES = ("creature", "digit", "upload")
 FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "animals"}
+WAYS = ("file", "camera")
 PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 
 
@@ -102,10 +103,25 @@ def pick_digit() -> bytes:
 
 
 def pick_upload() -> state.VisitorPicture | None:
-    """The visitor's own picture, kept for as long as the session lives; None before the first.
+    """The visitor's own picture, from a file or from the camera, kept for as long as the session lives.
+
+    None before the first.
 
     Raises PictureError.
     """
+    return take_photo() if pick_way() == "camera" else pick_file()
+
+
+def pick_way() -> str:
+    """A file or the camera; a file at first, so that no browser asks for the camera before somebody wants it."""
+    names = {"file": _("Upload"), "camera": _("Camera")}
+    return st.segmented_control(
+        _("From"), WAYS, default=WAYS[0], required=True, format_func=lambda way: names[way], key="upload_way"
+    )
+
+
+def pick_file() -> state.VisitorPicture | None:
+    """A picture from a file, else the visitor's last one; raises PictureError."""
     file = st.file_uploader(
         _("Choose a picture"),
         label_visibility="collapsed",
@@ -116,6 +132,29 @@ def pick_upload() -> state.VisitorPicture | None:
     if file is None:
         return state.picture("upload")
     return state.VisitorPicture(cache.opened_picture(file.getvalue(), file.name), file.name, "upload")
+
+
+def take_photo() -> state.VisitorPicture | None:
+    """A picture from the visitor's camera, else the last one; a sentence where no browser would give its camera.
+
+    Raises PictureError.
+    """
+    if not state.may_use_camera():
+        st.info(
+            _("Browsers give a camera only to a page on HTTPS or on localhost, and this address is neither: upload a "
+              "picture instead, or open the page on the machine itself."),
+            icon=":material/no_photography:",
+        )  # fmt: skip
+        return state.picture("upload")
+    file = st.camera_input(_("Take a photo"), key="camera", label_visibility="collapsed")
+    if file is not None:
+        name = _("Your photo")
+        return state.VisitorPicture(cache.opened_picture(file.getvalue(), name), name, "upload")
+    st.caption(
+        _("The browser asks first; a camera once refused is allowed again beside the address. The photo stays in this "
+          "machine's memory and is written nowhere.")
+    )  # fmt: skip
+    return state.picture("upload")
 
 
 def _fit_teacher() -> None:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -69,6 +70,14 @@ def is_local() -> bool:
     host = str(headers.get("Host", "")).rsplit(":", 1)[0].strip("[]")
     address = st.context.ip_address
     return host in ("localhost", "127.0.0.1", "::1") and (address is None or address in ("127.0.0.1", "::1"))
+
+
+def may_use_camera() -> bool:
+    """False when no browser would give its camera to a page at this address: neither HTTPS nor the machine itself."""
+    found = urlsplit(st.context.url or "")
+    host = found.hostname or "localhost"
+    here = host in ("localhost", "::1") or host.endswith(".localhost") or re.fullmatch(r"127(\.\d+){3}", host)
+    return found.scheme != "http" or bool(here)
 
 
 def is_dark() -> bool:
@@ -211,3 +220,14 @@ def _set_query(key: str, value: str | None) -> None:
             del st.query_params[key]
     elif _query(key) != value:
         st.query_params[key] = value
+
+
+def compared_runs() -> list[str]:
+    """The runs that the URL puts beside each other, in its order and each once."""
+    ids = [part for part in _query("compare").split(",") if re.fullmatch(r"[0-9A-Za-z]{6,64}", part)]
+    return list(dict.fromkeys(ids))
+
+
+def set_compared_runs(run_ids: Sequence[str]) -> None:
+    """Put runs beside each other; none takes the comparison out of the URL."""
+    _set_query("compare", ",".join(run_ids) or None)

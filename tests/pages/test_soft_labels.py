@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 from PIL import Image
 from starlette.formparsers import MultiPartParser
 from streamlit.testing.v1 import AppTest
@@ -86,6 +87,32 @@ def test_an_upload_of_any_shape_is_answered(size: tuple[int, int]) -> None:
     app.file_uploader[0].set_value(("mine.png", png(size), "image/png")).run()
     fine(app)
     assert not app.info
+
+
+@pytest.mark.parametrize(
+    ("url", "works"),
+    [
+        ("http://localhost:8501/soft_labels", True),
+        ("http://127.0.0.1:8501/", True),
+        ("http://[::1]:8501/", True),
+        ("https://school.example/soft_labels", True),
+        ("http://192.168.1.20:8501/soft_labels", False),
+        ("http://localhost.school.example/", False),
+        ("http://127.school.example/", False),
+        (None, True),
+    ],
+)
+def test_the_camera_is_offered_where_a_browser_would_give_it_and_a_sentence_elsewhere(
+    url: str | None, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(st.context), "url", property(lambda _self: url))
+    app = soft_labels(source="upload")
+    assert not app.get("camera_input")
+    app.segmented_control(key="upload_way").set_value("camera").run()
+    fine(app)
+    assert bool(app.get("camera_input")) is works
+    assert any("HTTPS" in info.value for info in app.info) is not works
+    assert not app.get("file_uploader")
 
 
 @pytest.mark.parametrize("data", [b"", b"just text", png((64, 64))[:200]])

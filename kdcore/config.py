@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from kdcore.datasets import dataset_info
 from kdcore.device import DEVICES
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.models import parse_model
@@ -45,7 +46,33 @@ class Defaults:
     recipe: Recipe
     views: ViewSet
     students: tuple[str, ...]
+    seeds: int = 5
 
+
+_GREY = Defaults(  # MNIST and what was made to replace it
+    teacher="mnist",
+    student="convnet-4",
+    temperature=4.0,
+    distill_weight=0.9,
+    labels=500,
+    epochs=30,
+    recipe=Recipe(batch_size=50, learning_rate=1e-2, weight_decay=1e-1),
+    views=ViewSet(flip=False, shift=1),
+    students=("convnet-4", "convnet-8", "mlp-32", "mlp-128", "mlp-800-800"),
+    seeds=3,
+)
+_PHOTOS = Defaults(
+    teacher="cifar10",
+    student="convnet-16",
+    temperature=4.0,
+    distill_weight=0.9,
+    labels=2_000,
+    epochs=20,
+    recipe=Recipe(batch_size=100, learning_rate=1e-2, weight_decay=5e-2),
+    views=ViewSet(flip=True, shift=0),
+    students=("convnet-8", "convnet-16", "convnet-32", "resnet-16"),
+    seeds=3,
+)
 
 DEFAULTS: dict[str, Defaults] = {
     "creatures": Defaults(
@@ -70,7 +97,24 @@ DEFAULTS: dict[str, Defaults] = {
         views=ViewSet(flip=False, shift=0),  # a pixel is an eighth of the picture
         students=("mlp-8", "mlp-16", "mlp-64", "convnet-4", "convnet-8"),
     ),
+    "mnist": _GREY,
+    "fashion-mnist": replace(_GREY, teacher="fashion-mnist", views=ViewSet(flip=True, shift=1)),
+    "cifar10": _PHOTOS,
+    "cifar100": replace(_PHOTOS, teacher="cifar100"),
+    "animals64": replace(_PHOTOS, teacher="animals", student="convnet-8", students=("convnet-8", "convnet-16")),
 }
+
+
+def defaults_for(dataset: str) -> Defaults:
+    """What a run on `dataset` does unless told otherwise; your own datasets are treated like photos.
+
+    Raises:
+        UnknownName: no dataset has this name.
+    """
+    if dataset in DEFAULTS:
+        return DEFAULTS[dataset]
+    info = dataset_info(dataset)
+    return replace(_PHOTOS, teacher=dataset, labels=min(_PHOTOS.labels, info.train_size))
 
 
 @dataclass(frozen=True)
@@ -80,7 +124,7 @@ class RunConfig:
     Attributes:
         dataset: a name from the dataset registry.
         labels: training pictures that every arm gets.
-        teacher: a bundled teacher's name.
+        teacher: a teacher's name; a dataset's default teacher is trained first where it is not on this machine.
         student: a model's name, such as "convnet-16".
         method: how the distilled arm learns; "kd" is Hinton's.
         temperature: T of the soft labels, above 0.
@@ -128,14 +172,13 @@ class RunConfig:
         Raises:
             ConfigError: what is wrong and what is legal, in one sentence.
         """
-        if self.dataset not in DEFAULTS:
-            raise UnknownName("dataset to train on", self.dataset, DEFAULTS)
+        info = dataset_info(self.dataset)
         if self.method not in METHODS:
             raise UnknownName("method", self.method, METHODS)
         if self.device not in DEVICES:
             raise UnknownName("device", self.device, DEVICES)
         parse_model(self.student)
-        _check("labels", self.labels, 1, TRAIN_SIZES[self.dataset], f" on {self.dataset}", whole=True)
+        _check("labels", self.labels, 1, info.train_size, f" on {self.dataset}", whole=True)
         _check("temperature", self.temperature, 0.01, 1000.0)
         _check("distill weight", self.distill_weight, 0.0, 1.0)
         _check("epochs", self.epochs, 1, MAX_EPOCHS, whole=True)
@@ -151,11 +194,6 @@ class RunConfig:
         return self
 
 
-# Sizes of the train splits, so that a configuration can be refused before a picture is loaded; a test
-# compares them with the datasets.
-TRAIN_SIZES: dict[str, int] = {"creatures": 10_000, "digits": 1_077}
-
-
 def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     """A run on `dataset` with its defaults, except what `overrides` names.
 
@@ -165,13 +203,11 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     Raises:
         ConfigError: an unknown name or a value that is not legal.
     """
-    if dataset not in DEFAULTS:
-        raise UnknownName("dataset to train on", dataset, DEFAULTS)
-    defaults = DEFAULTS[dataset]
+    defaults = defaults_for(dataset)
     given = {key: value for key, value in overrides.items() if value is not None}
     recipe_fields = {f.name for f in fields(Recipe)}
     recipe = replace(defaults.recipe, **{k: given.pop(k) for k in list(given) if k in recipe_fields})
-    seeds = given.pop("seeds", 5)
+    seeds = given.pop("seeds", defaults.seeds)
     if isinstance(seeds, int):
         _check("number of seeds", seeds, 1, MAX_SEEDS, whole=True)
         seeds = range(seeds)

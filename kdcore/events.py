@@ -37,6 +37,17 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True)
+class TeacherEpochEnded(Event):
+    """One epoch of a teacher that is not on this machine yet and is trained first, once."""
+
+    teacher: str
+    epoch: int  # 1-based; 0 says that it begins
+    epochs: int
+    validation_accuracy: float  # 0 to 1
+    seconds: float  # of this epoch
+
+
+@dataclass(frozen=True)
 class TeacherCached(Event):
     """The teacher's logits for all views are at hand; `reused` if they came from the cache on disk."""
 
@@ -84,7 +95,8 @@ class RunFailed(Event):
 
 
 EVENTS: dict[str, type[Event]] = {
-    cls.__name__: cls for cls in (RunStarted, TeacherCached, EpochEnded, CheckpointSaved, RunFinished, RunFailed)
+    cls.__name__: cls
+    for cls in (RunStarted, TeacherEpochEnded, TeacherCached, EpochEnded, CheckpointSaved, RunFinished, RunFailed)
 }
 
 

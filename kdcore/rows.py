@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from kdcore.database import events
 from kdcore.errors import RunNotFound, StoreError
-from kdcore.events import Event, RunStarted
+from kdcore.events import Event, RunStarted, TeacherEpochEnded
 
 WAITING = ("queued", "running")
 DONE = ("finished", "failed", "cancelled", "interrupted")
@@ -118,7 +118,8 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
     """
     mine = events.c.run_id == run_id
     if isinstance(event, RunStarted):
-        connection.execute(sa.delete(events).where(mine, events.c.epoch > event.epochs_done))
+        later = sa.and_(events.c.epoch > event.epochs_done, events.c.type != TeacherEpochEnded.__name__)
+        connection.execute(sa.delete(events).where(mine, later))
     epoch = int(getattr(event, "epoch", 0))
     known = sa.select(events.c.seq).where(mine, events.c.type == event.type, events.c.epoch == epoch)
     if connection.execute(known).first() is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ from kdcore.errors import UnknownName
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.inference import predict_logits
 from kdcore.models import count_macs, count_params
-from kdcore.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES
+from kdcore.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES, teacher_recipe
 from kdcore.teacher_training import TeacherEpoch, TeacherRecipe, train_teacher
 from kdcore.teachers import FrozenNetwork, ModelCard, load_model, save_model
 from kdcore.trainer import train
 
 
-def build(name: str, out: Path | None = None, device: str = "auto") -> Iterator[TeacherEpoch | EpochEnded | ModelCard]:
+def build(
+    name: str, out: Path | None = None, device: str = "auto", should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[TeacherEpoch | EpochEnded | ModelCard]:
     """Train the model called `name` by its recipe; yields progress, then the card of each file written to `out`.
 
     A teacher's training continues where an earlier one was cut off.
@@ -42,24 +44,27 @@ def build(name: str, out: Path | None = None, device: str = "auto") -> Iterator[
     folder = out or paths.home() / "models"
     if name in STUDENT_RECIPES:
         yield from _build_students(name, folder, device)
-    elif name in TEACHER_RECIPES:
-        yield from _build_teacher(TEACHER_RECIPES[name], folder, pick_device(device))
     else:
-        raise UnknownName("recipe", name, (*TEACHER_RECIPES, *STUDENT_RECIPES))
+        recipe = teacher_recipe(name)
+        if recipe is None:
+            raise UnknownName("recipe", name, (*TEACHER_RECIPES, *STUDENT_RECIPES))
+        yield from _build_teacher(recipe, folder, pick_device(device), should_stop)
 
 
-def _build_teacher(recipe: TeacherRecipe, folder: Path, device: Device) -> Iterator[TeacherEpoch | ModelCard]:
+def _build_teacher(
+    recipe: TeacherRecipe, folder: Path, device: Device, should_stop: Callable[[], bool]
+) -> Iterator[TeacherEpoch | ModelCard]:
     dataset = load_dataset(recipe.dataset)
     if recipe.drawn:  # far from the seeds of the dataset's own splits
         drawn = creatures.draw_pictures(recipe.drawn, seed=2_000_000 + recipe.seed)
         dataset = replace(dataset, train=drawn)
     checkpoint = paths.home() / "teachers" / f"{recipe.name}.safetensors"
-    for step in train_teacher(recipe, dataset, device, checkpoint):
+    for step in train_teacher(recipe, dataset, device, checkpoint, should_stop):
         if isinstance(step, TeacherEpoch):
             yield step
         else:
             yield _write_card(recipe, dataset, round_to_half(step), folder, device)
-    checkpoint.unlink(missing_ok=True)
+            checkpoint.unlink(missing_ok=True)
 
 
 def round_to_half(network: nn.Module) -> nn.Module:
@@ -97,7 +102,7 @@ def _write_card(recipe: TeacherRecipe, dataset: Dataset, network: nn.Module, fol
         "command": f"kdcore teachers train {recipe.name}",
         "seeds": (recipe.seed,),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "notes": NOTES[recipe.name],
+        "notes": NOTES.get(recipe.name, ""),
         "crop": recipe.crop,
     }
     return save_model(folder, network, card, half=True)

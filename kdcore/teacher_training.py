@@ -6,7 +6,7 @@ Label smoothing would erase the dark knowledge that a teacher is for (Müller et
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class TeacherRecipe:
 
 @dataclass(frozen=True)
 class TeacherEpoch:
-    """Progress: mean training loss in nats, accuracy on validation, seconds since the start of this process."""
+    """Progress: mean training loss in nats, accuracy on validation, seconds that the epoch took."""
 
     epoch: int
     epochs: int
@@ -72,11 +72,16 @@ class TeacherEpoch:
 
 
 def train_teacher(
-    recipe: TeacherRecipe, dataset: Dataset, device: Device, checkpoint: Path
+    recipe: TeacherRecipe,
+    dataset: Dataset,
+    device: Device,
+    checkpoint: Path,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TeacherEpoch | nn.Module]:
     """Train by the recipe; yields a `TeacherEpoch` after each epoch and the trained model at the end.
 
-    Continues from `checkpoint` when it holds an earlier part of the same training.
+    Continues from `checkpoint` when it holds an earlier part of the same training. Ends early, without a model, when
+    `should_stop`, asked after every batch, says so.
     """
     model = build_model(recipe.model, dataset.image_shape, dataset.num_classes, seed=recipe.seed)
     device.place(model)
@@ -86,9 +91,11 @@ def train_teacher(
     deciding = {name: value for name, value in asdict(recipe).items() if name != "crop"}
     key = canonical_json(deciding) + dataset.sha256
     done = _restore(checkpoint, key, model, optimizer)
-    start = time.perf_counter()
     for epoch in range(done, recipe.epochs):
-        loss = _train_epoch(model, optimizer, recipe, dataset.train, epoch, device)
+        start = time.perf_counter()
+        loss = _train_epoch(model, optimizer, recipe, dataset.train, epoch, device, should_stop)
+        if loss is None:
+            return
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         tensors |= pack_optimizer(optimizer, "optimizer.")
         save_tensors(checkpoint, tensors, {"key": key, "epoch": str(epoch + 1)})
@@ -115,7 +122,9 @@ def _train_epoch(
     split: Split,
     epoch: int,
     device: Device,
-) -> float:
+    should_stop: Callable[[], bool],
+) -> float | None:
+    """The mean loss, None when it was stopped."""
     model.train()
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
     order = draw_order(split, recipe.balance, generator)
@@ -136,6 +145,8 @@ def _train_epoch(
         loss.backward()
         optimizer.step()
         total += loss.detach()
+        if should_stop():
+            return None
     return float(total) / steps
 
 

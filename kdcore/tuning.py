@@ -12,7 +12,7 @@ from kdcore.datasets import Dataset, load_dataset
 from kdcore.device import pick_device
 from kdcore.inference import hit_rate, predict_logits
 from kdcore.metrics import seed_estimate
-from kdcore.trainer import TrainingData, build_students, labelled_subset, train_epoch
+from kdcore.students import TrainingData, build_students, labelled_subset, train_epoch
 
 LEARNING_RATES = (3e-3, 1e-2, 3e-2)
 WEIGHT_DECAYS = (1e-2, 1e-1)

@@ -89,28 +89,44 @@ class RandomViews:
         zoom: smallest share of the side that is kept, 1 for all of it.
         shift: largest shift as a share of the side.
         light: largest change of brightness and contrast, as a share.
+        cutout: side of a square that is hidden, as a share (DeVries and Taylor 2017).
     """
 
     flip: bool
     zoom: float = 1.0
     shift: float = 0.0
     light: float = 0.0
+    cutout: float = 0.0
 
     def apply(self, images: Tensor, generator: torch.Generator, size: int | None = None) -> Tensor:
         """uint8 [B, C, H, W] -> float32 [B, C, size, size] in about -1 to 1; `size` is H unless given."""
         batch, channels, height, _ = images.shape
         size = size or height
         draw = torch.rand(batch, 6, generator=generator)
+        hole = torch.rand(batch, 2, generator=generator) if self.cutout else None
         scale = self.zoom + (1 - self.zoom) * draw[:, 0]
         room = (1 - scale) + 2 * self.shift  # a zoomed view may lie anywhere in the picture
         theta = torch.zeros(batch, 2, 3)
         mirror = torch.where(draw[:, 1] < 0.5, -1.0, 1.0) if self.flip else torch.ones(batch)
         theta[:, 0, 0], theta[:, 1, 1] = scale * mirror, scale
-        theta[:, 0, 2], theta[:, 1, 2] = room * (2 * draw[:, 2] - 1), room * (2 * draw[:, 3] - 1)
+        move = room[:, None] * (2 * draw[:, 2:4] - 1)
+        if self.zoom == 1 and size == height:
+            move = (move * (size / 2)).round() * (2 / size)  # whole pixels: nothing is blurred
+        theta[:, 0, 2], theta[:, 1, 2] = move[:, 0], move[:, 1]
         grid = F.affine_grid(theta.to(images.device), [batch, channels, size, size], align_corners=False)
         views = F.grid_sample(to_float(images), grid, padding_mode="reflection", align_corners=False)
         if self.light:
             contrast = 1 + self.light * (2 * draw[:, 4] - 1)
             brightness = self.light * (2 * draw[:, 5] - 1)
             views = views * contrast.view(-1, 1, 1, 1).to(views) + brightness.view(-1, 1, 1, 1).to(views)
-        return views
+        return views if hole is None else _hide(views, hole.to(views), self.cutout)
+
+
+def _hide(views: Tensor, middle: Tensor, side: float) -> Tensor:
+    """Grey out a square of each picture around `middle` (shares of the sides, [B, 2])."""
+    height, width = views.shape[-2:]
+    rows = (torch.arange(height, device=views.device) + 0.5) / height
+    columns = (torch.arange(width, device=views.device) + 0.5) / width
+    down = (rows - middle[:, :1]).abs() < side / 2  # [B, H]
+    across = (columns - middle[:, 1:]).abs() < side / 2  # [B, W]
+    return views.masked_fill((down[:, :, None] & across[:, None, :])[:, None], 0.0)

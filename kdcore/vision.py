@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -45,4 +46,12 @@ DECLARED = _declare_schemas()
 
 from torchvision.transforms.v2 import functional as transforms  # noqa: E402
 
-__all__ = ["DECLARED", "transforms"]
+
+def published_dataset(name: str) -> Any:
+    """torchvision's dataset class called `name`, with its addresses and checksums."""
+    from torchvision import datasets
+
+    return getattr(datasets, name)
+
+
+__all__ = ["DECLARED", "published_dataset", "transforms"]

@@ -1,22 +1,44 @@
-"""Datasets by name."""
+"""Datasets by name: embedded ones, published ones that are fetched on demand, and your own."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from torch import Tensor
-
 from kdcore import paths
-from kdcore.checkpoints import load_tensors, save_tensors
-from kdcore.datasets import animals64, creatures, digits
-from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus, Split
-from kdcore.errors import DatasetUnavailable, KdError, StoreError, UnknownName
+from kdcore.datasets import animals64, creatures, digits, own, published
+from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus, FetchProgress, Split
+from kdcore.datasets.kept import load_kept
+from kdcore.errors import DatasetUnavailable, UnknownName
 
-__all__ = ["DATASETS", "Dataset", "DatasetInfo", "DatasetStatus", "Split", "dataset_status", "load_dataset"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetInfo",
+    "DatasetStatus",
+    "FetchProgress",
+    "Split",
+    "add_dataset",
+    "dataset_info",
+    "dataset_status",
+    "fetch_dataset",
+    "list_datasets",
+    "load_dataset",
+    "remove_dataset",
+]
 
-SPLITS = ("train", "validation", "test")
+
+def _load_creatures() -> Dataset:
+    """The drawn pictures, kept on disk after the first time, because reading is faster than drawing.
+
+    The file's name holds a hash of the drawing code, so that it is drawn anew when that changes.
+    """
+    code = sorted(Path(creatures.__file__).parent.glob("*.py"))
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:16]
+    path = paths.home() / "datasets" / f"creatures-{version}.safetensors"
+    return load_kept(path, "creatures", creatures.SPECIES, creatures.SUPERCLASSES, creatures.load)
 
 
 def _find_animals64() -> Path | None:
@@ -29,40 +51,35 @@ def _find_animals64() -> Path | None:
     return None
 
 
-def _load_creatures() -> Dataset:
-    """The drawn pictures, kept on disk after the first time, because reading is faster than drawing.
-
-    The file's name holds a hash of the drawing code, so that it is drawn anew when that changes. A disk that
-    cannot be read or written only costs the time to draw.
-    """
-    code = sorted(Path(creatures.__file__).parent.glob("*.py"))
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:16]
-    path = paths.home() / "datasets" / f"creatures-{version}.safetensors"
-    with contextlib.suppress(KdError, KeyError):
-        tensors, metadata = load_tensors(path)
-        train, validation, test = (
-            Split(tensors[f"{name}.images"], tensors[f"{name}.hard_labels"], tensors[f"{name}.posterior"])
-            for name in SPLITS
-        )
-        names, families = creatures.SPECIES, creatures.SUPERCLASSES
-        return Dataset("creatures", names, families, train, validation, test, metadata["sha256"])
-    drawn = creatures.load()
-    kept: dict[str, Tensor] = {}
-    for name in SPLITS:
-        split: Split = getattr(drawn, name)
-        assert split.posterior is not None
-        kept |= {f"{name}.images": split.images, f"{name}.hard_labels": split.hard_labels}
-        kept[f"{name}.posterior"] = split.posterior
-    with contextlib.suppress(StoreError):
-        save_tensors(path, kept, {"sha256": drawn.sha256})
-    return drawn
-
-
 def _load_animals64() -> Dataset:
     folder = _find_animals64()
     if folder is None:
         raise DatasetUnavailable(dataset_status("animals64").needs)
     return animals64.load(folder)
+
+
+def _load_published(name: str) -> Dataset:
+    dataset = published.load(published.PUBLISHED[name])
+    if dataset is None:
+        raise DatasetUnavailable(dataset_status(name).needs)
+    return dataset
+
+
+def _published_info(name: str, title: str, train_size: int, description: str, terms: str) -> DatasetInfo:
+    spec = published.PUBLISHED[name]
+    return DatasetInfo(
+        name=name,
+        title=title,
+        source="torchvision",
+        embedded=False,
+        num_classes=len(spec.class_names),
+        train_size=train_size,
+        description=description,
+        load=partial(_load_published, name),
+        image_shape=spec.image_shape,
+        download_bytes=published.download_bytes(spec),
+        terms=terms,
+    )
 
 
 DATASETS: dict[str, DatasetInfo] = {
@@ -77,6 +94,8 @@ DATASETS: dict[str, DatasetInfo] = {
             train_size=10_000,
             description="Animal heads drawn from traits, 32x32; the true posterior is known exactly.",
             load=_load_creatures,
+            image_shape=(3, 32, 32),
+            terms="Drawn by this project; free to use like its code.",
         ),
         DatasetInfo(
             name="digits",
@@ -87,6 +106,36 @@ DATASETS: dict[str, DatasetInfo] = {
             train_size=digits.TRAIN,
             description="1,797 handwritten digits, real scans of 8x8 pixels.",
             load=digits.load,
+            image_shape=(1, 8, 8),
+            terms="Alpaydin and Kaynak 1998, from the UCI repository (CC BY 4.0), part of scikit-learn.",
+        ),
+        _published_info(
+            "mnist",
+            "MNIST",
+            55_000,
+            "70,000 handwritten digits, 28x28.",
+            "LeCun, Cortes and Burges, from NIST's forms.",
+        ),
+        _published_info(
+            "fashion-mnist",
+            "Fashion-MNIST",
+            55_000,
+            "70,000 pictures of clothes in 10 classes, 28x28 grey.",
+            "Xiao, Rasul and Vollgraf 2017, Zalando Research; MIT licence.",
+        ),
+        _published_info(
+            "cifar10",
+            "CIFAR-10",
+            45_000,
+            "60,000 photos of 10 kinds of animals and vehicles, 32x32.",
+            "Krizhevsky 2009, from the 80 million tiny images; for research and teaching.",
+        ),
+        _published_info(
+            "cifar100",
+            "CIFAR-100",
+            45_000,
+            "60,000 photos of 100 classes in 20 superclasses, 32x32.",
+            "Krizhevsky 2009, from the 80 million tiny images; for research and teaching.",
         ),
         DatasetInfo(
             name="animals64",
@@ -97,9 +146,30 @@ DATASETS: dict[str, DatasetInfo] = {
             train_size=32_179,
             description="Photos of 107 kinds of animals, 64x64; the `animals` teacher learned from them.",
             load=_load_animals64,
+            image_shape=(3, 64, 64),
+            terms="Partly from ImageNet, whose terms apply; take the pictures as not free to redistribute.",
         ),
     )
 }
+
+
+def list_datasets() -> tuple[DatasetInfo, ...]:
+    """Every dataset that is known here: those that come with the engine, then your own by name."""
+    return (*DATASETS.values(), *own.list_own())
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """What is known of a dataset without loading it.
+
+    Raises:
+        UnknownName: no dataset has this name.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    infos = {info.name: info for info in own.list_own()}
+    if name not in infos:
+        raise UnknownName("dataset", name, (*DATASETS, *infos))
+    return infos[name]
 
 
 def dataset_status(name: str) -> DatasetStatus:
@@ -108,18 +178,41 @@ def dataset_status(name: str) -> DatasetStatus:
     Raises:
         UnknownName: no dataset has this name.
     """
-    if name not in DATASETS:
-        raise UnknownName("dataset", name, DATASETS)
-    if DATASETS[name].embedded:
+    info = dataset_info(name)
+    if info.embedded:
         return DatasetStatus(name, ready=True, where="embedded", needs="")
-    folder = _find_animals64()
-    if folder is not None:
-        return DatasetStatus(name, ready=True, where=str(folder), needs="")
-    needs = (
-        f"{name} is not on this machine: put train.parquet, test.parquet and classes.json into "
-        f"{paths.home() / 'datasets' / name}, or set KDCORE_DATA to a folder that holds {name}."
-    )
-    return DatasetStatus(name, ready=False, where="", needs=needs)
+    if name in published.PUBLISHED:
+        found = published.find(published.PUBLISHED[name])
+    else:
+        found = _find_animals64() if name == animals64.NAME else own.place_of(name)
+    if found is not None:
+        return DatasetStatus(name, ready=True, where=str(found), needs="")
+    return DatasetStatus(name, ready=False, where="", needs=f"{name} is not on this machine: {_how_to_get(info)}.")
+
+
+def fetch_dataset(name: str) -> Iterator[FetchProgress]:
+    """Bring a dataset to this machine; nothing to do when it is whole already.
+
+    What arrived before an interruption is kept and continued; nothing is believed before its checksum fits.
+
+    Raises:
+        UnknownName: no dataset has this name.
+        DatasetUnavailable: it cannot be fetched; one sentence says what to do instead, and what works now.
+    """
+    info, status = dataset_info(name), dataset_status(name)
+    if name not in published.PUBLISHED:
+        if not status.ready:
+            raise DatasetUnavailable(status.needs)
+        return
+    spec = published.PUBLISHED[name]
+    if status.ready and Path(status.where) != paths.home() / "datasets" / name:
+        return  # somebody put it there; it is only read
+    try:
+        yield from published.fetch_files(spec)
+    except DatasetUnavailable as error:
+        ready = ", ".join(other.name for other in list_datasets() if dataset_status(other.name).ready)
+        reason = str(error).rstrip(".")
+        raise DatasetUnavailable(f"{reason}. {_by_hand(info)} Ready now: {ready}.") from error
 
 
 def load_dataset(name: str) -> Dataset:
@@ -129,6 +222,30 @@ def load_dataset(name: str) -> Dataset:
         UnknownName: no dataset has this name.
         DatasetUnavailable: it is not on this machine, or damaged.
     """
-    if name not in DATASETS:
-        raise UnknownName("dataset", name, DATASETS)
-    return DATASETS[name].load()
+    return dataset_info(name).load()
+
+
+add_dataset = own.add_dataset
+remove_dataset = own.remove_dataset
+
+
+def _how_to_get(info: DatasetInfo) -> str:
+    by_hand = _by_hand(info)
+    lower = by_hand[:1].lower() + by_hand[1:].rstrip(".")
+    if info.download_bytes is None:
+        return lower
+    return f"fetch it ({info.download_bytes / 1e6:.0f} MB: kdcore datasets get {info.name}), or {lower}"
+
+
+def _by_hand(info: DatasetInfo) -> str:
+    """Where a copy may be put, in one sentence."""
+    folder = paths.home() / "datasets" / info.name
+    if info.name == animals64.NAME:
+        files = "train.parquet, test.parquet and classes.json"
+    elif info.name in published.PUBLISHED and published.PUBLISHED[info.name].is_idx:
+        files = "its four IDX files (.gz)"
+    elif info.name in published.PUBLISHED:
+        files = "train.parquet and test.parquet, or torchvision's unpacked folder,"
+    else:
+        return f"Add it again from its folder (kdcore datasets add FOLDER --name {info.name})."
+    return f"Put {files} into {folder}, or set KDCORE_DATA to a folder that holds {info.name}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -74,7 +74,19 @@ class DatasetInfo:
     num_classes: int
     train_size: int
     description: str
-    load: Callable[[], Dataset]
+    load: Callable[[], Dataset] = field(compare=False)
+    image_shape: tuple[int, int, int]  # (C, H, W)
+    download_bytes: int | None = None  # what `fetch_dataset` would bring; None where nothing can be fetched
+    terms: str = ""  # where the pictures are from and what may be done with them, in one sentence
+
+
+@dataclass(frozen=True)
+class FetchProgress:
+    """How far a download is; `total_bytes` is over all files of the dataset."""
+
+    file: str
+    done_bytes: int
+    total_bytes: int
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +16,43 @@ from kdcore.datasets.base import Split
 from kdcore.errors import DatasetUnavailable
 
 
-def read_parquet(path: Path, size: int) -> tuple[Split, tuple[str, ...], list[str]]:
-    """All pictures of one file as `size` x `size` RGB, with class names and each picture's source name.
+def class_names_of(path: Path) -> tuple[str, ...]:
+    """The class names that the file's schema holds; reads no picture.
+
+    Raises:
+        DatasetUnavailable: the file is missing, damaged, or of another layout.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return _features(pq.read_schema(path))[1]
+    except (OSError, pa.ArrowException, KeyError, TypeError, StopIteration, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _features(schema: Any) -> tuple[str, tuple[str, ...]]:
+    """The picture column's name and the class names."""
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    class_names = tuple(str(name) for name in features["label"]["names"])
+    return next(key for key, value in features.items() if value.get("_type") == "Image"), class_names
+
+
+def _unreadable(path: Path, error: Exception) -> DatasetUnavailable:
+    return DatasetUnavailable(
+        f"{path.name} could not be read as pictures in parquet ({type(error).__name__}); "
+        "fetch the file again or choose another dataset."
+    )
+
+
+def read_parquet(path: Path, size: int, channels: int = 3) -> tuple[Split, tuple[str, ...], list[str]]:
+    """All pictures of one file as `size` x `size` pixels, with class names and each picture's source name.
 
     The source name up to "#" names the original picture: several crops of one original share it.
 
     Returns:
-        Split with images uint8 [N, 3, size, size]; class names; one source name a picture.
+        Split with images uint8 [N, channels, size, size], grey if `channels` is 1; class names; one source
+        name a picture.
 
     Raises:
         DatasetUnavailable: the file is missing, damaged, or of another layout.
@@ -31,22 +62,18 @@ def read_parquet(path: Path, size: int) -> tuple[Split, tuple[str, ...], list[st
 
     try:
         table = pq.read_table(path)
-        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
-        class_names = tuple(str(name) for name in features["label"]["names"])
-        image_column = next(key for key, value in features.items() if value.get("_type") == "Image")
+        image_column, class_names = _features(table.schema)
         pictures = table.column(image_column).combine_chunks()
         encoded, names = pictures.field("bytes"), pictures.field("path").to_pylist()
         labels = torch.from_numpy(table.column("label").to_numpy().astype(np.int64))
     except (OSError, pa.ArrowException, KeyError, TypeError, StopIteration, ValueError) as error:
-        raise DatasetUnavailable(
-            f"{path.name} could not be read as pictures in parquet ({type(error).__name__}); "
-            "fetch the file again or choose another dataset."
-        ) from error
-    images = np.empty((len(labels), size, size, 3), dtype=np.uint8)
+        raise _unreadable(path, error) from error
+    images = np.empty((len(labels), size, size, channels), dtype=np.uint8)
     for row, data in enumerate(encoded):
         with Image.open(io.BytesIO(data.as_buffer())) as picture:
-            rgb = picture.convert("RGB")
-            images[row] = np.asarray(rgb if rgb.size == (size, size) else rgb.resize((size, size)))
+            pixels = picture.convert("L" if channels == 1 else "RGB")
+            fitted = pixels if pixels.size == (size, size) else pixels.resize((size, size))
+            images[row] = np.asarray(fitted).reshape(size, size, channels)
     split = Split(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), labels)
     return split, class_names, [str(name) for name in names]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdcore.events import TeacherEpochEnded
 from pages.ui import look
 from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import (
@@ -57,16 +58,32 @@ def progress_sentence(view: RunView, place: int) -> str:
     """Where a run is; `place` is its place in the queue, 0 when it does not wait."""
     if place:
         return _("Waiting: place {n} in the queue. It starts by itself.").format(n=place)
-    if view.phase == "waiting":
-        return _("Starting")
-    if view.phase == "preparing":
-        return _("The teacher looks at the pictures")
-    if view.phase == "measuring":
-        return _("All epochs done. Now the test pictures, and the time of an answer")
+    if view.phase == "teacher" and view.teacher is not None:
+        return _teacher_sentence(view.teacher)
+    phases = {
+        "waiting": _("Starting"),
+        "preparing": _("The teacher looks at the pictures"),
+        "measuring": _("All epochs done. Now the test pictures, and the time of an answer"),
+    }
+    if view.phase in phases:
+        return phases[view.phase]
     done = _("Epoch {done} of {all}").format(done=view.epochs_done, all=view.epochs)
     if view.seconds_left is None:
         return done
     return _("{epochs}, about {time} left").format(epochs=done, time=format_duration(view.seconds_left))
+
+
+def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
+    """Where a teacher is that has to be trained first."""
+    if teacher.epoch == 0:
+        return _("First its teacher is trained, once; the next run finds it here")
+    text = _("First its teacher, once: epoch {done} of {all}, right on {accuracy} of validation, about {time} to go")
+    return text.format(
+        done=teacher.epoch,
+        all=teacher.epochs,
+        accuracy=format_accuracy(teacher.validation_accuracy),
+        time=format_duration(teacher.seconds * (teacher.epochs - teacher.epoch)),
+    )
 
 
 def ending_sentence(status: str, error: str | None, epochs_done: int, epochs: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
+from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
 from pages.ui.i18n import _
 
 # The order of a legend and of a table: the one that teaches first, then who learned, best taught first.
@@ -131,6 +131,7 @@ class RunView:
     result: Mapping[str, Any] | None
     failure: RunFailed | None
     device: str
+    teacher: TeacherEpochEnded | None = None  # the last epoch of a teacher that had to be trained first
 
     @property
     def share(self) -> float:
@@ -157,9 +158,11 @@ def run_view(events: Sequence[Event]) -> RunView:
     epochs = started.epochs if started else 0
     done = max(by_epoch, default=0)
     cached = any(isinstance(event, TeacherCached) for event in events)
+    teaching = [event for event in events if isinstance(event, TeacherEpochEnded)]
     phase = (
         "finished" if finished
         else "failed" if failure
+        else "teacher" if started is None and teaching
         else "waiting" if started is None
         else "measuring" if done >= epochs
         else "training" if cached or done
@@ -181,6 +184,7 @@ def run_view(events: Sequence[Event]) -> RunView:
         result=finished.result if finished else None,
         failure=failure,
         device=started.device if started else "",
+        teacher=teaching[-1] if teaching else None,
     )
 
 

@@ -1,0 +1,33 @@
+"""IDX files, the format of MNIST (LeCun, Cortes, Burges): a short header, then bytes; plain or gzip'd."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdcore.errors import DatasetUnavailable
+
+MAX_BYTES = 1 << 28  # of one unpacked file; a gzip bomb ends here
+
+
+def read_idx(path: Path) -> Tensor:
+    """The numbers of an IDX file of unsigned bytes: uint8, of the shape that its header says.
+
+    Raises:
+        DatasetUnavailable: missing, damaged, cut off or of another type.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, EOFError, ValueError) as error:
+        raise DatasetUnavailable(f"{path} is missing or damaged; fetch it again.") from error
+    sides = data[3] if len(data) > 4 and data[:3] == b"\0\0\x08" else 0
+    shape = tuple(int(side) for side in np.frombuffer(data, ">u4", sides, 4)) if len(data) >= 4 + 4 * sides else ()
+    start = 4 + 4 * sides
+    if not shape or len(data) - start != int(np.prod(shape, dtype=np.int64)):
+        raise DatasetUnavailable(f"{path} is damaged or not an IDX file of bytes; fetch it again.")
+    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy())

@@ -1,0 +1,74 @@
+"""Teachers that a run needs and that are not on this machine yet: trained first, once, and kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from kdcore.events import TeacherEpochEnded
+from kdcore.recipes import teacher_recipe
+from kdcore.teachers import ModelCard, list_teachers
+
+TIMED_SECONDS = 1.5  # of a training, to tell how long the whole takes: its quickest step counts
+
+
+def dataset_of(name: str) -> str | None:
+    """The dataset that the teacher called `name` learned or would learn; None for a name that nobody knows."""
+    learned = {card.name: card.dataset for card in list_teachers()}
+    recipe = teacher_recipe(name)
+    return learned.get(name) or (recipe.dataset if recipe is not None else None)
+
+
+def ready_teacher(
+    name: str, device: str = "auto", should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[TeacherEpochEnded]:
+    """Train the teacher called `name` unless it is here; nothing for a name without a recipe.
+
+    Its training continues where an earlier one was cut off, and takes every core: nothing else trains meanwhile.
+
+    Raises:
+        KdError: its dataset is not here, or the disk cannot be written.
+    """
+    recipe = teacher_recipe(name)
+    if recipe is None or name in {card.name for card in list_teachers()}:
+        return
+    import torch
+
+    from kdcore.teacher_build import build
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield TeacherEpochEnded(name, 0, recipe.epochs, 0.0, 0.0)  # the first word, before an epoch that may take a minute
+    for step in build(name, device=device, should_stop=should_stop):
+        if not isinstance(step, ModelCard):
+            accuracy = getattr(step, "validation_accuracy", 0.0)
+            yield TeacherEpochEnded(name, step.epoch, step.epochs, accuracy, step.seconds)
+
+
+def teacher_seconds(name: str, device: str = "auto") -> float | None:
+    """About how long the training of the teacher called `name` takes on this machine; None without a recipe.
+
+    Measured: a few steps of that very training on blank pictures, multiplied.
+    """
+    import torch
+
+    from kdcore.datasets import dataset_info
+    from kdcore.device import pick_device
+    from kdcore.models import build_model
+
+    recipe = teacher_recipe(name)
+    if recipe is None:
+        return None
+    info, here = dataset_info(recipe.dataset), pick_device(device)
+    network = here.place(build_model(recipe.model, info.image_shape, info.num_classes, seed=0)).train()
+    pictures = torch.zeros(recipe.batch_size, *info.image_shape, device=here.torch)
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    times: list[float] = []
+    while sum(times) < TIMED_SECONDS:
+        began = time.perf_counter()
+        with here.autocast():
+            loss = network(pictures).float().square().mean()
+        loss.backward()
+        here.synchronize()
+        times.append(time.perf_counter() - began)
+    return min(times) * recipe.epochs * info.train_size / recipe.batch_size

@@ -1,0 +1,316 @@
+"""Fetching: continued, verified, never half a file taken for whole, and one sentence where it cannot be done."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import pickle
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kdcore.datasets import dataset_status, fetch_dataset, load_dataset, published
+from kdcore.datasets.download import RemoteFile, fetch
+from kdcore.errors import DatasetUnavailable
+
+
+@dataclass
+class Host:
+    """A server on this machine that can cut off, damage, refuse and count what it is asked for."""
+
+    files: dict[str, bytes]
+    url: str = ""
+    cut_at: int | None = None
+    damage: int = 0  # so many answers have a wrong byte
+    ranges: bool = True
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, name: str, start: int) -> bytes | None:
+        self.asked.append(f"{name}@{start}")
+        whole = self.files.get(name)
+        if whole is None:
+            return None
+        if self.damage:
+            self.damage -= 1
+            whole = whole[:-1] + bytes([whole[-1] ^ 1])
+        return whole[start:] if self.ranges else whole
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    served = Host({})
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            body = served.answer(self.path[1:], start)
+            if body is None:
+                self.send_error(404)
+                return
+            self.send_response(206 if start and served.ranges else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body if served.cut_at is None else body[: served.cut_at])
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.url = f"http://127.0.0.1:{server.server_address[1]}/"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield served
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def remote(host: Host, name: str = "a.bin", size: int = 700_000) -> RemoteFile:
+    body = np.random.default_rng(0).bytes(size)
+    host.files[name] = body
+    return RemoteFile(name, (host.url + name,), hashlib.md5(body, usedforsecurity=False).hexdigest(), size)
+
+
+def test_a_file_arrives_whole_with_progress_and_is_not_fetched_twice(host: Host, tmp_path: Path) -> None:
+    wanted = remote(host)
+    told = list(fetch(wanted, tmp_path))
+    assert told == sorted(told)
+    assert told[-1] == 700_000
+    assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
+    assert list(fetch(wanted, tmp_path)) == [700_000]
+    assert len(host.asked) == 1
+
+
+def test_what_was_cut_off_is_continued_where_it_stopped(host: Host, tmp_path: Path) -> None:
+    wanted = remote(host)
+    host.cut_at = 300_000
+    with pytest.raises(DatasetUnavailable, match="cut off"):
+        list(fetch(wanted, tmp_path))
+    assert not (tmp_path / "a.bin").exists()
+    host.cut_at = None
+    list(fetch(wanted, tmp_path))
+    assert host.asked[-1] == "a.bin@300000"
+    assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
+
+
+def test_a_visitor_who_stops_keeps_what_has_come(host: Host, tmp_path: Path) -> None:
+    wanted = remote(host)
+    arriving = fetch(wanted, tmp_path)
+    have = next(arriving)
+    arriving.close()
+    assert not (tmp_path / "a.bin").exists()
+    list(fetch(wanted, tmp_path))
+    assert host.asked[-1] == f"a.bin@{have}"
+
+
+def test_a_server_that_knows_no_ranges_starts_again(host: Host, tmp_path: Path) -> None:
+    wanted = remote(host)
+    (tmp_path / "a.bin.part").write_bytes(b"x" * 1000)
+    host.ranges = False
+    list(fetch(wanted, tmp_path))
+    assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
+
+
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_damaged_bytes_are_fetched_once_more_and_never_kept(host: Host, tmp_path: Path, damaged: int) -> None:
+    wanted = remote(host)
+    host.damage = damaged
+    if damaged == 2:
+        with pytest.raises(DatasetUnavailable, match="damaged"):
+            list(fetch(wanted, tmp_path))
+        assert not (tmp_path / "a.bin").exists()
+        assert not (tmp_path / "a.bin.part").exists()
+    list(fetch(wanted, tmp_path))
+    assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
+
+
+def test_a_damaged_file_in_place_is_repaired(host: Host, tmp_path: Path) -> None:
+    wanted = remote(host)
+    (tmp_path / "a.bin").write_bytes(b"half")
+    list(fetch(wanted, tmp_path))
+    assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
+
+
+def test_the_next_mirror_is_tried(host: Host, tmp_path: Path) -> None:
+    wanted = remote(host)
+    list(fetch(replace(wanted, urls=(f"{host.url}not-here", *wanted.urls)), tmp_path))
+    assert host.asked[0] == "not-here@0"
+    assert (tmp_path / "a.bin").is_file()
+
+
+def test_without_room_nothing_is_asked_for(host: Host, tmp_path: Path) -> None:
+    with pytest.raises(DatasetUnavailable, match="MB are free"):
+        list(fetch(replace(remote(host), size=10**18), tmp_path))
+    assert not host.asked
+
+
+def test_two_at_once_do_not_write_over_each_other(host: Host, tmp_path: Path) -> None:
+    wanted = remote(host)
+    first = fetch(wanted, tmp_path)
+    next(first)
+    with pytest.raises(DatasetUnavailable, match="already"):
+        list(fetch(wanted, tmp_path))
+    list(first)
+    assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
+
+
+# --- the published sets, small, from a server on this machine
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = b"\0\0\x08" + bytes([array.ndim]) + b"".join(side.to_bytes(4, "big") for side in array.shape)
+    return gzip.compress(header + array.astype(np.uint8).tobytes(), mtime=0)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+    monkeypatch.delenv("KDCORE_DATA", raising=False)
+    return tmp_path
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, host: Host, name: str, files: dict[str, bytes]) -> None:
+    """Make torchvision's class for `name` point at `host`, with the checksums of `files`."""
+    host.files |= files
+    source = published._torchvision(published.PUBLISHED[name])
+    md5 = {file: hashlib.md5(body, usedforsecurity=False).hexdigest() for file, body in files.items()}
+    if published.PUBLISHED[name].is_idx:
+        monkeypatch.setattr(source, "mirrors", [host.url], raising=False)
+        monkeypatch.setattr(source, "resources", list(md5.items()))
+    else:
+        (file,) = files
+        monkeypatch.setattr(source, "url", host.url + file)
+        monkeypatch.setattr(source, "tgz_md5", md5[file])
+
+
+def little_mnist() -> tuple[dict[str, bytes], np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(1)
+    images, labels = draw.integers(0, 256, (240, 28, 28)), draw.integers(0, 10, 240)
+    arrays = (images, labels, images[:50], labels[:50])
+    return {name: idx(array) for name, array in zip(published.IDX_FILES, arrays, strict=True)}, images, labels
+
+
+def test_mnist_is_fetched_verified_and_read(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, images, labels = little_mnist()
+    offer(monkeypatch, host, "mnist", files)
+    assert not dataset_status("mnist").ready
+    told = list(fetch_dataset("mnist"))
+    assert told[-1].total_bytes == sum(published.PUBLISHED["mnist"].sizes)
+    assert dataset_status("mnist").ready
+    dataset = load_dataset("mnist")
+    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [220, 20, 50]
+    assert np.array_equal(dataset.train.images[:, 0].numpy(), images[:220])
+    assert dataset.validation.hard_labels.tolist() == labels[220:].tolist()
+    asked = len(host.asked)
+    list(fetch_dataset("mnist"))
+    assert len(host.asked) == asked  # nothing that is there is fetched again
+
+
+def test_an_interrupted_dataset_is_not_taken_for_whole(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, *_ = little_mnist()
+    offer(monkeypatch, host, "mnist", files)
+    host.cut_at = 100
+    with pytest.raises(DatasetUnavailable) as refusal:
+        list(fetch_dataset("mnist"))
+    for word in ("cut off", str(home), "KDCORE_DATA", "creatures, digits"):
+        assert word in str(refusal.value)
+    assert not dataset_status("mnist").ready
+    host.cut_at = None
+    list(fetch_dataset("mnist"))
+    assert dataset_status("mnist").ready
+
+
+def test_idx_files_that_lie_are_one_sentence(home: Path) -> None:
+    folder = home / "datasets" / "mnist"
+    folder.mkdir(parents=True)
+    files, *_ = little_mnist()
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    for damage in (b"", b"\x1f\x8b", gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), files["t10k-labels-idx1-ubyte.gz"]):
+        (folder / "train-images-idx3-ubyte.gz").write_bytes(damage)
+        with pytest.raises(DatasetUnavailable):
+            load_dataset("mnist")
+
+
+def little_cifar(monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, np.ndarray]:
+    """An archive laid out like CIFAR-10's, with torchvision's checksums replaced by those of its batches."""
+    source = published._torchvision(published.PUBLISHED["cifar10"])
+    draw = np.random.default_rng(2)
+    pixels = draw.integers(0, 256, (6, 20, 3072)).astype(np.uint8)
+    names = [name for name, _md5 in source.train_list + source.test_list]
+    classes = list(published.PUBLISHED["cifar10"].class_names)
+    members = {
+        name: pickle.dumps({"data": pixels[i], "labels": [j % 10 for j in range(20)]}) for i, name in enumerate(names)
+    }
+    members["batches.meta"] = pickle.dumps({"label_names": classes})
+    md5 = {name: hashlib.md5(body, usedforsecurity=False).hexdigest() for name, body in members.items()}
+    monkeypatch.setattr(source, "train_list", [[name, md5[name]] for name in names[:5]])
+    monkeypatch.setattr(source, "test_list", [[names[5], md5[names[5]]]])
+    monkeypatch.setattr(source, "meta", {**source.meta, "md5": md5["batches.meta"]})
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, body in members.items():
+            entry = tarfile.TarInfo(f"{source.base_folder}/{name}")
+            entry.size = len(body)
+            tar.addfile(entry, io.BytesIO(body))
+    return packed.getvalue(), pixels
+
+
+def test_cifar_is_unpacked_checked_and_repaired(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, pixels = little_cifar(monkeypatch)
+    offer(monkeypatch, host, "cifar10", {"cifar-10-python.tar.gz": archive})
+    list(fetch_dataset("cifar10"))
+    dataset = load_dataset("cifar10")
+    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [90, 10, 20]
+    assert np.array_equal(dataset.test.images.numpy(), pixels[5].reshape(20, 3, 32, 32))
+    assert dataset.superclasses[:3] == ("vehicle", "vehicle", "animal")
+    folder = home / "datasets" / "cifar10"
+    assert not (folder / "cifar-10-python.tar.gz").exists()  # the archive is not kept beside what was in it
+    batch = next(folder.glob("*/data_batch_3"))
+    batch.write_bytes(b"\x80\x04N.")  # a pickle, but not the one that is known
+    with pytest.raises(DatasetUnavailable, match="datasets get cifar10"):
+        load_dataset("cifar10")
+    list(fetch_dataset("cifar10"))
+    assert load_dataset("cifar10").sha256 == dataset.sha256
+
+
+def test_without_network_every_dataset_says_what_it_waits_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = published._torchvision(published.PUBLISHED["fashion-mnist"])
+    monkeypatch.setattr(source, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens there
+    with pytest.raises(DatasetUnavailable) as refusal:
+        list(fetch_dataset("fashion-mnist"))
+    for word in ("not reachable", "IDX", str(home / "datasets" / "fashion-mnist"), "creatures, digits"):
+        assert word in str(refusal.value)
+    for name in ("mnist", "fashion-mnist", "cifar10", "cifar100", "animals64"):
+        status = dataset_status(name)
+        assert not status.ready
+        assert "KDCORE_DATA" in status.needs
+
+
+def test_cifar100_has_five_classes_under_each_of_twenty_superclasses() -> None:
+    spec = published.PUBLISHED["cifar100"]
+    families = [spec.superclasses[name] for name in spec.class_names]
+    assert len(spec.class_names) == len(set(spec.class_names)) == 100
+    assert {families.count(family) for family in families} == {5}
+    assert len(set(families)) == 20
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("mnist", (55_000, 5_000, 10_000)), ("cifar10", (45_000, 5_000, 10_000))])
+def test_the_real_packs_are_read_in_place(data_dir: Path, name: str, sizes: tuple[int, ...]) -> None:
+    dataset = load_dataset(name)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == sizes
+    assert dataset.class_names == published.PUBLISHED[name].class_names
+    if name == "mnist":  # the first labels of the published files
+        assert dataset.train.hard_labels[:5].tolist() == [5, 0, 4, 1, 9]
+        assert dataset.test.hard_labels[:5].tolist() == [7, 2, 1, 0, 4]
+    else:
+        assert dataset.test.hard_labels.bincount().tolist() == [1_000] * 10
+        assert load_dataset(name).sha256 == dataset.sha256  # from the copy that was kept

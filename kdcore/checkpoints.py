@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from kdcore.disk import trouble
 from kdcore.errors import ModelFileError, StoreError
 
 
@@ -26,14 +27,17 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     Raises:
         StoreError: the disk is full or cannot be written.
     """
-    data = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata)
+    data = to_bytes(tensors, metadata)
     try:
         write_whole(path, data)
     except OSError as error:
-        raise StoreError(
-            f"{path.name} could not be saved ({error.strerror or error}); free some disk space."
-        ) from error
+        raise StoreError(f"{path.name} could not be saved {trouble(error)}.") from error
     return hashlib.sha256(data).hexdigest()
+
+
+def to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    """A safetensors file of these tensors."""
+    return save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -51,6 +55,17 @@ def write_whole(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+    _keep_name(path.parent)
+
+
+def _keep_name(folder: Path) -> None:
+    """Let the new name outlive a power cut, where a folder can be told to."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def load_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -19,12 +19,13 @@ import sqlalchemy as sa
 
 from kdcore.database import runs
 from kdcore.errors import StoreError
-from kdcore.events import EpochEnded, Event
+from kdcore.events import EpochEnded, Event, TeacherEpochEnded
 from kdcore.store import RunRow, Store, add_event, to_text
 
 BEAT_SECONDS = 2.0
 LOOK_SECONDS = 0.5  # how soon a cancelled run hears of it
 SILENT_SECONDS = 30.0  # a holder that cannot be looked at is taken for dead after this long without a beat
+AHEAD_SECONDS = 300.0  # how far the clocks of machines that share a store may be apart in this direction
 
 
 class LeaseLost(StoreError):
@@ -37,22 +38,47 @@ def this_process() -> dict[str, Any]:
     return {"host": platform.node(), "worker_pid": me.pid, "worker_started": me.create_time(), "heartbeat": time.time()}
 
 
+def as_starting() -> dict[str, Any]:
+    """The columns of a run whose worker this process is about to start: it is held for a while, not for ever."""
+    return {**this_process(), "worker_started": None}
+
+
 def is_alive(row: RunRow) -> bool:
     """Whether the process that holds a run lives; on another machine, whether it was heard of lately."""
-    recent = row.heartbeat is not None and time.time() - row.heartbeat < SILENT_SECONDS
+    recent = _heard_lately(row)
     if row.host != platform.node() or row.worker_pid is None:
         return recent
     try:
         process = psutil.Process(row.worker_pid)
         if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
             return False
+        if row.worker_started is None:  # this one only starts the worker, and may have failed to
+            return recent
         # Another process may have got the number since. Clocks that are set make the same process look younger
         # or older, so a difference only counts once the heart has stopped too.
-        return abs(process.create_time() - (row.worker_started or 0.0)) < 2.0 or recent
+        return abs(process.create_time() - row.worker_started) < 2.0 or recent
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
         return recent
+
+
+def _heard_lately(row: RunRow) -> bool:
+    """Whether the heart beats; a clock that was set back leaves the last beat in the future, which says nothing."""
+    return row.heartbeat is not None and -AHEAD_SECONDS < time.time() - row.heartbeat < SILENT_SECONDS
+
+
+def put_down(row: RunRow) -> None:
+    """Kill the worker of a run that was asked to stop, if its heart has stopped: it hangs, or was suspended."""
+    if _heard_lately(row) or row.host != platform.node() or row.worker_pid is None or row.worker_started is None:
+        return
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(row.worker_pid)
+        # Beyond doubt this very worker: the number may have been given again, and the holder may be an app.
+        if abs(process.create_time() - row.worker_started) < 2.0 and {"kdcore.worker", row.id} <= set(
+            process.cmdline()
+        ):
+            process.kill()
 
 
 class Lease:
@@ -78,7 +104,7 @@ class Lease:
         """
         with self.store.write() as connection:
             self._touch(connection, {"heartbeat": time.time()})
-            if add_event(connection, self.run_id, event) and isinstance(event, EpochEnded):
+            if add_event(connection, self.run_id, event) and isinstance(event, EpochEnded | TeacherEpochEnded):
                 self._touch(connection, {"setbacks": 0})
 
     def end(self, status: str, event: Event, *, error: str | None = None, result: dict[str, Any] | None = None) -> None:
@@ -146,9 +172,9 @@ class Lease:
             raise self._lost()
 
     def _mine(self) -> sa.ColumnElement[bool]:
-        return sa.and_(
-            runs.c.id == self.run_id, runs.c.attempts == self.attempt, runs.c.status.in_(("queued", "running"))
-        )
+        # A run that went back into the queue is nobody's; a measurement holds its row while it waits, too.
+        held = sa.or_(runs.c.status == "running", sa.and_(runs.c.status == "queued", runs.c.kind == "latency"))
+        return sa.and_(runs.c.id == self.run_id, runs.c.attempts == self.attempt, held)
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(f"Run {self.run_id} is over or another process trains it now; nothing was written to it.")

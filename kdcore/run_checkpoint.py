@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
-from kdcore.checkpoints import canonical_json, load_tensors, save_tensors, write_whole
+from kdcore.checkpoints import canonical_json, load_tensors, to_bytes, write_whole
 from kdcore.config import RunConfig
+from kdcore.disk import patiently, trouble
 from kdcore.errors import ModelFileError, StoreError
 from kdcore.events import CheckpointSaved, Curves
 
@@ -33,21 +36,24 @@ class RunCheckpoint:
     def save(self, epoch: int, tensors: dict[str, Tensor], history: list[Curves], seconds: float) -> CheckpointSaved:
         """Write the state after `epoch` (1-based), then let go of the state before it.
 
+        Every file gets its name when it is whole, and no two writers share one: a former holder of this run that
+        wakes up late does no harm. A full disk is waited for.
+
         Raises:
-            StoreError: the disk is full or cannot be written.
+            StoreError: the disk stays full or cannot be written.
         """
         assert self.run_dir is not None
         metadata = {"key": self.key, "history": json.dumps(history), "seconds": repr(seconds)}
-        temporary = self.run_dir / "checkpoints" / "next.safetensors"
-        sha256 = save_tensors(temporary, tensors, metadata)
+        data = to_bytes(tensors, metadata)
+        sha256 = hashlib.sha256(data).hexdigest()
         previous = self._pointer()
         name = f"checkpoints/{sha256}.safetensors"
+        pointer = json.dumps({"epoch": epoch, "path": name, "sha256": sha256}).encode()
         try:
-            temporary.replace(self.run_dir / name)
-            pointer = {"epoch": epoch, "path": name, "sha256": sha256}
-            write_whole(self.run_dir / POINTER, json.dumps(pointer).encode())
+            patiently(partial(write_whole, self.run_dir / name, data))
+            patiently(partial(write_whole, self.run_dir / POINTER, pointer))
         except OSError as error:
-            raise StoreError(f"The checkpoint could not be saved ({error.strerror}); free some disk space.") from error
+            raise StoreError(f"The checkpoint could not be saved {trouble(error)}.") from error
         if previous is not None and previous["path"] != name:
             with contextlib.suppress(OSError):
                 (self.run_dir / str(previous["path"])).unlink()

@@ -7,20 +7,22 @@ any moment: whoever looks at the queue next finds it dead, and another worker co
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from kdcore import jobs
+from kdcore import housekeeping, jobs
+from kdcore.disk import FULL, check_space
 from kdcore.errors import KdError, StoreError
 from kdcore.events import Event, RunFailed, RunFinished
 from kdcore.lease import Lease, LeaseLost
 from kdcore.spawn import LOG
 from kdcore.store import RunRow, Store
 
-MARK_SECONDS = 60.0  # how long a full disk or a busy store is waited for before the end of a run goes unsaid
+MARK_SECONDS = 60.0  # how long a full disk or a busy store is waited for before something goes unsaid
+PAUSE_SECONDS = 1.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return _work(lease, row)
             finally:
                 jobs.advance(store)
+                housekeeping.clean(store)
     except KdError as error:  # the store itself: there is nowhere else to say it
         print(f"kdcore.worker: {error}", file=sys.stderr)
         return 1
@@ -62,7 +65,7 @@ def _work(lease: Lease, row: RunRow) -> int:
                 last = event
                 if isinstance(event, RunFinished | RunFailed):
                     break
-                lease.record(event)
+                _patiently(partial(lease.record, event))
         except LeaseLost as error:
             print(f"kdcore.worker: {error}", file=sys.stderr)
             return 1
@@ -80,29 +83,45 @@ def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
     from kdcore.trainer import train
 
     config = RunConfig.from_json(row.config)
+    check_space(config, lease.store.home)
+    if lease.cancelled():  # while this process started
+        yield RunFailed("The run was stopped before it ended.", "cancelled")
+        return
     folder = jobs.runs_dir(row.id, lease.store.home)
-    return train(config, run_dir=folder, should_stop=lease.stopping, home=lease.store.home)
+    yield from train(config, run_dir=folder, should_stop=lease.stopping, home=lease.store.home)
 
 
 def _end(lease: Lease, last: RunFinished | RunFailed) -> None:
-    """Write how the run ended. A store that cannot be written for a while is waited for; then the run stays as it
-    is, is found dead, and is continued from its last checkpoint."""
+    """Write how the run ended. If that cannot be written in time, the run stays as it is, is found dead, and is
+    continued from its last checkpoint."""
+    try:
+        if isinstance(last, RunFinished):
+            _patiently(partial(lease.end, "finished", last, result=last.result))
+        else:
+            status = {"error": "failed"}.get(last.kind, last.kind)
+            _patiently(partial(lease.end, status, last, error=last.error))
+    except LeaseLost as error:
+        print(f"kdcore.worker: {error}", file=sys.stderr)
+
+
+def _patiently(write: Callable[[], None]) -> None:
+    """Write to the store, and wait for a full disk or a busy store for a while.
+
+    Raises:
+        LeaseLost: the run is no longer this process's.
+        StoreError: the store could not be written in time.
+    """
     deadline = time.monotonic() + MARK_SECONDS
     while True:
         try:
-            if isinstance(last, RunFinished):
-                lease.end("finished", last, result=last.result)
-            else:
-                status = {"error": "failed"}.get(last.kind, last.kind)
-                lease.end(status, last, error=last.error)
+            write()
             return
-        except LeaseLost as error:
-            print(f"kdcore.worker: {error}", file=sys.stderr)
-            return
+        except LeaseLost:
+            raise
         except StoreError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(1.0)
+        time.sleep(PAUSE_SECONDS)
 
 
 def error_sentence(error: Exception) -> str:
@@ -110,8 +129,8 @@ def error_sentence(error: Exception) -> str:
     if isinstance(error, KdError):
         return str(error)
     traceback.print_exception(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The disk is full; free some space and start the run again."
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "The disk is full; free some space and resume the run."
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "There is not enough memory for this run; choose a smaller student, fewer seeds or fewer pictures."
     if isinstance(error, OSError) and error.strerror:

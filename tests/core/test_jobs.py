@@ -61,7 +61,7 @@ def digits(**settings: object) -> RunConfig:
 
 
 def submit(store: Store, visitor: str = "someone", **settings: object) -> str:
-    return jobs.submit(store, digits(**{**SHORT, **settings}), visitor)
+    return jobs.submit(store, digits(**{**SHORT, **settings}), visitor, most=jobs.MAX_QUEUED)
 
 
 def set_row(store: Store, run_id: str, **values: object) -> None:

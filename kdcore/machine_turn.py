@@ -1,0 +1,75 @@
+"""A turn of the machine for a measurement: nothing trains beside it, or what it measures would be wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from kdcore.database import runs
+from kdcore.dispatcher import advance, next_row
+from kdcore.errors import KdError, StoreError
+from kdcore.fair_queue import waiting
+from kdcore.lease import Lease, this_process
+from kdcore.store import Store, new_id, to_text
+
+TURN_SECONDS = 0.1
+
+
+class Busy(KdError):
+    """The machine's turn is taken; `run_id` says by which run."""
+
+    def __init__(self, message: str, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
+@contextlib.contextmanager
+def turn(store: Store, what: str, visitor: str = "", wait: float = 0.0) -> Iterator[None]:
+    """Hold the machine for a measurement in this process: no training runs beside it, and none starts.
+
+    Args:
+        what: what is measured, kept with the row.
+        wait: seconds to wait for the turn, in the queue like a run; 0 asks once.
+
+    Raises:
+        Busy: the turn did not come in this time.
+    """
+    run_id, end = new_id(), time.monotonic() + wait
+    with store.write() as connection:
+        values = {"id": run_id, "visitor": visitor, "kind": "latency", "status": "queued", "created": time.time()}
+        values |= {"attempts": 1, "config": to_text({"what": what}), **this_process()}
+        connection.execute(sa.insert(runs).values(**values))
+    try:
+        with Lease(store, run_id, 1).beating():
+            while not _take_turn(store, run_id):
+                if time.monotonic() >= end:
+                    raise _busy(store, run_id)
+                time.sleep(TURN_SECONDS)
+            yield
+    finally:
+        with contextlib.suppress(StoreError):  # if this fails, the row is found dead when this process has ended
+            with store.write() as connection:
+                connection.execute(sa.delete(runs).where(runs.c.id == run_id))
+            advance(store)
+
+
+def _take_turn(store: Store, run_id: str) -> bool:
+    advance(store)  # what died must not keep the turn; a run that came later does not start before this row
+    with store.write() as connection:
+        row = next_row(connection)
+        if row is None or row.id != run_id:
+            return False
+        connection.execute(sa.update(runs).where(runs.c.id == run_id).values(status="running", started=time.time()))
+        return True
+
+
+def _busy(store: Store, run_id: str) -> Busy:
+    with store.read() as connection:
+        others = [row for row in waiting(connection) if row.id != run_id]
+    first = next((row for row in others if row.status == "running"), others[0] if others else None)
+    who = "Another measurement" if first is not None and first.kind == "latency" else "A run"
+    message = f"{who} has the machine now, and what is measured beside it would be wrong; try again when it has ended."
+    return Busy(message, first.id if first is not None else "")

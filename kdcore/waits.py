@@ -1,0 +1,139 @@
+"""How long a run waits: its place in the queue, and the time until it starts, from what runs here took so far."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+import sqlalchemy as sa
+
+from kdcore.database import events, runs
+from kdcore.events import EpochEnded, TeacherCached
+from kdcore.fair_queue import queue, waiting
+from kdcore.store import RunRow, Store
+
+LIKE_RUNS = 3  # the latest so many finished runs of a kind tell how long the next takes
+LOOKED_AT = 40  # finished runs among which they are searched
+RECENT_EPOCHS = 8  # the time left is judged by the last few epochs: other work on the machine comes and goes
+
+
+def position(store: Store, run_id: str) -> int:
+    """Place in the queue, 1 for the next; 0 for a run that does not wait.
+
+    Raises:
+        RunNotFound: no run has this id.
+    """
+    row = store.run(run_id)
+    if row.status != "queued":
+        return 0
+    with store.read() as connection:
+        order = [other.id for other in queue(connection, waiting(connection))]
+    return order.index(row.id) + 1 if row.id in order else 0  # it may have started meanwhile
+
+
+def expected_wait(store: Store, run_id: str) -> float | None:
+    """Seconds until a waiting run starts: what is left of the one that trains, and those before it in the queue.
+
+    Judged by the epochs so far, and by finished runs with the same dataset and student; 0 for a run that does not
+    wait, None when nothing like one of them was ever finished here.
+
+    Raises:
+        RunNotFound: no run has this id.
+    """
+    row = store.run(run_id)
+    if row.status != "queued":
+        return 0.0
+    with store.read() as connection:
+        rows = waiting(connection)
+        order = queue(connection, rows)
+        before = order[: next((place for place, other in enumerate(order) if other.id == row.id), 0)]
+        known = _Known(connection)
+        times = [known.left(other) for other in rows if other.status == "running"]
+        times += [known.whole(other) for other in before]
+    return None if None in times else sum(seconds for seconds in times if seconds is not None)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What one finished run took, in seconds: for one picture in one epoch of one seed, before, and after."""
+
+    picture: float
+    before: float
+    after: float
+
+
+class _Known:
+    """What the store knows about how long runs take."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        newest = sa.and_(runs.c.status == "finished", runs.c.kind == "run", runs.c.attempts == 1)
+        query = sa.select(runs.c.id, runs.c.config, runs.c.started, runs.c.finished).where(newest)
+        found = connection.execute(query.order_by(runs.c.number.desc()).limit(LOOKED_AT)).all()
+        self.finished = [(row, json.loads(row.config)) for row in found]
+
+    def whole(self, row: RunRow) -> float | None:
+        """Seconds that a waiting run will take; one that was begun does not repeat its finished epochs."""
+        cost = self._cost(row.config)
+        if row.kind != "run" or cost is None:
+            return None
+        epochs = int(row.config["epochs"])
+        share = 1 - min(epochs, len(self._epochs(row))) / epochs
+        return cost.before + share * _pictures(row.config) * cost.picture + cost.after
+
+    def left(self, row: RunRow) -> float | None:
+        """Seconds until a run that trains is over."""
+        if row.kind != "run":
+            return None
+        told = self._epochs(row)
+        timed = [seconds for payload in told[-RECENT_EPOCHS:] if (seconds := payload["seconds"])]
+        cost = self._cost(row.config)
+        if timed:
+            return fmean(timed) * (int(row.config["epochs"]) - len(told)) + (cost.after if cost else 0.0)
+        whole = self.whole(row)
+        return None if whole is None else max(0.0, whole - max(0.0, time.time() - (row.started or time.time())))
+
+    def _epochs(self, row: RunRow) -> list[dict[str, Any]]:
+        query = sa.select(events.c.payload).where(events.c.run_id == row.id, events.c.type == EpochEnded.__name__)
+        return [json.loads(payload) for payload in self.connection.execute(query.order_by(events.c.epoch)).scalars()]
+
+    def _cost(self, config: dict[str, Any]) -> _Cost | None:
+        """Of finished runs with the same dataset and student."""
+        costs: list[_Cost] = []
+        for row, other in self.finished:
+            alike = all(other.get(name) == config.get(name) for name in ("dataset", "student", "device"))
+            if alike and (cost := self._cost_of(row, other)) is not None:
+                costs.append(cost)
+                if len(costs) == LIKE_RUNS:
+                    break
+        if not costs:
+            return None
+        return _Cost(*(median(values) for values in zip(*map(_figures, costs), strict=True)))
+
+    def _cost_of(self, row: Any, config: dict[str, Any]) -> _Cost | None:
+        def moment(kind: str, which: Any) -> float | None:
+            query = sa.select(which(events.c.time)).where(events.c.run_id == row.id, events.c.type == kind)
+            found: float | None = self.connection.execute(query).scalar()
+            return found
+
+        begun = moment(TeacherCached.__name__, sa.func.min)
+        ended = moment(EpochEnded.__name__, sa.func.max)
+        if begun is None or ended is None or row.started is None:
+            return None
+        times = (ended - begun, begun - row.started, row.finished - ended)
+        if min(times) < 0:  # the clock was set meanwhile
+            return None
+        return _Cost(times[0] / _pictures(config), times[1], times[2])
+
+
+def _pictures(config: dict[str, Any]) -> float:
+    """Pictures that each arm of a run sees, all epochs and seeds together."""
+    return float(config["labels"] * config["epochs"] * len(config["seeds"]))
+
+
+def _figures(cost: _Cost) -> Iterable[float]:
+    return cost.picture, cost.before, cost.after

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import run_list, run_panels
+from kdcore.run_selection import select
+from pages.ui import run_actions, run_compare, run_filter, run_list, run_panels
 from pages.ui.i18n import _
 from pages.ui.shell import link, open_page, page_title
 
@@ -14,14 +15,22 @@ page_title(_("Past runs"))
 
 opened = None
 with run_panels.one_sentence():
-    opened = run_panels.run_in_url()
+    run_actions.undo_bar()
+    opened = run_list.opened_run()
+    if opened is None:
+        run_actions.say_refusal()
 
 with run_panels.one_sentence():
     runs = run_list.visible_runs()
     if runs or opened is not None:
-        lead = _("Newest first. Open one to see its curves, its result and its settings.")
-        st.html(run_panels.paragraph(lead, "kd-lead"))
-        run_list.run_list(runs, opened)
+        selection = run_filter.run_filter(runs)
+        chosen = select(runs, selection)
+        run_compare.comparison(run_compare.chosen_runs())
+        run_list.run_list(chosen, opened, sorted({tag for run in runs for tag in run.tags}))
+        if runs and not chosen:
+            st.html(run_panels.paragraph(_("No run is like that."), "kd-lead"))
+            st.button(_("Show all"), key="kd-show-all", on_click=run_filter.show_all)
     else:
         st.html(run_panels.paragraph(_("No run yet. A first one takes about a minute."), "kd-lead"))
         link("distil", _("Train two students"), primary=True)
+    run_actions.deleted_runs(run_list.visitor())

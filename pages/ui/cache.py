@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kdcore.teachers import ModelCard, Teacher
     from pages.ui.examples import Example
     from pages.ui.scenes import Scene
+    from pages.ui.viewmodels import Curve
 
 
 @st.cache_resource(show_spinner=False)
@@ -158,3 +159,16 @@ def creature_picture(traits: tuple[tuple[str, float], ...]) -> bytes:
 def digit_scans() -> tuple[dict[str, list[bytes]], str]:
     """The test scans of each digit, from the one that its teacher is surest of; and the digit to begin with."""
     return scenes.digit_scans(teacher("digits"), dataset("digits"))
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)
+def run_curves(run_id: str, attempts: int, status: str) -> dict[str, Curve]:
+    """A finished run's accuracy on validation, arm by arm; a run that is resumed has another attempt or status."""
+    return read_curves(run_id)
+
+
+def read_curves(run_id: str) -> dict[str, Curve]:
+    """A run's accuracy on validation so far, arm by arm."""
+    from pages.ui.viewmodels import run_view
+
+    return dict(run_view([stored.event for stored in store().events(run_id)]).accuracy)

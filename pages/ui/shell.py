@@ -66,6 +66,14 @@ def link(key: str, label: str, *, primary: bool = False, **query: str) -> None:
     _link(key, label, "main" if primary else "side", **query)
 
 
+def link_afresh(key: str, label: str, query: dict[str, str]) -> None:
+    """A link to another page that carries `query` and how the visitor reads, and nothing else of the URL."""
+    page = next(page for page in pages() if page.key == key)
+    kept = {name: value for name, value in state.link_params().items() if name in ("lang", "present")}
+    with st.container(key=f"kd_side_{key}_afresh", width="content"):
+        st.page_link(page.script, label=label, query_params={**kept, **query})
+
+
 def _link(key: str, label: str, kind: str, **query: str) -> None:
     page = next(page for page in pages() if page.key == key)
     with st.container(key=f"kd_{kind}_{key}", width="content"):

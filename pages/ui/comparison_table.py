@@ -1,0 +1,155 @@
+"""Several runs in one table: the settings that differ, then the results, each run a column. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from kdcore.run_comparison import Comparison, Step
+from pages.ui.i18n import _
+from pages.ui.run_charts import LETTERS, letter_html, line_html
+from pages.ui.sentences import status_name
+from pages.ui.tables import NONE, Cell, Row, arm_mark
+from pages.ui.viewmodels import (
+    arm_name,
+    format_accuracy,
+    format_count,
+    format_duration,
+    format_interval,
+    format_signed,
+    format_when,
+    in_order,
+)
+
+
+def setting_rows(comparison: Comparison) -> list[Row]:
+    """One row a setting that is not the same in all runs."""
+    names = _setting_names()
+    return [
+        Row(names.get(one.name, one.name.replace("_", " ")), "", tuple(Cell(_setting(value)) for value in one.values))
+        for one in comparison.settings
+    ]
+
+
+def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
+    """The arm whose mark stands beside it ("" for none), and a row: accuracies, differences, calibration, time."""
+    results = [row.result or {} for row in comparison.rows]
+    rows: list[tuple[str, Row]] = []
+    for arm in in_order(dict.fromkeys(comparison.arms)):
+        cells = tuple(_share(_figure(result, arm, "accuracy")) for result in results)
+        rows.append((arm, Row(arm_name(arm), _("test pictures right"), cells)))
+        steps = comparison.steps[arm]
+        if arm in ("distilled", "baseline") and any(step.mean is not None for step in steps[1:]):
+            label = _("{name}, minus {letter}").format(name=arm_name(arm), letter=LETTERS[0])
+            rows.append(("", Row(label, _("points"), (Cell(""), *map(_points, steps[1:])))))
+    pairs = [result.get("paired_difference") or {} for result in results]
+    gains = tuple(_points(Step(pair.get("mean"), pair.get("ci95"))) for pair in pairs)
+    rows.append(("", Row(_("Distilled minus baseline"), _("points, seed by seed"), gains)))
+    for arm in ("distilled", "baseline"):
+        errors = tuple(_share(_figure(result, arm, "ece")) for result in results)
+        rows.append((arm, Row(_("Calibration error"), arm_name(arm), errors)))
+    times = tuple(Cell(format_duration(result["seconds"]) if result.get("seconds") else NONE) for result in results)
+    rows.append(("", Row(_("Time"), _("of the whole run"), times)))
+    return rows
+
+
+def comparison_html(comparison: Comparison, caption: str) -> str:
+    """The table; every text is escaped."""
+    heads = "".join(
+        f'<th scope="col">{letter_html(place)}{line_html(place)}<small>{escape(_head(row.status, row.created))}</small>'
+        f"<small>{escape(', '.join(row.tags))}</small></th>"
+        for place, row in enumerate(comparison.rows)
+    )
+    settings = [("", row) for row in setting_rows(comparison)]
+    same = _("All settings are the same.")
+    body = _section(_("Settings that differ"), settings, len(comparison.rows), same)
+    if any(row.result for row in comparison.rows):
+        body += _section(_("On the test pictures"), result_rows(comparison), len(comparison.rows), "")
+    columns = len(comparison.rows)
+    return (
+        f'<div class="kd-wide" tabindex="0"><table class="kd-table kd-comparison" style="--runs:{columns}">'
+        f"<caption>{escape(caption)}</caption><thead><tr><td></td>{heads}</tr></thead>{body}</table></div>"
+    )
+
+
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """What must be known to read the table, a sentence each."""
+    with_result = [row for row in comparison.rows if row.result]
+    if len(with_result) < 2:
+        return []
+    if not comparison.same_pictures:
+        return [_("These runs were tested on different pictures, so their accuracies are not subtracted.")]
+    return [
+        _(
+            "Intervals are 95 %. “Minus {letter}” takes the runs for independent; runs that share seeds and pictures "
+            "vary together, so its intervals are rather too wide than too narrow."
+        ).format(letter=LETTERS[0])
+    ]
+
+
+def _section(title: str, rows: Sequence[tuple[str, Row]], runs: int, empty: str) -> str:
+    lines = "".join(
+        f'<tr><th scope="row">{arm_mark(arm) if arm else ""}{escape(row.label)}<small>{escape(row.note)}</small></th>'
+        + "".join(f"<td>{escape(cell.value)}<small>{escape(cell.detail)}</small></td>" for cell in row.cells)
+        + "</tr>"
+        for arm, row in rows
+    )
+    if not rows:
+        lines = f'<tr><td colspan="{runs + 1}">{escape(empty)}</td></tr>'
+    head = f'<tr class="kd-section"><th colspan="{runs + 1}" scope="rowgroup">{escape(title)}</th></tr>'
+    return f"<tbody>{head}{lines}</tbody>"
+
+
+def _head(status: str, created: float) -> str:
+    when = format_when(created)
+    return when if status == "finished" else f"{when}, {status_name(status)}"
+
+
+def _figure(result: Mapping[str, Any], arm: str, name: str) -> Mapping[str, Any] | None:
+    return ((result.get("arms") or {}).get(arm) or {}).get(name)
+
+
+def _share(estimate: Mapping[str, Any] | None) -> Cell:
+    if not estimate or estimate.get("mean") is None:
+        return Cell(NONE)
+    return Cell(format_accuracy(estimate["mean"]), format_interval(estimate["ci95"]) if estimate.get("ci95") else "")
+
+
+def _points(step: Step) -> Cell:
+    if step.mean is None:
+        return Cell(NONE)
+    if not step.ci95:
+        return Cell(format_signed(step.mean), _("no interval"))
+    low, high = (format_signed(bound) for bound in step.ci95)
+    return Cell(format_signed(step.mean), _("{low} to {high}").format(low=low, high=high))
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list):
+        counted = value == list(range(len(value)))
+        return str(len(value)) if counted else ", ".join(map(str, value))
+    if value is None:
+        return NONE
+    if isinstance(value, int) and not isinstance(value, bool):
+        return format_count(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _setting_names() -> dict[str, str]:
+    return {
+        "dataset": _("Dataset"),
+        "labels": _("Labelled pictures"),
+        "teacher": _("Teacher"),
+        "student": _("Student"),
+        "method": _("Method"),
+        "temperature": _("Temperature"),
+        "distill_weight": _("Distill weight"),
+        "epochs": _("Epochs"),
+        "seeds": _("Seeds"),
+        "device": _("Device"),
+        "batch_size": _("Batch size"),
+        "learning_rate": _("Learning rate"),
+        "weight_decay": _("Weight decay"),
+        "label_smoothing": _("Label smoothing"),
+    }

@@ -1,0 +1,196 @@
+"""What can be done with a run that is over: tag it, run it again with a change, go on, take it away, delete it."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore import report
+from kdcore.errors import KdError, RunNotFound
+from pages.ui import cache, run_panels, state
+from pages.ui import sentences as say
+from pages.ui import viewmodels as vm
+from pages.ui.i18n import _, ngettext
+from pages.ui.run_form import FIELDS
+from pages.ui.shell import link_afresh
+
+if TYPE_CHECKING:
+    from kdcore.store import RunRow, Store
+
+RESUMABLE = ("cancelled", "interrupted", "failed")
+_UNDO, _SENTENCE = "run_undo", "run_sentence"  # slots of the session: what was deleted last, what was refused last
+
+
+def may_change(run: RunRow) -> bool:
+    """A visitor's own runs, and all of them for the person at the machine; others may read what a link opens."""
+    return run_panels.may_stop(run)
+
+
+def actions(run: RunRow, known_tags: list[str]) -> None:
+    """The tags of an opened run, and its buttons; only what this visitor may do is there."""
+    if may_change(run):
+        _tags(run, known_tags)
+    elif run.tags:
+        st.html(tag_html(run.tags))
+    with st.container(horizontal=True, vertical_alignment="center", key="kd-run-actions"):
+        link_afresh("distil", _("Rerun with a change"), settings_query(run))
+        if may_change(run) and run.status in RESUMABLE:
+            st.button(
+                _("Resume"), key="kd-resume", on_click=_resume, args=(run.id,), icon=":material/play_arrow:",
+                help=_("Goes on from the last checkpoint."),
+            )  # fmt: skip
+        with st.popover(_("Export"), key="kd-export", icon=":material/download:"):
+            _exports(run)
+        if may_change(run) and run.done:
+            st.button(_("Delete"), key="kd-delete", on_click=_delete, args=(run.id,), icon=":material/delete:")
+
+
+def say_refusal() -> None:
+    """What the last button could not do, once, in the engine's sentence."""
+    if sentence := state.kept(_SENTENCE):
+        state.keep(_SENTENCE, None)
+        st.error(str(sentence))
+
+
+def undo_bar() -> None:
+    """The run that was deleted last, with a way back, until something else is done with a run."""
+    run = _deleted_run(str(state.kept(_UNDO) or ""))
+    if run is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="kd-undo-bar"):
+        st.html(f'<p class="kd-what">{_("Deleted:")} {escape(say.config_sentence(run.config))}</p>')
+        st.button(_("Undo"), key="kd-undo", on_click=_restore, args=(run.id, True), icon=":material/undo:")
+
+
+def deleted_runs(visitor: str | None) -> None:
+    """The deleted runs that can still be restored, folded away; nothing when there is none."""
+    runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True)
+    if not runs:
+        return
+    label = ngettext("{n} deleted run", "{n} deleted runs", len(runs)).format(n=len(runs))
+    with st.expander(label, key="kd-deleted"):
+        st.caption(_("They can be restored for some days, and are then removed with their files."))
+        for run in runs:
+            what, button = st.columns((5, 1), vertical_alignment="center")
+            when = vm.format_when(run.created)
+            what.html(run_panels.paragraph(f"{say.config_sentence(run.config)} ({when})", "kd-what"))
+            button.button(_("Restore"), key=f"kd-restore-{run.id}", on_click=_restore, args=(run.id,), width="stretch")
+
+
+def offer_restore(run_id: str) -> None:
+    """Below the sentence that a run was deleted: the way back for who may take it."""
+    if (run := _deleted_run(run_id)) is not None:
+        st.button(_("Restore"), key="kd-restore-opened", on_click=_restore, args=(run.id, True))
+
+
+def forget_undo() -> None:
+    """Something else was done; the last deletion is only in the list of deleted runs from now on."""
+    state.keep(_UNDO, None)
+
+
+def tag_html(tags: tuple[str, ...]) -> str:
+    """Tags as they stand on a run; every one is escaped."""
+    return f'<p class="kd-tags">{"".join(f"<span>{escape(tag)}</span>" for tag in tags)}</p>' if tags else ""
+
+
+def settings_query(run: RunRow) -> dict[str, str]:
+    """A run's settings as the Distil page's URL has them, and which run they are of."""
+    config = run.config
+    query = {"dataset": str(config["dataset"]), "seeds": str(len(config["seeds"])), "parent": run.id}
+    for key, field in FIELDS.items():
+        value = config[field]
+        query[key] = repr(value) if isinstance(value, float) else str(value)
+    return query
+
+
+def _tags(run: RunRow, known_tags: list[str]) -> None:
+    key = f"kd-tags-{run.id}"
+    state.preset(key, list(run.tags))  # the store says what a run carries, whatever another tab did to it
+    st.multiselect(
+        _("Tags"), sorted({*known_tags, *run.tags}, key=str.casefold), key=key, accept_new_options=True,
+        on_change=_retag, args=(run.id,), placeholder=_("Add a word, such as: class 7b"), width=620,
+    )  # fmt: skip
+
+
+def _exports(run: RunRow) -> None:
+    names = {
+        "html": (_("Report"), _("one page to read and print")),
+        "csv": (_("Curves, CSV"), _("one line an epoch, arm and seed")),
+        "json": (_("Everything, JSON"), _("settings, result and events")),
+    }
+    for form, (name, words) in names.items():
+        st.download_button(
+            name, partial(_export, cache.store(), run.id, form), report.file_name(run, form), report.MIME_TYPES[form],
+            key=f"kd-export-{form}", help=words, on_click="ignore", width="stretch",
+        )  # fmt: skip
+
+
+def _export(store: Store, run_id: str, form: str) -> str:
+    """The file as it is when the button is pressed, not when the page was drawn."""
+    return report.as_text(store.run(run_id), store.events(run_id), form)
+
+
+def _changeable(run_id: str) -> RunRow | None:
+    """The run, deleted or not, if this visitor may change it; for callbacks, which trust no button."""
+    run = cache.store().run(run_id, deleted=True)
+    return run if may_change(run) else None
+
+
+def _deleted_run(run_id: str) -> RunRow | None:
+    if not run_id:
+        return None
+    try:
+        run = _changeable(run_id)
+    except RunNotFound:
+        return None
+    return run if run is not None and run.deleted is not None else None
+
+
+def _retag(run_id: str) -> None:
+    forget_undo()
+    chosen = state.widget(f"kd-tags-{run_id}")
+    try:
+        if _changeable(run_id) is not None and isinstance(chosen, list):
+            cache.store().tag(run_id, chosen)
+    except KdError as error:
+        state.keep(_SENTENCE, str(error))
+
+
+def _resume(run_id: str) -> None:
+    from kdcore import jobs
+
+    forget_undo()
+    try:
+        if _changeable(run_id) is not None:
+            jobs.resume(cache.store(), run_id)
+            jobs.advance(cache.store())
+    except KdError as error:
+        state.keep(_SENTENCE, str(error))
+
+
+def _delete(run_id: str) -> None:
+    try:
+        if _changeable(run_id) is None:
+            return
+        cache.store().delete(run_id)
+    except KdError as error:
+        state.keep(_SENTENCE, str(error))
+        return
+    state.keep(_UNDO, run_id)
+    state.set_run_id(None)
+    state.set_compared_runs([one for one in state.compared_runs() if one != run_id])
+
+
+def _restore(run_id: str, opened: bool = False) -> None:
+    forget_undo()
+    try:
+        if _changeable(run_id) is not None:
+            cache.store().undelete(run_id)
+    except KdError as error:
+        state.keep(_SENTENCE, str(error))
+        return
+    if opened:
+        state.set_run_id(run_id)

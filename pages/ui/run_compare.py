@@ -1,0 +1,89 @@
+"""Several chosen runs beside each other: their curves on one chart, and one table of what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.errors import RunNotFound
+from kdcore.run_comparison import compare
+from pages.ui import cache, run_charts, run_panels, state, tables
+from pages.ui import comparison_table as table
+from pages.ui import viewmodels as vm
+from pages.ui.i18n import _, ngettext
+
+if TYPE_CHECKING:
+    from kdcore.store import RunRow
+
+MOST = len(run_charts.LETTERS)
+
+
+def chosen_runs() -> list[RunRow]:
+    """The runs that the URL puts beside each other; who has a link may read them, whoever started them."""
+    runs, gone = [], 0
+    for run_id in state.compared_runs()[:MOST]:
+        try:
+            runs.append(cache.store().run(run_id))
+        except RunNotFound:
+            gone += 1
+    if gone:
+        state.set_compared_runs([run.id for run in runs])
+        text = ngettext("{n} run of the comparison is not there any more.", "{n} runs of it are gone.", gone)
+        st.info(text.format(n=gone))
+    return runs
+
+
+def comparison(runs: list[RunRow]) -> None:
+    """What is chosen, and from two on how they compare."""
+    if not runs:
+        return
+    with st.container(key="kd-comparing"):
+        with st.container(horizontal=True, vertical_alignment="center", key="kd-compare-head"):
+            count = ngettext("{n} run chosen", "{n} runs chosen", len(runs)).format(n=len(runs))
+            hint = "" if len(runs) > 1 else ". " + _("Choose another one to compare them.")
+            st.html(f'<p class="kd-what"><b>{count}</b>{hint}</p>', width="content")
+            st.button(_("Choose none"), key="kd-compare-none", on_click=state.set_compared_runs, args=((),))
+        if len(runs) > 1:
+            _compare(runs)
+
+
+def pick(run: RunRow, places: Mapping[str, int]) -> None:
+    """The box that puts a run into the comparison; `places` are those of the runs that are in it."""
+    key = f"kd-pick-{run.id}"
+    state.preset(key, run.id in places)  # the URL says who is chosen, on a reload and after "Choose none" too
+    full = len(places) >= MOST and run.id not in places
+    help_text = _("{n} runs are the most that a chart can hold.").format(n=MOST) if full else None
+    letter = run_charts.LETTERS[places[run.id]] if run.id in places and len(places) > 1 else ""
+    label = f"**{letter}**" if letter else _("compare")
+    st.checkbox(label, key=key, on_change=_toggle, args=(run.id,), disabled=full, help=help_text)
+
+
+def _toggle(run_id: str) -> None:
+    others = [one for one in state.compared_runs() if one != run_id]
+    state.set_compared_runs([*others, run_id] if state.widget(f"kd-pick-{run_id}") else others)
+
+
+def _compare(runs: list[RunRow]) -> None:
+    curves = [_curves(run) for run in runs]
+    if any(one[arm].mean for one in curves for arm in run_charts.SHOWN_ARMS if arm in one):
+        arms = "".join(f"<span>{tables.arm_mark(arm)}{vm.arm_name(arm)}</span>" for arm in run_charts.SHOWN_ARMS)
+        lines = "".join(
+            f"<span>{run_charts.letter_html(place)}{run_charts.line_html(place)}</span>" for place in range(len(runs))
+        )
+        st.html(f'<div class="kd-legend">{arms}{lines}</div>')
+        words = run_charts.overlay_words(curves)
+        ids = "-".join(run.id for run in runs)
+        run_panels.draw_chart(run_charts.overlaid_curves(curves, ids, run_panels.text()), "kd-overlay", words)
+        st.caption(_("Accuracy on the validation pictures, mean over the seeds."))
+    found = compare(runs)
+    st.html(table.comparison_html(found, _("What differs between the chosen runs")))
+    for note in table.comparison_notes(found):
+        st.caption(note)
+
+
+def _curves(run: RunRow) -> dict[str, vm.Curve]:
+    if run.done:
+        return cache.run_curves(run.id, run.attempts, run.status)
+    return cache.read_curves(run.id)

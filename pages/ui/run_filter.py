@@ -1,0 +1,69 @@
+"""Which runs the list shows and in which order: a row of native widgets, each in the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.run_selection import SORTS, STATUSES, Selection
+from pages.ui import sentences as say
+from pages.ui import state
+from pages.ui.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.store import RunRow
+
+ANY_STATUS = ("any", *STATUSES)
+WORDS, DATASET, TAG, STATUS, SORT = "words", "in_dataset", "tag", "status", "sort"  # keys, and names in the URL
+
+
+def run_filter(runs: Sequence[RunRow]) -> Selection:
+    """Draw the filter over these runs and return what it asks for; only what some run has is on offer."""
+    datasets = sorted({str(run.config["dataset"]) for run in runs})
+    tags = sorted({tag for run in runs for tag in run.tags}, key=str.casefold)
+    with st.container(key="kd-filter"):
+        words, dataset, status, tag, sort = st.columns((2.2, 1.5, 1.3, 1.3, 1.6), gap="small")
+        text = words.text_input(
+            _("Find"), key=WORDS, bind="query-params", max_chars=80, placeholder=_("words, tags, a run's id"),
+            live="300ms",
+        )  # fmt: skip
+        chosen_dataset = dataset.selectbox(
+            _("Dataset"), datasets, None, key=DATASET, bind="query-params", placeholder=_("all")
+        )
+        chosen_status = status.selectbox(
+            _("Status"), ANY_STATUS, ANY_STATUS.index(state.choice(STATUS, ANY_STATUS)), key=f"kd-{STATUS}",
+            format_func=lambda name: _("all") if name == "any" else say.status_name(name),
+            on_change=state.hear_choice, args=(STATUS, f"kd-{STATUS}", ANY_STATUS),
+        )  # fmt: skip
+        chosen_tag = tag.selectbox(_("Tag"), tags, None, key=TAG, bind="query-params", placeholder=_("all"))
+        orders = order_names()
+        chosen_sort = sort.selectbox(
+            _("Order"), SORTS, SORTS.index(state.choice(SORT, SORTS)), key=f"kd-{SORT}",
+            format_func=lambda name: orders[name], on_change=state.hear_choice, args=(SORT, f"kd-{SORT}", SORTS),
+        )  # fmt: skip
+    return Selection(
+        dataset=chosen_dataset, status=None if chosen_status == "any" else chosen_status, tag=chosen_tag,
+        text=text, sort=chosen_sort,
+    )  # fmt: skip
+
+
+def order_names() -> dict[str, str]:
+    """The orders in the words of the page."""
+    return {
+        "new": _("newest first"),
+        "old": _("oldest first"),
+        "gain": _("largest gain"),
+        "accuracy": _("most accurate"),
+        "duration": _("longest"),
+    }
+
+
+def show_all() -> None:
+    """Ask for nothing any more, in the order that was chosen; for a callback."""
+    state.preset(WORDS, "")
+    state.preset(DATASET, None)
+    state.preset(TAG, None)
+    state.preset(f"kd-{STATUS}", "any")
+    state.set_choice(STATUS, "any", ANY_STATUS)

@@ -1,4 +1,4 @@
-"""The commands about datasets, teachers and pictures; each function answers one, with what its options hold."""
+"""The commands about teachers and pictures; each function answers one, with what its options hold."""
 
 from __future__ import annotations
 
@@ -10,31 +10,7 @@ from pathlib import Path
 
 from kdcore.cli import text
 from kdcore.cli.answer import Answer, progress
-from kdcore.errors import DatasetUnavailable, PictureError
-
-
-def datasets(options: Namespace) -> Answer:
-    from kdcore.datasets import DATASETS, dataset_status
-
-    rows = []
-    for name, info in DATASETS.items():
-        status = asdict(dataset_status(name))
-        facts = ("title", "source", "embedded", "num_classes", "train_size", "description")
-        rows.append(status | {fact: getattr(info, fact) for fact in facts})
-    cells = [
-        [r["name"], "ready" if r["ready"] else "not here", r["num_classes"], r["train_size"], r["source"]] for r in rows
-    ]
-    table = text.table(("dataset", "state", "classes", "training pictures", "source"), cells)
-    return Answer({"datasets": rows}, "\n".join([table, *(r["needs"] for r in rows if r["needs"])]))
-
-
-def datasets_get(options: Namespace) -> Answer:
-    from kdcore.datasets import dataset_status
-
-    status = dataset_status(options.name)
-    if not status.ready:
-        raise DatasetUnavailable(status.needs)
-    return Answer(asdict(status), f"{status.name} is ready ({status.where}).")
+from kdcore.errors import PictureError
 
 
 def teachers(options: Namespace) -> Answer:

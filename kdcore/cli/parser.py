@@ -54,9 +54,18 @@ def _nested(parser: Parser) -> Commands[Parser]:
 
 
 def _datasets(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "datasets", "which datasets are ready, and what the others would take", "commands.datasets")
-    get = _add(_nested(parser), "get", "fetch a dataset", "commands.datasets_get")
+    parser = _add(commands, "datasets", "which datasets are ready, and what the others would take", "datasets.datasets")
+    nested = _nested(parser)
+    get = _add(nested, "get", "fetch a dataset; continues what was interrupted", "datasets.get")
     get.add_argument("name", metavar="NAME")
+    show = _add(nested, "show", "a dataset's classes, their numbers of pictures, and its hash", "datasets.show")
+    show.add_argument("name", metavar="NAME")
+    add = _add(nested, "add", "make your own pictures a dataset", "datasets.add")
+    add.add_argument("path", metavar="PATH", help="a folder with one folder a class, or a parquet file of pictures")
+    add.add_argument("--name", metavar="NAME", help="small letters, digits and hyphens (default: from the folder)")
+    add.add_argument("--size", type=int, metavar="PIXELS", help="32 or 64 (default: what fits the pictures)")
+    remove = _add(nested, "remove", "forget one of your own datasets; its pictures stay", "datasets.remove")
+    remove.add_argument("name", metavar="NAME")
 
 
 def _teachers(commands: Commands[Parser]) -> None:

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdcore.events import EpochEnded
+from kdcore.events import EpochEnded, TeacherEpochEnded
 
 if TYPE_CHECKING:
     from kdcore.run_comparison import Comparison
@@ -90,8 +90,25 @@ def result(value: dict[str, Any]) -> str:
     lines.append(table(heads, rows))
     if "bayes_accuracy" in value:
         lines.append(f"ceiling: {percent(value['bayes_accuracy'])} (Bayes classifier given the traits)")
+    if whole := value.get("whole"):
+        lines.append(f"all {whole['labels']:,} labelled pictures would take about {duration(whole['seconds'])}")
+    if value.get("teacher_seconds"):
+        lines.append(f"its teacher was trained first, in {duration(value['teacher_seconds'])}, and is kept")
     lines += ["", value["verdict"]["sentence"]]
     return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """A time for people: `42 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def teacher_epoch(event: TeacherEpochEnded) -> str:
+    """The state of a teacher that is trained first, in one line."""
+    left = duration(event.seconds * (event.epochs - event.epoch))
+    return f"first its teacher {event.teacher}: epoch {event.epoch} of {event.epochs}, {left} left"
 
 
 def prediction(value: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from argparse import Namespace
 from kdcore.cli import text
 from kdcore.cli.answer import VISITOR, Answer, progress
 from kdcore.errors import ConfigError, KdError
-from kdcore.events import EpochEnded, RunFailed, RunFinished
+from kdcore.events import EpochEnded, RunFailed, RunFinished, TeacherEpochEnded
 from kdcore.store import RunRow, Store
 
 STOP_SECONDS = 20.0  # how long a stopped run is waited for
@@ -79,6 +79,8 @@ def follow(store: Store, run_id: str) -> Answer:
                 if isinstance(event, EpochEnded):
                     told = True
                     line(text.epoch(event))
+                elif isinstance(event, TeacherEpochEnded):
+                    line(text.teacher_epoch(event))
                 elif isinstance(event, RunFailed):
                     failure = event.error  # the last one counts: a resumed run may tell of its former end
                 elif isinstance(event, RunFinished):

@@ -1,0 +1,85 @@
+"""The commands about datasets: what is ready, fetch one, look into one, add and remove your own."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kdcore.cli import text
+from kdcore.cli.answer import Answer, progress
+
+FACTS = ("title", "source", "embedded", "num_classes", "train_size", "image_shape", "download_bytes", "description")
+
+
+def datasets(options: Namespace) -> Answer:
+    from kdcore.datasets import list_datasets
+
+    rows = [_row(info.name) for info in list_datasets()]
+    cells = [
+        [r["name"], "ready" if r["ready"] else "not here", r["num_classes"], r["train_size"], _size(r), r["source"]]
+        for r in rows
+    ]
+    table = text.table(("dataset", "state", "classes", "training pictures", "download", "source"), cells)
+    return Answer({"datasets": rows}, "\n".join([table, *(r["needs"] for r in rows if r["needs"])]))
+
+
+def get(options: Namespace) -> Answer:
+    from kdcore.datasets import fetch_dataset
+
+    began, first = time.monotonic(), None
+    with progress() as line:
+        for step in fetch_dataset(options.name):
+            first = step.done_bytes if first is None else first
+            rate = (step.done_bytes - first) / max(time.monotonic() - began, 1e-3)
+            left = f", {(step.total_bytes - step.done_bytes) / rate:.0f} s left" if rate > 0 else ""
+            line(f"{step.file}: {step.done_bytes / 1e6:.0f} of {step.total_bytes / 1e6:.0f} MB{left}")
+    row = _row(options.name)
+    return Answer(row, f"{row['name']} is ready ({row['where']}).")
+
+
+def show(options: Namespace) -> Answer:
+    from kdcore.datasets import load_dataset
+
+    dataset = load_dataset(options.name)
+    counts = {
+        split: getattr(dataset, split).hard_labels.bincount(minlength=dataset.num_classes).tolist()
+        for split in ("train", "validation", "test")
+    }
+    data = _row(options.name) | {"sha256": dataset.sha256, "class_names": dataset.class_names, "counts": counts}
+    rows = [(name, *(counts[split][i] for split in counts)) for i, name in enumerate(dataset.class_names)]
+    rows.append(("all", *(sum(counts[split]) for split in counts)))
+    return Answer(data, "\n".join([text.table(("class", *counts), rows), f"sha256 {dataset.sha256}"]))
+
+
+def add(options: Namespace) -> Answer:
+    from kdcore.datasets import add_dataset
+
+    with progress() as line:
+
+        def told(done: int, total: int) -> None:
+            if done % 50 == 0 or done == total:
+                line(f"{done} of {total} pictures")
+
+        info = add_dataset(Path(options.path), options.name, options.size, told)
+    return Answer(_row(info.name), f"{info.name} is ready: {info.description} kdcore run --dataset {info.name}")
+
+
+def remove(options: Namespace) -> Answer:
+    from kdcore.datasets import remove_dataset
+
+    remove_dataset(options.name)
+    return Answer({"removed": options.name}, f"{options.name} is forgotten; its pictures stay where they are.")
+
+
+def _row(name: str) -> dict[str, Any]:
+    from kdcore.datasets import dataset_info, dataset_status
+
+    info = dataset_info(name)
+    return asdict(dataset_status(name)) | {fact: getattr(info, fact) for fact in FACTS}
+
+
+def _size(row: dict[str, Any]) -> str:
+    return "" if row["ready"] or row["download_bytes"] is None else f"{row['download_bytes'] / 1e6:.0f} MB"

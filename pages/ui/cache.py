@@ -12,10 +12,12 @@ import streamlit as st
 from pages.ui import scenes
 
 if TYPE_CHECKING:
-    from kdcore.datasets import Dataset, DatasetStatus
+    from kdcore.answers import Answers
+    from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
     from kdcore.device import Device
     from kdcore.store import Store
     from kdcore.teachers import ModelCard, Teacher
+    from pages.ui.dataset_views import DatasetView
     from pages.ui.examples import Example
     from pages.ui.scenes import Scene
     from pages.ui.viewmodels import Curve
@@ -40,17 +42,17 @@ def store() -> Store:
     return opened
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, ttl=10)
 def teacher_cards() -> tuple[ModelCard, ...]:
-    """The bundled teachers, as their cards describe them."""
+    """The teachers of this machine, as their cards describe them; a run may just have trained one."""
     from kdcore.teachers import list_teachers
 
     return tuple(list_teachers())
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, ttl=10)
 def model_cards() -> tuple[ModelCard, ...]:
-    """The cards of all bundled networks, students too."""
+    """The cards of all networks of this machine, bundled students too."""
     from kdcore.teachers import list_cards
 
     return tuple(list_cards())
@@ -81,20 +83,75 @@ def run_model(run_id: str, arm: str) -> Teacher:
     return load_model(runs_dir(run_id, store().home) / "models" / f"{arm}.safetensors")
 
 
+@st.cache_resource(show_spinner=False, max_entries=4)
+def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], dataset_name: str) -> Answers:
+    """What three networks answer to the test pictures: those of a run's first seed, or bundled ones; takes seconds.
+
+    Args:
+        models: (arm, name of its network) of teacher, distilled and baseline.
+    """
+    from kdcore.answers import answer_test
+    from kdcore.datasets import load_dataset
+
+    bundled = {arm: name for arm, name in models if run_id is None or arm == "teacher"}
+    networks = {
+        arm: teacher(bundled[arm]) if run_id is None or arm in bundled else run_model(run_id, arm)
+        for arm, _name in models
+    }
+    return answer_test(networks, load_dataset(dataset_name))
+
+
 @st.cache_resource(show_spinner=False, max_entries=8)
 def telling_example(dataset_name: str, teacher_name: str) -> Example:
-    """A picture of the dataset that the teacher hesitates about, with its logits."""
-    from pages.ui.examples import telling_example
+    """A picture of the dataset that the teacher hesitates about, with its logits; raises NoTeacherYet."""
+    from pages.ui.examples import NoTeacherYet, telling_example
 
+    if teacher_name not in {card.name for card in teacher_cards()}:
+        raise NoTeacherYet(teacher_name)
     return telling_example(dataset_name, teacher(teacher_name))
 
 
 @st.cache_data(show_spinner=False, ttl=30)
 def dataset_statuses() -> list[DatasetStatus]:
     """Which datasets are ready here, in the registry's order; looked up again after half a minute."""
-    from kdcore.datasets import DATASETS, dataset_status
+    from kdcore.datasets import dataset_status, list_datasets
 
-    return [dataset_status(name) for name in DATASETS]
+    return [dataset_status(info.name) for info in list_datasets()]
+
+
+@st.cache_resource(show_spinner=False, ttl=30)
+def dataset_infos() -> tuple[DatasetInfo, ...]:
+    """All datasets that are known here, ready or not; looked up again after half a minute."""
+    from kdcore.datasets import list_datasets
+
+    return list_datasets()
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def dataset_view(name: str, stamp: tuple[str, float]) -> DatasetView:
+    """Counts and a few pictures a class; the dataset itself is let go again. Raises DatasetUnavailable.
+
+    Args:
+        stamp: changes when the files do.
+    """
+    from kdcore.datasets import load_dataset
+    from pages.ui.dataset_views import dataset_view
+
+    return dataset_view(load_dataset(name))
+
+
+def forget_datasets() -> None:
+    """After one was fetched, added or removed: look again."""
+    for kept in (dataset_statuses, dataset_infos, dataset, telling_example):
+        kept.clear()
+
+
+@st.cache_resource(show_spinner=False, max_entries=32, ttl=3600)
+def teacher_seconds(name: str) -> float | None:
+    """About how long a teacher that is not on this machine would train; None where nobody knows its recipe."""
+    from kdcore.default_teachers import teacher_seconds
+
+    return teacher_seconds(name)
 
 
 def morph(teacher_name: str, language: str) -> tuple[Scene, bool]:

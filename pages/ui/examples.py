@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcore.errors import KdError
+from pages.ui.i18n import _
+
 if TYPE_CHECKING:
     import torch
 
@@ -16,6 +19,18 @@ if TYPE_CHECKING:
 LOOKED_AT = 64
 SEED = 20
 SIDE = 224  # pixels for the eye
+
+
+class NoTeacherYet(KdError):
+    """There is nothing to show yet: the first run trains the teacher."""
+
+    def __init__(self, teacher: str) -> None:
+        super().__init__(
+            _(
+                "The teacher {name} is not on this machine yet: the first run trains it, once, and then a picture "
+                "stands here with what each student is told."
+            ).format(name=teacher)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.ui import cache, state
+from pages.ui import viewmodels as vm
 from pages.ui.i18n import _
+from pages.ui.shell import link
 
 if TYPE_CHECKING:
     from kdcore.config import RunConfig
@@ -21,7 +23,7 @@ FIELDS = {
     "distill_weight": "distill_weight",
     "epochs": "epochs",
 }
-SEEDS = 5
+MOST_SEEDS = 20
 
 
 def run_form() -> RunConfig:
@@ -30,18 +32,22 @@ def run_form() -> RunConfig:
     Raises:
         KdError: they say something that is not legal; one sentence.
     """
-    from kdcore.config import DEFAULTS, MAX_EPOCHS, TRAIN_SIZES, make_run_config
+    from kdcore.config import MAX_EPOCHS, defaults_for, make_run_config
 
-    ready = {status.name for status in cache.dataset_statuses() if status.ready}
-    names = [name for name in DEFAULTS if name in ready]
+    statuses = cache.dataset_statuses()
+    infos = {info.name: info for info in cache.dataset_infos()}
+    names = [status.name for status in statuses if status.ready and status.name in infos]
     dataset = st.selectbox(
         _("Dataset"), names, key="dataset", bind="query-params", on_change=_use_defaults,
         help=_("The pictures that the students learn from."),
     )  # fmt: skip
-    defaults = DEFAULTS[dataset]
+    if len(names) < len(statuses):
+        with st.container(key="kd_more_data"):
+            link("datasets", _("More datasets"), dataset_shown=next(one.name for one in statuses if not one.ready))
+    defaults = defaults_for(dataset)
     labels = st.number_input(
-        _("Labelled pictures"), 1, TRAIN_SIZES[dataset], defaults.labels, step=50, key="labels", bind="query-params",
-        help=_("How many training pictures every student gets. With few, a teacher helps most."),
+        _("Labelled pictures"), 1, infos[dataset].train_size, defaults.labels, step=50, key="labels",
+        bind="query-params", help=_("How many training pictures every student gets. With few, a teacher helps most."),
     )  # fmt: skip
     student = st.selectbox(
         _("Student"), defaults.students, defaults.students.index(defaults.student), key="student", bind="query-params",
@@ -52,10 +58,10 @@ def run_form() -> RunConfig:
         bind="query-params", help=_("How soft the teacher's labels are: above 1, the small ones grow."),
     )  # fmt: skip
     with st.expander(_("More settings")):
-        teachers = [card.name for card in cache.teacher_cards() if card.dataset == dataset] or [defaults.teacher]
-        first = teachers.index(defaults.teacher) if defaults.teacher in teachers else 0
+        here = [card.name for card in cache.teacher_cards() if card.dataset == dataset]
+        teachers = here if defaults.teacher in here else [defaults.teacher, *here]
         teacher = st.selectbox(
-            _("Teacher"), teachers, first, key="distil_teacher", bind="query-params",
+            _("Teacher"), teachers, teachers.index(defaults.teacher), key="distil_teacher", bind="query-params",
             help=_("The trained network whose soft labels the distilled student learns from."),
         )  # fmt: skip
         weight = st.slider(
@@ -67,9 +73,11 @@ def run_form() -> RunConfig:
             help=_("How often every student sees all of its pictures."),
         )  # fmt: skip
         seeds = st.number_input(
-            _("Seeds"), 1, 20, SEEDS, key="seeds", bind="query-params",
+            _("Seeds"), 1, MOST_SEEDS, defaults.seeds, key="seeds", bind="query-params",
             help=_("How many students of each kind: only their spread tells luck from skill."),
         )  # fmt: skip
+    if teacher not in here:
+        st.caption(_teacher_first(teacher))
     return make_run_config(
         dataset, labels=labels, teacher=teacher, student=student, temperature=temperature, distill_weight=weight,
         epochs=epochs, seeds=seeds,
@@ -78,11 +86,25 @@ def run_form() -> RunConfig:
 
 def _use_defaults() -> None:
     """Another dataset has other sensible settings; those of the last one would be out of place."""
-    from kdcore.config import DEFAULTS
+    from kdcore.config import defaults_for
 
-    defaults = DEFAULTS[str(state.widget("dataset"))]
+    defaults = defaults_for(str(state.widget("dataset")))
     for key, field in FIELDS.items():
         state.preset(key, getattr(defaults, field))
+    state.preset("seeds", defaults.seeds)
+
+
+def _teacher_first(teacher: str) -> str:
+    """What a run does when its teacher is not on this machine."""
+    with st.spinner(_("Timing a few steps of the teacher's training…")):
+        seconds = cache.teacher_seconds(teacher)
+    if seconds is None:
+        return _("The teacher {name} is not on this machine and is trained first, once; it is kept.").format(
+            name=teacher
+        )
+    return _(
+        "The teacher {name} is not on this machine yet: it is trained first, once, in about {time}, and kept."
+    ).format(name=teacher, time=vm.format_duration(seconds))
 
 
 def take_settings(config: dict[str, object]) -> None:
@@ -91,4 +113,4 @@ def take_settings(config: dict[str, object]) -> None:
     for key, field in FIELDS.items():
         state.preset(key, config[field])
     seeds = config["seeds"]
-    state.preset("seeds", len(seeds) if isinstance(seeds, list) else SEEDS)
+    state.preset("seeds", len(seeds) if isinstance(seeds, list) else 1)

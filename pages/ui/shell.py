@@ -31,6 +31,7 @@ def pages() -> tuple[Page, ...]:
         Page("distil", "pages/distil.py", _("Distil")),
         Page("compare", "pages/compare.py", _("Compare")),
         Page("runs", "pages/runs.py", _("Runs")),
+        Page("datasets", "pages/datasets.py", _("Datasets")),
     )
 
 

@@ -1,0 +1,221 @@
+"""What the Datasets page shows of a dataset: facts, a few pictures a class, and how often each class occurs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from pages.ui import look
+from pages.ui import viewmodels as vm
+from pages.ui.i18n import _, ngettext
+from pages.ui.instrument_model import data_url
+from pages.ui.scenes import one_thread
+
+if TYPE_CHECKING:
+    import torch
+
+    from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus, FetchProgress
+
+A_CLASS = 8  # pictures shown
+A_PAGE = 12  # classes shown at once; up to 20 are never divided
+UNDIVIDED = 20
+LOSSLESS = 32  # pixels a side up to which a picture is shown exactly
+
+
+@dataclass(frozen=True)
+class ClassView:
+    """One class.
+
+    Attributes:
+        count: training pictures.
+        strip: its first training pictures side by side, as a data URL.
+        shown: how many there are on the strip.
+    """
+
+    name: str
+    superclass: str
+    count: int
+    strip: str
+    shown: int
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """A dataset small enough to keep: its counts, and a strip of pictures a class."""
+
+    classes: tuple[ClassView, ...]
+    train: int
+    validation: int
+    test: int
+    image_shape: tuple[int, int, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Classes that are shown together, by index."""
+
+    label: str
+    classes: tuple[int, ...]
+
+
+@one_thread()
+def dataset_view(dataset: Dataset) -> DatasetView:
+    """The facts and pictures of a dataset in memory; afterwards it can be let go."""
+    import torch
+
+    train = dataset.train
+    counts = train.hard_labels.bincount(minlength=dataset.num_classes).tolist()
+    classes = []
+    for index, name in enumerate(dataset.class_names):
+        rows = torch.nonzero(train.hard_labels == index)[:A_CLASS, 0]
+        above = dataset.superclasses[index]
+        strip = strip_url(train.images[rows]) if len(rows) else ""
+        classes.append(ClassView(name, above if above != name else "", counts[index], strip, len(rows)))
+    return DatasetView(
+        tuple(classes), len(train), len(dataset.validation), len(dataset.test), dataset.image_shape, dataset.sha256
+    )
+
+
+def strip_url(images: torch.Tensor) -> str:
+    """Pictures uint8 [N, C, H, W] side by side, a little apart, in their own pixels."""
+    count, channels, height, width = images.shape
+    gap = max(1, width // 10)
+    board = np.zeros((height, count * (width + gap) - gap, 4), np.uint8)
+    for place, pixels in enumerate(images.permute(0, 2, 3, 1).numpy()):
+        left = place * (width + gap)
+        board[:, left : left + width, :3] = pixels if channels == 3 else np.repeat(pixels, 3, -1)
+        board[:, left : left + width, 3] = 255
+    picture = Image.fromarray(board)
+    if height <= LOSSLESS:
+        return data_url(picture, "PNG")
+    return data_url(picture, "WEBP", quality=88, method=2)
+
+
+def groups(view: DatasetView) -> tuple[Group, ...]:
+    """All classes together when they are few; else by superclass, or twelve at a time.
+
+    A label names its classes, so that a class can be found by typing its name.
+    """
+    everything = range(len(view.classes))
+    if len(view.classes) <= UNDIVIDED:
+        return (Group(_("All classes"), tuple(everything)),)
+    above = sorted({one.superclass or one.name for one in view.classes})
+    if len(above) < len(view.classes):
+        found = [
+            (name, [i for i in everything if name in (view.classes[i].superclass, view.classes[i].name)])
+            for name in above
+        ]
+    else:
+        starts = range(0, len(everything), A_PAGE)
+        found = [
+            (
+                _("{number} of {pages}").format(number=number, pages=len(starts)),
+                list(everything[start : start + A_PAGE]),
+            )
+            for number, start in enumerate(starts, start=1)
+        ]
+    return tuple(
+        Group(f"{label}: {', '.join(view.classes[index].name for index in classes)}", tuple(classes))
+        for label, classes in found
+    )
+
+
+def classes_html(view: DatasetView, shown: Sequence[int]) -> str:
+    """A row a class: its name, how many training pictures it has, and some of them. Every text is escaped."""
+    most = max(one.count for one in view.classes) or 1
+    return f'<div class="kd-classes">{"".join(_class_html(view.classes[index], most) for index in shown)}</div>'
+
+
+def _class_html(one: ClassView, most: int) -> str:
+    above = f"<small>{escape(one.superclass)}</small>" if one.superclass else ""
+    alt = ngettext("{n} picture: {name}", "{n} pictures: {name}", one.shown).format(n=one.shown, name=one.name)
+    strip = f'<img src="{one.strip}" alt="{escape(alt)}">' if one.strip else "<span></span>"
+    return (
+        f'<div class="kd-class"><div class="kd-class-name"><b>{escape(one.name)}</b>{above}</div>'
+        f'<div class="kd-balance"><div><i style="width:{100 * one.count / most:.2f}%;background:{look.MUTE}"></i></div>'
+        f"<span>{one.count:,}</span></div>{strip}</div>"
+    )
+
+
+def balance_sentence(view: DatasetView) -> str:
+    """How evenly the training pictures are spread over the classes."""
+    least = min(view.classes, key=lambda one: one.count)
+    most = max(view.classes, key=lambda one: one.count)
+    if least.count == most.count:
+        return _("Every class has {n:,} training pictures.").format(n=least.count)
+    return _("Training pictures a class: from {few:,} ({rare}) to {many:,} ({common}).").format(
+        few=least.count, rare=least.name, many=most.count, common=most.name
+    )
+
+
+def size_words(image_shape: tuple[int, int, int]) -> str:
+    """How large a picture is, such as `32 × 32, colour`."""
+    channels, height, width = image_shape
+    return f"{width} × {height}, {_('grey') if channels == 1 else _('colour')}"
+
+
+def row_caption(info: DatasetInfo, status: DatasetStatus) -> str:
+    """One dataset in the list, as Markdown: whether it is here, and how much there is."""
+    classes = _("{n} classes").format(n=info.num_classes)
+    if status.ready:
+        return f":green[●] {_('ready')} · {classes}, {_('{n:,} pictures').format(n=info.train_size)}"
+    if info.download_bytes is not None:
+        return f":gray[○] {_('{size} to fetch').format(size=vm.format_size(info.download_bytes))} · {classes}"
+    return f":gray[○] {_('not here')} · {classes}"
+
+
+def facts_html(info: DatasetInfo, status: DatasetStatus, view: DatasetView | None, show_place: bool) -> str:
+    """Sizes, place and hash; what only a loaded dataset knows is left out before it is loaded.
+
+    Args:
+        show_place: whether this visitor may see folders of the machine.
+    """
+    facts = [(_("Classes"), f"{info.num_classes}")]
+    if view is None:
+        facts += [(_("Train"), f"{info.train_size:,}")]
+    else:
+        facts += [(_("Train"), f"{view.train:,}"), (_("Validation"), f"{view.validation:,}")]
+        facts += [(_("Test"), f"{view.test:,}")]
+    facts.append((_("Pixels"), size_words(info.image_shape)))
+    found = []
+    if status.ready:
+        place = _("comes with the engine") if info.embedded else _("on this machine")
+        whole = status.where if show_place and not info.embedded else place
+        found.append((_("Where"), f'<span title="{escape(whole)}">{escape(_shortened(whole))}</span>'))
+    if view is not None:
+        code = f'<code class="kd-hash" title="{view.sha256}">{view.sha256}</code>'
+        found.append((_("Hash (SHA-256)"), code))
+    rows = ([(name, escape(value)) for name, value in facts], found)
+    return "".join(
+        f'<dl class="kd-facts">{"".join(f"<div><dt>{escape(n)}</dt><dd>{value}</dd></div>" for n, value in row)}</dl>'
+        for row in rows
+    )
+
+
+def _shortened(place: str) -> str:
+    path = Path(place)
+    return str(path) if len(str(path)) <= 40 else f"…/{'/'.join(path.parts[-2:])}"
+
+
+def fetch_sentence(now: FetchProgress, rate: float | None) -> str:
+    """How far a download is; `rate` is in bytes a second, None before it is known."""
+    done = _("{file}: {done} of {total}").format(
+        file=now.file, done=vm.format_size(now.done_bytes), total=vm.format_size(now.total_bytes)
+    )
+    if not rate:
+        return done
+    left = vm.format_duration(max(0, now.total_bytes - now.done_bytes) / rate)
+    return f"{done} · {_('{rate} a second, about {left} left').format(rate=vm.format_size(rate), left=left)}"
+
+
+def ready_sentence(infos: Sequence[DatasetInfo], ready: set[str]) -> str:
+    """What can be used right now."""
+    names = [info.title for info in infos if info.name in ready]
+    return _("Ready right now: {names}.").format(names=", ".join(names))

@@ -60,6 +60,15 @@ def test_a_cards_figures_can_be_measured_again(name: str) -> None:
 
 
 @pytest.mark.usefixtures("data_dir")
+@pytest.mark.parametrize("name", ["mnist"])
+def test_a_card_on_real_data_can_be_measured_again(name: str) -> None:
+    teacher, dataset = load_teacher(name), load_dataset(name)
+    assert teacher.card.dataset_sha256 == dataset.sha256
+    right = teacher.logits(dataset.test.images).argmax(1) == dataset.test.hard_labels
+    assert float(right.double().mean()) == pytest.approx(teacher.card.accuracy, abs=0.003)
+
+
+@pytest.mark.usefixtures("data_dir")
 def test_the_animals_card_can_be_measured_again() -> None:
     teacher, dataset = load_teacher("animals"), load_dataset("animals64")
     assert teacher.card.dataset_sha256 == dataset.sha256

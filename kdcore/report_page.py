@@ -72,7 +72,7 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>"
         + "\n".join(filter(None, parts))
-        + "</body></html>\n"
+        + "</body></html>"
     )
 
 

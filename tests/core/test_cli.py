@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 
 from kdcore import jobs
-from kdcore.cli import main
+from kdcore.cli import main, training
+from kdcore.cli.answer import Answer
 from kdcore.config import make_run_config
+from kdcore.database import runs as run_table
 from kdcore.events import EpochEnded, RunFinished
-from kdcore.store import Store
+from kdcore.store import Store, new_id, to_text
 from kdcore.trainer import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,6 +162,15 @@ def test_a_run_that_cannot_be_is_refused_before_it_is_queued(said: Said, home: P
         "runs show abcdefghjkmnpq",
         "runs export <b>",
         "runs export abcdefghjkmnpq --format xml",
+        "runs compare",
+        "runs tag",
+        "runs tag abcdefghjkmnpq word",
+        "runs rerun abcdefghjkmnpq --temperature 8",
+        "runs rerun --temperature 8",
+        "runs resume abcdefghjkmnpq",
+        "runs delete ../../etc",
+        "runs undelete abcdefghjkmnpq",
+        "runs --limit many",
         "datasets get nosuch",
         "teachers train nosuch",
         "tune nosuch",
@@ -229,7 +242,9 @@ def test_help_is_fast_because_nothing_heavy_is_imported() -> None:
 
 
 def test_every_command_explains_itself(said: Said) -> None:
-    for command in ("datasets", "datasets get", "teachers", "teachers train", "run", "predict", "runs", "runs show"):
+    names = "show compare tag rerun resume export delete undelete"
+    of_runs = [f"runs {name}" for name in names.split()]
+    for command in ("datasets", "datasets get", "teachers", "teachers train", "run", "predict", "runs", *of_runs):
         with pytest.raises(SystemExit) as end:
             main([*command.split(), "--help"])
         assert end.value.code == 0
@@ -313,6 +328,154 @@ def test_runs_are_shown_and_exported(said: Said, finished: dict[str, Any], tmp_p
     assert said.data("runs", "export", run_id, "--out", str(out))["out"] == str(out)
     assert json.loads(out.read_text()) == exported
     assert "cannot be written" in said.refusal("runs", "export", run_id, "--out", str(tmp_path / "no" / "run.json"))
+
+
+def add_run(status: str = "finished", tags: tuple[str, ...] = (), gain: float | None = None, **settings: Any) -> str:
+    """A run as a row, as if it had been trained."""
+    run_id, config = new_id(), {**make_run_config("digits", **SHORT).to_json(), **settings}
+    result = None
+    if gain is not None:
+        figures = {"num_params": 1, "macs": 1, "size_bytes": 1}
+        arms = {
+            arm: {"accuracy": {"mean": mean, "ci95": [mean - 0.01, mean + 0.01], "per_seed": []}, **figures}
+            for arm, mean in (("baseline", 0.5), ("distilled", 0.5 + gain))
+        }
+        difference = {"mean": gain, "ci95": None, "per_seed": []}
+        verdict = {"claim": "none", "sentence": "No claim."}
+        result = {"run_id": run_id, "config": config, "seconds": 1.0, "device": "cpu", "dataset_sha256": "a"}
+        result |= {"arms": arms, "paired_difference": difference, "verdict": verdict}
+    with Store() as store:
+        with store.write() as connection:
+            values = {"id": run_id, "visitor": "somebody", "kind": "run", "status": status, "created": time.time()}
+            texts = {"config": to_text(config), "result": result and to_text(result)}
+            connection.execute(sa.insert(run_table).values(**values, **texts))
+        if tags:
+            store.tag(run_id, tags)
+    return run_id
+
+
+@pytest.fixture
+def fresh(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Said:
+    """Commands on a store without a run."""
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+    return said
+
+
+def found(said: Said, *options: str) -> list[str]:
+    return [row["run_id"] for row in said.data("runs", *options)["runs"]]
+
+
+def test_runs_are_found_and_sorted(fresh: Said) -> None:
+    small = add_run(gain=0.01, student="mlp-64", tags=("class 7b",))
+    large = add_run(gain=0.2)
+    failed = add_run("failed", dataset="creatures", teacher="gone")
+    assert found(fresh) == [failed, large, small] and found(fresh, "--sort", "old") == [small, large, failed]
+    assert found(fresh, "--sort", "gain", "--limit", "2") == [large, small]
+    for options, expected in (
+        (["--dataset", "creatures"], [failed]),
+        (["--teacher", "gone"], [failed]),
+        (["--student", "mlp-64"], [small]),
+        (["--status", "finished"], [large, small]),
+        (["--tag", "Class 7B"], [small]),
+        (["--text", "7b mlp"], [small]),
+        (["--dataset", "digits", "--status", "failed"], []),
+    ):
+        assert found(fresh, *options) == expected, options
+    row = fresh.data("runs", "--tag", "class 7b")["runs"][0]
+    assert row["tags"] == ["class 7b"] and row["accuracy"]["distilled"]["mean"] == 0.51
+    text = fresh.text("runs", "--tag", "class 7b")
+    assert small in text and "+1.0" in text and "class 7b" in text and large not in text
+    assert "None of the 3 runs" in fresh.text("runs", "--dataset", "nosuch")
+    assert '"nosuch"' in fresh.refusal("runs", "--status", "nosuch")
+    assert '"nosuch"' in fresh.refusal("runs", "--sort", "nosuch")
+    assert "--limit" in fresh.refusal("runs", "--limit", "0")
+
+
+def test_runs_are_tagged(fresh: Said) -> None:
+    run_id = add_run()
+    assert fresh.data("runs", "tag", run_id, "a", " class  7b ", "A")["tags"] == ["a", "class 7b"]
+    assert fresh.data("runs", "tag", run_id, "new", "--remove", "A")["tags"] == ["class 7b", "new"]
+    assert fresh.text("runs", "tag", run_id) == "class 7b, new\n"
+    assert "tags: class 7b, new" in fresh.text("runs", "show", run_id)
+    assert 'does not carry the tag "gone"; it has: class 7b, new' in fresh.refusal(
+        "runs", "tag", run_id, "--remove", "gone"
+    )
+    assert "is no tag" in fresh.refusal("runs", "tag", run_id, "<b>")
+    assert "at most 8" in fresh.refusal("runs", "tag", run_id, *"abcdefghi")
+    assert fresh.data("runs", "tag", run_id)["tags"] == ["class 7b", "new"]
+
+
+def test_runs_are_compared(fresh: Said) -> None:
+    first, second = add_run(gain=0.1), add_run(gain=0.15, temperature=8.0)
+    data = fresh.data("runs", "compare", first, second)
+    assert data["settings"] == [{"name": "temperature", "values": [4.0, 8.0]}]
+    step = data["against_first"]["distilled"][1]
+    assert step["mean"] == pytest.approx(0.05) and step["ci95"][1] == pytest.approx(0.05 + 0.01 * 2**0.5)
+    text = fresh.text("runs", "compare", first, second)
+    assert "temperature" in text and "+5.0 [+3.6, +6.4]" in text and "labels" not in text
+    assert "two runs" in fresh.refusal("runs", "compare", first)
+    assert "two runs" in fresh.refusal("runs", "compare", first, first)
+    assert "no run" in fresh.refusal("runs", "compare", first, "abcdefghjkmnpq")
+
+
+def test_runs_are_deleted_and_restored(fresh: Said) -> None:
+    run_id = add_run(gain=0.1)
+    assert fresh.data("runs", "delete", run_id) == {"run_id": run_id, "deleted": True}
+    assert found(fresh) == [] and found(fresh, "--deleted") == [run_id]
+    for command in ("show", "export", "tag", "resume"):
+        assert "was deleted" in fresh.refusal("runs", command, run_id)
+    assert fresh.data("runs", "undelete", run_id) == {"run_id": run_id, "deleted": False}
+    assert found(fresh) == [run_id] and found(fresh, "--deleted") == []
+    busy = add_run("queued")
+    assert "stop it first" in fresh.refusal("runs", "delete", busy, status=1)
+    assert "no run" in fresh.refusal("runs", "delete", "abcdefghjkmnpq")
+
+
+def test_a_report_is_written_once(fresh: Said, tmp_path: Path) -> None:
+    run_id, out = add_run(gain=0.1), tmp_path / "report.html"
+    command = ["runs", "export", run_id, "--format", "html", "--out", str(out)]
+    assert fresh.data(*command)["out"] == str(out)
+    page = out.read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>") and page.endswith("</html>\n") and "60.0 %" in page
+    before_the_date = page.partition("Written by")[0]
+    assert fresh.text(*command[:5]).partition("Written by")[0] == before_the_date
+    assert "--force" in fresh.refusal(*command)
+    assert fresh.data(*command, "--force")["format"] == "html"
+
+
+def test_a_run_is_repeated_with_a_change(said: Said, finished: dict[str, Any]) -> None:
+    run_id = finished["run_id"]
+    assert "Say what to change" in said.refusal("runs", "rerun", run_id)
+    assert "temperature" in said.refusal("runs", "rerun", run_id, "--temperature", "0")
+    again = said.data("runs", "rerun", run_id, "--temperature", "8", "--learning-rate", "0.02")
+    before = finished["config"]
+    assert again["config"] == {**before, "temperature": 8.0, "recipe": {**before["recipe"], "learning_rate": 0.02}}
+    assert said.data("runs", "show", again["run_id"])["parent"] == run_id
+    assert f"repeats run {run_id} with a change" in said.text("runs", "show", again["run_id"])
+    assert "is finished" in said.refusal("runs", "resume", run_id, status=1)
+
+
+def test_another_dataset_brings_its_own_settings(fresh: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(training, "follow", lambda store, run_id: asked.append(store.run(run_id)) or Answer({}, ""))
+    run_id = add_run(temperature=2.0, student="mlp-64", seeds=[0, 1, 2])
+    fresh.data("runs", "rerun", run_id, "--dataset", "creatures", "--labels", "50")
+    config, usual = asked[0].config, make_run_config("creatures").to_json()
+    assert asked[0].parent == run_id
+    assert (config["temperature"], config["seeds"], config["labels"]) == (2.0, [0, 1, 2], 50)
+    for name in ("teacher", "student", "epochs", "recipe"):
+        assert config[name] == usual[name]
+    gone = add_run(teacher="gone")
+    assert '"gone"' in fresh.refusal("runs", "rerun", gone, "--temperature", "8")
+    old = add_run(dataset="gone")
+    assert '"gone"' in fresh.refusal("runs", "rerun", old, "--temperature", "8")
+
+
+def test_a_stopped_run_is_resumed(fresh: Said) -> None:
+    run_id = add_run("cancelled")
+    result = fresh.data("runs", "resume", run_id)
+    assert result["run_id"] == run_id and result["arms"]
+    assert fresh.data("runs", "show", run_id)["status"] == "finished"
 
 
 def test_the_events_in_the_store_are_the_engines(finished: dict[str, Any]) -> None:

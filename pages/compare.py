@@ -1,10 +1,10 @@
-"""Compare: teacher, distilled and baseline by quality, speed and size, and on the visitor's own picture."""
+"""Compare: teacher, distilled and baseline by quality, speed and size; then one question at a time."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import compare_panels, run_panels
+from pages.ui import compare_panels, compare_sections, compare_speed, run_panels
 from pages.ui.i18n import _
 from pages.ui.shell import link, open_page, page_title
 
@@ -17,12 +17,13 @@ with run_panels.one_sentence():
     st.html(run_panels.paragraph(trio.source, "kd-lead"))
     left, right = st.columns((1.15, 1), gap="large")
     with left:
-        compare_panels.figures(trio)
+        compare_speed.figures(trio)
     with right:
-        compare_panels.tradeoff(trio)
+        compare_speed.tradeoff(trio)
         measurement = st.container(key="kd-latency")
-    st.subheader(_("One picture, three answers"))
-    compare_panels.own_picture(trio)
+    section = compare_sections.pick()
+    with st.container(key="kd-section"):
+        compare_sections.show(section, trio)
     link("distil", _("Train two students of your own"))
     with measurement:  # last, because it takes a few seconds and the rest need not wait
-        compare_panels.speed(trio)
+        compare_speed.speed(trio, compare_sections.batch_sizes(section))

@@ -1,31 +1,27 @@
-"""Three networks on the page: their figures, their speed measured here, and their answers to one picture."""
+"""Three networks on the page: which they are, and their answers to one picture."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from PIL import Image
 
-from pages.ui import cache, charts, comparison, drawings, look, pickers, state, tables
+from pages.ui import cache, comparison, drawings, look, pickers, state, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
 from pages.ui.comparison import Answer, Trio
 from pages.ui.i18n import _
-from pages.ui.run_panels import draw_chart, one_sentence, text
+from pages.ui.run_panels import one_sentence
 
 if TYPE_CHECKING:
     from kdcore.store import RunRow
     from kdcore.teachers import Teacher
 
-RETRY_SECONDS = 2.0
-BAR_STEP = 0.1
 PASSES = 5  # of the one picture; the table has the careful measurement
 FITTING_SOURCE = {"creatures": "creature", "digits": "digit"}
-
-Latencies = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def choose_trio() -> Trio:
@@ -34,16 +30,16 @@ def choose_trio() -> Trio:
     Raises:
         KdError: no such run, or the bundled networks are not on this machine.
     """
-    run_id = state.run_id()
+    run_id, cards = state.run_id(), {card.name: card for card in cache.model_cards()}
     named = cache.store().run(run_id) if run_id else None
     if named is not None and named.result is not None:
-        return comparison.trio_of_run(named.id, named.result, _("This run"))
+        return comparison.trio_of_run(named.id, named.result, _("This run"), cards)
     if named is not None:
         st.info(_("The run in the address has no result to compare yet; below is what there is."))
     last = _last_finished()
     if last is not None and last.result is not None:
-        return comparison.trio_of_run(last.id, last.result, _("Your last run"))
-    return comparison.bundled_trio({card.name: card for card in cache.model_cards()})
+        return comparison.trio_of_run(last.id, last.result, _("Your last run"), cards)
+    return comparison.bundled_trio(cards)
 
 
 def _last_finished() -> RunRow | None:
@@ -60,74 +56,6 @@ def network(trio: Trio, arm: str) -> Teacher:
     if trio.run_id is None or arm == "teacher":
         return cache.teacher(trio.models[arm])
     return cache.run_model(trio.run_id, arm)
-
-
-def latencies(trio: Trio) -> Latencies | None:
-    """What was measured in this session; None before it was."""
-    kept = state.kept(f"latency_{trio.key}")
-    return kept if isinstance(kept, dict) else None
-
-
-def figures(trio: Trio) -> None:
-    """Quality and cost of the three, in one table."""
-    table = tables.stack(tables.quality_table(trio.arms), tables.cost_table(trio.arms, latencies(trio)))
-    st.html(tables.table_html(table, _("Teacher, distilled and baseline: quality, speed and size")))
-
-
-def tradeoff(trio: Trio) -> None:
-    """Accuracy against time, once the time is known."""
-    measured = latencies(trio)
-    if measured is None:
-        return
-    points = comparison.tradeoff_points(trio, measured)
-    draw_chart(charts.tradeoff(points, text()), "kd-tradeoff", comparison.tradeoff_caption(points))
-    st.caption(comparison.tradeoff_caption(points))
-
-
-def speed(trio: Trio) -> None:
-    """How the times were measured, or the measurement itself."""
-    from kdcore.latency import REPETITIONS
-
-    measured = latencies(trio)
-    if measured is None:
-        _measure(trio)
-        return
-    st.caption(comparison.measured_note(measured, REPETITIONS))
-    again = (f"latency_{trio.key}", None)
-    st.button(_("Measure again"), key="kd-measure", icon=":material/timer:", on_click=state.keep, args=again)
-
-
-@st.fragment(run_every=RETRY_SECONDS)
-def _measure(trio: Trio) -> None:
-    """Time the three when nothing trains; while something does, say so and ask again."""
-    from kdcore import jobs
-    from kdcore.latency import measure_latency
-
-    with one_sentence():
-        loaded = {arm: network(trio, arm) for arm in trio.arms}
-        timed = {arm: (found.network.network, found.card.image_shape) for arm, found in loaded.items()}
-        try:
-            with jobs.turn(cache.store(), "latency", state.visitor_id()):
-                found = measure_latency(timed, cache.device(), progress=_progress_bar())
-        except jobs.Busy:
-            st.info(_("A run is training now. Times are measured when it has ended, so that they are true."))
-            return
-        state.keep(f"latency_{trio.key}", {arm: [one.to_json() for one in many] for arm, many in found.items()})
-        st.rerun()
-
-
-def _progress_bar() -> Callable[[float], None]:
-    """A bar that is redrawn now and then: the drawing is not to disturb what is measured."""
-    label = _("Measuring how fast each of them answers")
-    bar, shown = st.progress(0.0, text=label), 0.0
-
-    def draw(share: float) -> None:
-        nonlocal shown
-        if share - shown >= BAR_STEP:
-            shown = share
-            bar.progress(share, text=label)
-
-    return draw
 
 
 def own_picture(trio: Trio) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kdcore.errors import KdError
 from pages.ui.charts import TradeoffPoint
-from pages.ui.i18n import _
+from pages.ui.i18n import _, ngettext
 from pages.ui.sentences import config_sentence
 from pages.ui.viewmodels import arm_name, format_accuracy, format_ms
 
@@ -26,14 +26,23 @@ class Trio:
         arms: figures by arm, as a result holds them.
         run_id: whose networks they are; None for the bundled ones, whose names are `models`.
         models: by arm, the name that the network is loaded by.
+        dataset_sha256: of the pictures that the figures were measured on.
         source: one sentence saying where they come from.
+        superclasses: one a class; the classes themselves where nothing is known above them.
+        temperature: at which the teacher taught.
+        by_class: distilled minus baseline, class by class over all seeds, where the result holds it.
     """
 
     arms: Mapping[str, Mapping[str, Any]]
     run_id: str | None
     models: Mapping[str, str]
     dataset: str
+    dataset_sha256: str
     source: str
+    class_names: tuple[str, ...]
+    superclasses: tuple[str, ...]
+    temperature: float
+    by_class: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def key(self) -> str:
@@ -41,12 +50,19 @@ class Trio:
         return self.run_id or "bundled"
 
 
-def trio_of_run(run_id: str, result: Mapping[str, Any], source: str) -> Trio:
-    """The networks of a finished run."""
+def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapping[str, Any]) -> Trio:
+    """The networks of a finished run; the teacher's card, if it is still here, knows the superclasses."""
     arms = {arm: result["arms"][arm] for arm in COMPARED}
     models = {"teacher": result["config"]["teacher"], "distilled": "distilled", "baseline": "baseline"}
     text = f"{source}: {config_sentence(result['config'])}."
-    return Trio(arms, run_id, models, result["config"]["dataset"], text)
+    names = tuple(result["class_names"])
+    card = cards.get(models["teacher"])
+    above = card.superclasses if card is not None and card.class_names == names else names
+    config, by_class = result["config"], result.get("per_class_difference")
+    return Trio(
+        arms, run_id, models, config["dataset"], result["dataset_sha256"], text, names, above,
+        config["temperature"], by_class,
+    )  # fmt: skip
 
 
 def bundled_trio(cards: Mapping[str, Any]) -> Trio:
@@ -62,12 +78,27 @@ def bundled_trio(cards: Mapping[str, Any]) -> Trio:
     arms = {arm: _figures(cards[name]) for arm, name in BUNDLED.items()}
     seeds = len(cards[BUNDLED["distilled"]].seeds)
     text = _("The bundled networks for creatures; the students' figures are over {n} seeds.").format(n=seeds)
-    return Trio(arms, None, BUNDLED, cards[BUNDLED["teacher"]].dataset, text)
+    card = cards[BUNDLED["distilled"]]
+    return Trio(
+        arms, None, BUNDLED, card.dataset, card.dataset_sha256, text, card.class_names, card.superclasses,
+        card.recipe["temperature"],
+    )  # fmt: skip
 
 
 def _figures(card: Any) -> dict[str, Any]:
     known = {name: card.figures[name] for name in ("accuracy", "ece", "agreement") if name in card.figures}
     return {**known, "num_params": card.num_params, "macs": card.macs, "size_bytes": card.size_bytes}
+
+
+def at_batch_sizes(
+    latency: Mapping[str, Sequence[Mapping[str, Any]]] | None, sizes: Sequence[int]
+) -> dict[str, list[Mapping[str, Any]]] | None:
+    """The measurements at these batch sizes, smallest first; None while one of them is missing."""
+    if latency is None:
+        return None
+    ordered = {arm: sorted(many, key=lambda one: one["batch_size"]) for arm, many in latency.items()}
+    chosen = {arm: [one for one in many if one["batch_size"] in sizes] for arm, many in ordered.items()}
+    return chosen if all(len(many) == len(sizes) for many in chosen.values()) else None
 
 
 def tradeoff_points(trio: Trio, latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[TradeoffPoint]:
@@ -93,9 +124,12 @@ def tradeoff_caption(points: Sequence[TradeoffPoint]) -> str:
 def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetitions: int) -> str:
     """On what, and how, the times were measured."""
     one = next(iter(latency.values()))[0]
-    text = _(
+    text = ngettext(
+        "Times measured just now on {device}, {threads} thread: {n} repetitions after a warm-up, the networks "
+        "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty.",
         "Times measured just now on {device}, {threads} threads: {n} repetitions after a warm-up, the networks "
-        "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty."
+        "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty.",
+        one["threads"],
     )
     return text.format(device=one["device"], threads=one["threads"], n=repetitions)
 

@@ -8,13 +8,19 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
+from kdcore.answers import answer_test, differing
+from kdcore.datasets import load_dataset
+from kdcore.errors import DatasetUnavailable
+from kdcore.paired import per_class_difference
 from kdcore.pictures import open_picture
-from kdcore.soft_labels import predict
-from kdcore.store import Store
-from kdcore.teachers import load_bundled, load_model
-from tests.pages.conftest import OTHER, OpenPage, bars_of, chart_of, charts_of, html_of, only_run
+from kdcore.reliability import reliability
+from kdcore.soft_labels import predict, soften
+from kdcore.store import RunRow, Store
+from kdcore.teachers import Teacher, load_bundled, load_model
+from tests.pages.conftest import OTHER, OpenPage, bars_of, chart_of, charts_of, html_of, in_address, only_run
 
 ARMS = ("teacher", "distilled", "baseline")
 
@@ -25,6 +31,13 @@ def png(side: int = 24) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def networks_of(run: RunRow, store: Store) -> dict[str, Teacher]:
+    """The three networks of the run on digits, as the engine loads them."""
+    folder = jobs.runs_dir(run.id, store.home) / "models"
+    students = {arm: load_model(folder / f"{arm}.safetensors") for arm in ("distilled", "baseline")}
+    return {"teacher": load_bundled("digits"), **students}
 
 
 def test_a_run_is_compared_and_timed_without_a_click(trained_store: Store, open_page: OpenPage) -> None:
@@ -75,10 +88,7 @@ def test_the_answers_are_the_engines(trained_store: Store, open_page: OpenPage) 
     app = open_page("compare", run=run.id)
     app.file_uploader[0].set_value(("mine.png", png(), "image/png")).run()
     assert not app.exception and not app.error
-    folder = jobs.runs_dir(run.id, trained_store.home) / "models"
-    networks = {"teacher": load_bundled("digits")} | {
-        arm: load_model(folder / f"{arm}.safetensors") for arm in ("distilled", "baseline")
-    }
+    networks = networks_of(run, trained_store)
     for arm, bars in zip(ARMS, bars_of(app), strict=True):
         wanted = predict(networks[arm], open_picture(png(), "mine.png"))["soft_labels"]
         assert list(bars) == [str(digit) for digit in range(10)]
@@ -128,3 +138,146 @@ def test_every_chart_has_words(trained_store: Store, open_page: OpenPage) -> Non
     words = [chart.proto.alt for chart in charts_of(app)] + re.findall(r'aria-label="(.*?)"', html_of(app))
     assert len(words) == 4
     assert all(len(one) > 20 for one in words)
+
+
+SECTIONS = ("picture", "mixups", "classes", "calibration", "cost", "gallery")
+
+
+def heat_of(app: AppTest) -> tuple[list[str], np.ndarray]:
+    """The confusion table on the page: its true classes, and the shares that its shades stand for."""
+    table = re.search(r'<table class="kd-heat.*?</table>', html_of(app))
+    assert table is not None
+    shades = [float(one) / 70 for one in re.findall(r" ([0-9.]+)%, transparent", table.group())]
+    rows = re.findall(r'scope="row">(.*?)<', table.group())
+    return rows, np.array(shades).reshape(len(rows), -1)
+
+
+def test_every_section_opens_by_its_address_with_the_bundled_networks(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("compare")
+    for section in SECTIONS:
+        app.query_params["look"] = section
+        app.session_state["look_pick"] = section
+        app.run()
+        assert not app.exception and not app.error
+        assert app.subheader[0].value.endswith(("?", "answers"))
+        words = [chart.proto.alt for chart in charts_of(app)]
+        assert len(words) == (2 if section in ("classes", "calibration", "cost") else 1)
+        assert all(len(one) > 20 for one in words)
+        assert in_address(app, "look") == (None if section == "picture" else section)
+
+
+def test_only_the_chosen_section_is_computed(
+    trained_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("kdcore.answers.answer_test", lambda *args: asked.append(1) or answer_test(*args))
+    app = open_page("compare", run=only_run(trained_store).id)
+    assert not asked, "the test pictures were asked about before anybody wanted to know"
+    for section in ("calibration", "gallery", "classes", "calibration"):
+        app.segmented_control(key="look_pick").set_value(section).run()
+        assert not app.exception and not app.error
+    assert asked == [1], "the answers were not kept"
+
+
+def test_the_confusion_is_the_results_and_agrees_with_the_accuracy(trained_store: Store, open_page: OpenPage) -> None:
+    run = only_run(trained_store)
+    app = open_page("compare", run=run.id, look="mixups")
+    assert run.result is not None
+    shares = {}
+    for arm in (*ARMS, "difference"):
+        app.segmented_control(key="mixups_arm").set_value(arm).run()
+        names, shares[arm] = heat_of(app)
+        assert names == run.result["class_names"]
+    for arm in ARMS:
+        counts = np.array(run.result["arms"][arm]["confusion"])
+        assert shares[arm].sum(1) == pytest.approx(np.ones(10), abs=0.01)
+        assert shares[arm] == pytest.approx(counts / counts.sum(1, keepdims=True), abs=0.001)
+        by_row = counts.sum(1) / counts.sum()
+        accuracy = float((np.diag(shares[arm]) * by_row).sum())
+        assert accuracy == pytest.approx(run.result["arms"][arm]["accuracy"]["mean"], abs=0.002)
+    gap = np.abs(shares["distilled"] - shares["baseline"])
+    assert shares["difference"] == pytest.approx(gap / gap.max(), abs=0.01)
+
+
+def test_sections_show_what_the_engine_says_of_the_first_seeds_networks(
+    trained_store: Store, open_page: OpenPage
+) -> None:
+    run = only_run(trained_store)
+    found = answer_test(networks_of(run, trained_store), load_dataset("digits"))
+    assert run.result is not None
+    for arm in ARMS:
+        right = float((found.chosen[arm] == found.hard_labels).double().mean())
+        assert right == pytest.approx(run.result["arms"][arm]["accuracy"]["per_seed"][0]), "not the networks of the run"
+
+    app = open_page("compare", run=run.id, look="classes")
+    rows = per_class_difference(
+        found.decisions("distilled")[None], found.decisions("baseline")[None], found.hard_labels
+    )
+    dots = {y: x for trace in chart_of(app, "kd-classes")["data"] for x, y in zip(trace["x"], trace["y"], strict=True)}
+    assert {name.split(" ")[0] for name in dots} == {str(digit) for digit in range(10)}
+    for name, x in dots.items():
+        assert x == pytest.approx(100 * rows[int(name.split(" ")[0].split("<")[0])].mean)
+        assert f"n = {rows[int(name[0])].n}" in name.replace("<br>", " ")  # fewer than 50 pictures of each digit
+
+    app.segmented_control(key="look_pick").set_value("calibration").run()
+    drawn = {trace["name"]: trace for trace in chart_of(app, "kd-reliability")["data"] if "name" in trace}
+    for arm in ARMS:
+        wanted = reliability(found.logits[arm].float(), found.hard_labels)
+        assert drawn[arm]["x"] == pytest.approx([100 * one.confidence for one in wanted])
+        assert drawn[arm]["y"] == pytest.approx([100 * one.accuracy for one in wanted])
+        assert f"{100 * run.result['arms'][arm]['ece']['mean']:.1f} %" in html_of(app)
+
+
+def test_the_gallery_counts_shows_and_softens(trained_store: Store, open_page: OpenPage) -> None:
+    run = only_run(trained_store)
+    found = answer_test(networks_of(run, trained_store), load_dataset("digits"))
+    app = open_page("compare", run=run.id, look="gallery")
+    one, other, dissent = (len(differing(found, group)) for group in ("distilled", "baseline", "dissent"))
+    assert f"only the distilled student has {one} right, only the baseline {other}." in html_of(app)
+    app.segmented_control(key="gallery_group").set_value("dissent").run()
+    assert html_of(app).count("<figure") == min(12, dissent)
+    slider = app.select_slider(key=f"gallery_t_{run.id}")
+    assert slider.value == run.config["temperature"]
+    slider.set_value(1.0).run()
+    first = int(differing(found, "dissent")[0])
+    wanted = soften(found.logits["teacher"][first])
+    card = html_of(app).split("<figure")[1]
+    bars = re.findall(r"<b>(\d)</b><div><i style=\"width:([0-9.]+)%", card)
+    assert len(bars) == 4
+    for name, share in bars:
+        assert float(share) == pytest.approx(100 * float(wanted[int(name)]), abs=0.006)
+    if dissent > 12:
+        app.button(key="kd-more").click().run()
+        assert html_of(app).count("<figure") == min(24, dissent)
+
+
+def test_more_batch_sizes_are_timed_when_somebody_looks_and_money_waits_for_a_price(
+    trained_store: Store, open_page: OpenPage
+) -> None:
+    run = only_run(trained_store)
+    app = open_page("compare", run=run.id, look="cost")
+    assert not app.exception and not app.error
+    measured = app.session_state[f"_kept_latency_{run.id}"]
+    curve = chart_of(app, "kd-batches")["data"]
+    assert [trace["name"] for trace in curve] == list(ARMS)
+    for trace in curve:
+        times = {one["batch_size"]: one["p50"] for one in measured[trace["name"]]}
+        assert trace["x"] == [1, 8, 64, 256] and trace["y"] == [times[size] for size in trace["x"]]
+    assert "at your price" not in html_of(app)
+    app.number_input(key="kd_price").set_value(0.5).run()
+    assert "at your price" in html_of(app) and not app.exception
+
+
+def test_a_dataset_that_is_gone_is_one_sentence_and_the_rest_works(
+    trained_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(name: str) -> None:
+        raise DatasetUnavailable(f"{name} is not on this machine.")
+
+    monkeypatch.setattr("kdcore.datasets.load_dataset", gone)
+    app = open_page("compare", run=only_run(trained_store).id, look="calibration")
+    assert not app.exception
+    assert [error.value for error in app.error] == ["digits is not on this machine."]
+    assert "Accuracy" in html_of(app) and app.session_state[f"_kept_latency_{only_run(trained_store).id}"]
+    app.segmented_control(key="look_pick").set_value("mixups").run()
+    assert not app.error, "the result holds the confusion"

@@ -1,0 +1,196 @@
+"""The charts of the Compare page's sections: pure functions to Plotly figures, and each chart in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from pages.ui import look
+from pages.ui.charts import GRID, TYPE, Type, _broken, _style
+from pages.ui.i18n import _, ngettext
+from pages.ui.viewmodels import arm_name, format_accuracy, format_points, format_signed, in_order
+
+if TYPE_CHECKING:
+    from kdcore.reliability import ReliabilityBin
+
+MOST_CLASSES = 20
+FEW = 50  # pictures of a class, below which their number stands beside its name
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class: distilled minus baseline, with its 95 % interval, on n pictures."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def claim(self) -> str:
+        """ "distilled", "baseline", or "none" where the interval holds 0."""
+        return "distilled" if self.low > 0 else "baseline" if self.high < 0 else "none"
+
+
+def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, Any]]) -> list[ClassRow]:
+    """In class order; of many classes those with the largest differences. A class without pictures is left out."""
+    rows = [
+        ClassRow(name, one["mean"], one["ci95"][0], one["ci95"][1], one["n"])
+        for name, one in zip(class_names, differences, strict=True)
+        if one["n"]
+    ]
+    largest = sorted(range(len(rows)), key=lambda index: -abs(rows[index].mean))[:MOST_CLASSES]
+    return [rows[index] for index in sorted(largest)]
+
+
+def class_differences(rows: Sequence[ClassRow], text: Type = TYPE) -> go.Figure:
+    """A dot and an interval a class; the colour and the marker say which student an interval speaks for."""
+    names = [_named(row) for row in rows]
+    figure = go.Figure()
+    figure.add_vline(x=0, line={"color": look.MUTE, "width": 1.6})
+    for claim in ("distilled", "baseline", "none"):
+        chosen = [(name, row) for name, row in zip(names, rows, strict=True) if row.claim == claim]
+        if not chosen:
+            continue
+        colour = look.ARM_COLOURS.get(claim, look.MUTE)
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * row.mean for _name, row in chosen], y=[name for name, _row in chosen], mode="markers",
+                name=claim, marker={"color": colour, "size": 13, "symbol": look.ARM_MARKERS.get(claim, "circle")},
+                error_x={
+                    "type": "data", "color": colour, "thickness": 2.5, "width": 6,
+                    "array": [100 * (row.high - row.mean) for _name, row in chosen],
+                    "arrayminus": [100 * (row.mean - row.low) for _name, row in chosen],
+                },
+                hovertemplate="%{y}: %{x:+.1f}<extra></extra>",
+            )
+        )  # fmt: skip
+    _style(figure, text, "classes")
+    figure.update_layout(height=110 + 36 * len(rows), hovermode="closest")
+    figure.update_xaxes(title_text=_("points, distilled minus baseline"), showgrid=True, gridcolor=GRID, nticks=7)
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False)
+    return figure
+
+
+def _named(row: ClassRow) -> str:
+    return _broken(f"{row.name} (n = {row.n})" if row.n < FEW else row.name)
+
+
+def classes_caption(rows: Sequence[ClassRow], classes: int) -> str:
+    """The chart in words: for how many classes there is a claim, and which gains and loses most."""
+    gained = sum(row.claim == "distilled" for row in rows)
+    lost = sum(row.claim == "baseline" for row in rows)
+    best, worst = max(rows, key=lambda row: row.mean), min(rows, key=lambda row: row.mean)
+    text = _(
+        "Of {n} classes, the distilled student is better at {gained} and the baseline at {lost}; for the others the "
+        "interval holds 0. Most: {best} {high} points; least: {worst} {low}."
+    )
+    said = text.format(
+        n=len(rows), gained=gained, lost=lost, best=best.name, high=format_signed(best.mean), worst=worst.name,
+        low=format_signed(worst.mean),
+    )  # fmt: skip
+    if len(rows) < classes:
+        more = _("Shown are the {n} largest differences of {all} classes; of so many, some are large by chance.")
+        said += " " + more.format(n=len(rows), all=classes)
+    return said
+
+
+def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type = TYPE) -> go.Figure:
+    """Share right against mean confidence, with Wilson intervals, and the diagonal of perfect calibration."""
+    figure = go.Figure()
+    figure.add_trace(
+        go.Scatter(
+            x=[0, 100], y=[0, 100], mode="lines", hoverinfo="skip", showlegend=False,
+            line={"color": look.MUTE, "width": 1.6, "dash": "dot"},
+        )
+    )  # fmt: skip
+    for arm, many in in_order(bins).items():
+        colour = look.ARM_COLOURS.get(arm, look.MUTE)
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * one.confidence for one in many], y=[100 * one.accuracy for one in many], name=arm_name(arm),
+                mode="markers+lines", line={"color": colour, "width": 1.5, "dash": look.ARM_DASHES.get(arm, "solid")},
+                marker={"color": colour, "size": 11, "symbol": look.ARM_MARKERS.get(arm, "circle")},
+                error_y={
+                    "type": "data", "color": colour, "thickness": 1.2, "width": 3,
+                    "array": [100 * (one.ci95[1] - one.accuracy) for one in many],
+                    "arrayminus": [100 * (one.accuracy - one.ci95[0]) for one in many],
+                },
+                customdata=[one.n for one in many],
+                hovertemplate="%{x:.1f} % → %{y:.1f} % (n = %{customdata})<extra></extra>",
+            )
+        )  # fmt: skip
+    _style(figure, text, "reliability", legend=True)
+    low = min((one.confidence for many in bins.values() for one in many), default=0.0)
+    start = 10 * math.floor(10 * low)
+    figure.update_layout(height=470, hovermode="closest")
+    figure.update_xaxes(title_text=_("mean confidence"), ticksuffix=" %", range=[start - 1, 101], nticks=6)
+    figure.update_yaxes(title_text=_("answers right"), ticksuffix=" %", range=[-2, 104], nticks=6)
+    return figure
+
+
+def reliability_caption(bins: Mapping[str, Sequence[ReliabilityBin]], ece: Mapping[str, Mapping[str, Any]]) -> str:
+    """What to read from the diagram: one sentence on the diagonal, and one of the network that is furthest off."""
+    reading = _("Below the dotted line a network is surer than it is right, above it too modest.")
+    furthest = max(bins, key=lambda arm: ece[arm]["mean"] if arm in ece else 0.0)
+    many = bins[furthest]
+    pictures = sum(one.n for one in many)
+    confidence = sum(one.n * one.confidence for one in many) / pictures
+    accuracy = sum(one.n * one.accuracy for one in many) / pictures
+    text = _("Furthest off is the {arm}: {confidence} sure on average, and right in {accuracy}.")
+    return f"{reading} " + text.format(
+        arm=arm_name(furthest), confidence=format_accuracy(confidence), accuracy=format_accuracy(accuracy)
+    )
+
+
+def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type = TYPE) -> go.Figure:
+    """Milliseconds a batch against its size, both on log scales; a whisker goes from p50 to p95."""
+    figure = go.Figure()
+    for arm, times in in_order(latency).items():
+        colour = look.ARM_COLOURS.get(arm, look.MUTE)
+        figure.add_trace(
+            go.Scatter(
+                x=[one["batch_size"] for one in times], y=[one["p50"] for one in times], name=arm_name(arm),
+                mode="markers+lines", line={"color": colour, "width": 2.5, "dash": look.ARM_DASHES.get(arm, "solid")},
+                marker={"color": colour, "size": 12, "symbol": look.ARM_MARKERS.get(arm, "circle")},
+                error_y={
+                    "type": "data", "color": colour, "thickness": 2, "width": 6,
+                    "array": [one["p95"] - one["p50"] for one in times], "arrayminus": [0] * len(times),
+                },
+                hovertemplate="%{y:.2g} ms<extra>%{fullData.name}</extra>",
+            )
+        )  # fmt: skip
+    _style(figure, text, "latency", legend=True)
+    sizes = sorted({one["batch_size"] for times in latency.values() for one in times})
+    figure.update_xaxes(
+        type="log", title_text=_("pictures at once (log scale)"), tickvals=sizes, ticktext=[str(one) for one in sizes]
+    )
+    steps = [step * 10.0**power for power in range(-3, 5) for step in (1, 2, 5)]
+    names = [f"{step:g} ms" if step < 1000 else f"{step / 1000:g} s" for step in steps]
+    figure.update_yaxes(type="log", title_text=_("time of a batch (log scale)"), tickvals=steps, ticktext=names)
+    return figure
+
+
+def few_pictures_note(rows: Sequence[ClassRow]) -> str:
+    """A word on classes with few pictures; empty when there is none."""
+    few = sum(row.n < FEW for row in rows)
+    text = ngettext(
+        "{n} class has fewer than {few} test pictures, which its wide interval shows.",
+        "{n} classes have fewer than {few} test pictures, which their wide intervals show.",
+        few,
+    )
+    return text.format(n=few, few=FEW) if few else ""
+
+
+def overall_caption(difference: Mapping[str, Any]) -> str:
+    """All classes together, for beside the single ones."""
+    if not difference["ci95"]:
+        return ""
+    low, high = difference["ci95"]
+    text = _("All classes together: {points} points, {low} to {high}.")
+    return text.format(points=format_signed(difference["mean"]), low=format_points(low), high=format_points(high))

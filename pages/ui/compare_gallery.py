@@ -1,0 +1,49 @@
+"""The gallery on the page: which kind of difference, at which temperature, and how many cards."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kdcore.answers import GROUPS, MOST_PICTURES, Answers
+from pages.ui import gallery as cards
+from pages.ui import state
+from pages.ui.comparison import Trio
+from pages.ui.i18n import _
+from pages.ui.run_panels import paragraph
+from pages.ui.viewmodels import format_count
+
+PAGE = 12
+TEMPERATURES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)
+
+
+@st.fragment
+def gallery(trio: Trio, answers: Answers) -> None:
+    """Cards of the chosen group; the counts of all groups stand above them."""
+    st.html(paragraph(cards.counts_sentence(answers), "kd-lead"))
+    named = {group.key: f"{group.title} ({format_count(group.count)})" for group in cards.groups(answers)}
+    left, right = st.columns((2, 1), gap="large", vertical_alignment="bottom")
+    with left:
+        group = st.segmented_control(
+            _("Show"), GROUPS, default=GROUPS[0], required=True, format_func=lambda key: named[key],
+            key="gallery_group", persist_state="session",
+        )  # fmt: skip
+    with right:
+        legal = sorted({*TEMPERATURES, trio.temperature})
+        temperature = st.select_slider(
+            _("Temperature of the soft labels"), legal, value=trio.temperature, key=f"gallery_t_{trio.key}",
+            format_func=lambda value: f"T = {value:g}",
+        )  # fmt: skip
+    slot = f"gallery_{trio.key}_{group}"
+    kept = state.kept(slot)
+    count = kept if isinstance(kept, int) else PAGE
+    found = cards.cards(answers, group, count, temperature)
+    if not found:
+        st.info(_("There is no such picture among the test pictures."))
+        return
+    st.html(cards.cards_html(found))
+    total = next(one.count for one in cards.groups(answers) if one.key == group)
+    st.caption(_("{n} of {all}, the most telling first: by the probability of the true class.").format(
+        n=len(found), all=format_count(total)
+    ))  # fmt: skip
+    if count < min(total, MOST_PICTURES):
+        st.button(_("Show more"), key="kd-more", on_click=state.keep, args=(slot, count + PAGE))

@@ -1,0 +1,58 @@
+"""The clock: as many repetitions as promised, taking turns, and the threads put back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from kdcore import latency
+from kdcore.device import pick_device
+
+SHAPE = (1, 4, 4)
+
+
+class Counted(nn.Module):
+    """Writes down who was asked, with how many pictures, on how many threads."""
+
+    def __init__(self, name: str, calls: list[tuple[str, int, int]]) -> None:
+        super().__init__()
+        self.name, self.calls = name, calls
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        self.calls.append((self.name, len(pictures), torch.get_num_threads()))
+        return pictures.flatten(1)
+
+
+def test_two_hundred_repetitions_in_turns_on_one_thread() -> None:
+    calls: list[tuple[str, int, int]] = []
+    models = {name: (Counted(name, calls), SHAPE) for name in ("teacher", "baseline")}
+    shares: list[float] = []
+    before = torch.get_num_threads()
+    found = latency.measure_latency(models, pick_device("cpu"), (1, 64), progress=shares.append)
+    assert torch.get_num_threads() == before
+    assert {threads for _name, _size, threads in calls} == {1}
+    for size in (1, 64):
+        asked = [name for name, n, _threads in calls if n == size]
+        assert len(asked) == 2 * (200 + latency.WARM_UP)
+        assert asked == ["teacher", "baseline"] * (len(asked) // 2)
+    assert shares == sorted(shares) and shares[-1] == 1.0 and len(shares) == 400
+    for many in found.values():
+        assert [one.batch_size for one in many] == [1, 64]
+        assert all(0 < one.p50 <= one.p95 and one.threads == 1 for one in many)
+
+
+def test_only_added_sizes_are_repeated_less() -> None:
+    assert [latency.repetitions(size) for size in latency.BATCH_SIZES] == [200, 200]
+    assert latency.repetitions(8) == 200 and latency.repetitions(256) == 40
+
+
+def test_the_threads_are_put_back_when_it_is_broken_off() -> None:
+    before = torch.get_num_threads()
+
+    def stop(share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        latency.measure_latency({"teacher": (nn.Flatten(), SHAPE)}, pick_device("cpu"), progress=stop)
+    assert torch.get_num_threads() == before

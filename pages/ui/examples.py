@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 64
 SEED = 20
+MANY, FEW = 20, 9  # above so many classes, only so many are shown, and the rest in one row
 SIDE = 224  # pixels for the eye
 
 
@@ -39,21 +40,26 @@ class Example:
 
     Attributes:
         picture: uint8 [H, W, 3], for the eye.
+        class_names: of what is shown: all classes when they are few, else the teacher's first and one row for the rest.
+        hard_label: its place in `class_names`.
+        shown: the classes of those rows, by index in `logits`; what is left out is the last row.
     """
 
     picture: NDArray[np.uint8]
     class_names: tuple[str, ...]
     hard_label: int
     logits: tuple[float, ...]
+    shown: tuple[int, ...]
 
     def soft_labels(self, temperature: float) -> list[float]:
-        """The teacher's probabilities at a temperature, by the engine."""
+        """The teacher's probabilities at a temperature, by the engine, one a row; they sum to 1."""
         import torch
 
         from kdcore.soft_labels import soften
 
-        shares: list[float] = soften(torch.tensor(self.logits), temperature).tolist()
-        return shares
+        shares = soften(torch.tensor(self.logits), temperature)
+        rows: list[float] = shares[list(self.shown)].tolist()
+        return rows if len(self.shown) == len(self.logits) else [*rows, max(0.0, 1.0 - sum(rows))]
 
     def told_to_baseline(self) -> list[float]:
         """All of the probability on the hard label."""
@@ -76,7 +82,13 @@ def telling_example(dataset: str, teacher: Teacher) -> Example:
     right = logits.argmax(-1) == hard_labels
     chosen = int((runner_up * right).argmax())
     names, values = teacher.card.class_names, tuple(float(value) for value in logits[chosen])
-    return Example(draw(chosen), names, int(hard_labels[chosen]), values)
+    order, hard_label = logits[chosen].argsort(descending=True).tolist(), int(hard_labels[chosen])
+    first = order[: FEW if len(names) > MANY else len(names)]
+    shown = tuple(sorted({*first, hard_label}))
+    left = len(names) - len(shown)
+    rest = (_("{count} others").format(count=left),) if left else ()
+    rows = (*(names[index] for index in shown), *rest)
+    return Example(draw(chosen), rows, shown.index(hard_label), values, shown)
 
 
 def _creatures() -> tuple[torch.Tensor, torch.Tensor, Any]:

@@ -101,13 +101,23 @@ def visible(row: RunRow, deleted: bool = False) -> RunRow:
     return row
 
 
-def to_run(row: sa.Row[Any]) -> RunRow:
-    """The value of a row of `runs`."""
+def to_run(row: sa.Row[Any], result: dict[str, Any] | None = None) -> RunRow:
+    """The value of a row of `runs`; `result` is its result where the row was read without one."""
     values = dict(row._mapping)
     values["config"] = json.loads(values["config"])
-    values["result"] = json.loads(values["result"]) if values["result"] else None
     values["tags"] = tuple(json.loads(values["tags"])) if values["tags"] else ()
-    return RunRow(**values)
+    if "result" in values:
+        result = json.loads(values["result"]) if values["result"] else None
+    return RunRow(**{**values, "result": result})
+
+
+def short_result(result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A result without what it says class by class."""
+    if result is None or not isinstance(result.get("arms"), dict):
+        return result
+    long = ("confusion", "per_class")
+    arms = {arm: {name: row[name] for name in row if name not in long} for arm, row in result["arms"].items()}
+    return {**result, "arms": arms}
 
 
 def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:

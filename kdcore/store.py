@@ -11,9 +11,9 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import sqlalchemy as sa
 
@@ -44,11 +44,14 @@ from kdcore.rows import (
     is_id,
     new_id,
     not_found,
+    short_result,
     to_run,
     to_text,
     visible,
 )
 from kdcore.tags import clean_tags
+
+MOST_SHORT = 4096  # short results that a process keeps, of some kilobytes each
 
 __all__ = [
     "DONE",
@@ -94,6 +97,7 @@ class Store:
                 "such as postgresql+psycopg://user@host/name and install its driver."
             ) from error
         self._writer = writer(self._engine)
+        self._short: dict[str, dict[str, Any] | None] = {}
         try:
             self._prepare()
         except StoreError:
@@ -149,19 +153,36 @@ class Store:
                 return visible(to_run(row), deleted)
         raise not_found(run_id)
 
-    def list_runs(self, visitor: str | None = None, limit: int | None = 200, deleted: bool = False) -> list[RunRow]:
+    def list_runs(
+        self, visitor: str | None = None, limit: int | None = 200, deleted: bool = False, short: bool = False
+    ) -> list[RunRow]:
         """The newest runs first, of one visitor or of all.
 
         Args:
             limit: at most so many; None for all of them.
             deleted: whether the deleted ones are meant, instead of the others.
+            short: leave out what results say class by class, which is most of them; each is then read once a process.
         """
         hidden = runs.c.deleted.is_not(None) if deleted else runs.c.deleted.is_(None)
-        query = sa.select(runs).where(runs.c.kind == "run", hidden).order_by(runs.c.number.desc()).limit(limit)
+        columns = [column for column in runs.c if not short or column is not runs.c.result]
+        query = sa.select(*columns).where(runs.c.kind == "run", hidden).order_by(runs.c.number.desc()).limit(limit)
         if visitor is not None:
             query = query.where(runs.c.visitor == visitor)
         with self.read() as connection:
-            return [to_run(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+            if short:
+                self._read_short(connection, [row.id for row in rows if row.status == "finished"])
+        return [to_run(row, self._short.get(row.id)) if short else to_run(row) for row in rows]
+
+    def _read_short(self, connection: sa.Connection, run_ids: Sequence[str]) -> None:
+        """Know the short results of these finished runs; a result never changes once it is there."""
+        if len(self._short) > MOST_SHORT:
+            self._short.clear()
+        missing = [run_id for run_id in run_ids if run_id not in self._short]
+        for start in range(0, len(missing), 100):
+            chosen = runs.c.id.in_(missing[start : start + 100])
+            for run_id, text in connection.execute(sa.select(runs.c.id, runs.c.result).where(chosen)):
+                self._short[run_id] = short_result(json.loads(text) if text else None)
 
     def tag(self, run_id: str, tags: Iterable[str]) -> tuple[str, ...]:
         """Let a run carry these tags and no others; returns them as they are kept.

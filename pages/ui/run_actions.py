@@ -67,7 +67,7 @@ def undo_bar() -> None:
 
 def deleted_runs(visitor: str | None) -> None:
     """The deleted runs that can still be restored, folded away; nothing when there is none."""
-    runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True)
+    runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True, short=True)
     if not runs:
         return
     label = ngettext("{n} deleted run", "{n} deleted runs", len(runs)).format(n=len(runs))

@@ -29,7 +29,7 @@ def visitor() -> str | None:
 
 def visible_runs() -> list[RunRow]:
     """The runs that this visitor may see without a link, newest first."""
-    return cache.store().list_runs(visitor=visitor(), limit=MOST)
+    return cache.store().list_runs(visitor=visitor(), limit=MOST, short=True)
 
 
 def opened_run() -> RunRow | None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, charts, drawings, state, tables
+from pages.ui import cache, charts, drawings, queue_words, run_controls, state, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
 from pages.ui.components.curves import curves
 from pages.ui.i18n import _
+from pages.ui.run_controls import may_stop
 from pages.ui.run_form import take_settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def start(config: RunConfig) -> None:
     from kdcore import jobs
 
     store = cache.store()
-    state.set_run_id(jobs.submit(store, config, state.visitor_id()))
+    state.set_run_id(jobs.submit(store, config, state.visitor_id(), most=run_controls.most_runs()))
     jobs.advance(store)
 
 
@@ -81,11 +82,6 @@ def run_in_url() -> RunRow | None:
     """
     run_id = state.run_id()
     return cache.store().run(run_id) if run_id else None
-
-
-def may_stop(run: RunRow) -> bool:
-    """A visitor's own runs, and all of them for the person at the machine."""
-    return run.visitor == state.visitor_id() or state.is_local()
 
 
 def explain(config: RunConfig) -> None:
@@ -125,8 +121,12 @@ def show_run(run: RunRow, settings: bool = True) -> None:
         _draw(run)
     else:
         _follow(run.id)
+    if not may_stop(run):
+        st.caption(queue_words.foreign_sentence())
     if settings:
-        st.button(_("Use these settings"), key="kd-take", on_click=take_settings, args=(run.config,))
+        with st.container(horizontal=True, key="kd-controls"):
+            run_controls.resume_button(run)
+            st.button(_("Use these settings"), key="kd-take", on_click=take_settings, args=(run.config,))
 
 
 @st.fragment(run_every=POLL_SECONDS)
@@ -144,6 +144,7 @@ def _follow(run_id: str) -> None:
 
 
 def _draw(run: RunRow) -> None:
+    run_controls.say_refusal()
     view = vm.run_view(_heard(run))
     place = st.container(key="kd-progress")
     if not run.done:
@@ -161,8 +162,8 @@ def _draw(run: RunRow) -> None:
 
 
 def _heard(run: RunRow) -> list[Event]:
-    """All events so far; only new ones are read. A worker that began anew may have taken some back."""
-    slot, mark = "run_events", (run.id, run.attempts)
+    """All events so far; only new ones are read. A worker that began anew, or a resumption, may take some back."""
+    slot, mark = "run_events", (run.id, run.attempts, run.done)
     kept = state.kept(slot)
     heard, seq, events = kept if isinstance(kept, tuple) and kept[0] == mark else (mark, 0, [])
     new = cache.store().events(run.id, after=seq)
@@ -175,15 +176,14 @@ def _heard(run: RunRow) -> list[Event]:
 def _progress(run: RunRow, view: vm.RunView) -> None:
     from kdcore import jobs
 
-    waiting = jobs.position(cache.store(), run.id)
-    bar, button = st.columns((5, 1), vertical_alignment="bottom", gap="medium")
-    bar.progress(min(1.0, view.share), text=say.progress_sentence(view, waiting))
-    if may_stop(run):
-        label = _("Cancel") if waiting else _("Stopping") if run.cancel_requested else _("Stop")
-        button.button(
-            label, key="kd-stop", on_click=jobs.cancel, args=(cache.store(), run.id), disabled=run.cancel_requested,
-            icon=":material/stop_circle:", width="stretch",
-        )  # fmt: skip
+    store = cache.store()
+    waiting = jobs.position(store, run.id)
+    wait = jobs.expected_wait(store, run.id) if waiting else None
+    words = queue_words.waiting_sentence(waiting, wait) if waiting else say.progress_sentence(view, 0)
+    bar, button = st.columns((4, 1), vertical_alignment="bottom", gap="medium")
+    bar.progress(min(1.0, view.share), text=words)
+    with button:
+        run_controls.stop_button(run, bool(waiting))
 
 
 def _curves(run: RunRow, view: vm.RunView) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+import sqlalchemy as sa
+from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
 from kdcore.config import DEFAULTS, make_run_config
+from kdcore.database import runs
 from kdcore.events import EpochEnded
 from kdcore.store import Store
 from kdcore.teachers import list_teachers
+from pages.ui.queue_words import waiting_sentence
 from tests.pages.conftest import (
     OTHER,
     VISITOR,
@@ -99,12 +103,18 @@ def test_the_chart_holds_the_events_numbers(trained_store: Store, open_page: Ope
     assert teacher["value"] == pytest.approx(100 * card.accuracy)
 
 
-def test_a_run_can_be_stopped(empty_store: Store, open_page: OpenPage) -> None:
+def keys_of(app: AppTest) -> list[str | None]:
+    return [button.key for button in app.button]
+
+
+def test_a_run_can_be_stopped_and_resumed(empty_store: Store, open_page: OpenPage) -> None:
     run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
     app = open_page("distil", run=run_id)
     wait_until(lambda: empty_store.run(run_id).status == "running", step=app.run)
     app.run()
-    assert app.button(key="kd-start").disabled
+    assert app.button(key="kd-start").disabled and app.button(key="kd-stop").label == "Stop"
+    assert "kd-resume" not in keys_of(app)
+    wait_until(lambda: any(isinstance(one.event, EpochEnded) for one in empty_store.events(run_id)))
     app.button(key="kd-stop").click().run()
     assert empty_store.run(run_id).cancel_requested
     wait_until(lambda: empty_store.run(run_id).done)
@@ -112,17 +122,78 @@ def test_a_run_can_be_stopped(empty_store: Store, open_page: OpenPage) -> None:
     assert empty_store.run(run_id).status == "cancelled"
     assert "stopped" in app.warning[0].value
     assert not app.button(key="kd-start").disabled
+    epochs = max(one.event.epoch for one in empty_store.events(run_id) if isinstance(one.event, EpochEnded))
+    with jobs.turn(empty_store, "a test", OTHER):  # so that it waits
+        app.button(key="kd-resume").click().run()
+        assert not app.exception and not app.error and not app.warning
+        assert empty_store.run(run_id).status == "queued" and app.get("progress")
+        assert max(one.event.epoch for one in empty_store.events(run_id) if isinstance(one.event, EpochEnded)) == epochs
+        jobs.cancel(empty_store, run_id)  # in another tab
+        app.run()
+        assert f"after {epochs} of 1000 epochs" in app.warning[0].value
 
 
-def test_a_waiting_run_shows_its_place_and_can_be_cancelled(empty_store: Store, open_page: OpenPage) -> None:
+def test_a_waiting_run_shows_its_place_and_can_leave_the_queue(empty_store: Store, open_page: OpenPage) -> None:
     with jobs.turn(empty_store, "a test", OTHER):
         run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
         app = open_page("distil", run=run_id)
         assert not app.exception
         (bar,) = app.get("progress")
-        assert bar.proto.text.startswith("Waiting: place 1 ")
+        assert bar.proto.text == "Waiting: place 1 in the queue. It starts by itself."
+        assert app.button(key="kd-stop").label == "Leave the queue"
         app.button(key="kd-stop").click().run()
     assert empty_store.run(run_id).status == "cancelled"
+
+
+def test_the_wait_is_said_when_it_is_known(
+    empty_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "expected_wait", lambda store, run_id: 100.0)
+    with jobs.turn(empty_store, "a test", OTHER):
+        ids = [jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR) for _ in range(3)]
+        (bar,) = open_page("distil", run=ids[2]).get("progress")
+        assert bar.proto.text == "Waiting: place 3 in the queue, starts in about 2 minutes."
+        for run_id in ids:
+            jobs.cancel(empty_store, run_id)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "in a few seconds"),
+        (9.9, "in a few seconds"),
+        (11, "in about 20 seconds"),
+        (50, "in about 50 seconds"),
+        (50.1, "in about 1 minute"),
+        (61, "in about 2 minutes"),
+        (89 * 60, "in about 89 minutes"),
+        (90 * 60, "in about 2 hours"),
+        (None, "It starts by itself."),
+    ],
+)
+def test_a_wait_in_words(seconds: float | None, words: str) -> None:
+    assert waiting_sentence(2, seconds).endswith(words if seconds is None else f"place 2 in the queue, starts {words}.")
+
+
+def test_a_visitor_with_too_many_runs_reads_one_sentence(empty_store: Store, open_page: OpenPage) -> None:
+    with jobs.turn(empty_store, "a test", OTHER):
+        ids = [jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR) for _ in range(jobs.MAX_WAITING)]
+        app = open_page("distil", dataset="digits")
+        app.button(key="kd-start").click().run()
+        assert not app.exception
+        assert app.error[0].value.startswith("5 of your runs are waiting or training already")
+        for run_id in ids:
+            jobs.cancel(empty_store, run_id)
+        config = make_run_config("digits", **LONG)
+        for _ in range(jobs.MAX_WAITING):
+            jobs.submit(empty_store, config, VISITOR)
+        app = open_page("distil", run=ids[0])
+        app.button(key="kd-resume").click().run()
+        assert app.error[0].value.startswith("5 of your runs are") and empty_store.run(ids[0]).status == "cancelled"
+        app.run()
+        assert not app.error  # said once
+        for row in empty_store.list_runs():
+            jobs.cancel(empty_store, row.id)
 
 
 def test_somebody_elses_run_can_be_watched_but_not_stopped(empty_store: Store, open_page: OpenPage) -> None:
@@ -130,8 +201,22 @@ def test_somebody_elses_run_can_be_watched_but_not_stopped(empty_store: Store, o
         run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), OTHER)
         app = open_page("distil", run=run_id)
         assert app.get("progress")
-        assert "kd-stop" not in [button.key for button in app.button]
+        assert "Another visitor started this run." in app.caption[-1].value
+        assert "kd-stop" not in keys_of(app) and "kd-take" in keys_of(app)
         assert not app.button(key="kd-start").disabled
+        jobs.cancel(empty_store, run_id)
+        app.run()
+        assert "stopped" in app.warning[0].value and "kd-resume" not in keys_of(app)
+
+
+def test_a_button_drawn_before_the_run_changed_hands_does_nothing(empty_store: Store, open_page: OpenPage) -> None:
+    with jobs.turn(empty_store, "a test", OTHER):
+        run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
+        app = open_page("distil", run=run_id)
+        with empty_store.write() as connection:
+            connection.execute(sa.update(runs).values(visitor=OTHER))
+        app.button(key="kd-stop").click().run()
+        assert empty_store.run(run_id).status == "queued"
         jobs.cancel(empty_store, run_id)
 
 
@@ -168,7 +253,7 @@ def test_a_page_about_a_run_reads_only_what_is_new(trained_store: Store, open_pa
     app = open_page("distil", run=run.id)
     mark, seq, events = app.session_state["_kept_run_events"]
     stored = trained_store.events(run.id)
-    assert mark == (run.id, run.attempts) and seq == stored[-1].seq
+    assert mark == (run.id, run.attempts, True) and seq == stored[-1].seq
     assert events == [one.event for one in stored]
     app.run()
     assert app.session_state["_kept_run_events"][2] is events

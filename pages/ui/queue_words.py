@@ -1,0 +1,37 @@
+"""What the pages say of the queue: a run's place in it, and when it starts. Pure, no streamlit."""
+
+from __future__ import annotations
+
+import math
+
+from pages.ui.i18n import _, ngettext
+
+SOON = 10.0  # seconds
+
+
+def waiting_sentence(place: int, seconds: float | None) -> str:
+    """Where a run waits, 1 for the next, and how long still; None where nobody knows."""
+    if seconds is None:
+        return _("Waiting: place {n} in the queue. It starts by itself.").format(n=place)
+    return _("Waiting: place {n} in the queue, starts {when}.").format(n=place, when=_when(seconds))
+
+
+def _when(seconds: float) -> str:
+    """Rounded up, as coarse as it is certain."""
+    if seconds < SOON:
+        return _("in a few seconds")
+    if seconds <= 50:
+        return _("in about {n} seconds").format(n=math.ceil(seconds / 10) * 10)
+    minutes = math.ceil(seconds / 60)
+    if minutes < 90:
+        return ngettext("in about {n} minute", "in about {n} minutes", minutes).format(n=minutes)
+    hours = math.ceil(seconds / 3600)
+    return ngettext("in about {n} hour", "in about {n} hours", hours).format(n=hours)
+
+
+def foreign_sentence() -> str:
+    """What may be done with a run that a link opened."""
+    return _(
+        "Another visitor started this run. You can watch it and use its settings; it is stopped or resumed by whoever "
+        "started it."
+    )

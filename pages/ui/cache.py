@@ -34,11 +34,12 @@ def device() -> Device:
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """The runs database of this machine; raises StoreError."""
-    from kdcore import jobs
+    from kdcore import housekeeping, jobs
     from kdcore.store import Store
 
     opened = Store()
     jobs.advance(opened)  # a run whose worker died with the machine is found now, and goes on
+    housekeeping.clean(opened)
     return opened
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, pickers, state
+from pages.ui import cache, creature_picker, pickers, state
 from pages.ui.components.instrument import instrument
 from pages.ui.i18n import _, language
 from pages.ui.shell import open_page, page_title
@@ -24,6 +24,8 @@ try:
         source = pickers.pick_source()
         if source == "digit":
             chosen = VisitorPicture(pickers.pick_digit(), _("Handwritten digit"), source)
+        if source == "dataset":
+            chosen, sampled = pickers.pick_sample()
         card = pickers.pick_teacher(source)
         if source == "upload":
             way = pickers.pick_way()
@@ -32,7 +34,7 @@ try:
     if source == "creature":
         main, beside = st.columns([7, 2], gap="medium")
         with beside:
-            traits = pickers.pick_creature()
+            traits = creature_picker.pick_creature()
             st.caption(pickers.describe(card))
         chosen = VisitorPicture(cache.creature_picture(traits), _("Drawn creature"), source)
         scene = cache.creature(card.name, traits, language())
@@ -51,6 +53,8 @@ try:
         else:
             state.keep_picture(chosen)
             instrument(scene.data(lead=LEAD), key="instrument")
+        if source == "dataset" and card.dataset != sampled:
+            st.caption(_("This teacher learned {other}, not {name}.").format(other=card.dataset, name=sampled))
         if source != "creature":
             st.caption(pickers.describe(card))
 except KdError as error:

@@ -5,6 +5,7 @@ Everything here may be slow the first time (torch is imported, weights are read)
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -128,13 +129,15 @@ def dataset_infos() -> tuple[DatasetInfo, ...]:
     return list_datasets()
 
 
-@st.cache_resource(show_spinner=False, max_entries=12)
-def dataset_view(name: str, stamp: tuple[str, float]) -> DatasetView:
-    """Counts and a few pictures a class; the dataset itself is let go again. Raises DatasetUnavailable.
+def dataset_view(name: str) -> DatasetView:
+    """Counts and a few pictures a class; the dataset itself is let go again. Raises DatasetUnavailable."""
+    place = next((status.where for status in dataset_statuses() if status.name == name), "")
+    return _dataset_view(name, place, Path(place).stat().st_mtime if place and Path(place).exists() else 0.0)
 
-    Args:
-        stamp: changes when the files do.
-    """
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _dataset_view(name: str, place: str, changed: float) -> DatasetView:
+    # Where it is and when that changed tell entries apart: other files may take the place of the first.
     from kdcore.datasets import load_dataset
     from pages.ui.dataset_views import dataset_view
 

@@ -70,7 +70,7 @@ def show_dataset(info: DatasetInfo) -> None:
 def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
     try:
         with st.spinner(_("Reading {title}: the first time takes some seconds…").format(title=info.title)):
-            view = cache.dataset_view(info.name, _stamp(status))
+            view = cache.dataset_view(info.name)
     except DatasetUnavailable as error:
         st.error(str(error))
         if info.download_bytes is not None:
@@ -226,9 +226,3 @@ def _is_own(info: DatasetInfo) -> bool:
 
 def _statuses() -> dict[str, DatasetStatus]:
     return {status.name: status for status in cache.dataset_statuses()}
-
-
-def _stamp(status: DatasetStatus) -> tuple[str, float]:
-    """Changes when other files take the place of a dataset's."""
-    place = Path(status.where)
-    return status.where, place.stat().st_mtime if place.exists() else 0.0

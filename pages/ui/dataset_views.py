@@ -15,7 +15,7 @@ from pages.ui import look
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _, ngettext
 from pages.ui.instrument_model import data_url
-from pages.ui.scenes import one_thread
+from pages.ui.scenes import one_thread, png_of
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus, FetchProgress
 
 A_CLASS = 8  # pictures shown
+SAMPLES = 6  # test pictures a class, to put before a teacher
 A_PAGE = 12  # classes shown at once; up to 20 are never divided
 UNDIVIDED = 20
 LOSSLESS = 32  # pixels a side up to which a picture is shown exactly
@@ -36,6 +37,7 @@ class ClassView:
         count: training pictures.
         strip: its first training pictures side by side, as a data URL.
         shown: how many there are on the strip.
+        samples: test pictures as PNGs; no teacher has learned from them.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ClassView:
     count: int
     strip: str
     shown: int
+    samples: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def dataset_view(dataset: Dataset) -> DatasetView:
         rows = torch.nonzero(train.hard_labels == index)[:A_CLASS, 0]
         above = dataset.superclasses[index]
         strip = strip_url(train.images[rows]) if len(rows) else ""
-        classes.append(ClassView(name, above if above != name else "", counts[index], strip, len(rows)))
+        unseen = torch.nonzero(dataset.test.hard_labels == index)[:SAMPLES, 0]
+        samples = tuple(_png(dataset.test.images[row]) for row in unseen.tolist())
+        classes.append(ClassView(name, above if above != name else "", counts[index], strip, len(rows), samples))
     return DatasetView(
         tuple(classes), len(train), len(dataset.validation), len(dataset.test), dataset.image_shape, dataset.sha256
     )
@@ -96,6 +101,11 @@ def strip_url(images: torch.Tensor) -> str:
     if height <= LOSSLESS:
         return data_url(picture, "PNG")
     return data_url(picture, "WEBP", quality=88, method=2)
+
+
+def _png(image: torch.Tensor) -> bytes:
+    pixels = image.permute(1, 2, 0).contiguous().numpy()  # [H, W, C]
+    return png_of(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
 
 
 def groups(view: DatasetView) -> tuple[Group, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -12,18 +11,23 @@ from pages.ui import cache, look, state
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.datasets.creatures import Trait
     from kdcore.teachers import ModelCard
 
-SOURCES = ("creature", "digit", "upload")
+SOURCES = ("creature", "digit", "dataset", "upload")
 FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "animals"}
+SAMPLED = "sample_of"  # in the URL, the dataset that a picture is taken from
 WAYS = ("file", "camera")
 PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 
 
 def pick_source() -> str:
     """What kind of picture; the URL's `source`."""
-    names = {"creature": _("A drawn creature"), "digit": _("A digit"), "upload": _("Your picture")}
+    names = {
+        "creature": _("A drawn creature"),
+        "digit": _("A digit"),
+        "dataset": _("A dataset"),
+        "upload": _("Your picture"),
+    }
     chosen = st.segmented_control(
         _("Picture"),
         SOURCES,
@@ -60,9 +64,18 @@ def pick_teacher(source: str) -> ModelCard:
 
 def _teachers(source: str) -> list[str]:
     """The teachers of this machine, the one that knows such pictures first."""
-    return sorted(
-        (card.name for card in cache.teacher_cards()), key=lambda name: (name != FITTING_TEACHER[source], name)
-    )
+    fitting = FITTING_TEACHER.get(source) or _teacher_of(state.choice(SAMPLED, _ready_datasets()))
+    return sorted((card.name for card in cache.teacher_cards()), key=lambda name: (name != fitting, name))
+
+
+def _teacher_of(dataset: str) -> str:
+    from kdcore.config import defaults_for
+
+    return defaults_for(dataset).teacher
+
+
+def _ready_datasets() -> list[str]:
+    return [status.name for status in cache.dataset_statuses() if status.ready]
 
 
 def describe(card: ModelCard) -> str:
@@ -77,18 +90,6 @@ def describe(card: ModelCard) -> str:
     )
 
 
-def pick_creature() -> tuple[tuple[str, float], ...]:
-    """Sliders on the traits, set to an animal or moved one by one: (name, value) of each."""
-    from kdcore.datasets.creatures import SPECIES, TRAITS
-
-    if state.widget(_slot(TRAITS[0])) is None:
-        _set_traits(_between("wolf", "dog"))
-    st.selectbox(_("Start from"), SPECIES, key="species_pick", on_change=_start_from_species, persist_state="session")
-    st.button(_("Draw another one"), on_click=_another, width="stretch")
-    with st.container(height=290, border=True, key="kd_traits", gap="xsmall"):
-        return tuple((trait.name, _trait_slider(trait)) for trait in TRAITS)
-
-
 def pick_digit() -> bytes:
     """One of the teacher's unseen test scans, from the clearest to the most ambiguous; a PNG."""
     scans, start = cache.digit_scans()
@@ -100,6 +101,29 @@ def pick_digit() -> bytes:
         1, len(scans[digit]), len(scans[digit]), key=f"scan_{digit}", persist_state="session", width=320,
     )  # fmt: skip
     return scans[digit][place - 1]
+
+
+def pick_sample() -> tuple[state.VisitorPicture | None, str]:
+    """One of the test pictures of a dataset, which no teacher has seen; and the dataset's name.
+
+    Raises DatasetUnavailable.
+    """
+    names = _ready_datasets()
+    name = st.selectbox(
+        _("Dataset"), names, index=names.index(state.choice(SAMPLED, names)), key="sample_pick", width=170,
+        on_change=_fit_sample,
+    )  # fmt: skip
+    with st.spinner(_("Reading {title}: the first time takes some seconds…").format(title=name)):
+        classes = {one.name: one for one in cache.dataset_view(name).classes if one.samples}
+    if not classes:
+        return None, ""
+    label = st.selectbox(_("Class"), list(classes), key=f"sample_class_{name}", persist_state="session", width=170)
+    samples = classes[label].samples
+    turn = state.kept("sample_turn")
+    number = turn if isinstance(turn, int) else 0
+    st.button(_("Another one"), key="sample_next", on_click=state.keep, args=("sample_turn", number + 1))
+    what = _("Really a {name}").format(name=label)
+    return state.VisitorPicture(samples[number % len(samples)], what, "dataset"), name
 
 
 def pick_upload() -> state.VisitorPicture | None:
@@ -160,56 +184,17 @@ def take_photo() -> state.VisitorPicture | None:
 def _fit_teacher() -> None:
     """Another kind of picture brings the teacher that knows it; a teacher chosen for the last kind is let go."""
     state.hear_choice("source", "source_pick", SOURCES)
-    names = _teachers(state.choice("source", SOURCES))
+    _take_first_teacher(state.choice("source", SOURCES))
+
+
+def _take_first_teacher(source: str) -> None:
+    names = _teachers(source)
     if names:
         state.set_choice("teacher", names[0], names)
         state.preset("teacher_pick", names[0])
 
 
-def _slot(trait: Trait) -> str:
-    return f"trait_{trait.name}"
-
-
-def _step(trait: Trait) -> float:
-    return 1.0 if trait.high - trait.low > 10 else 0.1 if trait.high - trait.low > 5 else 0.01
-
-
-def _trait_slider(trait: Trait) -> float:
-    return float(
-        st.slider(
-            f"{trait.title}, {trait.unit}" if trait.unit else trait.title,
-            float(trait.low), float(trait.high), step=_step(trait), format="%.2f" if _step(trait) < 0.1 else "%.0f",
-            key=_slot(trait), help=trait.description, persist_state="session",
-        )
-    )  # fmt: skip
-
-
-def _set_traits(values: list[float]) -> None:
-    """Move every slider; what cannot be drawn becomes the nearest end, and the truth is that of what is drawn."""
-    from kdcore.datasets.creatures import TRAITS
-
-    for trait, value in zip(TRAITS, values, strict=True):
-        step = _step(trait)
-        on_grid = trait.low + round((value - trait.low) / step) * step
-        state.preset(_slot(trait), round(min(trait.high, max(trait.low, on_grid)), 4))
-
-
-def _between(one: str, other: str) -> list[float]:
-    """A fifth of the way from one animal to the other: sure enough to be called one, and visibly not only that."""
-    from kdcore.datasets.creatures import morph
-
-    return [float(value) for value in morph((one, other), 6)[1]]
-
-
-def _start_from_species() -> None:
-    from kdcore.datasets.creatures import prototype
-
-    _set_traits([float(value) for value in prototype(str(state.widget("species_pick")))])
-
-
-def _another() -> None:
-    from kdcore.datasets.creatures import SPECIES, sample_traits
-
-    wanted = SPECIES.index(str(state.widget("species_pick")))
-    traits, species = sample_traits(200, seed=secrets.randbelow(2**31))
-    _set_traits([float(value) for value in traits[species == wanted][0]])
+def _fit_sample() -> None:
+    """Another dataset brings the teacher that knows it."""
+    state.hear_choice(SAMPLED, "sample_pick", _ready_datasets())
+    _take_first_teacher("dataset")

@@ -25,7 +25,7 @@ TEMPERATURE_RANGE = (0.2, 20.0)
 SHARED_KEYS = (
     "source", "teacher", "t", "dataset", "labels", "distil_teacher", "student", "temperature", "distill_weight",
     "epochs", "seeds", "seed", "run", "lang", "present",
-    "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown",
+    "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown", "sample_of",
 )  # fmt: skip
 
 _PICTURES, _CURRENT, _VISITOR = "_pictures", "_current_picture", "_visitor_id"
@@ -39,7 +39,7 @@ class VisitorPicture:
     Attributes:
         png: the decoded picture (RGB or grey, at most 1024 pixels a side), lossless, at most about 3 MB.
         name: what to call it on the page.
-        source: "upload", "creature" or "digit".
+        source: "upload", "creature", "digit" or "dataset".
     """
 
     png: bytes

@@ -12,6 +12,7 @@ from PIL import Image
 from starlette.formparsers import MultiPartParser
 from streamlit.testing.v1 import AppTest
 
+from kdcore.datasets import load_dataset
 from kdcore.datasets.creatures import SPECIES, TRAITS, prototype
 from kdcore.pictures import MAX_BYTES
 
@@ -78,6 +79,26 @@ def test_a_digit_brings_its_teacher_and_its_scans() -> None:
     digit = app.selectbox(key="digit_pick").value
     app.slider(key=f"scan_{digit}").set_value(1).run()
     fine(app)
+
+
+def test_a_picture_of_a_dataset_brings_its_teacher_and_is_one_that_no_teacher_has_learned_from() -> None:
+    app = soft_labels(source="dataset")
+    fine(app)
+    assert app.selectbox(key="teacher_pick").value == "creatures"
+    app.selectbox(key="sample_pick").select("digits").run()
+    fine(app)
+    assert app.selectbox(key="teacher_pick").value == "digits"
+    app.selectbox(key="sample_class_digits").select("7").run()
+    test = load_dataset("digits").test
+    sevens = [image.numpy()[0].tolist() for image in test.images[test.hard_labels == 7]]
+    for number in range(2):
+        shown = app.session_state["_pictures"]["dataset"]
+        assert np.array(Image.open(io.BytesIO(shown.png))).tolist() == sevens[number]
+        assert shown.name == "Really a 7"
+        app.button(key="sample_next").click().run()
+        fine(app)
+    app.selectbox(key="teacher_pick").select("animals").run()
+    assert any("learned animals64, not digits" in caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 700), (64, 64)])

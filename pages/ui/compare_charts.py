@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from pages.ui import look
 from pages.ui.charts import GRID, TYPE, Type, _broken, _style
 from pages.ui.i18n import _, ngettext
-from pages.ui.viewmodels import arm_name, format_accuracy, format_points, format_signed, in_order
+from pages.ui.viewmodels import arm_name, format_accuracy, format_signed, in_order
 
 if TYPE_CHECKING:
     from kdcore.reliability import ReliabilityBin
@@ -81,15 +81,19 @@ def _named(row: ClassRow) -> str:
     return _broken(f"{row.name} (n = {row.n})" if row.n < FEW else row.name)
 
 
-def classes_caption(rows: Sequence[ClassRow], classes: int) -> str:
-    """The chart in words: for how many classes there is a claim, and which gains and loses most."""
+def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) -> str:
+    """The chart in words: for how many classes there is a claim, and which gains and loses most.
+
+    Args:
+        every_seed: False for one pair of networks, of which nothing may be claimed but what they did.
+    """
     gained = sum(row.claim == "distilled" for row in rows)
     lost = sum(row.claim == "baseline" for row in rows)
     best, worst = max(rows, key=lambda row: row.mean), min(rows, key=lambda row: row.mean)
-    text = _(
-        "Of {n} classes, the distilled student is better at {gained} and the baseline at {lost}; for the others the "
-        "interval holds 0. Most: {best} {high} points; least: {worst} {low}."
-    )
+    better = _("Of {n} classes, the distilled student is better at {gained} and the baseline at {lost}")
+    pair = _("Of {n} classes, this distilled network has more right of {gained} and this baseline of {lost}")
+    rest = _("for the others the interval holds 0. Most: {best} {high} points; least: {worst} {low}.")
+    text = f"{better if every_seed else pair}; {rest}"
     said = text.format(
         n=len(rows), gained=gained, lost=lost, best=best.name, high=format_signed(best.mean), worst=worst.name,
         low=format_signed(worst.mean),
@@ -129,8 +133,8 @@ def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type
     low = min((one.confidence for many in bins.values() for one in many), default=0.0)
     start = 10 * math.floor(10 * low)
     figure.update_layout(height=470, hovermode="closest")
-    figure.update_xaxes(title_text=_("mean confidence"), ticksuffix=" %", range=[start - 1, 101], nticks=6)
-    figure.update_yaxes(title_text=_("answers right"), ticksuffix=" %", range=[-2, 104], nticks=6)
+    figure.update_xaxes(title_text=_("mean confidence"), ticksuffix=" %", range=[start - 1, 102], dtick=20)
+    figure.update_yaxes(title_text=_("answers right"), ticksuffix=" %", range=[-2, 104], dtick=20)
     return figure
 
 
@@ -142,7 +146,7 @@ def reliability_caption(bins: Mapping[str, Sequence[ReliabilityBin]], ece: Mappi
     pictures = sum(one.n for one in many)
     confidence = sum(one.n * one.confidence for one in many) / pictures
     accuracy = sum(one.n * one.accuracy for one in many) / pictures
-    text = _("Furthest off is the {arm}: {confidence} sure on average, and right in {accuracy}.")
+    text = _("Furthest off, {arm}: {confidence} sure on average, and right in {accuracy}.")
     return f"{reading} " + text.format(
         arm=arm_name(furthest), confidence=format_accuracy(confidence), accuracy=format_accuracy(accuracy)
     )
@@ -185,12 +189,3 @@ def few_pictures_note(rows: Sequence[ClassRow]) -> str:
         few,
     )
     return text.format(n=few, few=FEW) if few else ""
-
-
-def overall_caption(difference: Mapping[str, Any]) -> str:
-    """All classes together, for beside the single ones."""
-    if not difference["ci95"]:
-        return ""
-    low, high = difference["ci95"]
-    text = _("All classes together: {points} points, {low} to {high}.")
-    return text.format(points=format_signed(difference["mean"]), low=format_points(low), high=format_points(high))

@@ -21,18 +21,15 @@ def gallery(trio: Trio, answers: Answers) -> None:
     """Cards of the chosen group; the counts of all groups stand above them."""
     st.html(paragraph(cards.counts_sentence(answers), "kd-lead"))
     named = {group.key: f"{group.title} ({format_count(group.count)})" for group in cards.groups(answers)}
-    left, right = st.columns((2, 1), gap="large", vertical_alignment="bottom")
-    with left:
-        group = st.segmented_control(
-            _("Show"), GROUPS, default=GROUPS[0], required=True, format_func=lambda key: named[key],
-            key="gallery_group", persist_state="session",
-        )  # fmt: skip
-    with right:
-        legal = sorted({*TEMPERATURES, trio.temperature})
-        temperature = st.select_slider(
-            _("Temperature of the soft labels"), legal, value=trio.temperature, key=f"gallery_t_{trio.key}",
-            format_func=lambda value: f"T = {value:g}",
-        )  # fmt: skip
+    group = st.segmented_control(
+        _("Show"), GROUPS, default=GROUPS[0], required=True, format_func=lambda key: named[key],
+        key="gallery_group", persist_state="session",
+    )  # fmt: skip
+    legal = sorted({*TEMPERATURES, trio.temperature})
+    temperature = st.select_slider(
+        _("Temperature of the soft labels"), legal, value=trio.temperature, key=f"gallery_t_{trio.key}",
+        format_func=lambda value: f"T = {value:g}", width=360,
+    )  # fmt: skip
     slot = f"gallery_{trio.key}_{group}"
     kept = state.kept(slot)
     count = kept if isinstance(kept, int) else PAGE

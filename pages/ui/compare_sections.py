@@ -105,18 +105,22 @@ def _whose(*, every_seed: bool) -> str:
     """Which networks a section speaks of."""
     if every_seed:
         return _("The students' answers are those of all seeds together.")
-    return _("The students are those of the first seed; the table above is over all seeds.")
+    return _(
+        "The students are those of the first seed, and another pair could turn out otherwise; what holds over seeds "
+        "stands in the table above."
+    )
 
 
 def _classes(trio: Trio) -> None:
     st.subheader(_("Which classes gain from the teacher?"), anchor=False)
     rows = compare_charts.class_rows(trio.class_names, trio.by_class or _first_seed_differences(answers(trio)))
-    words = compare_charts.classes_caption(rows, len(trio.class_names))
+    every_seed = trio.by_class is not None
+    words = compare_charts.classes_caption(rows, len(trio.class_names), every_seed)
     draw_chart(compare_charts.class_differences(rows, text()), "kd-classes", words)
     st.html(paragraph(words, "kd-lead"))
     how = _("Share of the class's test pictures right, distilled minus baseline on the same pictures, with 95 % "
             "intervals; of many intervals, one in twenty misses the truth.")  # fmt: skip
-    notes = (how, compare_charts.few_pictures_note(rows), _whose(every_seed=trio.by_class is not None))
+    notes = (how, compare_charts.few_pictures_note(rows), _whose(every_seed=every_seed))
     st.caption(" ".join(note for note in notes if note))
 
 

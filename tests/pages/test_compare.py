@@ -25,6 +25,13 @@ from tests.pages.conftest import OTHER, OpenPage, bars_of, chart_of, charts_of, 
 ARMS = ("teacher", "distilled", "baseline")
 
 
+@pytest.fixture(autouse=True)
+def few_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown does not depend on how often it was timed; that has tests of its own."""
+    monkeypatch.setattr("kdcore.latency.REPETITIONS", 20)
+    monkeypatch.setattr("kdcore.latency.FEWER_REPETITIONS", {256: 2})
+
+
 def png(side: int = 24) -> bytes:
     """A grey scribble, not square."""
     pixels = np.random.default_rng(3).integers(0, 256, (side, side + 7), dtype=np.uint8)

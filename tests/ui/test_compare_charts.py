@@ -52,10 +52,12 @@ def test_a_class_has_its_dot_its_interval_and_its_claim() -> None:
     assert by_name["distilled"].marker.color == look.DISTILLED and by_name["baseline"].marker.symbol == "square"
     assert by_name["none"].y == ("lynx (n = 12)",), "few pictures must be said"
     assert figure.layout.yaxis.categoryarray[::-1] == ("wolf", "dog", "lynx (n = 12)")
-    assert compare_charts.classes_caption(ROWS, 3) == (
+    assert compare_charts.classes_caption(ROWS, 3, every_seed=True) == (
         "Of 3 classes, the distilled student is better at 1 and the baseline at 1; for the others the interval holds "
         "0. Most: lynx +25.0 points; least: dog −10.0."
     )
+    one_pair = compare_charts.classes_caption(ROWS, 3, every_seed=False)
+    assert one_pair.startswith("Of 3 classes, this distilled network has more right of 1") and "better" not in one_pair
     assert compare_charts.few_pictures_note(ROWS).startswith("1 class has fewer than 50")
     assert compare_charts.few_pictures_note(ROWS[:2]) == ""
 
@@ -64,7 +66,7 @@ def test_of_many_classes_the_largest_differences_are_shown_in_class_order_and_sa
     names = [f"class {n}" for n in range(30)]
     rows = compare_charts.class_rows(names, [{"mean": n / 100, "ci95": [-1, 1], "n": 99} for n in range(30)])
     assert [row.name for row in rows] == names[10:]
-    assert "the 20 largest differences of 30 classes" in compare_charts.classes_caption(rows, 30)
+    assert "the 20 largest differences of 30 classes" in compare_charts.classes_caption(rows, 30, every_seed=True)
 
 
 def test_reliability_is_share_right_against_confidence() -> None:
@@ -78,7 +80,7 @@ def test_reliability_is_share_right_against_confidence() -> None:
     low, high = figure.layout.xaxis.range
     assert low < 45 and high > 95
     words = compare_charts.reliability_caption(BINS, {"baseline": {"mean": 0.2}, "teacher": {"mean": 0.01}})
-    assert words.endswith("Furthest off is the baseline: 70.0 % sure on average, and right in 50.0 %.")
+    assert words.endswith("Furthest off, baseline: 70.0 % sure on average, and right in 50.0 %.")
 
 
 def test_times_by_batch_size_are_log_log_with_whiskers_up_to_p95() -> None:

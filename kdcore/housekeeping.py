@@ -39,6 +39,7 @@ TEMPORARY_DAYS = 1
 
 ORPHANED = "no-run.txt"  # in a folder without a run: when it was first found so
 DOOMED = "checkpoints.gone"
+GONE = "gone-"  # before the name of a folder that is being removed: nobody finds it half-removed under its own
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # the names that `checkpoints.write_whole` gives
 
 
@@ -78,14 +79,18 @@ def _purge_deleted(store: Store, now: float) -> list[str]:
 
 def _clean_folders(store: Store, now: float, purged: list[str]) -> Cleaned:
     # The folders first: a run that is put into the queue after this has none among them.
-    folders = [folder for folder in _listed(store.home / "runs") if is_id(folder.name)]
+    there = _listed(store.home / "runs")
+    folders = [folder for folder in there if is_id(folder.name)]
+    for folder in there:
+        if folder.name.startswith(GONE):  # of a process that was killed while it removed it
+            _remove_folder(folder)
     with store.read() as connection:
         rows = {row.id: row for row in connection.execute(sa.select(runs.c.id, runs.c.status, runs.c.finished))}
     checkpoints = logs = removed = 0
     for folder in folders:
         row = rows.get(folder.name)
         if row is None:
-            removed += (folder.name in purged or _is_old_orphan(folder, now)) and _remove_folder(folder)
+            removed += (folder.name in purged or _is_old_orphan(folder, now)) and _remove_run(folder)
             continue
         _remove_file(folder / ORPHANED)
         _remove_folder(folder / DOOMED)  # of a process that was killed while it removed them
@@ -155,6 +160,15 @@ def _remove_file(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _remove_run(folder: Path) -> bool:
+    gone = folder.with_name(GONE + folder.name)
+    try:
+        folder.rename(gone)
+    except OSError:
+        return False
+    return _remove_folder(gone)
 
 
 def _remove_folder(folder: Path) -> bool:

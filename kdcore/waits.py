@@ -82,24 +82,30 @@ class _Known:
         if row.kind != "run" or cost is None:
             return None
         epochs = int(row.config["epochs"])
-        share = 1 - min(epochs, len(self._epochs(row))) / epochs
+        share = 1 - min(epochs, self._done(row)) / epochs
         return cost.before + share * _pictures(row.config) * cost.picture + cost.after
 
     def left(self, row: RunRow) -> float | None:
         """Seconds until a run that trains is over."""
         if row.kind != "run":
             return None
-        told = self._epochs(row)
-        timed = [seconds for payload in told[-RECENT_EPOCHS:] if (seconds := payload["seconds"])]
+        timed = self._recent(row)
         cost = self._cost(row.config)
         if timed:
-            return fmean(timed) * (int(row.config["epochs"]) - len(told)) + (cost.after if cost else 0.0)
+            return fmean(timed) * (int(row.config["epochs"]) - self._done(row)) + (cost.after if cost else 0.0)
         whole = self.whole(row)
         return None if whole is None else max(0.0, whole - max(0.0, time.time() - (row.started or time.time())))
 
-    def _epochs(self, row: RunRow) -> list[dict[str, Any]]:
-        query = sa.select(events.c.payload).where(events.c.run_id == row.id, events.c.type == EpochEnded.__name__)
-        return [json.loads(payload) for payload in self.connection.execute(query.order_by(events.c.epoch)).scalars()]
+    def _done(self, row: RunRow) -> int:
+        """Epochs that are finished."""
+        query = sa.select(sa.func.max(events.c.epoch)).where(_epochs_of(row))
+        return int(self.connection.execute(query).scalar() or 0)
+
+    def _recent(self, row: RunRow) -> list[float]:
+        """Seconds of the last few epochs; one that is repeated after a checkpoint took none."""
+        query = sa.select(events.c.payload).where(_epochs_of(row)).order_by(events.c.epoch.desc()).limit(RECENT_EPOCHS)
+        told = [json.loads(payload)["seconds"] for payload in self.connection.execute(query).scalars()]
+        return [seconds for seconds in told if seconds]
 
     def _cost(self, config: dict[str, Any]) -> _Cost | None:
         """Of finished runs with the same dataset and student."""
@@ -128,6 +134,10 @@ class _Known:
         if min(times) < 0:  # the clock was set meanwhile
             return None
         return _Cost(times[0] / _pictures(config), times[1], times[2])
+
+
+def _epochs_of(row: RunRow) -> sa.ColumnElement[bool]:
+    return sa.and_(events.c.run_id == row.id, events.c.type == EpochEnded.__name__)
 
 
 def _pictures(config: dict[str, Any]) -> float:

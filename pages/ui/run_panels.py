@@ -117,12 +117,12 @@ def show_run(run: RunRow, settings: bool = True) -> None:
     """
     if settings:
         st.html(paragraph(say.config_sentence(run.config), "kd-what"))
+    if not may_stop(run):
+        st.caption(queue_words.foreign_sentence())
     if run.done:
         _draw(run)
     else:
         _follow(run.id)
-    if not may_stop(run):
-        st.caption(queue_words.foreign_sentence())
     if settings:
         with st.container(horizontal=True, key="kd-controls"):
             run_controls.resume_button(run)
@@ -180,7 +180,7 @@ def _progress(run: RunRow, view: vm.RunView) -> None:
     waiting = jobs.position(store, run.id)
     wait = jobs.expected_wait(store, run.id) if waiting else None
     words = queue_words.waiting_sentence(waiting, wait) if waiting else say.progress_sentence(view, 0)
-    bar, button = st.columns((4, 1), vertical_alignment="bottom", gap="medium")
+    bar, button = st.columns((2.6, 1), vertical_alignment="bottom", gap="medium")
     bar.progress(min(1.0, view.share), text=words)
     with button:
         run_controls.stop_button(run, bool(waiting))

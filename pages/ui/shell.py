@@ -38,6 +38,7 @@ def pages() -> tuple[Page, ...]:
 def open_page(key: str) -> None:
     """Configure the page, draw the navigation and set the look. The first call of every page script."""
     _keep_uploads_in_memory()
+    state.let_go_of_uploads()
     here = next(page for page in pages() if page.key == key)
     name = _("Dark Knowledge Lab")
     st.set_page_config(

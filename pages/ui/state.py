@@ -16,6 +16,8 @@ from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 T = TypeVar("T")
 
@@ -96,6 +98,20 @@ def keep_picture(chosen: VisitorPicture) -> None:
     """Make `chosen` the visitor's current picture; one of each source is kept."""
     st.session_state[_PICTURES] = {**st.session_state.get(_PICTURES, {}), chosen.source: chosen}
     st.session_state[_CURRENT] = chosen.source
+
+
+def let_go_of_uploads(newest: int = 2) -> None:
+    """Drop the files that this session sent, but for the newest (an upload and a photo).
+
+    Streamlit keeps each until the session ends, up to 32 MB of it, also those whose page was left long ago. What the
+    app needs of a file is the picture that it made of it.
+    """
+    context = get_script_run_ctx()
+    if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        return
+    sent = list(context.uploaded_file_mgr.file_storage.get(context.session_id, ()))
+    for file_id in sent[:-newest]:
+        context.uploaded_file_mgr.remove_file(context.session_id, file_id)
 
 
 # --- what else the session keeps

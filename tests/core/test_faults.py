@@ -380,7 +380,7 @@ if REAL_DISKS:
             subprocess.run(["umount", "-l", place], check=True)
 
     def start_and(store: Store, spoil: Callable[[], None]) -> str:
-        run_id = submit(store, **{**KILLED, "epochs": 1000})
+        run_id = submit(store, **{**KILLED, "epochs": 400})
         jobs.advance(store)
         wait_for(lambda: len(epochs(store, run_id)) >= 3)
         spoil()
@@ -410,7 +410,7 @@ if REAL_DISKS:
         fill(mounted)
         told = epochs(store, run_id)
         time.sleep(3.0)
-        assert len(epochs(store, run_id)) < 1000
+        assert len(epochs(store, run_id)) < 400
         (mounted / "filler").unlink()
         wait_for(lambda: store.run(run_id).done)
         row = store.run(run_id)

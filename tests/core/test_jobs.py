@@ -284,6 +284,26 @@ def test_a_worker_that_comes_too_late_does_nothing(store: Store) -> None:
     assert store.run(run_id) == before and store.events(run_id) == []
 
 
+def test_a_run_that_is_cancelled_while_its_worker_starts_does_not_train(store: Store) -> None:
+    run_id = submit(store)
+    assert jobs.claim(store) is not None
+    jobs.cancel(store, run_id)
+    assert worker_main([run_id, "--attempt", "1"]) == 1
+    row = store.run(run_id)
+    assert row.status == "cancelled" and [one.event.type for one in store.events(run_id)] == ["RunFailed"]
+    jobs.resume(store, run_id)
+    assert worker_main([run_id]) == 0
+    assert [one.event.type for one in store.events(run_id)][-1] == "RunFinished"
+
+
+def test_a_worker_without_room_on_the_disk_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = submit(store)
+    monkeypatch.setattr("kdcore.disk.free_space", lambda folder: 0)
+    assert worker_main([run_id]) == 1
+    row = store.run(run_id)
+    assert row.status == "failed" and row.error is not None and "0 MB are free" in row.error
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -26,7 +26,7 @@ with run_panels.one_sentence():
         selection = run_filter.run_filter(runs)
         chosen = select(runs, selection)
         run_compare.comparison(run_compare.chosen_runs())
-        run_list.run_list(chosen, opened, sorted({tag for run in runs for tag in run.tags}))
+        run_list.run_list(chosen, selection, opened, sorted({tag for run in runs for tag in run.tags}))
         if runs and not chosen:
             st.html(run_panels.paragraph(_("No run is like that."), "kd-lead"))
             st.button(_("Show all"), key="kd-show-all", on_click=run_filter.show_all)

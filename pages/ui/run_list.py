@@ -11,13 +11,14 @@ from kdcore.store import RunDeleted
 from pages.ui import cache, run_actions, run_compare, run_panels, state, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
-from pages.ui.i18n import _, ngettext
+from pages.ui.i18n import _
 from pages.ui.shell import link
 
 if TYPE_CHECKING:
+    from kdcore.run_selection import Selection
     from kdcore.store import RunRow
 
-FEW, MORE = 12, 50  # runs at first, and with every "Show more"
+FEW = 15  # runs on the screen at a time: each is a dozen elements, and hundreds of them take seconds to draw
 MOST = 500  # runs that are looked through
 WIDTHS = (0.75, 1.15, 2.7, 3.1, 0.9)
 
@@ -46,18 +47,19 @@ def opened_run() -> RunRow | None:
         return None
 
 
-def run_list(runs: Sequence[RunRow], opened: RunRow | None, known_tags: list[str]) -> None:
+def run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, known_tags: list[str]) -> None:
     """A row a run: when and how it is, what was trained, what came out; an opened one is whole, in its place.
 
     Args:
-        runs: those that are asked for, in their order.
+        runs: those that are asked for, in their order; a screenful of them is drawn.
         known_tags: those of other runs, to choose from.
     """
-    kept = state.kept("runs_shown")
-    shown = list(runs[: kept if isinstance(kept, int) else FEW])
-    left = len(runs) - len(shown)
+    kept = state.kept("runs_first")
+    first = kept[1] if isinstance(kept, tuple) and kept[0] == asked and kept[1] < len(runs) else 0
+    state.keep("runs_first", (asked, first))  # another question begins at its start
+    shown = list(runs[first : first + FEW])
     if opened is not None and opened.id not in {run.id for run in shown}:
-        shown = [opened, *shown]  # a link to another visitor's run, or to one that the filter leaves out
+        shown = [opened, *shown]  # a link to another visitor's run, or to one that is not on this screen
     places = {run_id: place for place, run_id in enumerate(state.compared_runs()[: run_compare.MOST])}
     for run in shown:
         whole = opened is not None and run.id == opened.id
@@ -65,10 +67,18 @@ def run_list(runs: Sequence[RunRow], opened: RunRow | None, known_tags: list[str
             _row(run, whole, places)
             if whole:
                 _open(run, known_tags)
-    if left > 0:
-        more = min(left, MORE)
-        text = ngettext("Show {n} more", "Show {n} more", more).format(n=more)
-        st.button(text, key="kd-more", on_click=state.keep, args=("runs_shown", len(runs) - left + MORE))
+    if len(runs) > FEW:
+        _turn(asked, first, len(runs))
+
+
+def _turn(asked: Selection, first: int, count: int) -> None:
+    """Which runs are on the screen, and the buttons to the others."""
+    with st.container(horizontal=True, vertical_alignment="center", key="kd-turn"):
+        for name, key, to in ((_("Back"), "kd-back", first - FEW), (_("More runs"), "kd-more", first + FEW)):
+            out = not 0 <= to < count
+            st.button(name, key=key, on_click=state.keep, args=("runs_first", (asked, to)), disabled=out)
+        text = _("{first} to {last} of {count} runs").format(first=first + 1, last=min(count, first + FEW), count=count)
+        st.html(run_panels.paragraph(text, "kd-what"), width="content")
 
 
 def _row(run: RunRow, whole: bool, places: dict[str, int]) -> None:

@@ -152,13 +152,19 @@ def test_widgets_put_their_choice_into_the_address(empty_store: Store, open_page
     assert len(_listed(app)) == 1
 
 
-def test_two_hundred_runs_are_drawn_a_few_at_a_time(empty_store: Store, open_page: OpenPage) -> None:
-    for _number in range(200):
-        add_run(empty_store)
+def test_two_hundred_runs_are_drawn_a_screenful_at_a_time(empty_store: Store, open_page: OpenPage) -> None:
+    ids = [add_run(empty_store, student=f"mlp-{8 + number % 2}") for number in range(200)][::-1]
     app = opened(open_page)
-    assert len(_listed(app)) == run_list.FEW
+    assert _listed(app) == ids[: run_list.FEW] and app.button(key="kd-back").disabled
     app.button(key="kd-more").click().run()
-    assert len(_listed(app)) == run_list.FEW + run_list.MORE
+    assert _listed(app) == ids[run_list.FEW : 2 * run_list.FEW]
+    app.text_input(key="words").set_value("mlp-9").run()  # another question begins at its start
+    assert _listed(app) == [run_id for place, run_id in enumerate(ids) if place % 2 == 0][: run_list.FEW]
+    app.text_input(key="words").set_value("").run()
+    assert _listed(app) == ids[: run_list.FEW]
+    while not app.button(key="kd-more").disabled:
+        app.button(key="kd-more").click().run()
+    assert _listed(app)[-1] == ids[-1] and app.button(key="kd-more").disabled
 
 
 # --- comparing

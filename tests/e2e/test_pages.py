@@ -55,7 +55,9 @@ def test_a_run_can_be_stopped(page: Page, server: Server) -> None:
     stop = page.locator(".st-key-kd-stop button")
     expect(stop).to_be_enabled()
     stop.click()
-    expect(page.locator(".st-key-kd-progress")).to_contain_text(re.compile("stopped|cancel", re.I), timeout=90_000)
+    expect(page.locator(".st-key-kd-progress").first).to_contain_text(
+        re.compile("stopped|cancel", re.I), timeout=90_000
+    )
     expect(stop).to_have_count(0)
 
 

@@ -64,10 +64,13 @@ def test_a_picture_is_seen_by_its_visitor_only(visitors: tuple[Page, Page], serv
     one, other = visitors
     upload(one, server, "first visitor.png", "red")
     upload(other, server, "second visitor.png", "blue")
+    one.locator(".st-key-kd_nav_compare a").click()  # the picture goes along to another page
+    one.wait_for_url("**/compare**")
+    expect(one.locator(".st-key-kd-section")).to_contain_text("first visitor")
+    assert "second visitor" not in everything(one)
+    other.locator(".st-key-kd_nav_home a").click()
+    other.wait_for_url(re.compile(rf"^{re.escape(server.url)}/(\?.*)?$"))
     for page, own, foreign in ((one, "first", "second"), (other, "second", "first")):
-        page.locator(".st-key-kd_nav_compare a").click()  # the picture goes along to another page
-        page.wait_for_url("**/compare**")
-        assert f"{foreign} visitor" not in everything(page)
         page.locator(".st-key-kd_nav_soft_labels a").click()
         expect(page.get_by_test_id("kd-picture")).to_have_attribute("aria-label", f"{own} visitor.png")
         assert f"{foreign} visitor" not in everything(page)
@@ -110,10 +113,19 @@ def test_a_shared_run_is_read_by_the_other_and_steered_by_its_owner(
     expect(one.locator(f".st-key-kd-run-{run_id}")).to_be_visible()
     one.goto(f"{server.url}/distil?run={run_id}")
     one.locator(".st-key-kd-stop button").click()
-    expect(one.locator(".st-key-kd-progress")).to_contain_text(re.compile("stopped|cancel", re.I), timeout=90_000)
-    expect(other.locator(".st-key-kd-opened .st-key-kd-progress")).to_contain_text(
+    expect(one.locator(".st-key-kd-progress").first).to_contain_text(re.compile("stopped|cancel", re.I), timeout=90_000)
+    expect(other.locator(".st-key-kd-opened .st-key-kd-progress").first).to_contain_text(
         re.compile("stopped|cancel", re.I)
     )  # which the other sees without a reload
+
+    # Now that it could be resumed, tagged and deleted: by its owner.
+    for page, owner in ((one, True), (other, False)):
+        page.goto(f"{server.url}/runs?run={run_id}")
+        expect(page.locator(".st-key-kd-export")).to_be_visible()  # reading includes taking a copy
+        idle(page)
+        for key in ("kd-resume", "kd-delete"):
+            expect(page.locator(f".st-key-{key}")).to_have_count(1 if owner else 0)
+        expect(page.get_by_text("Tags", exact=True)).to_have_count(1 if owner else 0)
 
 
 def test_who_a_visitor_is_cannot_be_guessed_or_read_by_scripts_of_other_sites(

@@ -20,7 +20,7 @@ LEAD = (
 )
 
 try:
-    with st.container(key="kd_choices", horizontal=True, gap="medium"):
+    with st.container(key="kd_choices", horizontal=True, gap="small"):
         source = pickers.pick_source()
         if source == "digit":
             chosen = VisitorPicture(pickers.pick_digit(), _("Handwritten digit"), source)
@@ -30,7 +30,7 @@ try:
         if source == "upload":
             way = pickers.pick_way()
             if way == "file":
-                chosen = pickers.pick_file()
+                chosen = pickers.pick_file(width=300)
     if source == "creature":
         main, beside = st.columns([7, 2], gap="medium")
         with beside:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
@@ -23,9 +23,9 @@ PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 def pick_source() -> str:
     """What kind of picture; the URL's `source`."""
     names = {
-        "creature": _("A drawn creature"),
-        "digit": _("A digit"),
-        "dataset": _("A dataset"),
+        "creature": _("Creature"),
+        "digit": _("Digit"),
+        "dataset": _("Dataset"),
         "upload": _("Your picture"),
     }
     chosen = st.segmented_control(
@@ -54,7 +54,7 @@ def pick_teacher(source: str) -> ModelCard:
         names,
         index=names.index(state.choice("teacher", names)),
         key="teacher_pick",
-        width=200,
+        width=170,
         on_change=state.hear_choice,
         args=("teacher", "teacher_pick", names),
     )
@@ -110,14 +110,14 @@ def pick_sample() -> tuple[state.VisitorPicture | None, str]:
     """
     names = _ready_datasets()
     name = st.selectbox(
-        _("Dataset"), names, index=names.index(state.choice(SAMPLED, names)), key="sample_pick", width=170,
+        _("Dataset"), names, index=names.index(state.choice(SAMPLED, names)), key="sample_pick", width=150,
         on_change=_fit_sample,
     )  # fmt: skip
     with st.spinner(_("Reading {title}: the first time takes some seconds…").format(title=name)):
         classes = {one.name: one for one in cache.dataset_view(name).classes if one.samples}
     if not classes:
         return None, ""
-    label = st.selectbox(_("Class"), list(classes), key=f"sample_class_{name}", persist_state="session", width=170)
+    label = st.selectbox(_("Class"), list(classes), key=f"sample_class_{name}", persist_state="session", width=150)
     samples = classes[label].samples
     turn = state.kept("sample_turn")
     number = turn if isinstance(turn, int) else 0
@@ -144,13 +144,14 @@ def pick_way() -> str:
     )
 
 
-def pick_file() -> state.VisitorPicture | None:
-    """A picture from a file, else the visitor's last one; raises PictureError."""
+def pick_file(width: int | Literal["stretch"] = "stretch") -> state.VisitorPicture | None:
+    """A picture from a file, else the visitor's last one; `width` is in pixels. Raises PictureError."""
     file = st.file_uploader(
         _("Choose a picture"),
         label_visibility="collapsed",
         type=PICTURE_TYPES,
         key="upload",
+        width=width,
         help=_("It stays in this machine's memory and is written nowhere."),
     )
     if file is None:

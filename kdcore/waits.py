@@ -16,6 +16,7 @@ from kdcore.events import EpochEnded, TeacherCached
 from kdcore.fair_queue import queue, waiting
 from kdcore.store import RunRow, Store
 
+LIKE = ("dataset", "student", "device")  # what two runs share whose times can be compared
 LIKE_RUNS = 3  # the latest so many finished runs of a kind tell how long the next takes
 LOOKED_AT = 40  # finished runs among which they are searched
 RECENT_EPOCHS = 8  # the time left is judged by the last few epochs: other work on the machine comes and goes
@@ -75,6 +76,7 @@ class _Known:
         query = sa.select(runs.c.id, runs.c.config, runs.c.started, runs.c.finished).where(newest)
         found = connection.execute(query.order_by(runs.c.number.desc()).limit(LOOKED_AT)).all()
         self.finished = [(row, json.loads(row.config)) for row in found]
+        self.costs: dict[tuple[Any, ...], _Cost | None] = {}  # by what makes runs alike
 
     def whole(self, row: RunRow) -> float | None:
         """Seconds that a waiting run will take; one that was begun does not repeat its finished epochs."""
@@ -108,11 +110,16 @@ class _Known:
         return [seconds for seconds in told if seconds]
 
     def _cost(self, config: dict[str, Any]) -> _Cost | None:
-        """Of finished runs with the same dataset and student."""
+        kind = tuple(config.get(name) for name in LIKE)
+        if kind not in self.costs:
+            self.costs[kind] = self._cost_of_kind(kind)
+        return self.costs[kind]
+
+    def _cost_of_kind(self, kind: tuple[Any, ...]) -> _Cost | None:
         costs: list[_Cost] = []
-        for row, other in self.finished:
-            alike = all(other.get(name) == config.get(name) for name in ("dataset", "student", "device"))
-            if alike and (cost := self._cost_of(row, other)) is not None:
+        for row, config in self.finished:
+            alike = tuple(config.get(name) for name in LIKE) == kind
+            if alike and (cost := self._cost_of(row, config)) is not None:
                 costs.append(cost)
                 if len(costs) == LIKE_RUNS:
                     break

@@ -15,6 +15,7 @@ from kdcore.datasets import Dataset
 from kdcore.device import Device
 from kdcore.latency import measure_latency
 from kdcore.models import count_macs, count_params
+from kdcore.paired import per_class_difference
 from kdcore.teachers import Teacher, save_model
 
 
@@ -61,6 +62,9 @@ def build_result(
         "verdict": {"claim": verdict.claim, "sentence": verdict.sentence},
         "arms": arms,
         "paired_difference": difference.to_json(),
+        "per_class_difference": [
+            one.to_json() for one in per_class_difference(logits["distilled"], logits["baseline"], hard_labels)
+        ],
     }
     if dataset.bayes_accuracy is not None:
         result["bayes_accuracy"] = dataset.bayes_accuracy

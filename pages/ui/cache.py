@@ -146,7 +146,7 @@ def _dataset_view(name: str, place: str, changed: float) -> DatasetView:
 
 def forget_datasets() -> None:
     """After one was fetched, added or removed: look again."""
-    for kept in (dataset_statuses, dataset_infos, dataset, telling_example):
+    for kept in (dataset_statuses, dataset_infos, dataset, telling_example, test_answers):
         kept.clear()
 
 

@@ -45,7 +45,7 @@ def resume_button(run: RunRow) -> None:
     if run.done and run.result is None and may_stop(run):
         st.button(
             _("Resume"), key="kd-resume", on_click=_resume, args=(run.id,), icon=":material/play_arrow:",
-            help=_("Goes on from the last checkpoint, after the runs that wait."),
+            help=_("Goes on from the last checkpoint when its turn comes."),
         )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def _is_old_orphan(folder: Path, now: float) -> bool:
 
 
 def _temporary_files(home: Path, now: float) -> Iterator[Path]:
-    places = [home / "teacher_logits", home / "models"]
+    places = [home / "teacher_logits", home / "models", home / "teachers", home / "datasets", home / "datasets" / "own"]
     for folder in _listed(home / "runs"):
         places += [folder, folder / "checkpoints", folder / "models"]
     for place in places:

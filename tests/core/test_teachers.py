@@ -60,7 +60,7 @@ def test_a_cards_figures_can_be_measured_again(name: str) -> None:
 
 
 @pytest.mark.usefixtures("data_dir")
-@pytest.mark.parametrize("name", ["mnist"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
 def test_a_card_on_real_data_can_be_measured_again(name: str) -> None:
     teacher, dataset = load_teacher(name), load_dataset(name)
     assert teacher.card.dataset_sha256 == dataset.sha256

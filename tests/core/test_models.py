@@ -18,6 +18,9 @@ from kdcore.models import build_model, count_macs, count_params
         ("convnet-8", (3, 32, 32)),
         ("resnet-8", (3, 32, 32)),
         ("resnet-8", (3, 64, 64)),
+        ("resnet9-4", (1, 28, 28)),
+        ("resnet9-4", (3, 32, 32)),
+        ("resnet9-4", (3, 64, 64)),
     ],
 )
 def test_every_family_gives_logits_of_its_shape(name: str, shape: tuple[int, int, int]) -> None:
@@ -34,6 +37,11 @@ def test_sizes_worked_by_hand() -> None:
     assert count_params(convnet) == kernels + 2 * (4 + 8 + 16) + 16 * 16 * 8 + 8
     macs = 9 * (3 * 4 * 32 * 32 + 4 * 8 * 16 * 16 + 8 * 16 * 8 * 8) + 16 * 16 * 8
     assert count_macs(convnet, (3, 32, 32)) == macs
+    # Page's network: a 3x3 kernel from each row's left to its right number, at the picture's side.
+    steps = [(3, 4, 32), (4, 8, 32), (8, 8, 16), (8, 8, 16), (8, 16, 16), (16, 32, 8), (32, 32, 4), (32, 32, 4)]
+    page = build_model("resnet9-4", (3, 32, 32), 10)
+    assert count_params(page) == sum(9 * i * o + 2 * o for i, o, _ in steps) + 32 * 10 + 10
+    assert count_macs(page, (3, 32, 32)) == sum(9 * i * o * side * side for i, o, side in steps) + 32 * 10
 
 
 def test_same_seed_same_weights_and_the_callers_random_numbers_are_left_alone() -> None:

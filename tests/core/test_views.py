@@ -62,3 +62,34 @@ def test_random_views_come_from_their_generator_alone(images: torch.Tensor) -> N
     assert first.shape == (18, 3, 10, 10)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_random_shifts_without_zoom_are_whole_pixels_of_the_reflected_picture(images: torch.Tensor) -> None:
+    square = images[..., :6, :]
+    views = RandomViews(flip=True, shift=1 / 3).apply(square, torch.Generator().manual_seed(3)).numpy()
+    padded = np.pad(square.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), mode="symmetric") / 127.5 - 1
+    seen = set()
+    for picture, view in zip(padded, views, strict=True):
+        fits = [
+            (dy, dx, mirrored)
+            for mirrored in (False, True)
+            for dy in range(5)
+            for dx in range(5)
+            if np.allclose(picture[:, dy : dy + 6, dx : dx + 6][..., :: -1 if mirrored else 1], view, atol=1e-4)
+        ]
+        assert fits
+        seen.add(fits[0])
+    assert len(seen) > 10  # and not always the same one
+
+
+def test_cutout_greys_a_square_and_nothing_else() -> None:
+    bright = torch.full((64, 3, 16, 16), 255, dtype=torch.uint8)
+    views = RandomViews(flip=False, cutout=0.25).apply(bright, torch.Generator().manual_seed(0))
+    hidden = views == 0
+    assert torch.equal(views[~hidden], torch.ones_like(views[~hidden]))
+    assert (hidden[:, 0] == hidden[:, 1]).all()
+    for mask in hidden[:, 0]:
+        rows, columns = mask.any(1).nonzero().flatten(), mask.any(0).nonzero().flatten()
+        assert int(mask.sum()) == len(rows) * len(columns)  # a rectangle
+        assert 2 <= len(rows) <= 4  # a square of 4, cut off at the edge
+    assert max(int(mask.sum()) for mask in hidden[:, 0]) == 16

@@ -139,11 +139,25 @@ def _add_bands(figure: go.Figure, curves: Mapping[str, Curve]) -> None:
     for arm, curve in curves.items():
         if curve.low is None or curve.high is None:
             continue
+        if not curve.has_band:
+            _add_seeds(figure, arm, curve)
+            continue
         figure.add_trace(
             go.Scatter(
                 x=[*curve.epochs, *curve.epochs[::-1]], y=[*curve.high, *curve.low[::-1]],
                 fill="toself", fillcolor=_faint(look.ARM_COLOURS.get(arm, look.MUTE), 0.16),
                 line={"width": 0}, mode="lines", hoverinfo="skip", showlegend=False,
+            )
+        )  # fmt: skip
+
+
+def _add_seeds(figure: go.Figure, arm: str, curve: Curve) -> None:
+    """A thin line a seed, where there are too few for a band."""
+    for values in curve.per_seed:
+        figure.add_trace(
+            go.Scatter(
+                x=list(curve.epochs), y=list(values), mode="lines", hoverinfo="skip", showlegend=False,
+                line={"color": _faint(look.ARM_COLOURS.get(arm, look.MUTE), 0.55), "width": 1.25},
             )
         )  # fmt: skip
 

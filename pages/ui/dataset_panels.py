@@ -72,7 +72,7 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
         with st.spinner(_("Reading {title}: the first time takes some seconds…").format(title=info.title)):
             view = cache.dataset_view(info.name)
     except DatasetUnavailable as error:
-        st.error(str(error))
+        st.error(str(error) if state.is_local() else dataset_views.elsewhere_sentence(info))
         if info.download_bytes is not None:
             _fetch_button(info, _("Fetch it again"))
         if _is_own(info):
@@ -96,14 +96,16 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
 
 def _waiting(info: DatasetInfo, status: DatasetStatus) -> None:
     """What it waits for, and a way to get it."""
-    if state.kept(_FETCHED) == info.name:
+    if state.kept(_FETCHED) == info.name and state.is_local():
         _fetch(info)
         return
     problem = state.kept(_PROBLEM)
-    if isinstance(problem, tuple) and problem[0] == info.name:
+    if isinstance(problem, tuple) and problem[0] == info.name and state.is_local():
         st.error(problem[1])
-    else:
+    elif state.is_local():
         st.info(status.needs, icon=":material/download:")
+    else:  # the engine's sentence names folders of this machine
+        st.info(dataset_views.elsewhere_sentence(info), icon=":material/download:")
     if info.download_bytes is not None:
         _fetch_button(info, _("Download"))
     ready = {name for name, one in _statuses().items() if one.ready}
@@ -111,6 +113,9 @@ def _waiting(info: DatasetInfo, status: DatasetStatus) -> None:
 
 
 def _fetch_button(info: DatasetInfo, label: str) -> None:
+    """Only for the person at the machine: it fills that machine's disk."""
+    if not state.is_local():
+        return
     st.button(
         label, key="dataset_fetch", type="primary", icon=":material/download:", on_click=_begin, args=(info.name,)
     )

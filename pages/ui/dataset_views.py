@@ -225,6 +225,16 @@ def fetch_sentence(now: FetchProgress, rate: float | None) -> str:
     return f"{done} · {_('{rate} a second, about {left} left').format(rate=vm.format_size(rate), left=left)}"
 
 
+def elsewhere_sentence(info: DatasetInfo) -> str:
+    """What a visitor from another machine reads of a dataset that is not here; no folder of this one is named."""
+    if info.download_bytes is None:
+        return _("{title} is not on the machine that runs this app; whoever sits there can put it there.").format(
+            title=info.title
+        )
+    text = _("{title} is not on the machine that runs this app; it can be fetched there: kdcore datasets get {name}")
+    return f"{text.format(title=info.title, name=info.name)} ({vm.format_size(info.download_bytes)})."
+
+
 def ready_sentence(infos: Sequence[DatasetInfo], ready: set[str]) -> str:
     """What can be used right now."""
     names = [info.title for info in infos if info.name in ready]

@@ -39,12 +39,13 @@ def ceiling_reference(accuracy: float) -> Reference:
 
 def accuracy_range(curves: Mapping[str, Curve], references: Sequence[Reference]) -> tuple[float, float]:
     """Shares in whole tenths, so that the axis moves rarely while the curves grow."""
-    means = [value for curve in curves.values() for value in curve.mean]
-    highs = [value for curve in curves.values() for value in (curve.high or curve.mean)]
-    tops = [*highs, *(line.value for line in references)]
+    shown = [(curve.mean, *(() if curve.has_band else curve.per_seed)) for curve in curves.values()]
+    lows = [value for lines in shown for line in lines for value in line]
+    highs = [value for curve in curves.values() if curve.has_band for value in curve.high or ()]
+    tops = [*lows, *highs, *(line.value for line in references)]
     if not tops:
         return 0.0, 1.0
-    lowest = min(means, default=0.2)
+    lowest = min(lows, default=0.2)
     return max(0.0, math.floor(10 * lowest - 0.2) / 10), min(1.04, math.ceil(10 * max(tops) + 0.3) / 10)
 
 
@@ -91,8 +92,9 @@ def _series(arm: str, curve: Curve) -> dict[str, Any]:
         "marker": look.ARM_MARKERS.get(arm, "circle"),
         "epochs": list(curve.epochs),
         "mean": percent(curve.mean),
-        "low": percent(curve.low),
-        "high": percent(curve.high),
+        "low": percent(curve.low) if curve.has_band else None,
+        "high": percent(curve.high) if curve.has_band else None,
+        "seeds": [] if curve.has_band else [percent(values) for values in curve.per_seed],
         "says": [_said(arm, curve, index) for index in range(len(curve.epochs))],
     }
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from kdcore import report
 from kdcore.errors import KdError, RunNotFound
-from pages.ui import cache, run_panels, state
+from pages.ui import cache, run_controls, run_panels, state
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _, ngettext
@@ -165,7 +165,7 @@ def _resume(run_id: str) -> None:
     forget_undo()
     try:
         if _changeable(run_id) is not None:
-            jobs.resume(cache.store(), run_id)
+            jobs.resume(cache.store(), run_id, most=run_controls.most_runs())
             jobs.advance(cache.store())
     except KdError as error:
         state.keep(_SENTENCE, str(error))

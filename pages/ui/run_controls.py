@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore.errors import KdError
+from kdcore.errors import KdError, RunNotFound
 from pages.ui import cache, state
 from pages.ui.i18n import _
 
@@ -28,6 +28,17 @@ def most_runs() -> int | None:
     from kdcore import jobs
 
     return jobs.MAX_QUEUED if state.is_local() else None
+
+
+def parent_run() -> str | None:
+    """The run that the URL's settings were taken from, if there is or was one."""
+    parent = state.parent_run()
+    if parent is None:
+        return None
+    try:
+        return cache.store().run(parent, deleted=True).id
+    except RunNotFound:
+        return None
 
 
 def stop_button(run: RunRow, waiting: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from kdcore.errors import KdError
 from pages.ui import cache, state
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _
@@ -24,6 +25,7 @@ FIELDS = {
     "epochs": "epochs",
 }
 MOST_SEEDS = 20
+_BROUGHT = "brought_student"  # the session's slot for a student that no dataset has on its list
 
 
 def run_form() -> RunConfig:
@@ -49,8 +51,9 @@ def run_form() -> RunConfig:
         _("Labelled pictures"), 1, infos[dataset].train_size, defaults.labels, step=50, key="labels",
         bind="query-params", help=_("How many training pictures every student gets. With few, a teacher helps most."),
     )  # fmt: skip
+    students = _students(defaults.students)
     student = st.selectbox(
-        _("Student"), defaults.students, defaults.students.index(defaults.student), key="student", bind="query-params",
+        _("Student"), students, students.index(defaults.student), key="student", bind="query-params",
         help=_("The small network that is trained. The numbers are its widths."),
     )  # fmt: skip
     temperature = st.number_input(
@@ -82,6 +85,24 @@ def run_form() -> RunConfig:
         dataset, labels=labels, teacher=teacher, student=student, temperature=temperature, distill_weight=weight,
         epochs=epochs, seeds=seeds,
     )  # fmt: skip
+
+
+def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
+    """The dataset's students, and the one that a run or a link brought along: any width can be trained.
+
+    It stays on offer when another is chosen, so that the list does not change under the hand.
+    """
+    from kdcore.models import parse_model
+
+    asked = state.asked_student()
+    if asked and asked not in usual:
+        try:
+            parse_model(asked)
+        except KdError:
+            return usual
+        state.keep(_BROUGHT, asked)
+    brought = state.kept(_BROUGHT)
+    return (*usual, brought) if isinstance(brought, str) and brought not in usual else usual
 
 
 def _use_defaults() -> None:

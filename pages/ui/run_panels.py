@@ -15,6 +15,7 @@ from pages.ui import cache, charts, drawings, queue_words, run_controls, state, 
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
 from pages.ui.components.curves import curves
+from pages.ui.examples import Example, NoTeacherYet
 from pages.ui.i18n import _
 from pages.ui.run_controls import may_stop
 from pages.ui.run_form import take_settings
@@ -57,6 +58,8 @@ def one_sentence() -> Iterator[None]:
     """What the engine refuses is said in its own sentence, in place."""
     try:
         yield
+    except NoTeacherYet as told:  # nothing went wrong: it comes with the first run
+        st.info(str(told), icon=":material/school:")
     except KdError as error:
         st.error(str(error))
 
@@ -70,7 +73,9 @@ def start(config: RunConfig) -> None:
     from kdcore import jobs
 
     store = cache.store()
-    state.set_run_id(jobs.submit(store, config, state.visitor_id(), most=run_controls.most_runs()))
+    parent, most = run_controls.parent_run(), run_controls.most_runs()
+    state.set_run_id(jobs.submit(store, config, state.visitor_id(), parent=parent, most=most))
+    state.forget_parent_run()
     jobs.advance(store)
 
 
@@ -91,7 +96,15 @@ def explain(config: RunConfig) -> None:
         "pictures in the same order, and learn for {epochs} epochs. Only what they are told differs:"
     ).format(seeds=len(config.seeds), labels=vm.format_count(config.labels), epochs=config.epochs)
     st.html(paragraph(lead, "kd-lead"))
-    example = cache.telling_example(config.dataset, config.teacher)
+    try:
+        _told(config, cache.telling_example(config.dataset, config.teacher))
+    except NoTeacherYet as error:
+        st.info(str(error), icon=":material/school:")
+    st.html(paragraph(say.explanation(config.dataset == "creatures"), "kd-lead"))
+
+
+def _told(config: RunConfig, example: Example) -> None:
+    """The picture, and what is said of it to each student."""
     picture, hard, soft = st.columns((0.66, 1, 1), gap="medium")
     soft_labels = example.soft_labels(config.temperature)
     name = example.class_names[example.hard_label]
@@ -106,7 +119,6 @@ def explain(config: RunConfig) -> None:
             words = say.answer_caption(example.class_names, shares)
             st.html(drawings.bars(arm, example.class_names, shares, words))
     st.caption(say.weight_note(config.distill_weight))
-    st.html(paragraph(say.explanation(config.dataset == "creatures"), "kd-lead"))
 
 
 def show_run(run: RunRow, settings: bool = True) -> None:
@@ -191,9 +203,8 @@ def _curves(run: RunRow, view: vm.RunView) -> None:
     readouts = vm.result_readouts(known) if known else vm.live_readouts(view)
     if readouts:
         st.html(tables.readouts_html(readouts))
-    cards = {card.name: card for card in cache.teacher_cards()}
-    teacher = cards.get(run.config["teacher"])
-    references = [drawings.teacher_reference(teacher.accuracy)] if teacher else []
+    teacher = _teacher_accuracy(run)
+    references = [] if teacher is None else [drawings.teacher_reference(teacher)]
     if (ceiling := known.get("bayes_accuracy")) is not None:
         references.append(drawings.ceiling_reference(ceiling))
     caption = say.curves_caption(view)
@@ -203,11 +214,20 @@ def _curves(run: RunRow, view: vm.RunView) -> None:
     st.caption(caption)
 
 
+def _teacher_accuracy(run: RunRow) -> float | None:
+    """As the run itself measured it, once it has; until then as the teacher's card says; None without either."""
+    if run.result is not None and "teacher" in run.result["arms"]:
+        return float(run.result["arms"]["teacher"]["accuracy"]["mean"])
+    return next((card.accuracy for card in cache.teacher_cards() if card.name == run.config["teacher"]), None)
+
+
 def _details(result: dict[str, Any], view: vm.RunView) -> None:
     st.subheader(_("On the test pictures"))
     draw_chart(charts.accuracy_dots(result, text()), "kd-dots", say.dots_caption(result))
     st.html(tables.table_html(tables.quality_table(result["arms"]), _("What each arm reached on the test pictures")))
     st.caption(say.interval_note(result))
+    if whole := say.whole_sentence(result):
+        st.html(paragraph(whole, "kd-what"))
     with st.expander(_("Training loss")):
         note = _("Each arm lowers a loss of its own, so only the shapes compare, not the heights.")
         draw_chart(charts.loss_curves(view.loss, view.epochs, result["run_id"], text()), "kd-loss", note)

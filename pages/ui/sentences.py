@@ -9,6 +9,7 @@ from kdcore.events import TeacherEpochEnded
 from pages.ui import look
 from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import (
+    BAND_SEEDS,
     RunView,
     format_accuracy,
     format_count,
@@ -139,8 +140,11 @@ def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def config_sentence(config: Mapping[str, Any]) -> str:
     """A run's configuration in one line."""
-    text = _("{dataset}, {labels} labelled pictures, {student}, T = {temperature:g}, weight {weight:g}, {seeds}")
-    seeds = ngettext("{n} seed", "{n} seeds", len(config["seeds"])).format(n=len(config["seeds"]))
+    text = _(
+        "{dataset}, {labels} labelled pictures, {student}, T\u00a0=\u00a0{temperature:g}, "
+        "weight\u00a0{weight:g}, {seeds}"
+    )
+    seeds = ngettext("{n}\u00a0seed", "{n}\u00a0seeds", len(config["seeds"])).format(n=len(config["seeds"]))
     return text.format(
         dataset=config["dataset"], labels=format_count(config["labels"]), student=config["student"],
         temperature=config["temperature"], weight=config["distill_weight"], seeds=seeds,
@@ -157,7 +161,10 @@ def curves_caption(view: RunView) -> str:
         return _("No epoch has been checked on the validation pictures yet.")
     seen = max(curve.epochs[-1] for curve in view.accuracy.values() if curve.epochs)
     text = _("Accuracy on the validation pictures after {done} of {all} epochs: {arms}.")
-    return text.format(done=seen, all=view.epochs, arms=", ".join(parts))
+    said = text.format(done=seen, all=view.epochs, arms=", ".join(parts))
+    if 1 < view.num_seeds < BAND_SEEDS:
+        said += " " + _("Each thin line is one seed.")
+    return said
 
 
 def dots_caption(result: Mapping[str, Any]) -> str:
@@ -175,10 +182,41 @@ def interval_note(result: Mapping[str, Any]) -> str:
     seeds = len(result["paired_difference"]["per_seed"])
     if seeds < 2:
         return _("One seed gives no interval, and without one nothing can be claimed.")
+    if seeds < BAND_SEEDS:
+        return _(
+            "Intervals are 95 %, over seeds and test pictures. Of so few seeds they are wide, so each seed has a thin "
+            "line of its own above, and no band. All of them hold for this one teacher."
+        )
     return _(
         "Intervals are 95 %, over seeds and test pictures; the bands of the curves above are over seeds only. "
         "All of them hold for this one teacher."
     )
+
+
+def whole_sentence(result: Mapping[str, Any]) -> str:
+    """What the same run would take on every labelled picture, and that a teacher was trained first; "" for neither."""
+    parts = []
+    whole = result.get("whole")
+    if whole and whole["labels"] > result["config"]["labels"]:  # else it had them all
+        text = _("All {labels} labelled pictures would take about {time}.")
+        parts.append(text.format(labels=format_count(whole["labels"]), time=rough_time(whole["seconds"])))
+    if (seconds := result.get("teacher_seconds") or 0) > 0:
+        text = _("Its teacher was trained first, in {time}; it is kept, and the next run begins at once.")
+        parts.append(text.format(time=format_duration(seconds)))
+    return " ".join(parts)
+
+
+def rough_time(seconds: float) -> str:
+    """A time that is only estimated: `a second or less`, `42 s`, `12 min`, `1 h 10 min`."""
+    if seconds < 1.5:
+        return _("a second or less")
+    if seconds < 60:
+        return format_duration(seconds)
+    minutes = round(seconds / 60) if seconds < 3570 else 10 * round(seconds / 600)
+    hours, rest = divmod(minutes, 60)
+    if not hours:
+        return _("{m} min").format(m=minutes)
+    return _("{h} h {m} min").format(h=hours, m=rest) if rest else _("{h} h").format(h=hours)
 
 
 def answer_caption(class_names: Sequence[str], shares: Sequence[float]) -> str:

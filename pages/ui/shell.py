@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui import look, state
+from pages.ui import look, state, uploads
 from pages.ui.components import visitor
 from pages.ui.i18n import _
 
@@ -37,8 +37,8 @@ def pages() -> tuple[Page, ...]:
 
 def open_page(key: str) -> None:
     """Configure the page, draw the navigation and set the look. The first call of every page script."""
-    _keep_uploads_in_memory()
-    state.let_go_of_uploads()
+    uploads.keep_in_memory()
+    uploads.let_go_of_uploads()
     here = next(page for page in pages() if page.key == key)
     name = _("Dark Knowledge Lab")
     st.set_page_config(
@@ -80,12 +80,3 @@ def _link(key: str, label: str, kind: str, **query: str) -> None:
     page = next(page for page in pages() if page.key == key)
     with st.container(key=f"kd_{kind}_{key}", width="content"):
         st.page_link(page.script, label=label, query_params={**state.link_params(), **query})
-
-
-def _keep_uploads_in_memory() -> None:
-    """Starlette spools uploads above 1 MB to temporary files; a visitor's picture must not touch the disk."""
-    from starlette.formparsers import MultiPartParser
-    from streamlit import config
-
-    limit = int(config.get_option("server.maxUploadSize")) * 2**20 + 2**20
-    MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, limit)

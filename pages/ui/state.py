@@ -16,8 +16,6 @@ from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 import streamlit as st
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 T = TypeVar("T")
 
@@ -98,20 +96,6 @@ def keep_picture(chosen: VisitorPicture) -> None:
     """Make `chosen` the visitor's current picture; one of each source is kept."""
     st.session_state[_PICTURES] = {**st.session_state.get(_PICTURES, {}), chosen.source: chosen}
     st.session_state[_CURRENT] = chosen.source
-
-
-def let_go_of_uploads(newest: int = 2) -> None:
-    """Drop the files that this session sent, but for the newest (an upload and a photo).
-
-    Streamlit keeps each until the session ends, up to 32 MB of it, also those whose page was left long ago. What the
-    app needs of a file is the picture that it made of it.
-    """
-    context = get_script_run_ctx()
-    if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
-        return
-    sent = list(context.uploaded_file_mgr.file_storage.get(context.session_id, ()))
-    for file_id in sent[:-newest]:
-        context.uploaded_file_mgr.remove_file(context.session_id, file_id)
 
 
 # --- what else the session keeps
@@ -213,8 +197,17 @@ def set_choice(key: str, value: str, legal: Sequence[str]) -> None:
 
 def run_id() -> str | None:
     """The run that the URL names, if it can be one."""
-    found = _query("run")
-    return found if re.fullmatch(r"[0-9A-Za-z_-]{6,64}", found) else None
+    return _as_run_id(_query("run"))
+
+
+def parent_run() -> str | None:
+    """The run that the settings in the URL were taken from, if it can be one."""
+    return _as_run_id(_query("parent"))
+
+
+def forget_parent_run() -> None:
+    """The run that repeats it was started; the next one is another."""
+    _set_query("parent", None)
 
 
 def set_run_id(value: str | None) -> None:
@@ -225,6 +218,15 @@ def set_run_id(value: str | None) -> None:
 def link_params() -> dict[str, list[str]]:
     """What every link to another page carries along."""
     return {key: st.query_params.get_all(key) for key in SHARED_KEYS if key in st.query_params}
+
+
+def _as_run_id(text: str) -> str | None:
+    return text if re.fullmatch(r"[0-9A-Za-z_-]{6,64}", text) else None
+
+
+def asked_student() -> str:
+    """The student that the settings or a link ask for, on the list or not; "" without one."""
+    return str(st.session_state.get("student") or _query("student"))
 
 
 def _query(key: str) -> str:

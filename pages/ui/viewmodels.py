@@ -21,6 +21,7 @@ from pages.ui.i18n import _
 # The order of a legend and of a table: the one that teaches first, then who learned, best taught first.
 ARM_ORDER = ("teacher", "posterior", "distilled", "baseline")
 CONFIDENCE = 0.95
+BAND_SEEDS = 3  # from so many on an interval is drawn as a band: that of two seeds, t = 12.7, would hide everything
 RECENT_EPOCHS = 8  # the time left is judged by the last few epochs: other work on the machine comes and goes
 
 
@@ -102,13 +103,23 @@ def arm_name(arm: str) -> str:
 
 @dataclass(frozen=True)
 class Curve:
-    """One arm over the epochs: mean over seeds and its 95 % interval; no interval with one seed."""
+    """One arm over the epochs: mean over seeds and its 95 % interval; no interval with one seed.
+
+    Attributes:
+        per_seed: each seed's own values over the epochs, where every epoch has all of them.
+    """
 
     arm: str
     epochs: tuple[int, ...]
     mean: tuple[float, ...]
     low: tuple[float, ...] | None
     high: tuple[float, ...] | None
+    per_seed: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def has_band(self) -> bool:
+        """Whether its interval is drawn: of two seeds it would fill the chart, and each seed is drawn instead."""
+        return self.low is not None and not 1 < len(self.per_seed) < BAND_SEEDS
 
 
 @dataclass(frozen=True)
@@ -197,12 +208,14 @@ def _curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, top: flo
     intervals = [seed_interval(values) for _epoch, values in measured]
     known = [interval for interval in intervals if interval is not None]
     whole = len(known) == len(measured) and bool(known)
+    same = len({len(values) for _epoch, values in measured}) == 1
     return Curve(
         arm=arm,
         epochs=tuple(epoch for epoch, _values in measured),
         mean=tuple(fmean(values) for _epoch, values in measured),
         low=tuple(max(0.0, low) for low, _high in known) if whole else None,
         high=tuple(min(top, high) for _low, high in known) if whole else None,
+        per_seed=tuple(zip(*(values for _epoch, values in measured), strict=True)) if whole and same else (),
     )
 
 

@@ -171,6 +171,21 @@ def test_a_folder_of_the_machine_is_shown_to_nobody_else(data_dir: Path, monkeyp
     assert any("kdcore datasets add" in caption.value for caption in app.caption)
 
 
+@pytest.mark.parametrize("name", ["cifar10", "animals64"])
+def test_a_visitor_from_elsewhere_downloads_nothing_and_sees_no_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.ui.state.is_local", lambda: False)
+    app = datasets(dataset_shown=name)
+    fine(app)
+    assert not [button for button in app.button if button.key == "dataset_fetch"]
+    (info,) = app.info
+    assert "is not on the machine that runs this app" in info.value
+    assert ("kdcore datasets get cifar10" in info.value) is (name == "cifar10")
+    words = [html_of(app), *(one.value for kind in (app.info, app.caption, app.markdown) for one in kind)]
+    assert not [one for one in words if str(tmp_path) in one or "KDCORE" in one]
+
+
 def test_a_download_shows_its_way_and_ends_with_the_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[float] = []
     bar = st.delta_generator.DeltaGenerator.progress

@@ -15,6 +15,7 @@ from kdcore.database import runs
 from kdcore.events import EpochEnded
 from kdcore.store import Store
 from kdcore.teachers import list_teachers
+from pages.ui import cache
 from pages.ui.queue_words import waiting_sentence
 from tests.pages.conftest import (
     OTHER,
@@ -99,8 +100,89 @@ def test_the_chart_holds_the_events_numbers(trained_store: Store, open_page: Ope
         assert line["epochs"] == [epoch for epoch, values in measured if values]
         assert line["mean"] == pytest.approx([100 * fmean(values) for _epoch, values in measured if values], abs=1e-3)
     (teacher,) = curves_of(app)["references"]
+    assert run.result is not None  # the run's own figure, as in the table below, not the one on the teacher's card
+    assert teacher["value"] == pytest.approx(100 * run.result["arms"]["teacher"]["accuracy"]["mean"])
+    whole = run.result["whole"]
+    assert f"All {whole['labels']:,} labelled pictures would take about" in html_of(app)
+
+
+def test_until_a_run_has_measured_its_teacher_the_card_speaks(empty_store: Store, open_page: OpenPage) -> None:
+    run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
+    wait_until(
+        lambda: any("validation_accuracy" in str(one.event) for one in empty_store.events(run_id)),
+        step=lambda: jobs.advance(empty_store),
+    )
+    (teacher,) = curves_of(open_page("distil", run=run_id))["references"]
     card = next(card for card in list_teachers() if card.name == "digits")
     assert teacher["value"] == pytest.approx(100 * card.accuracy)
+
+
+def test_a_teacher_that_is_not_here_yet_is_no_error(
+    empty_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = tuple(card for card in list_teachers() if card.name != "digits")
+    monkeypatch.setattr(cache, "teacher_cards", lambda: others)
+    monkeypatch.setattr(cache, "teacher_seconds", lambda name: 90.0)
+    app = open_page("distil", dataset="digits")
+    assert not app.exception and not app.error
+    assert app.info[0].value.startswith("The teacher digits is not on this machine yet")
+    assert "You watch both learn" in html_of(app)
+
+
+def test_a_rerun_says_whose_change_it_is_once(empty_store: Store, open_page: OpenPage) -> None:
+    with jobs.turn(empty_store, "a test", OTHER):  # so that none of them starts
+        first = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
+        settings = {"dataset": "digits", "labels": "60", "epochs": "3", "seeds": "2"}
+        jobs.cancel(empty_store, first)
+        app = open_page("distil", parent=first, **settings)
+        app.number_input(key="temperature").set_value(2.0).run()
+        assert in_address(app, "parent") == first
+        app.button(key="kd-start").click().run()
+        second = in_address(app, "run")
+        assert second is not None and empty_store.run(second).parent == first
+        assert in_address(app, "parent") is None
+        jobs.cancel(empty_store, second)
+        app.run()
+        app.button(key="kd-start").click().run()
+        third = in_address(app, "run")
+        assert third not in (None, second) and empty_store.run(str(third)).parent is None
+        jobs.cancel(empty_store, str(third))
+
+
+@pytest.mark.parametrize("parent", ["nosuchrun12", "../../etc", "<b>"])
+def test_a_parent_that_never_was_is_not_recorded(empty_store: Store, open_page: OpenPage, parent: str) -> None:
+    with jobs.turn(empty_store, "a test", OTHER):
+        app = open_page("distil", dataset="digits", parent=parent)
+        app.button(key="kd-start").click().run()
+        assert not app.exception and not app.error
+        assert only_run(empty_store).parent is None
+        jobs.cancel(empty_store, only_run(empty_store).id)
+
+
+def test_a_student_that_a_link_brings_is_on_the_list_and_stays(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", dataset="digits", student="mlp-123", labels="60")
+    student = app.selectbox(key="student")
+    assert not app.exception and student.value == "mlp-123"
+    assert student.options == [*DEFAULTS["digits"].students, "mlp-123"]
+    student.select("mlp-8").run()
+    assert app.selectbox(key="student").value == "mlp-8"
+    app.selectbox(key="student").select("mlp-123").run()
+    assert app.selectbox(key="student").value == "mlp-123"
+    with jobs.turn(empty_store, "a test", OTHER):
+        app.button(key="kd-start").click().run()
+        assert only_run(empty_store).config["student"] == "mlp-123"
+        jobs.cancel(empty_store, only_run(empty_store).id)
+    app.selectbox(key="dataset").select("creatures").run()
+    assert app.selectbox(key="student").value == DEFAULTS["creatures"].student
+
+
+def test_the_settings_of_a_run_with_an_unusual_student_can_be_taken(empty_store: Store, open_page: OpenPage) -> None:
+    with jobs.turn(empty_store, "a test", OTHER):
+        run_id = jobs.submit(empty_store, make_run_config("digits", student="mlp-77", labels=60), VISITOR)
+        jobs.cancel(empty_store, run_id)
+    app = open_page("distil", run=run_id)
+    app.button(key="kd-take").click().run()
+    assert not app.exception and app.selectbox(key="student").value == "mlp-77"
 
 
 def keys_of(app: AppTest) -> list[str | None]:

@@ -8,7 +8,7 @@ import pytest
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
-from pages.ui import state
+from pages.ui import uploads
 
 
 def test_only_the_newest_files_of_a_session_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,20 +17,20 @@ def test_only_the_newest_files_of_a_session_stay(monkeypatch: pytest.MonkeyPatch
         for number in range(count):
             manager.add_file(session, UploadedFileRec(f"{session} {number}", "a.png", "image/png", bytes(10)))
     context = SimpleNamespace(session_id="mine", uploaded_file_mgr=manager)
-    monkeypatch.setattr(state, "get_script_run_ctx", lambda: context)
-    state.let_go_of_uploads()
+    monkeypatch.setattr(uploads, "get_script_run_ctx", lambda: context)
+    uploads.let_go_of_uploads()
     assert list(manager.file_storage["mine"]) == ["mine 3", "mine 4"]
     assert len(manager.file_storage["another"]) == 3
-    state.let_go_of_uploads()
+    uploads.let_go_of_uploads()
     assert list(manager.file_storage["mine"]) == ["mine 3", "mine 4"]
 
 
 def test_a_session_without_files_and_a_script_without_a_session_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = MemoryUploadedFileManager("/upload")
     monkeypatch.setattr(
-        state, "get_script_run_ctx", lambda: SimpleNamespace(session_id="mine", uploaded_file_mgr=manager)
+        uploads, "get_script_run_ctx", lambda: SimpleNamespace(session_id="mine", uploaded_file_mgr=manager)
     )
-    state.let_go_of_uploads()
+    uploads.let_go_of_uploads()
     assert "mine" not in manager.file_storage
-    monkeypatch.setattr(state, "get_script_run_ctx", lambda: None)
-    state.let_go_of_uploads()
+    monkeypatch.setattr(uploads, "get_script_run_ctx", lambda: None)
+    uploads.let_go_of_uploads()

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
+from pages.ui import drawings
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
 from pages.ui.comparison import Answer, answer_of, shown_classes
@@ -168,6 +169,43 @@ def test_captions_say_what_the_chart_shows() -> None:
     assert "after 2 of 4 epochs" in caption
     assert "distilled 60.0 %" in caption and "baseline 50.0 %" in caption
     assert say.curves_caption(vm.run_view([started()])) == "No epoch has been checked on the validation pictures yet."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "a second or less"), (41.7, "42 s"), (60, "1 min"), (700, "12 min"), (3569, "59 min"), (3580, "1 h"),
+        (4300, "1 h 10 min"), (6950, "2 h"),
+    ],
+)  # fmt: skip
+def test_what_is_only_estimated_is_said_roughly(seconds: float, text: str) -> None:
+    assert say.rough_time(seconds) == text
+
+
+def test_what_all_pictures_would_take_and_a_teacher_that_was_trained_first() -> None:
+    whole = {"config": {"labels": 500}, "whole": {"labels": 45_000, "seconds": 720.0}, "teacher_seconds": 0.0}
+    assert say.whole_sentence(whole) == "All 45,000 labelled pictures would take about 12 min."
+    taught = {**whole, "teacher_seconds": 95.0}
+    assert say.whole_sentence(taught).endswith(
+        "12 min. Its teacher was trained first, in 1 min 35 s; it is kept, and the next run begins at once."
+    )
+    assert say.whole_sentence({**whole, "config": {"labels": 45_000}}) == ""
+    assert say.whole_sentence({"config": {"labels": 500}}) == ""  # a run of before
+
+
+def test_two_seeds_are_two_lines_and_three_a_band() -> None:
+    """The 95 % interval of two seeds is 12.7 standard errors to each side: it would hide what it is about."""
+    for seeds in (1, 2, 3):
+        values = [0.4, 0.6, 0.5][:seeds]
+        view = vm.run_view([started(4, seeds), epoch(1, values), epoch(2, values[::-1])])
+        data = drawings.curves_data(view.accuracy, 4)
+        baseline = next(one for one in data["series"] if one["arm"] == "baseline")
+        assert (baseline["low"] is not None) is (seeds == 3)
+        assert baseline["seeds"] == ([[40.0, 60.0], [60.0, 40.0]] if seeds == 2 else [])
+        assert (data["low"] <= 40.0) and (data["high"] >= 70.0 if seeds == 2 else True)
+        assert ("Each thin line is one seed." in say.curves_caption(view)) is (seeds == 2)
+    few = {"paired_difference": {"per_seed": [0.1, 0.2]}}
+    assert "thin line" in say.interval_note(few) and "bands" not in say.interval_note(few)
 
 
 def test_readouts_show_a_dash_before_there_is_a_number() -> None:

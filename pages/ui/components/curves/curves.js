@@ -34,7 +34,8 @@ function node(tag, attributes, text) {
 function picture(data, root) {
   const rem = parseFloat(getComputedStyle(root).fontSize);
   const [width, height] = [Math.max(root.clientWidth, 12 * rem), root.clientHeight];
-  const box = { left: 3.3 * rem, right: width - 0.8 * rem, top: 0.9 * rem, bottom: height - 3.2 * rem };
+  const beyond = 0.5 + 0.28 * String(data.ticks.at(-1) ?? "").length; // half of the last number stands past its tick
+  const box = { left: 3.3 * rem, right: width - beyond * rem, top: 0.9 * rem, bottom: height - 3.2 * rem };
   const x = (epoch) => box.left + ((box.right - box.left) * epoch) / data.last;
   const y = (value) => {
     const share = (value - data.low) / (data.high - data.low);
@@ -44,6 +45,7 @@ function picture(data, root) {
   axes(svg, data, box, x, y, rem);
   for (const line of data.references) reference(svg, line, box, y(line.value), rem);
   for (const one of data.series) if (one.low) svg.append(band(one, x, y));
+  for (const one of data.series) for (const values of one.seeds) svg.append(thin(one, values, x, y));
   for (const one of data.series) svg.append(line(one, x, y));
   for (const one of data.series) one.epochs.forEach((epoch, i) => svg.append(marker(one, i, x(epoch), y(one.mean[i]), rem)));
   return svg;
@@ -78,6 +80,11 @@ function points(epochs, values, x, y) {
 function band(one, x, y) {
   const around = [...points(one.epochs, one.high, x, y), ...points(one.epochs, one.low, x, y).reverse()];
   return node("polygon", { class: "band", points: around.join(" "), fill: one.colour });
+}
+
+/** One seed, where there are too few for a band. */
+function thin(one, values, x, y) {
+  return node("polyline", { class: "thin", points: points(one.epochs, values, x, y).join(" "), stroke: one.colour });
 }
 
 function line(one, x, y) {

@@ -78,7 +78,7 @@ def class_differences(rows: Sequence[ClassRow], text: Type = TYPE) -> go.Figure:
 
 
 def _named(row: ClassRow) -> str:
-    return _broken(f"{row.name} (n = {row.n})" if row.n < FEW else row.name)
+    return _broken(f"{row.name} (n\u00a0=\u00a0{row.n})" if row.n < FEW else row.name)
 
 
 def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) -> str:

@@ -62,8 +62,9 @@ def own_picture(trio: Trio) -> None:
     """The visitor's picture through all three: each one's answer and its time."""
     place, *columns = st.columns((0.8, 1, 1, 1), gap="medium")
     with place, st.container(key="kd-picture"):
-        picture, name = _picture(trio)
-        st.image(picture, caption=name, width="stretch")
+        with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
+            picture, name, shown = _picture(trio)
+        st.image(shown, caption=name, width="stretch")
     answers = [_ask(network(trio, arm), arm, picture) for arm in trio.arms]
     classes = comparison.shown_classes(answers)
     for column, answer in zip(columns, answers, strict=True):
@@ -89,8 +90,12 @@ def _ask(network: Teacher, arm: str, picture: Image.Image) -> Answer:
     return comparison.answer_of(arm, [predict(network, picture) for _pass in range(PASSES)])
 
 
-def _picture(trio: Trio) -> tuple[Image.Image, str]:
-    """The upload here, else the visitor's current picture if it suits these networks, else one that is drawn."""
+def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
+    """The upload here, else the visitor's current picture if it suits these networks, else one of the dataset.
+
+    Returns:
+        The picture for the networks, its name, and the picture for the eye, which may be larger.
+    """
     uploaded = None
     with one_sentence():  # a bad file takes nothing away: the picture before it stays
         uploaded = pickers.pick_upload()
@@ -104,8 +109,9 @@ def _picture(trio: Trio) -> tuple[Image.Image, str]:
     if found is None and fitting is not None:
         found = state.picture(fitting)
     if found is not None:
-        return Image.open(io.BytesIO(found.png)), found.name
+        opened = Image.open(io.BytesIO(found.png))
+        return opened, found.name, opened
     example = cache.telling_example(trio.dataset, trio.models["teacher"])
-    return Image.fromarray(example.picture), _("A {name}, until you choose a picture").format(
-        name=example.class_names[example.hard_label]
-    )
+    name = example.class_names[example.hard_label]
+    words = _("Really a {name}, until you choose a picture").format(name=name)
+    return Image.fromarray(example.pixels), words, Image.fromarray(example.picture)

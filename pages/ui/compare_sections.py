@@ -87,7 +87,8 @@ def _mixups(trio: Trio) -> None:
         format_func=lambda one: names[one], label_visibility="collapsed", persist_state="session",
     )  # fmt: skip
     map_ = heatmap.heatmap(arm, confusion, trio.class_names, trio.superclasses)
-    table, reading = st.columns((1.9, 1), gap="large")
+    wide = len(map_.columns) > heatmap.BESIDE
+    table, reading = (st.container(), st.container()) if wide else st.columns((1.9, 1), gap="large")
     with table:
         st.html(heatmap.heatmap_html(map_, _("Confusion: {arm}").format(arm=names[arm])))
     with reading:

@@ -12,6 +12,7 @@ from pages.ui.compare_panels import network
 from pages.ui.comparison import Trio
 from pages.ui.i18n import _, ngettext
 from pages.ui.run_panels import draw_chart, one_sentence, text
+from pages.ui.sentences import held
 
 RETRY_SECONDS = 2.0
 BAR_STEP = 0.05
@@ -48,7 +49,7 @@ def tradeoff(trio: Trio) -> None:
         return
     points = comparison.tradeoff_points(trio, measured)
     draw_chart(charts.tradeoff(points, text()), "kd-tradeoff", comparison.tradeoff_caption(points))
-    st.caption(comparison.tradeoff_caption(points))
+    st.caption(held(comparison.tradeoff_caption(points)))
 
 
 def speed(trio: Trio, sizes: Sequence[int]) -> None:

@@ -165,7 +165,9 @@ def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]]) -> Answer:
 
 
 def shown_classes(answers: Sequence[Answer], most: int = MOST_CLASSES) -> list[int]:
-    """Indices of the classes worth a bar, in class order and the same for all: the likeliest to any of them."""
-    count = len(answers[0].class_names)
-    likeliest = sorted(range(count), key=lambda index: -max(answer.soft_labels[index] for answer in answers))
-    return sorted(likeliest[:most])
+    """Indices of the classes worth a bar, in class order and the same for all: what each chose, and the likeliest."""
+    every = range(len(answers[0].class_names))
+    likeliest = sorted(every, key=lambda index: -max(answer.soft_labels[index] for answer in answers))
+    chosen = {max(every, key=answer.soft_labels.__getitem__) for answer in answers}
+    rest = [index for index in likeliest if index not in chosen]
+    return sorted([*chosen, *rest[: max(0, most - len(chosen))]])

@@ -40,12 +40,14 @@ class Example:
 
     Attributes:
         picture: uint8 [H, W, 3], for the eye.
+        pixels: uint8 [h, w, 3], what the teacher saw.
         class_names: of what is shown: all classes when they are few, else the teacher's first and one row for the rest.
         hard_label: its place in `class_names`.
         shown: the classes of those rows, by index in `logits`; what is left out is the last row.
     """
 
     picture: NDArray[np.uint8]
+    pixels: NDArray[np.uint8]
     class_names: tuple[str, ...]
     hard_label: int
     logits: tuple[float, ...]
@@ -88,7 +90,13 @@ def telling_example(dataset: str, teacher: Teacher) -> Example:
     left = len(names) - len(shown)
     rest = (_("{count} others").format(count=left),) if left else ()
     rows = (*(names[index] for index in shown), *rest)
-    return Example(draw(chosen), rows, shown.index(hard_label), values, shown)
+    return Example(draw(chosen), _rgb(images[chosen]), rows, shown.index(hard_label), values, shown)
+
+
+def _rgb(image: torch.Tensor) -> NDArray[np.uint8]:
+    """A picture [C, h, w] as uint8 [h, w, 3]."""
+    pixels: NDArray[np.uint8] = image.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
+    return pixels
 
 
 def _creatures() -> tuple[torch.Tensor, torch.Tensor, Any]:

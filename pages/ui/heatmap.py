@@ -15,6 +15,7 @@ from pages.ui.viewmodels import arm_name, format_accuracy, format_count, format_
 
 MOST_CLASSES = 20  # of more, their superclasses, else those that are mixed up most
 MOST_CONFUSED = 12
+BESIDE = 13  # columns up to which there is room for words beside the table
 DIFFERENCE = "difference"  # distilled minus baseline
 
 Counts = Sequence[Sequence[int]]

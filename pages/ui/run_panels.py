@@ -39,7 +39,7 @@ def style() -> None:
 
 def paragraph(words: str, name: str) -> str:
     """A paragraph of plain text in one of the styles of `runs.css`; what others wrote is escaped."""
-    return f'<p class="{name}">{escape(words)}</p>'
+    return f'<p class="{name}">{escape(say.held(words))}</p>'
 
 
 def text() -> charts.Type:
@@ -97,7 +97,9 @@ def explain(config: RunConfig) -> None:
     ).format(seeds=len(config.seeds), labels=vm.format_count(config.labels), epochs=config.epochs)
     st.html(paragraph(lead, "kd-lead"))
     try:
-        _told(config, cache.telling_example(config.dataset, config.teacher))
+        with st.spinner(_("Reading the pictures of {name}").format(name=config.dataset)):
+            example = cache.telling_example(config.dataset, config.teacher)
+        _told(config, example)
     except NoTeacherYet as error:
         st.info(str(error), icon=":material/school:")
     st.html(paragraph(say.explanation(config.dataset == "creatures"), "kd-lead"))
@@ -118,7 +120,7 @@ def _told(config: RunConfig, example: Example) -> None:
             st.html(f'<p class="kd-told">{tables.arm_mark(arm)}<b>{vm.arm_name(arm)}</b> {told}</p>')
             words = say.answer_caption(example.class_names, shares)
             st.html(drawings.bars(arm, example.class_names, shares, words))
-    st.caption(say.weight_note(config.distill_weight))
+    st.caption(say.held(say.weight_note(config.distill_weight)))
 
 
 def show_run(run: RunRow, settings: bool = True) -> None:
@@ -211,7 +213,7 @@ def _curves(run: RunRow, view: vm.RunView) -> None:
     with st.container(key="kd-chart"):
         data = drawings.curves_data(view.accuracy, run.config["epochs"], references, caption)
         curves(data, key=f"curves_{run.id}")
-    st.caption(caption)
+    st.caption(say.held(caption))
 
 
 def _teacher_accuracy(run: RunRow) -> float | None:
@@ -225,7 +227,7 @@ def _details(result: dict[str, Any], view: vm.RunView) -> None:
     st.subheader(_("On the test pictures"))
     draw_chart(charts.accuracy_dots(result, text()), "kd-dots", say.dots_caption(result))
     st.html(tables.table_html(tables.quality_table(result["arms"]), _("What each arm reached on the test pictures")))
-    st.caption(say.interval_note(result))
+    st.caption(say.held(say.interval_note(result)))
     if whole := say.whole_sentence(result):
         st.html(paragraph(whole, "kd-what"))
     with st.expander(_("Training loss")):

@@ -124,6 +124,11 @@ def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
     return text.format(points=points, distilled=accuracy["distilled"], baseline=accuracy["baseline"])
 
 
+def held(words: str) -> str:
+    """The words with every "%" held to its number: a lone one at the start of a line puzzles."""
+    return words.replace(" %", "\u00a0%")
+
+
 def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A run's configuration in the words of the page."""
     return [

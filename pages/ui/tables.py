@@ -9,6 +9,7 @@ from typing import Any
 
 from pages.ui import look
 from pages.ui.i18n import _
+from pages.ui.sentences import held
 from pages.ui.viewmodels import (
     Readout,
     arm_name,
@@ -124,7 +125,7 @@ def table_html(table: Table, caption: str) -> str:
     head = "".join(f'<th scope="col">{arm_mark(arm)}{escape(arm_name(arm))}</th>' for arm in table.arms)
     body = "".join(
         f'<tr><th scope="row">{escape(row.label)}<small>{escape(row.note)}</small></th>'
-        + "".join(f"<td>{escape(cell.value)}<small>{escape(cell.detail)}</small></td>" for cell in row.cells)
+        + "".join(f"<td>{escape(cell.value)}<small>{escape(held(cell.detail))}</small></td>" for cell in row.cells)
         + "</tr>"
         for row in table.rows
     )
@@ -150,7 +151,7 @@ def readouts_html(readouts: Sequence[Readout]) -> str:
     """Large numbers above a chart, each with its arm's marker and colour: the legend, and the latest value."""
     items = "".join(
         f'<div class="kd-readout"><b>{escape(one.value)}</b><span>{arm_mark(one.arm)}{escape(one.name)}</span>'
-        f"<small>{escape(one.detail)}</small></div>"
+        f"<small>{escape(held(one.detail))}</small></div>"
         for one in readouts
     )
     return f'<div class="kd-readouts">{items}</div>'

@@ -92,8 +92,8 @@ def only_run(store: Store) -> RunRow:
 
 
 def html_of(app: AppTest) -> str:
-    """All of the page's own HTML."""
-    return "\n".join(element.proto.body for element in app.get("html"))
+    """All of the page's own HTML, with ordinary spaces."""
+    return "\n".join(element.proto.body for element in app.get("html")).replace("\u00a0", " ")
 
 
 def charts_of(app: AppTest) -> list[Any]:

@@ -50,8 +50,8 @@ def test_a_class_has_its_dot_its_interval_and_its_claim() -> None:
     assert by_name["distilled"].error_x.array[0] == pytest.approx(10.0)
     assert by_name["baseline"].error_x.arrayminus[0] == pytest.approx(8.0)
     assert by_name["distilled"].marker.color == look.DISTILLED and by_name["baseline"].marker.symbol == "square"
-    assert by_name["none"].y == ("lynx (n = 12)",), "few pictures must be said"
-    assert figure.layout.yaxis.categoryarray[::-1] == ("wolf", "dog", "lynx (n = 12)")
+    assert by_name["none"].y == ("lynx (n\u00a0=\u00a012)",), "few pictures must be said"
+    assert figure.layout.yaxis.categoryarray[::-1] == ("wolf", "dog", "lynx (n\u00a0=\u00a012)")
     assert compare_charts.classes_caption(ROWS, 3, every_seed=True) == (
         "Of 3 classes, the distilled student is better at 1 and the baseline at 1; for the others the interval holds "
         "0. Most: lynx +25.0 points; least: dog −10.0."

@@ -250,6 +250,9 @@ def test_of_many_classes_those_that_any_network_finds_likely_are_shown() -> None
     other = Answer("baseline", names, (0.02, 0.02, 0.02, 0.02, 0.02, 0.9), 1.0)
     assert shown_classes([one, other], most=2) == [0, 5]
     assert shown_classes([one, other]) == [0, 1, 2, 3, 4, 5]
+    narrow = Answer("distilled", tuple("abcdef"), (0.1, 0.1, 0.1, 0.3, 0.2, 0.2), 1.0)
+    third = Answer("baseline", tuple("abcdef"), (0.4, 0.02, 0.02, 0.02, 0.52, 0.02), 1.0)
+    assert shown_classes([narrow, third], most=2) == [3, 4]  # what each chose, though "a" is likelier
     assert other.chosen == "f" and other.confidence == 0.9
     assert other.only([0, 5]) == (["a", "f"], [0.02, 0.9])
 

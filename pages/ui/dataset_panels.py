@@ -69,7 +69,7 @@ def show_dataset(info: DatasetInfo) -> None:
 
 def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
     try:
-        with st.spinner(_("Reading {title}: the first time takes some seconds…").format(title=info.title)):
+        with st.spinner(_("Reading {title}: the first time can take half a minute…").format(title=info.title)):
             view = cache.dataset_view(info.name)
     except DatasetUnavailable as error:
         st.error(str(error) if state.is_local() else dataset_views.elsewhere_sentence(info))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import kdcore
 from kdcore.store import Store
+from kdcore.threads import wait_asleep
 
 LOG = "worker.log"
 
@@ -43,9 +44,7 @@ def _environment(store: Store) -> dict[str, str]:
     """This process's environment, with the same store and the same kdcore whatever the working directory."""
     environment = {**os.environ, "KDCORE_HOME": str(store.home)}
     environment.pop("KDCORE_DATABASE", None)
-    # Threads that wait for each other sleep instead of spinning: on a machine that also draws the page, small networks
-    # otherwise spend most of their time waiting for a core.
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_asleep(environment)
     if store.url:
         environment["KDCORE_DATABASE"] = store.url
     root = Path(kdcore.__file__).resolve().parent.parent

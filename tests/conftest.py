@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kdcore.threads import wait_asleep
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -21,6 +23,7 @@ QUIET = [
     "--disable-sync",
     "--use-fake-device-for-media-stream",  # a camera that shows a test picture; a page still needs leave to use it
 ]
+wait_asleep()  # as the app does, before anything here imports PyTorch
 PACKS = ("MNIST", "cifar10", "animals64", "photos")
 
 

@@ -114,9 +114,13 @@ def ticks(epochs: int) -> list[int]:
     return list(range(0, epochs + 1, step))
 
 
-def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], words: str = "") -> str:
-    """Probabilities as horizontal bars in the order given; the winner is solid, the rest lighter."""
-    winner = max(range(len(shares)), key=lambda index: shares[index])
+def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], words: str = "", others: bool = False) -> str:
+    """Probabilities as horizontal bars in the order given; the winner is solid, the rest lighter.
+
+    Args:
+        others: whether the last row is the sum of classes that have none of their own: it cannot win.
+    """
+    winner = max(range(len(shares) - others), key=lambda index: shares[index])
     colour = look.ARM_COLOURS.get(arm, look.MUTE)
     rows = "".join(
         f'<div class="kd-bar{" kd-won" if index == winner else ""}"><b>{escape(name)}</b>'

@@ -53,6 +53,11 @@ class Example:
     logits: tuple[float, ...]
     shown: tuple[int, ...]
 
+    @property
+    def has_others(self) -> bool:
+        """Whether the last row stands for all classes without one of their own."""
+        return len(self.shown) < len(self.logits)
+
     def soft_labels(self, temperature: float) -> list[float]:
         """The teacher's probabilities at a temperature, by the engine, one a row; they sum to 1."""
         import torch
@@ -61,7 +66,7 @@ class Example:
 
         shares = soften(torch.tensor(self.logits), temperature)
         rows: list[float] = shares[list(self.shown)].tolist()
-        return rows if len(self.shown) == len(self.logits) else [*rows, max(0.0, 1.0 - sum(rows))]
+        return [*rows, max(0.0, 1.0 - sum(rows))] if self.has_others else rows
 
     def told_to_baseline(self) -> list[float]:
         """All of the probability on the hard label."""

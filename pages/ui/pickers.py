@@ -113,7 +113,7 @@ def pick_sample() -> tuple[state.VisitorPicture | None, str]:
         _("Dataset"), names, index=names.index(state.choice(SAMPLED, names)), key="sample_pick", width=150,
         on_change=_fit_sample,
     )  # fmt: skip
-    with st.spinner(_("Reading {title}: the first time takes some seconds…").format(title=name)):
+    with st.spinner(_("Reading {title}: the first time can take half a minute…").format(title=name)):
         classes = {one.name: one for one in cache.dataset_view(name).classes if one.samples}
     if not classes:
         return None, ""

@@ -119,7 +119,7 @@ def _told(config: RunConfig, example: Example) -> None:
         with place:
             st.html(f'<p class="kd-told">{tables.arm_mark(arm)}<b>{vm.arm_name(arm)}</b> {told}</p>')
             words = say.answer_caption(example.class_names, shares)
-            st.html(drawings.bars(arm, example.class_names, shares, words))
+            st.html(drawings.bars(arm, example.class_names, shares, words, others=example.has_others))
     st.caption(say.held(say.weight_note(config.distill_weight)))
 
 

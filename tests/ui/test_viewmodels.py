@@ -257,6 +257,12 @@ def test_of_many_classes_those_that_any_network_finds_likely_are_shown() -> None
     assert other.only([0, 5]) == (["a", "f"], [0.02, 0.9])
 
 
+def test_the_row_of_all_other_classes_never_wins() -> None:
+    rows = (("wolf", "dog", "98 others"), (0.2, 0.1, 0.7))
+    assert drawings.bars("distilled", *rows, others=True).count('kd-won"><b>wolf') == 1
+    assert drawings.bars("distilled", *rows).count('kd-won"><b>98 others') == 1
+
+
 def test_an_answers_time_is_the_middle_one() -> None:
     said = [{"class_names": ["a", "b"], "soft_labels": [0.3, 0.7], "latency_ms": ms} for ms in (9.0, 1.0, 2.0)]
     assert answer_of("teacher", said) == Answer("teacher", ("a", "b"), (0.3, 0.7), 2.0)

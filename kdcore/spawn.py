@@ -10,7 +10,7 @@ from pathlib import Path
 
 import kdcore
 from kdcore.store import Store
-from kdcore.threads import wait_asleep
+from kdcore.threads import one_thread
 
 LOG = "worker.log"
 
@@ -44,7 +44,7 @@ def _environment(store: Store) -> dict[str, str]:
     """This process's environment, with the same store and the same kdcore whatever the working directory."""
     environment = {**os.environ, "KDCORE_HOME": str(store.home)}
     environment.pop("KDCORE_DATABASE", None)
-    wait_asleep(environment)
+    one_thread(environment)
     if store.url:
         environment["KDCORE_DATABASE"] = store.url
     root = Path(kdcore.__file__).resolve().parent.parent

@@ -92,6 +92,7 @@ def train(
     """
     config.validate()
     clock = Clock()
+    device = pick_device(config.device, THREADS)
     dataset = load_dataset(config.dataset)
     for step in ready_teacher(config.teacher, config.device, should_stop):
         clock.teacher += step.seconds
@@ -99,7 +100,7 @@ def train(
     if should_stop():
         yield RunFailed("The run was stopped before it ended.", "cancelled")
         return
-    device = pick_device(config.device, THREADS)
+    device = pick_device(config.device, THREADS)  # a teacher's training takes all cores
     teacher = load_teacher(config.teacher, device.torch.type)
     if teacher.card.class_names != dataset.class_names:
         raise ConfigError(

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 from kdcore.cli.parser import UsageError, build_parser
 from kdcore.errors import ConfigError, DatasetUnavailable, KdError, PictureError, RunNotFound
-from kdcore.threads import wait_asleep
 
 BAD_INPUT = (UsageError, ConfigError, DatasetUnavailable, PictureError, RunNotFound)
 
@@ -27,7 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")  # an error is one line; warnings of libraries are for developers
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no error
-    wait_asleep()
     try:
         options = build_parser().parse_args(arguments)
         module, function = options.command.split(".")

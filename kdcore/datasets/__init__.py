@@ -10,7 +10,7 @@ from pathlib import Path
 from kdcore import paths
 from kdcore.datasets import animals64, creatures, digits, own, published
 from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus, FetchProgress, Split
-from kdcore.datasets.kept import load_kept
+from kdcore.datasets.kept import load_kept, path_for
 from kdcore.errors import DatasetUnavailable, UnknownName
 
 __all__ = [
@@ -38,7 +38,7 @@ def _load_creatures() -> Dataset:
     code = sorted(Path(creatures.__file__).parent.glob("*.py"))
     version = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:16]
     path = paths.home() / "datasets" / f"creatures-{version}.safetensors"
-    return load_kept(path, "creatures", creatures.SPECIES, creatures.SUPERCLASSES, creatures.load)
+    return load_kept(path, creatures.load)
 
 
 def _find_animals64() -> Path | None:
@@ -46,7 +46,7 @@ def _find_animals64() -> Path | None:
     places = [base for base in (paths.data(), paths.home() / "datasets") if base is not None]
     for place in places:
         folder = place / animals64.NAME
-        if all((folder / name).is_file() for name in ("train.parquet", "test.parquet", "classes.json")):
+        if all((folder / name).is_file() for name in animals64.FILES):
             return folder
     return None
 
@@ -55,7 +55,8 @@ def _load_animals64() -> Dataset:
     folder = _find_animals64()
     if folder is None:
         raise DatasetUnavailable(dataset_status("animals64").needs)
-    return animals64.load(folder)
+    files = [folder / name for name in animals64.FILES]
+    return load_kept(path_for(animals64.NAME, files), partial(animals64.load, folder))
 
 
 def _load_published(name: str) -> Dataset:

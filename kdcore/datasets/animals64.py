@@ -10,6 +10,7 @@ from kdcore.datasets.parquet import hold_out, read_parquet
 from kdcore.errors import DatasetUnavailable
 
 NAME = "animals64"
+FILES = ("train.parquet", "test.parquet", "classes.json")
 VALIDATION_SHARE = 0.08
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from kdcore import paths
 from kdcore.checkpoints import load_tensors, save_tensors
 from kdcore.datasets.base import Dataset, Split
 from kdcore.errors import KdError, StoreError
@@ -41,17 +44,26 @@ def from_tensors(
     return Dataset(name, class_names, superclasses, train, validation, test, sha256)
 
 
-def load_kept(
-    path: Path, name: str, class_names: tuple[str, ...], superclasses: tuple[str, ...], make: Callable[[], Dataset]
-) -> Dataset:
+def path_for(name: str, files: Sequence[Path]) -> Path:
+    """Where what was read from `files` is kept: named by what they look like from outside, so that files that
+    changed are read anew."""
+    facts = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    return paths.home() / "datasets" / f"{name}-{digest}.safetensors"
+
+
+def load_kept(path: Path, make: Callable[[], Dataset]) -> Dataset:
     """The dataset kept at `path`, or made now and kept there for the next time.
 
     A disk that cannot be read or written only costs the time to make it.
     """
-    with contextlib.suppress(KdError, KeyError):
+    with contextlib.suppress(KdError, KeyError, ValueError):
         tensors, metadata = load_tensors(path)
-        return from_tensors(name, class_names, superclasses, tensors, metadata["sha256"])
+        names, families = (tuple(json.loads(metadata[key])) for key in ("class_names", "superclasses"))
+        return from_tensors(metadata["name"], names, families, tensors, metadata["sha256"])
     made = make()
+    facts = {"name": made.name, "sha256": made.sha256}
+    facts |= {"class_names": json.dumps(made.class_names), "superclasses": json.dumps(made.superclasses)}
     with contextlib.suppress(StoreError):
-        save_tensors(path, to_tensors(made), {"sha256": made.sha256})
+        save_tensors(path, to_tensors(made), facts)
     return made

@@ -16,21 +16,6 @@ from kdcore.datasets.base import Split
 from kdcore.errors import DatasetUnavailable
 
 
-def class_names_of(path: Path) -> tuple[str, ...]:
-    """The class names that the file's schema holds; reads no picture.
-
-    Raises:
-        DatasetUnavailable: the file is missing, damaged, or of another layout.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return _features(pq.read_schema(path))[1]
-    except (OSError, pa.ArrowException, KeyError, TypeError, StopIteration, ValueError) as error:
-        raise _unreadable(path, error) from error
-
-
 def _features(schema: Any) -> tuple[str, tuple[str, ...]]:
     """The picture column's name and the class names."""
     features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]

@@ -6,7 +6,6 @@ data directory; parquet files in the Hugging Face layout serve as well as the or
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tarfile
 import tempfile
@@ -21,7 +20,7 @@ from kdcore import paths
 from kdcore.datasets.base import Dataset, FetchProgress, Split, hash_splits
 from kdcore.datasets.download import RemoteFile, fetch, total_bytes
 from kdcore.datasets.idx import read_idx
-from kdcore.datasets.kept import load_kept
+from kdcore.datasets.kept import load_kept, path_for
 from kdcore.datasets.parquet import hold_out, read_parquet
 from kdcore.errors import DatasetUnavailable
 
@@ -189,23 +188,7 @@ def _load_parquet(spec: Published, folder: Path) -> Dataset:
         sha256 = hash_splits(train, validation, test)
         return Dataset(spec.name, class_names, superclasses, train, validation, test, sha256)
 
-    class_names = parquet_names(folder)
-    superclasses = tuple(spec.superclasses.get(name, name) for name in class_names)
-    return load_kept(_kept_path(spec, folder), spec.name, class_names, superclasses, read)
-
-
-def parquet_names(folder: Path) -> tuple[str, ...]:
-    """The class names that a parquet pack's schema holds."""
-    from kdcore.datasets.parquet import class_names_of
-
-    return class_names_of(folder / "train.parquet")
-
-
-def _kept_path(spec: Published, folder: Path) -> Path:
-    """Named by what the files look like from outside, so that changed files are read anew."""
-    facts = [str(folder), *(f"{s.st_size} {s.st_mtime_ns}" for s in ((folder / n).stat() for n in PARQUET_FILES))]
-    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-    return paths.home() / "datasets" / f"{spec.name}-{digest}.safetensors"
+    return load_kept(path_for(spec.name, [folder / name for name in PARQUET_FILES]), read)
 
 
 def _batches_are_whole(spec: Published, folder: Path) -> bool:

@@ -1,5 +1,5 @@
 """What the pages share: the shell, the visitor's state, caches, view-models, charts and components."""
 
-from kdcore.threads import wait_asleep
+from kdcore.threads import one_thread
 
-wait_asleep()  # here, because every page imports this before anything that imports PyTorch
+one_thread()  # here, because every page imports this before anything that imports PyTorch

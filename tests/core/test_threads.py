@@ -1,23 +1,30 @@
-"""Threads that wait sleep: decided before PyTorch is there, and never against the environment's word."""
+"""One thread a process: decided before PyTorch is there, and never against the environment's word."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
-from kdcore.threads import wait_asleep
+from kdcore.threads import one_thread
 
 
 def test_what_the_environment_says_stands() -> None:
     empty: dict[str, str] = {}
-    wait_asleep(empty)
-    assert empty == {"OMP_WAIT_POLICY": "PASSIVE"}
-    decided = {"OMP_WAIT_POLICY": "ACTIVE"}
-    wait_asleep(decided)
-    assert decided == {"OMP_WAIT_POLICY": "ACTIVE"}
+    one_thread(empty)
+    assert empty == {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    decided = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "ACTIVE"}
+    one_thread(decided)
+    assert decided == {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "ACTIVE"}
 
 
-def test_the_pages_decide_it_before_pytorch_is_imported() -> None:
-    code = "import os, sys, pages.ui; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert told.stdout.split()[-2:] == ["PASSIVE", "False"]
+def test_pytorch_begins_with_one_thread_on_the_pages_and_can_have_more() -> None:
+    code = (
+        "import sys, pages.ui; early = 'torch' in sys.modules; import torch; first = torch.get_num_threads(); "
+        "torch.set_num_threads(2); print(early, first, torch.get_num_threads())"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True, env=environment
+    )
+    assert done.stdout.split() == ["False", "1", "2"]

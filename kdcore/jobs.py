@@ -18,8 +18,8 @@ from kdcore.dispatcher import MAX_SETBACKS, SLOTS, advance, claim, end_unheld, r
 from kdcore.errors import ConfigError, DatasetUnavailable, KdError, UnknownName
 from kdcore.events import Event, RunFailed
 from kdcore.machine_turn import Busy, turn
-from kdcore.rows import not_found, visible
-from kdcore.store import WAITING, RunRow, Store, new_id, to_run, to_text
+from kdcore.rows import held, visible
+from kdcore.store import WAITING, RunRow, Store, new_id, to_text
 from kdcore.waits import expected_wait, position
 
 if (
@@ -147,7 +147,7 @@ def cancel(store: Store, run_id: str) -> None:
         RunNotFound: no run has this id.
     """
     with store.write() as connection:  # where nobody can start it, end it or let go of it meanwhile
-        row = _held(connection, run_id)
+        row = held(connection, run_id)
         if row.status == "running":
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(cancel_requested=True))
         elif row.status == "queued" and row.started is None:
@@ -177,7 +177,7 @@ def resume(store: Store, run_id: str, *, most: int | None = None) -> None:
         check(config)
         check_space(config, store.home)
     with store.write() as connection:
-        row = visible(_held(connection, run_id))
+        row = visible(held(connection, run_id))
         if not _may_resume(row):
             return
         _check_room(connection, row.visitor, most)
@@ -201,14 +201,6 @@ def _may_resume(row: RunRow) -> bool:
         now = "is being stopped; resume it when it has ended" if row.cancel_requested else "is training; let it go on"
         raise CannotResume(f"Run {row.id} {now}.")
     return row.status != "queued"
-
-
-def _held(connection: sa.Connection, run_id: str) -> RunRow:
-    """The run inside a writing transaction, where nobody else can change it."""
-    row = connection.execute(sa.select(runs).where(runs.c.id == run_id, runs.c.kind == "run")).one_or_none()
-    if row is None:
-        raise not_found(run_id)
-    return to_run(row)
 
 
 def follow(

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kdcore.database import events
+from kdcore.database import events, runs
 from kdcore.errors import RunNotFound, StoreError
 from kdcore.events import Event, RunStarted, TeacherEpochEnded
 
@@ -99,6 +99,18 @@ def visible(row: RunRow, deleted: bool = False) -> RunRow:
             f"kdcore runs undelete {row.id}."
         )
     return row
+
+
+def held(connection: sa.Connection, run_id: str) -> RunRow:
+    """The run inside a writing transaction, where nobody else can change it, deleted or not.
+
+    Raises:
+        RunNotFound: no run has this id.
+    """
+    row = connection.execute(sa.select(runs).where(runs.c.id == run_id, runs.c.kind == "run")).one_or_none()
+    if row is None:
+        raise not_found(run_id)
+    return to_run(row)
 
 
 def to_run(row: sa.Row[Any], result: dict[str, Any] | None = None) -> RunRow:

@@ -33,7 +33,7 @@ def _curve(events: Sequence[EpochEnded], arm: str) -> Curve:
     told = [(event.epoch, event.curves.get(arm, {}).get("validation_accuracy", [])) for event in events]
     points = [(epoch, [value for value in values if value is not None]) for epoch, values in told]
     points = [(epoch, values) for epoch, values in points if values]
-    bands = [seed_band(values) for _epoch, values in points]
+    bands = [seed_interval(values) for _epoch, values in points]
     known = [band for band in bands if band is not None]
     whole = len(known) == len(points) and bool(known)
     return Curve(
@@ -44,7 +44,7 @@ def _curve(events: Sequence[EpochEnded], arm: str) -> Curve:
     )
 
 
-def seed_band(values: Sequence[float]) -> tuple[float, float] | None:
+def seed_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Mean ± t(K - 1) · s / √K over K seeds; None for a single one."""
     if len(values) < 2:
         return None

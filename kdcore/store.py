@@ -41,6 +41,7 @@ from kdcore.rows import (
     StoredEvent,
     add_event,
     finite,
+    held,
     is_id,
     new_id,
     not_found,
@@ -200,7 +201,7 @@ class Store:
             ConfigError, RunNotFound, RunDeleted: as `tag`.
         """
         with self.write() as connection:
-            row = self._held(connection, run_id)
+            row = held(connection, run_id)
             tags = clean_tags(change(visible(row).tags))
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(tags=to_text(tags)))
         return tags
@@ -213,7 +214,7 @@ class Store:
             RunNotFound: no run has this id.
         """
         with self.write() as connection:
-            row = self._held(connection, run_id)
+            row = held(connection, run_id)
             if not row.done:
                 doing = "waits in the queue" if row.status == "queued" else "is training"
                 raise RunActive(f"Run {row.id} {doing}; stop it first, then it can be deleted.")
@@ -227,7 +228,7 @@ class Store:
             RunNotFound: no run has this id, or it was purged meanwhile.
         """
         with self.write() as connection:
-            row = self._held(connection, run_id)
+            row = held(connection, run_id)
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(deleted=None))
 
     def purge(self, run_id: str) -> bool:
@@ -248,13 +249,6 @@ class Store:
         with self.read() as connection:
             rows = connection.execute(query).all()
         return [StoredEvent(row.seq, row.time, event_from_json(json.loads(row.payload))) for row in rows]
-
-    def _held(self, connection: sa.Connection, run_id: str) -> RunRow:
-        """The run inside a writing transaction, where nobody else can change it."""
-        row = connection.execute(sa.select(runs).where(runs.c.id == run_id, runs.c.kind == "run")).one_or_none()
-        if row is None:
-            raise not_found(run_id)
-        return to_run(row)
 
     @contextlib.contextmanager
     def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:

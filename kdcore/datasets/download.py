@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -139,8 +139,3 @@ def _check_room(folder: Path, remote: RemoteFile, part: Path) -> None:
             f"{remote.name} needs {remote.size / 1e6:.0f} MB, and only {free / 1e6:.0f} MB are free on the disk of "
             f"{folder}; free some space, or set KDCORE_HOME to another disk."
         )
-
-
-def total_bytes(files: Sequence[RemoteFile]) -> int:
-    """Of all files together, about."""
-    return sum(file.size for file in files)

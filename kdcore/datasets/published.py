@@ -18,7 +18,7 @@ import torch
 
 from kdcore import paths
 from kdcore.datasets.base import Dataset, FetchProgress, Split, hash_splits
-from kdcore.datasets.download import RemoteFile, fetch, total_bytes
+from kdcore.datasets.download import RemoteFile, fetch
 from kdcore.datasets.idx import read_idx
 from kdcore.datasets.kept import load_kept, path_for
 from kdcore.datasets.parquet import hold_out, read_parquet
@@ -106,7 +106,7 @@ def fetch_files(spec: Published) -> Iterator[FetchProgress]:
     """
     folder = paths.home() / "datasets" / spec.name
     files = remote_files(spec)
-    total, before = total_bytes(files), 0
+    total, before = download_bytes(spec), 0
     for remote in files:
         if not spec.is_idx and _has_cifar(folder, spec) and _batches_are_whole(spec, folder):
             return

@@ -15,7 +15,7 @@ from pages.ui import look
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _, ngettext
 from pages.ui.instrument_model import data_url
-from pages.ui.scenes import one_thread, png_of
+from pages.ui.scenes import png_of
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +68,6 @@ class Group:
     classes: tuple[int, ...]
 
 
-@one_thread()
 def dataset_view(dataset: Dataset) -> DatasetView:
     """The facts and pictures of a dataset in memory; afterwards it can be let go."""
     import torch

@@ -160,13 +160,10 @@ def _retag(run_id: str) -> None:
 
 
 def _resume(run_id: str) -> None:
-    from kdcore import jobs
-
     forget_undo()
     try:
         if _changeable(run_id) is not None:
-            jobs.resume(cache.store(), run_id, most=run_controls.most_runs())
-            jobs.advance(cache.store())
+            run_controls.resume(cache.store(), run_id)
     except KdError as error:
         state.keep(_SENTENCE, str(error))
 

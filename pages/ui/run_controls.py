@@ -73,14 +73,20 @@ def _stop(run_id: str) -> None:
     _do(run_id, jobs.cancel)
 
 
-def _resume(run_id: str) -> None:
+def resume(store: Store, run_id: str) -> None:
+    """Put a run that ended early back into the queue, within this visitor's limit.
+
+    Raises:
+        KdError: it cannot go on.
+    """
     from kdcore import jobs
 
-    def action(store: Store, run_id: str) -> None:
-        jobs.resume(store, run_id, most=most_runs())
-        jobs.advance(store)
+    jobs.resume(store, run_id, most=most_runs())
+    jobs.advance(store)
 
-    _do(run_id, action)
+
+def _resume(run_id: str) -> None:
+    _do(run_id, resume)
 
 
 def _do(run_id: str, action: Callable[[Store, str], None]) -> None:

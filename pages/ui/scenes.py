@@ -5,9 +5,8 @@ Pure functions from kdcore's models and renderer to arrays and sheets; the cache
 
 from __future__ import annotations
 
-import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,24 +62,6 @@ class Scene:
         )
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread; also a decorator.
-
-    What a page computes is small, and beside a training run a second thread makes it thirty times slower on two
-    cores, not faster: the threads of both spin while they wait for each other.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@one_thread()
 def morph_scene(teacher: Teacher, eye: int = EYE) -> Scene:
     """The way from wolf through dog and fox to cat, as a teacher of creatures sees it; `eye` is the side drawn."""
     from kdcore.datasets import creatures
@@ -95,7 +76,6 @@ def morph_scene(teacher: Teacher, eye: int = EYE) -> Scene:
     )  # fmt: skip
 
 
-@one_thread()
 def creature_scene(teacher: Teacher, traits: Mapping[str, float]) -> Scene:
     """One creature drawn from its named traits, before any teacher; the truth is known to a teacher of creatures."""
     import torch
@@ -106,7 +86,6 @@ def creature_scene(teacher: Teacher, traits: Mapping[str, float]) -> Scene:
     return _creatures(teacher, values, EYE)
 
 
-@one_thread()
 def picture_scene(teacher: Teacher, png: bytes, alt: str) -> Scene:
     """Any picture before any teacher."""
     picture = Image.open(io.BytesIO(png))
@@ -115,7 +94,6 @@ def picture_scene(teacher: Teacher, png: bytes, alt: str) -> Scene:
     return _scene(teacher, seen, eye, None)
 
 
-@one_thread()
 def creature_png(traits: Mapping[str, float]) -> bytes:
     """The creature as networks see it, 32 x 32, lossless."""
     import torch
@@ -126,7 +104,6 @@ def creature_png(traits: Mapping[str, float]) -> bytes:
     return png_of(Image.fromarray(_frames(creatures.render(values))[0]))
 
 
-@one_thread()
 def digit_scans(teacher: Teacher, digits: Dataset) -> tuple[dict[str, list[bytes]], str]:
     """PNGs of each class's test scans, ordered by how much of the teacher's probability is dark.
 

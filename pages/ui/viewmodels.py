@@ -10,17 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
-from scipy.special import stdtrit
-
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
+from kdcore.run_curves import seed_interval
 from pages.ui.i18n import _
 
 # The order of a legend and of a table: the one that teaches first, then who learned, best taught first.
 ARM_ORDER = ("teacher", "posterior", "distilled", "baseline")
-CONFIDENCE = 0.95
 BAND_SEEDS = 3  # from so many on an interval is drawn as a band: that of two seeds, t = 12.7, would hide everything
 RECENT_EPOCHS = 8  # the time left is judged by the last few epochs: other work on the machine comes and goes
 
@@ -148,16 +146,6 @@ class RunView:
     def share(self) -> float:
         """Of the epochs, 0 to 1."""
         return self.epochs_done / self.epochs if self.epochs else 0.0
-
-
-def seed_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Mean ± t(K - 1) · s / √K over K seeds; None for a single one."""
-    count = len(values)
-    if count < 2:
-        return None
-    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / math.sqrt(count)
-    mean = fmean(values)
-    return mean - half, mean + half
 
 
 def run_view(events: Sequence[Event]) -> RunView:

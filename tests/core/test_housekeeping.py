@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,6 @@ from kdcore.store import Store, new_id
 from kdcore.trainer import train
 
 TINY = {"labels": 20, "epochs": 1, "seeds": 2, "student": "mlp-8", "device": "cpu"}
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
-    with Store() as store:
-        yield store
 
 
 def made(store: Store, status: str, days_ago: float = 0.0, **values: object) -> Path:

@@ -34,14 +34,11 @@ LONG = {"labels": 400, "epochs": 1000, "seeds": 4, "device": "cpu"}
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with Store() as store:
-        yield store
-        for row in store.list_runs():  # a test that failed leaves no worker behind
-            jobs.cancel(store, row.id)
-        wait_for(lambda: not any(map(trains_elsewhere, store.list_runs())), 60)
+def store(store: Store) -> Iterator[Store]:
+    yield store
+    for row in store.list_runs():  # a test that failed leaves no worker behind
+        jobs.cancel(store, row.id)
+    wait_for(lambda: not any(map(trains_elsewhere, store.list_runs())), 60)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:

@@ -7,9 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import pytest
@@ -29,13 +27,6 @@ from kdcore.lease import Lease, LeaseLost, is_alive
 from kdcore.store import RunRow, Store, new_id, to_text
 
 SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "student": "mlp-8", "device": "cpu"}
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
-    with Store() as store:
-        yield store
 
 
 def submit(store: Store, visitor: str = "someone", **settings: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from kdcore.events import EpochEnded
 from kdcore.run_comparison import compare, difference_of, differing_settings
-from kdcore.run_curves import seed_band, validation_curves
+from kdcore.run_curves import seed_interval, validation_curves
 from kdcore.run_selection import SORTS, STATUSES, Selection, duration, gain, select
 from kdcore.store import DONE, WAITING, RunRow
 
@@ -172,11 +172,11 @@ def ended(epoch: int, **accuracies: list[float | None]) -> EpochEnded:
 
 def test_a_band_is_students_t_over_the_seeds() -> None:
     # 0.5, 0.6, 0.7: mean 0.6, s = 0.1, t(2) = 4.303
-    low, high = seed_band([0.5, 0.6, 0.7]) or (0, 0)
+    low, high = seed_interval([0.5, 0.6, 0.7]) or (0, 0)
     assert (low, high) == pytest.approx(
         (0.6 - 4.3027 * 0.1 / math.sqrt(3), 0.6 + 4.3027 * 0.1 / math.sqrt(3)), abs=1e-4
     )
-    assert seed_band([0.5]) is None and seed_band([]) is None
+    assert seed_interval([0.5]) is None and seed_interval([]) is None
 
 
 def test_curves_leave_out_what_is_no_number() -> None:

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from kdcore.events import TeacherEpochEnded
+from kdcore.model_cards import ModelCard
 from kdcore.recipes import teacher_recipe
-from kdcore.teachers import ModelCard, list_teachers
+from kdcore.teachers import list_teachers
 
 TIMED_SECONDS = 1.5  # of a training, to tell how long the whole takes: its quickest step counts
 

@@ -69,11 +69,11 @@ TEACHER_RECIPES: dict[str, TeacherRecipe] = {
         TeacherRecipe(
             name="cifar10",
             dataset="cifar10",
-            model="resnet9-32",
-            epochs=15,
-            batch_size=256,
-            learning_rate=0.2,
-            weight_decay=5e-4,
+            model="airbench-128-384-384",
+            epochs=20,
+            batch_size=512,
+            learning_rate=0.4,
+            weight_decay=1e-3,
             views=RandomViews(flip=True, shift=0.125, cutout=0.25),
         ),
     )

@@ -47,6 +47,16 @@ def non_target(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return soften(logits.double().scatter(-1, winner, -math.inf), temperature)
 
 
+def familiarity(logits: Tensor) -> Tensor:
+    """How much the logits say that the picture is one of the classes: [..., K] -> [...], in nats.
+
+    The negative free energy, log of the sum of exp (Liu et al. 2020, "Energy-based out-of-distribution detection",
+    equation 4): a softmax forgets how high the logits were, this remembers. Below the card's `none_below` the picture
+    is none of them.
+    """
+    return logits.double().logsumexp(-1)
+
+
 def superclass_mass(soft_labels: Tensor, superclasses: Sequence[str]) -> dict[str, float]:
     """Sum of the soft labels [K] in each superclass, largest first.
 

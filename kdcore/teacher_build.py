@@ -20,10 +20,11 @@ from kdcore.device import Device, pick_device
 from kdcore.errors import UnknownName
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.inference import predict_logits
+from kdcore.model_cards import ModelCard
 from kdcore.models import count_macs, count_params
 from kdcore.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES, teacher_recipe
 from kdcore.teacher_training import TeacherEpoch, TeacherRecipe, train_teacher
-from kdcore.teachers import FrozenNetwork, ModelCard, load_model, save_model
+from kdcore.teachers import FrozenNetwork, load_model, save_model
 from kdcore.trainer import train
 
 

@@ -24,9 +24,11 @@ from kdcore.checkpoints import (
 from kdcore.datasets.base import Dataset, Split
 from kdcore.device import Device
 from kdcore.inference import hit_rate, predict_logits
-from kdcore.models import build_model
+from kdcore.models import build_model, whiten_
 from kdcore.optimizers import one_cycle, parameter_groups
-from kdcore.views import RandomViews
+from kdcore.views import RandomViews, to_float
+
+WHITENING_PICTURES = 5_000
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def train_teacher(
     `should_stop`, asked after every batch, says so.
     """
     model = build_model(recipe.model, dataset.image_shape, dataset.num_classes, seed=recipe.seed)
+    whiten_(model, to_float(dataset.train.images[:WHITENING_PICTURES]))
     device.place(model)
     optimizer = torch.optim.SGD(
         parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, momentum=0.9, nesterov=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from kdcore import paths
 from kdcore.checkpoints import load_tensors, save_tensors, write_whole
 from kdcore.device import Device, pick_device
 from kdcore.errors import ModelFileError, StoreError, UnknownName
 from kdcore.inference import predict_logits
+from kdcore.model_cards import ModelCard, folders, list_cards
 from kdcore.models import build_model
 from kdcore.views import zoom_middle
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What is known about one weights file; stands beside it as JSON.
-
-    Attributes:
-        role: "teacher", "baseline" or "distilled".
-        model: the network's name in the model registry.
-        image_shape: (C, H, W) of the pictures it takes.
-        calibration: its logits are multiplied by this before anybody sees them; fitted on validation (temperature
-            scaling, Guo et al. 2017).
-        crop: share of the picture's side that the network looks at, in the middle.
-        accuracy: share of the test split right; for a student the mean over `seeds`.
-        figures: what else was measured on the test split, with intervals.
-        recipe: what it was trained with; `command` rebuilds it.
-        seeds: the seeds behind the figures; the weights are those of the first.
-    """
-
-    name: str
-    role: str
-    dataset: str
-    dataset_sha256: str
-    model: str
-    class_names: tuple[str, ...]
-    superclasses: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    calibration: float
-    accuracy: float
-    figures: dict[str, Any]
-    num_params: int
-    macs: int
-    size_bytes: int
-    sha256: str
-    recipe: dict[str, Any]
-    command: str
-    seeds: tuple[int, ...]
-    date: str
-    notes: str = ""
-    crop: float = 1.0
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def read(cls, path: Path) -> ModelCard:
-        """The card at `path`.
-
-        Raises:
-            ModelFileError: missing, damaged, or of another version.
-        """
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-            for name in ("class_names", "superclasses", "image_shape", "seeds"):
-                values[name] = tuple(values[name])
-            return cls(**values)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelFileError(
-                f"The model card {path.name} is missing or damaged; train or fetch it again."
-            ) from error
 
 
 class FrozenNetwork(nn.Module):
@@ -106,11 +45,15 @@ class FrozenNetwork(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A frozen network with its card; its logits are calibrated."""
+    """A frozen network with its card; its logits are calibrated.
+
+    `members` are the teachers that an ensemble averages; empty for one network.
+    """
 
     card: ModelCard
     network: FrozenNetwork
     device: Device
+    members: tuple[Teacher, ...] = ()
 
     @property
     def name(self) -> str:
@@ -122,45 +65,41 @@ class Teacher:
 
     def prepare(self, picture: Image.Image) -> Tensor:
         """A picture as this network takes it: the middle square, resized; uint8 [1, C, H, W]."""
-        return prepare_picture(picture, self.card.image_shape)
+        return prepare_picture(picture, self.card.image_shape, self.card.resize, self.card.interpolation)
 
 
-def prepare_picture(picture: Image.Image, image_shape: tuple[int, int, int]) -> Tensor:
+def prepare_picture(
+    picture: Image.Image,
+    image_shape: tuple[int, int, int],
+    short_side: int | None = None,
+    interpolation: str = "bilinear",
+) -> Tensor:
     """The middle square of an RGB picture, resized with anti-aliasing: uint8 [1, C, H, W].
+
+    With a `short_side` the picture is brought to that size first and the middle [H, W] of it is cut out, as
+    torchvision's own presets do.
 
     Grey networks (C = 1) learned bright strokes on dark, so a picture with a bright border is inverted.
     """
-    from kdcore.vision import transforms
+    from kdcore.vision import InterpolationMode, transforms
 
     channels, height, width = image_shape
     pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     image = torch.from_numpy(pixels.copy()).view(*pixels.shape[:2], channels).permute(2, 0, 1)[None]
     side = min(image.shape[-2:])
+    if short_side is not None:  # far from the middle nothing counts, and a long strip would become a huge one
+        image = transforms.center_crop(image, [min(size, 2 * side) for size in image.shape[-2:]])
+        image = transforms.resize(image, [short_side], interpolation=InterpolationMode(interpolation), antialias=True)
+        side = height
     image = transforms.center_crop(image, [side, side])
     if channels == 1:
         border = torch.cat([image[..., 0, :], image[..., -1, :], image[..., :, 0], image[..., :, -1]], -1)
         if border.float().mean() > 127:
             image = 255 - image
-    resized: Tensor = transforms.resize(image, [height, width], antialias=True)
+    resized: Tensor = transforms.resize(
+        image, [height, width], interpolation=InterpolationMode(interpolation), antialias=True
+    )
     return resized.contiguous()
-
-
-def folders() -> tuple[Path, ...]:
-    """Where models are looked for, in order: bundled ones, then those trained on this machine."""
-    return paths.assets() / "models", paths.home() / "models"
-
-
-def list_cards() -> tuple[ModelCard, ...]:
-    """Every model card on this machine, students too, by name; a damaged one is left out."""
-    cards: dict[str, ModelCard] = {}
-    for folder in folders():
-        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-            try:
-                card = ModelCard.read(path)
-            except ModelFileError:
-                continue
-            cards.setdefault(card.name, card)
-    return tuple(cards[name] for name in sorted(cards))
 
 
 def list_teachers() -> tuple[ModelCard, ...]:
@@ -169,7 +108,7 @@ def list_teachers() -> tuple[ModelCard, ...]:
 
 
 def load_teacher(name: str, device: str = "cpu") -> Teacher:
-    """The teacher called `name`.
+    """The teacher called `name`; names joined by "+" are an ensemble (`ensembles.load_ensemble`).
 
     Raises:
         UnknownName: no such teacher on this machine.

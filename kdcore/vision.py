@@ -44,6 +44,7 @@ def _declare_schemas() -> torch.library.Library | None:
 # A declaration lives as long as its Library object.
 DECLARED = _declare_schemas()
 
+from torchvision.transforms import InterpolationMode  # noqa: E402
 from torchvision.transforms.v2 import functional as transforms  # noqa: E402
 
 
@@ -54,4 +55,4 @@ def published_dataset(name: str) -> Any:
     return getattr(datasets, name)
 
 
-__all__ = ["DECLARED", "published_dataset", "transforms"]
+__all__ = ["DECLARED", "InterpolationMode", "published_dataset", "transforms"]

@@ -21,8 +21,8 @@ def teachers(options: Namespace) -> Answer:
 
 
 def teachers_train(options: Namespace) -> Answer:
+    from kdcore.model_cards import ModelCard
     from kdcore.teacher_build import build
-    from kdcore.teachers import ModelCard
 
     cards = []
     with progress() as line:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from kdcore.answers import Answers
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
     from kdcore.device import Device
+    from kdcore.model_cards import ModelCard
     from kdcore.store import Store
-    from kdcore.teachers import ModelCard, Teacher
+    from kdcore.teachers import Teacher
     from pages.ui.dataset_views import DatasetView
     from pages.ui.examples import Example
     from pages.ui.scenes import Scene
@@ -55,7 +56,7 @@ def teacher_cards() -> tuple[ModelCard, ...]:
 @st.cache_resource(show_spinner=False, ttl=10)
 def model_cards() -> tuple[ModelCard, ...]:
     """The cards of all networks of this machine, bundled students too."""
-    from kdcore.teachers import list_cards
+    from kdcore.model_cards import list_cards
 
     return tuple(list_cards())
 

@@ -11,7 +11,7 @@ from pages.ui import cache, look, state
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.teachers import ModelCard
+    from kdcore.model_cards import ModelCard
 
 SOURCES = ("creature", "digit", "dataset", "upload")
 FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "animals"}

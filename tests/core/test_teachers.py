@@ -15,12 +15,11 @@ from PIL import Image
 from kdcore.checkpoints import file_sha256, save_tensors
 from kdcore.datasets import load_dataset
 from kdcore.errors import ModelFileError, UnknownName
+from kdcore.model_cards import ModelCard, list_cards
 from kdcore.pictures import open_picture
 from kdcore.soft_labels import predict
 from kdcore.teacher_build import fit_calibration
 from kdcore.teachers import (
-    ModelCard,
-    list_cards,
     list_teachers,
     load_bundled,
     load_model,

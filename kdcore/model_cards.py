@@ -1,0 +1,97 @@
+"""Model cards: what is known about each trained network, as JSON beside its weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from kdcore import paths
+from kdcore.errors import ModelFileError
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known about one weights file; stands beside it as JSON.
+
+    Attributes:
+        role: "teacher", "baseline" or "distilled".
+        model: the network's name in the model registry.
+        image_shape: (C, H, W) of the pictures it takes.
+        calibration: its logits are multiplied by this before anybody sees them; fitted on validation (temperature
+            scaling, Guo et al. 2017).
+        crop: share of the picture's side that the network looks at, in the middle.
+        resize: pixels of the short side to which a picture is brought before the middle is cut out; None: as many as
+            the network takes.
+        interpolation: how it is resized, "bilinear" or "bicubic".
+        none_below: a picture whose `soft_labels.familiarity` is below this is none of the classes; None: not known.
+        accuracy: share of the test split right; for a student the mean over `seeds`.
+        figures: what else was measured on the test split, with intervals.
+        recipe: what it was trained with; `command` rebuilds it.
+        seeds: the seeds behind the figures; the weights are those of the first.
+    """
+
+    name: str
+    role: str
+    dataset: str
+    dataset_sha256: str
+    model: str
+    class_names: tuple[str, ...]
+    superclasses: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    calibration: float
+    accuracy: float
+    figures: dict[str, Any]
+    num_params: int
+    macs: int
+    size_bytes: int
+    sha256: str
+    recipe: dict[str, Any]
+    command: str
+    seeds: tuple[int, ...]
+    date: str
+    notes: str = ""
+    crop: float = 1.0
+    resize: int | None = None
+    interpolation: str = "bilinear"
+    none_below: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        """The card at `path`.
+
+        Raises:
+            ModelFileError: missing, damaged, or of another version.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+            for name in ("class_names", "superclasses", "image_shape", "seeds"):
+                values[name] = tuple(values[name])
+            return cls(**values)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelFileError(
+                f"The model card {path.name} is missing or damaged; train or fetch it again."
+            ) from error
+
+
+def folders() -> tuple[Path, ...]:
+    """Where models are looked for, in order: bundled ones, then those trained on this machine."""
+    return paths.assets() / "models", paths.home() / "models"
+
+
+def list_cards() -> tuple[ModelCard, ...]:
+    """Every model card on this machine, students too, by name; a damaged one is left out."""
+    cards: dict[str, ModelCard] = {}
+    for folder in folders():
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+            try:
+                card = ModelCard.read(path)
+            except ModelFileError:
+                continue
+            cards.setdefault(card.name, card)
+    return tuple(cards[name] for name in sorted(cards))

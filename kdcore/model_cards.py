@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from kdcore import paths
@@ -26,7 +27,7 @@ class ModelCard:
             the network takes.
         interpolation: how it is resized, "bilinear" or "bicubic".
         none_below: a picture whose `soft_labels.familiarity` is below this is none of the classes; None: not known.
-        accuracy: share of the test split right; for a student the mean over `seeds`.
+        accuracy: share of the test split right; for a student the mean over `seeds`; None: not measured here.
         figures: what else was measured on the test split, with intervals.
         recipe: what it was trained with; `command` rebuilds it.
         seeds: the seeds behind the figures; the weights are those of the first.
@@ -41,7 +42,7 @@ class ModelCard:
     superclasses: tuple[str, ...]
     image_shape: tuple[int, int, int]
     calibration: float
-    accuracy: float
+    accuracy: float | None
     figures: dict[str, Any]
     num_params: int
     macs: int
@@ -72,11 +73,30 @@ class ModelCard:
             values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
             for name in ("class_names", "superclasses", "image_shape", "seeds"):
                 values[name] = tuple(values[name])
-            return cls(**values)
+            card = cls(**values)
+            card._check()
+            return card
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelFileError(
                 f"The model card {path.name} is missing or damaged; train or fetch it again."
             ) from error
+
+    def _check(self) -> None:
+        """Raises TypeError for a value of another kind than the pages and the command line can show."""
+        texts = ("name", "role", "dataset", "dataset_sha256", "model", "sha256", "command", "date", "notes")
+        numbers = ("calibration", "num_params", "macs", "size_bytes", "crop")
+        kinds: dict[type | tuple[type, ...], tuple[str, ...]] = {
+            str: texts,
+            (int, float): numbers,
+            (int, float, NoneType): ("accuracy", "none_below"),
+            dict: ("figures", "recipe"),
+        }
+        for kind, names in kinds.items():
+            for name in names:
+                if not isinstance(getattr(self, name), kind):
+                    raise TypeError(name)
+        if len(self.image_shape) != 3 or len(self.superclasses) != len(self.class_names):
+            raise TypeError("image_shape, superclasses")
 
 
 def folders() -> tuple[Path, ...]:
@@ -86,12 +106,23 @@ def folders() -> tuple[Path, ...]:
 
 def list_cards() -> tuple[ModelCard, ...]:
     """Every model card on this machine, students too, by name; a damaged one is left out."""
+    return _read_all()[0]
+
+
+def damaged_cards() -> tuple[str, ...]:
+    """The file names of the cards that `list_cards` leaves out because they cannot be read."""
+    return _read_all()[1]
+
+
+def _read_all() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
     cards: dict[str, ModelCard] = {}
+    damaged = []
     for folder in folders():
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
                 card = ModelCard.read(path)
             except ModelFileError:
+                damaged.append(path.name)
                 continue
             cards.setdefault(card.name, card)
-    return tuple(cards[name] for name in sorted(cards))
+    return tuple(cards[name] for name in sorted(cards)), tuple(damaged)

@@ -14,10 +14,27 @@ from kdcore.errors import PictureError
 
 
 def teachers(options: Namespace) -> Answer:
-    from kdcore.teachers import list_teachers
+    from kdcore.cli.card_text import cards_table
+    from kdcore.model_cards import damaged_cards, list_cards
 
-    cards = [card.to_json() for card in list_teachers()]
-    return Answer({"teachers": cards}, text.cards(cards))
+    cards = list_cards()
+    data = {
+        "teachers": [card.to_json() for card in cards if card.role == "teacher"],
+        "students": [card.to_json() for card in cards if card.role != "teacher"],
+    }
+    return Answer(data, cards_table(cards, damaged_cards()))
+
+
+def teachers_show(options: Namespace) -> Answer:
+    from kdcore.cli.card_text import card_words
+    from kdcore.errors import UnknownName
+    from kdcore.model_cards import list_cards
+
+    cards = {card.name: card for card in list_cards()}
+    if options.name not in cards:
+        raise UnknownName("model card", options.name, cards)
+    card = cards[options.name]
+    return Answer(card.to_json(), card_words(card, tuple(cards.values())))
 
 
 def teachers_train(options: Namespace) -> Answer:

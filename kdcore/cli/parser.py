@@ -70,7 +70,10 @@ def _datasets(commands: Commands[Parser]) -> None:
 
 def _teachers(commands: Commands[Parser]) -> None:
     parser = _add(commands, "teachers", "the model cards of the teachers on this machine", "commands.teachers")
-    train = _add(_nested(parser), "train", "rebuild a bundled model from its recipe", "commands.teachers_train")
+    nested = _nested(parser)
+    show = _add(nested, "show", "one model card in words; of a student too", "commands.teachers_show")
+    show.add_argument("name", metavar="NAME")
+    train = _add(nested, "train", "rebuild a bundled model from its recipe", "commands.teachers_train")
     train.add_argument("name", metavar="NAME")
     train.add_argument("--out", metavar="FOLDER", help="where the files go (default: models/ under KDCORE_HOME)")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")

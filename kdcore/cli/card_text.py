@@ -1,0 +1,127 @@
+"""Model cards in words, for people at a terminal; plain ASCII. What a card does not say is left out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from kdcore import card_facts
+from kdcore.card_facts import Figure
+from kdcore.cli.text import count, difference, percent, table
+from kdcore.model_cards import ModelCard
+
+WIDTH = 100  # characters of a line of prose
+
+
+def cards_table(cards: Sequence[ModelCard], damaged: Sequence[str] = ()) -> str:
+    """Teachers, a line each, then students, and what could not be read."""
+    parts = []
+    for title, chosen in (
+        ("teachers", [card for card in cards if card.role == "teacher"]),
+        ("students (means over their seeds)", [card for card in cards if card.role != "teacher"]),
+    ):
+        if chosen:
+            parts += [title, _lines(chosen), ""]
+    parts += [f"{name} is damaged and left out; train or fetch it again." for name in damaged]
+    parts.append("kdcore teachers show NAME prints a card in words.")
+    return "\n".join(parts)
+
+
+def _lines(cards: Sequence[ModelCard]) -> str:
+    heads = ("name", "dataset", "classes", "network", "parameters", "test accuracy", "by superclass", "ECE")
+    rows = []
+    for card in cards:
+        figures = (_accuracy(card), *(_one(card_facts.figure(card, name)) for name in ("superclass_accuracy", "ece")))
+        rows.append((card.name, card.dataset, len(card.class_names), card.model, count(card.num_params), *figures))
+    return table(heads, rows)
+
+
+def card_words(card: ModelCard, cards: Sequence[ModelCard]) -> str:
+    """One card whole; `cards` are all of this machine, among which a student's baseline is looked for."""
+    _channels, height, width = card.image_shape
+    facts = [
+        ("role", card.role),
+        ("network", f"{card.model}, {count(card.num_params)} parameters, {count(card.macs)} MACs, {_size(card)}"),
+        ("learned", f"{card.dataset}: {len(card.class_names)} classes in pictures of {width}x{height}"),
+        ("classes", ", ".join(card.class_names[:12]) + (", ..." if len(card.class_names) > 12 else "")),
+        *_figures(card, cards),
+        ("calibration", f"logits times {card.calibration:.3g}, fitted on validation"),
+        ("recipe", _recipe(card.recipe)),
+        ("rebuilt by", card.command),
+        ("date", card.date),
+        ("sha256", card.sha256),
+        ("pictures", f"sha256 {card.dataset_sha256}"),
+        ("known weaknesses", card.notes),
+    ]
+    lines = [card.name]
+    for name, words in facts:
+        if words:
+            lines.append(textwrap.fill(words, WIDTH, initial_indent=f"{name:<22}", subsequent_indent=22 * " "))
+    if rows := card_facts.by_superclass(card):
+        shares = [(row.name, percent(row.accuracy), _between(row.ci95), row.n) for row in rows]
+        lines += ["", table(("superclass", "right", "95 % interval", "n"), shares)]
+    return "\n".join(lines)
+
+
+def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str]]:
+    size = card_facts.count(card, "test_size")
+    over = f", {len(card.seeds)} seeds" if len(card.seeds) > 1 else f", n = {size}" if size else ""
+    accuracy = _accuracy(card)
+    rows = [("accuracy on test", accuracy and accuracy + over)]
+    for name, words in (
+        ("superclass_accuracy", "by superclass"),
+        ("large_class_accuracy", "large classes"),
+        ("small_class_accuracy", "small classes"),
+        ("ece", "ECE"),
+        ("agreement", "agrees with teacher"),
+    ):
+        rows.append((words, _one(card_facts.figure(card, name))))
+    nll = card_facts.figure(card, "nll")
+    rows.append(("NLL", f"{nll.mean:.3f} nats" if nll else ""))
+    gain = card_facts.gain(card, cards)
+    if gain is not None:
+        seeds = ", ".join(f"{100 * value:+.1f}" for value in gain.per_seed)
+        told = difference(gain.mean, gain.ci95)
+        rows.append(("minus its baseline", f"{told} points" + (f"; seed by seed {seeds}" if seeds else "")))
+    none = card_facts.none_of_these(card)
+    if none is not None:
+        alarms = f"false alarms {_one(none.false_alarms)}" if none.false_alarms else ""
+        found = ", ".join(f"{percent(share)} of {what}" for what, share in none.found)
+        rows.append(("none of these", "; ".join(filter(None, (alarms, found and f"finds {found}")))))
+    wolf = card_facts.wolf_soft_labels(card)
+    if wolf is not None:
+        n = f" (n = {wolf.n})" if wolf.n else ""
+        rows.append((f"mean of a {wolf.of}{n}", ", ".join(f"{what} {percent(p)}" for what, p in wolf.shares[:5])))
+    return rows
+
+
+def _accuracy(card: ModelCard) -> str:
+    """As measured here, else as published."""
+    measured = _one(card_facts.figure(card, "accuracy"))
+    published = card_facts.figure(card, "published_accuracy")
+    return measured or (f"{percent(published.mean)} (published)" if published else "")
+
+
+def _one(figure: Figure | None) -> str:
+    return "" if figure is None else f"{percent(figure.mean)}{_between(figure.ci95, ' ')}"
+
+
+def _between(ci95: tuple[float, float] | None, before: str = "") -> str:
+    return f"{before}[{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]" if ci95 else ""
+
+
+def _size(card: ModelCard) -> str:
+    return f"{count(card.size_bytes)}B"
+
+
+def _recipe(recipe: dict[str, Any]) -> str:
+    """Every setting that is in use, `name value`; settings inside settings follow in brackets."""
+    parts = []
+    for name, value in recipe.items():
+        if isinstance(value, dict):
+            parts.append(f"{name} ({_recipe(value)})")
+        elif value not in (None, "", 0, False) or name == "seed":
+            shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+            parts.append(f"{name} {shown:g}" if isinstance(shown, float) else f"{name} {shown}")
+    return ", ".join(parts)

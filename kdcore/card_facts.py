@@ -36,11 +36,12 @@ class NoneOfThese:
 
     false_alarms: Figure | None
     found: tuple[tuple[str, float], ...]
+    elsewhere: tuple[tuple[str, float], ...]  # false alarms on its own kind of pictures, from another dataset
 
 
 @dataclass(frozen=True)
 class MeanSoftLabel:
-    """The mean soft label, by superclass and largest first, of the n test pictures of one kind."""
+    """The mean soft label at T = 1, by superclass and largest first, of the n test pictures of one superclass."""
 
     of: str
     shares: tuple[tuple[str, float], ...]
@@ -78,9 +79,11 @@ def by_superclass(card: ModelCard) -> tuple[Share, ...]:
     rows = card.figures.get("by_superclass")
     found = []
     for name, row in rows.items() if isinstance(rows, Mapping) else ():
-        accuracy = _number(row.get("accuracy")) if isinstance(row, Mapping) else None
-        if accuracy is not None:
-            found.append(Share(str(name), accuracy, int(_number(row.get("n")) or 0), _interval(row.get("ci95"))))
+        if not isinstance(row, Mapping):
+            continue
+        known = as_figure({"mean": row.get("accuracy"), **row})
+        if known is not None:
+            found.append(Share(str(name), known.mean, int(_number(row.get("n")) or 0), known.ci95))
     return tuple(sorted(found, key=lambda share: (-share.accuracy, share.name)))
 
 
@@ -89,17 +92,20 @@ def none_of_these(card: ModelCard) -> NoneOfThese | None:
     known = card.figures.get("none_of_these")
     if not isinstance(known, Mapping):
         return None
-    return NoneOfThese(as_figure(known.get("false_alarms")), _shares(known.get("found")))
+    shares = (_shares(known.get(name)) for name in ("found", "false_alarms_elsewhere"))
+    return NoneOfThese(as_figure(known.get("false_alarms")), *shares)
 
 
-def wolf_soft_labels(card: ModelCard) -> MeanSoftLabel | None:
-    """The mean soft label of the wolves; None where the card does not say."""
-    known = card.figures.get("wolf_soft_labels")
-    if not isinstance(known, Mapping):
-        return None
-    n = _number(known.get("n"))
-    shares = _shares({name: share for name, share in known.items() if name != "n"})
-    return MeanSoftLabel("wolf", shares, None if n is None else int(n)) if shares else None
+def mean_soft_labels(card: ModelCard) -> dict[str, MeanSoftLabel]:
+    """The mean soft label of each superclass's test pictures, as far as the card says."""
+    known = card.figures.get("superclass_soft_labels")
+    found = {}
+    for name, row in known.items() if isinstance(known, Mapping) else ():
+        shares = _shares(row.get("mean")) if isinstance(row, Mapping) else ()
+        if shares:
+            n = _number(row.get("n"))
+            found[str(name)] = MeanSoftLabel(str(name), shares, None if n is None else int(n))
+    return found
 
 
 def gain(card: ModelCard, cards: Iterable[ModelCard]) -> Figure | None:

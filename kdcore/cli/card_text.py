@@ -89,10 +89,10 @@ def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str
         alarms = f"false alarms {_one(none.false_alarms)}" if none.false_alarms else ""
         found = ", ".join(f"{percent(share)} of {what}" for what, share in none.found)
         rows.append(("none of these", "; ".join(filter(None, (alarms, found and f"finds {found}")))))
-    wolf = card_facts.wolf_soft_labels(card)
+    wolf = card_facts.mean_soft_labels(card).get("wolf")
     if wolf is not None:
-        n = f" (n = {wolf.n})" if wolf.n else ""
-        rows.append((f"mean of a {wolf.of}{n}", ", ".join(f"{what} {percent(p)}" for what, p in wolf.shares[:5])))
+        n = f" (mean of {wolf.n} test pictures)" if wolf.n else ""
+        rows.append((f"sees in a {wolf.of}", ", ".join(f"{what} {percent(p)}" for what, p in wolf.shares[:5]) + n))
     return rows
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from kdcore.dropout import build_dropout_mlp
 from kdcore.errors import ConfigError, UnknownName
 
 MAX_WIDTH = 4096
@@ -90,6 +91,23 @@ def build_resnet(widths: list[int], image_shape: tuple[int, int, int], num_class
     size = width // 2
     for outputs in (width, 2 * width, 4 * width):
         layers += [BasicBlock(size, outputs, stride=2), BasicBlock(outputs, outputs, stride=1)]
+        size = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, num_classes))
+
+
+def build_resnet18(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The 18-layer residual network (He et al. 2016, table 1) for small pictures: a 3x3 stem and no pooling after it.
+
+    Four stages (w, 2w, 4w, 8w), two blocks each; the stem halves pictures of 64 pixels and more, so that the stages
+    see 32, 16, 8 and 4 pixels either way.
+    """
+    (width,) = widths
+    channels, height, _ = image_shape
+    layers: list[nn.Module] = [conv_bn(channels, width, 2 if height > 32 else 1), nn.ReLU(inplace=True)]
+    size = width
+    for stage in range(4):
+        outputs = width * 2**stage
+        layers += [BasicBlock(size, outputs, stride=2 if stage else 1), BasicBlock(outputs, outputs, stride=1)]
         size = outputs
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, num_classes))
 
@@ -192,11 +210,17 @@ def whiten_(model: nn.Module, pictures: Tensor) -> bool:
 
 MODELS: dict[str, ModelFamily] = {
     "mlp": ModelFamily(r"mlp(-\d+)+", "mlp-64", "fully connected layers of the given widths", build_mlp),
+    "dropoutmlp": ModelFamily(
+        r"dropoutmlp(-\d+)+", "dropoutmlp-1200-1200", "fully connected, learning with dropout", build_dropout_mlp
+    ),
     "airbench": ModelFamily(
         r"airbench(-\d+)+", "airbench-64-256-256", "Jordan's fast plain network, by stage widths", build_airbench
     ),
     "convnet": ModelFamily(r"convnet-\d+", "convnet-8", "three convolutions, by first width", build_convnet),
     "resnet9": ModelFamily(r"resnet9-\d+", "resnet9-64", "Page's fast residual network, by first width", build_resnet9),
+    "resnet18": ModelFamily(
+        r"resnet18-\d+", "resnet18-32", "He's 18 layers for small pictures, by first width", build_resnet18
+    ),
     "resnet": ModelFamily(r"resnet-\d+", "resnet-32", "residual network, by first width", build_resnet),
 }
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from kdcore import metrics, paths
 from kdcore.config import make_run_config
@@ -23,8 +22,9 @@ from kdcore.inference import predict_logits
 from kdcore.model_cards import ModelCard
 from kdcore.models import count_macs, count_params
 from kdcore.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES, teacher_recipe
+from kdcore.teacher_figures import fit_calibration, fit_threshold, measure, measure_outsiders
 from kdcore.teacher_training import TeacherEpoch, TeacherRecipe, train_teacher
-from kdcore.teachers import FrozenNetwork, load_model, save_model
+from kdcore.teachers import FrozenNetwork, Teacher, load_model, save_model
 from kdcore.trainer import train
 
 
@@ -106,84 +106,30 @@ def _write_card(recipe: TeacherRecipe, dataset: Dataset, network: nn.Module, fol
         "notes": NOTES.get(recipe.name, ""),
         "crop": recipe.crop,
     }
+    if recipe.outsiders is not None:
+        card["none_below"] = fit_threshold(validation * calibration)
+        teacher = Teacher(ModelCard(**card, sha256="", size_bytes=0), frozen, device)
+        figures["none_of_these"] = measure_outsiders(teacher, dataset, card["none_below"], recipe.outsiders)
     return save_model(folder, network, card, half=True)
 
 
-def fit_calibration(logits: Tensor, hard_labels: Tensor) -> float:
-    """The factor on the logits [N, K] with the least negative log-likelihood (Guo et al. 2017, section 4.2).
-
-    The likelihood is convex in the factor; its logarithm is searched on a grid that is refined three times.
-    """
-    low, high = -3.0, 3.0
-    best = 0.0
-    for _ in range(3):
-        grid = torch.linspace(low, high, 61)
-        losses = torch.stack([F.cross_entropy(logits * float(step.exp()), hard_labels) for step in grid])
-        best = float(grid[int(losses.argmin())])
-        width = (high - low) / 60
-        low, high = best - width, best + width
-    return float(torch.tensor(best).exp())
-
-
-def measure(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
-    """A teacher's figures on the test split, with intervals; calibrated logits [N, K]."""
-    hard_labels = dataset.test.hard_labels
-    figures: dict[str, Any] = {
-        "test_size": len(hard_labels),
-        "accuracy": metrics.proportion_estimate(metrics.hits(logits, hard_labels)).to_json(),
-        "nll": float(F.cross_entropy(logits, hard_labels)),
-        "ece": metrics.ece(logits[None], hard_labels).to_json(),
-    }
-    if dataset.bayes_accuracy is not None and dataset.test.posterior is not None:
-        figures["bayes_accuracy"] = dataset.bayes_accuracy
-        log_probs = logits.log_softmax(1)
-        divergence = F.kl_div(log_probs, dataset.test.posterior, reduction="batchmean")
-        figures["kl_from_posterior"] = float(divergence)
-    if dataset.superclasses != dataset.class_names:
-        figures |= _superclass_figures(logits, dataset)
-    return figures
-
-
-def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
-    """By superclass the answer is the one with the largest sum of soft labels at T = 1."""
-    families = sorted(set(dataset.superclasses))
-    member = torch.tensor([families.index(name) for name in dataset.superclasses])
-    mass = torch.zeros(len(logits), len(families)).index_add_(1, member, logits.softmax(1))
-    right = mass.argmax(1) == member[dataset.test.hard_labels]
-    counts = dataset.train.hard_labels.bincount(minlength=dataset.num_classes)
-    hits = metrics.hits(logits, dataset.test.hard_labels)
-    rows = {}
-    for place, name in enumerate(families):
-        chosen = right[member[dataset.test.hard_labels] == place]
-        low, high = metrics.wilson(int(chosen.sum()), len(chosen))
-        rows[name] = {"accuracy": float(chosen.double().mean()), "n": len(chosen), "ci95": [low, high]}
-    figures: dict[str, Any] = {
-        "superclass_accuracy": metrics.proportion_estimate(right).to_json(),
-        "by_superclass": rows,
-    }
-    large = counts[dataset.test.hard_labels] > counts.max() * 0.8
-    if bool(large.any()) and not bool(large.all()):
-        figures["large_class_accuracy"] = metrics.proportion_estimate(hits[large]).to_json()
-        figures["small_class_accuracy"] = metrics.proportion_estimate(hits[~large]).to_json()
-    return figures
-
-
 def _build_students(name: str, folder: Path, device: str) -> Iterator[EpochEnded | ModelCard]:
-    """The arms of a paired run with the dataset's defaults, under the dataset's name."""
+    """The arms of a paired run, with the dataset's defaults but for what the recipe names."""
     recipe = STUDENT_RECIPES[name]
-    config = make_run_config(recipe.dataset, seeds=recipe.seeds, device=device)
-    with tempfile.TemporaryDirectory() as scratch:
-        run_dir = Path(scratch)
-        for event in train(config, run_dir=run_dir):
-            if isinstance(event, EpochEnded):
-                yield event
-            elif isinstance(event, RunFinished):
-                for arm in ("baseline", "distilled"):
-                    student = load_model(run_dir / "models" / f"{arm}.safetensors")
-                    card = {**vars(student.card), "name": f"{recipe.dataset}-{arm}"}
-                    card["command"] = f"kdcore teachers train {name}"
-                    del card["sha256"], card["size_bytes"]  # of the file that is written now
-                    yield save_model(folder, student.network.network, card)
+    settings = {key: value for key, value in asdict(recipe).items() if key not in ("name", "dataset")}
+    run_dir = paths.home() / "students" / name  # kept until it is over: what was cut off is continued
+    for event in train(make_run_config(recipe.dataset, device=device, **settings), run_dir=run_dir):
+        if isinstance(event, EpochEnded):
+            yield event
+        elif isinstance(event, RunFinished):
+            for arm in ("baseline", "distilled"):
+                student = load_model(run_dir / "models" / f"{arm}.safetensors")
+                card = {**vars(student.card), "name": f"{name.removesuffix('-students')}-{arm}"}
+                card["figures"] = {**card["figures"], "paired_difference": event.result["paired_difference"]}
+                card["command"] = f"kdcore teachers train {name}"
+                del card["sha256"], card["size_bytes"]  # of the file that is written now
+                yield save_model(folder, student.network.network, card)
+            shutil.rmtree(run_dir)
 
 
 __all__ = ["build", "fit_calibration", "measure", "round_to_half"]

@@ -26,6 +26,7 @@ from kdcore.device import Device
 from kdcore.inference import hit_rate, predict_logits
 from kdcore.models import build_model, whiten_
 from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, outsider_loss
 from kdcore.views import RandomViews, to_float
 
 WHITENING_PICTURES = 5_000
@@ -43,6 +44,7 @@ class TeacherRecipe:
         crop: share of a picture's side that the trained network looks at, in the middle; decides no weight. Views
             that zoom in show things larger than they are, and a network answers best at the size that it learned
             (Touvron et al. 2019).
+        outsiders: pictures of no class that it learns to know as such; None for a teacher that does not.
         small_epochs: epochs at the beginning that see pictures of `small_size` pixels, which cost less.
     """
 
@@ -60,6 +62,7 @@ class TeacherRecipe:
     drawn: int = 0
     seed: int = 0
     crop: float = 1.0
+    outsiders: OutsiderRecipe | None = None
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,11 @@ def train_teacher(
     )
     deciding = {name: value for name, value in asdict(recipe).items() if name != "crop"}
     key = canonical_json(deciding) + dataset.sha256
+    outsiders = None if recipe.outsiders is None else load_outsiders(recipe.outsiders, dataset.image_shape)
     done = _restore(checkpoint, key, model, optimizer)
     for epoch in range(done, recipe.epochs):
         start = time.perf_counter()
-        loss = _train_epoch(model, optimizer, recipe, dataset.train, epoch, device, should_stop)
+        loss = _train_epoch(model, optimizer, recipe, dataset.train, outsiders, epoch, device, should_stop)
         if loss is None:
             return
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -123,6 +127,7 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     recipe: TeacherRecipe,
     split: Split,
+    outsiders: Outsiders | None,
     epoch: int,
     device: Device,
     should_stop: Callable[[], bool],
@@ -139,11 +144,18 @@ def _train_epoch(
         share = one_cycle((epoch * steps + step) / (recipe.epochs * steps))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * share
-        images = recipe.views.apply(split.images[rows].to(device.torch), generator, size)
+        pictures, inside = split.images[rows], torch.ones(len(rows), dtype=torch.bool)
+        if outsiders is not None:
+            strangers, known = outsiders.draw(pictures, generator)
+            pictures, inside = torch.cat([pictures, strangers]), torch.cat([inside, known])
+        images = recipe.views.apply(pictures.to(device.torch), generator, size)
         hard_labels = split.hard_labels[rows].to(device.torch)
         with device.autocast():
             logits = model(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), hard_labels)
+        logits = logits.float()
+        loss = F.cross_entropy(logits[: len(rows)], hard_labels)
+        if outsiders is not None:
+            loss = loss + outsiders.recipe.weight * outsider_loss(logits, inside.to(device.torch))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

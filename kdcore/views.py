@@ -6,6 +6,7 @@ once and kept. A teacher trains on endless random views.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,17 @@ def zoom_middle(pictures: Tensor, crop: float) -> Tensor:
         return pictures
     middle = pictures[..., down : height - down, right : width - right]
     return F.interpolate(middle, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def resize_images(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pictures in another size, with anti-aliasing: uint8 [N, C, H, W] -> uint8 [N, C, *size]."""
+    if images.shape[-2:] == size:
+        return images
+    parts = [
+        F.interpolate(chunk.float(), size=size, mode="bilinear", antialias=True, align_corners=False)
+        for chunk in images.split(1024)
+    ]
+    return torch.cat([part.round_().clamp_(0, 255).to(torch.uint8) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ class ViewSet:
 
 @dataclass(frozen=True)
 class RandomViews:
-    """Endless views for training a teacher: mirror, zoom, move and light, drawn anew for each picture.
+    """Endless views for training a teacher: mirror, zoom, turn, move and light, drawn anew for each picture.
 
     Attributes:
         flip: mirror half of the pictures.
@@ -90,6 +102,9 @@ class RandomViews:
         shift: largest shift as a share of the side.
         light: largest change of brightness and contrast, as a share.
         cutout: side of a square that is hidden, as a share (DeVries and Taylor 2017).
+        turn: largest rotation, each way, in degrees.
+        stretch: largest change of the ratio of the sides, as a share.
+        colour: largest change of the saturation, as a share.
     """
 
     flip: bool
@@ -97,6 +112,9 @@ class RandomViews:
     shift: float = 0.0
     light: float = 0.0
     cutout: float = 0.0
+    turn: float = 0.0
+    stretch: float = 0.0
+    colour: float = 0.0
 
     def apply(self, images: Tensor, generator: torch.Generator, size: int | None = None) -> Tensor:
         """uint8 [B, C, H, W] -> float32 [B, C, size, size] in about -1 to 1; `size` is H unless given."""
@@ -108,13 +126,24 @@ class RandomViews:
         room = (1 - scale) + 2 * self.shift  # a zoomed view may lie anywhere in the picture
         theta = torch.zeros(batch, 2, 3)
         mirror = torch.where(draw[:, 1] < 0.5, -1.0, 1.0) if self.flip else torch.ones(batch)
-        theta[:, 0, 0], theta[:, 1, 1] = scale * mirror, scale
+        if self.turn or self.stretch or self.colour:
+            more = 2 * torch.rand(batch, 3, generator=generator) - 1
+            angle = more[:, 0] * math.radians(self.turn)
+            ratio = (more[:, 1] * math.log1p(self.stretch) / 2).exp()
+            wide, high = scale * ratio * mirror, scale / ratio
+            theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * wide, -angle.sin() * high
+            theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * wide, angle.cos() * high
+        else:
+            theta[:, 0, 0], theta[:, 1, 1] = scale * mirror, scale
         move = room[:, None] * (2 * draw[:, 2:4] - 1)
-        if self.zoom == 1 and size == height:
+        if self.zoom == 1 and size == height and not self.turn and not self.stretch:
             move = (move * (size / 2)).round() * (2 / size)  # whole pixels: nothing is blurred
         theta[:, 0, 2], theta[:, 1, 2] = move[:, 0], move[:, 1]
         grid = F.affine_grid(theta.to(images.device), [batch, channels, size, size], align_corners=False)
         views = F.grid_sample(to_float(images), grid, padding_mode="reflection", align_corners=False)
+        if self.colour:
+            grey = views.mean(1, keepdim=True)
+            views = grey + (views - grey) * (1 + self.colour * more[:, 2]).view(-1, 1, 1, 1).to(views)
         if self.light:
             contrast = 1 + self.light * (2 * draw[:, 4] - 1)
             brightness = self.light * (2 * draw[:, 5] - 1)

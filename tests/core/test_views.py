@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from kdcore.views import RandomViews, ViewSet, to_float
+from kdcore.views import RandomViews, ViewSet, resize_images, to_float
+from kdcore.vision import transforms
 
 
 def shifted(image: np.ndarray, dy: int, dx: int) -> np.ndarray:
@@ -93,3 +95,46 @@ def test_cutout_greys_a_square_and_nothing_else() -> None:
         assert int(mask.sum()) == len(rows) * len(columns)  # a rectangle
         assert 2 <= len(rows) <= 4  # a square of 4, cut off at the edge
     assert max(int(mask.sum()) for mask in hidden[:, 0]) == 16
+
+
+def test_a_turned_view_is_what_pillow_turns(images: torch.Tensor) -> None:
+    generator = torch.Generator().manual_seed(0)
+    smooth = (
+        torch.nn.functional.interpolate(images[:, :, :6].float(), size=(64, 64), mode="bicubic").clamp(0, 255).byte()
+    )
+    views = RandomViews(flip=False, turn=40).apply(smooth, generator)
+    again = torch.Generator().manual_seed(0)
+    torch.rand(18, 6, generator=again)
+    angles = 40 * (2 * torch.rand(18, 3, generator=again)[:, 0] - 1)
+    for picture, view, angle in zip(smooth, views, angles, strict=True):
+        turned = Image.fromarray(picture.permute(1, 2, 0).numpy()).rotate(float(angle), Image.Resampling.BILINEAR)
+        expected = np.asarray(turned).transpose(2, 0, 1) / 127.5 - 1
+        middle = (slice(None), slice(20, 44), slice(20, 44))  # a disc that no corner of the picture leaves
+        assert np.abs(view.numpy()[middle] - expected[middle]).mean() < 0.02
+    assert angles.abs().max() > 20
+
+
+def test_stretching_changes_the_ratio_and_colour_only_the_saturation() -> None:
+    cross = torch.zeros(32, 3, 64, 64, dtype=torch.uint8)
+    cross[:, :, 24:40, 24:40] = 255
+    stretched = RandomViews(flip=False, stretch=0.5).apply(cross, torch.Generator().manual_seed(0)) > 0
+    ratios = stretched[:, 0].any(1).sum(1) / stretched[:, 0].any(2).sum(1)  # width over height of the square
+    assert 1 / 1.6 < float(ratios.min()) < 0.8
+    assert 1.25 < float(ratios.max()) < 1.6
+    colours = torch.randint(256, (16, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    views = RandomViews(flip=False, colour=0.5).apply(colours, torch.Generator().manual_seed(0))
+    plain = to_float(colours)
+    torch.testing.assert_close(views.mean(1), plain.mean(1), atol=1e-5, rtol=0)  # the grey picture stays
+    spread, wider = (one - one.mean(1, keepdim=True) for one in (plain, views))
+    factors = wider.flatten(1).norm(dim=1) / spread.flatten(1).norm(dim=1)
+    assert 0.5 <= float(factors.min()) < 0.8
+    assert 1.2 < float(factors.max()) <= 1.5
+
+
+def test_pictures_in_another_size_are_what_torchvision_makes_of_them(images: torch.Tensor) -> None:
+    smaller, larger = resize_images(images, (5, 4)), resize_images(images, (16, 12))
+    for found, size in ((smaller, [5, 4]), (larger, [16, 12])):
+        expected = transforms.resize(images, size, antialias=True)
+        assert found.dtype == torch.uint8
+        assert int((found.int() - expected.int()).abs().max()) <= 1
+    assert resize_images(images, (8, 6)) is images

@@ -32,6 +32,14 @@ class DatasetUnavailable(KdError):
     """A dataset that is known but not on this machine."""
 
 
+class TeacherUnavailable(KdError):
+    """A teacher that is known but not on this machine."""
+
+
+class DownloadFailed(KdError):
+    """A file that could not be fetched: the network, the disk or its bytes."""
+
+
 class PictureError(KdError):
     """A file that cannot be read as a picture."""
 

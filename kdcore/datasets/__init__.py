@@ -9,9 +9,10 @@ from pathlib import Path
 
 from kdcore import paths
 from kdcore.datasets import animals64, creatures, digits, own, published
-from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus, FetchProgress, Split
+from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus, Split
 from kdcore.datasets.kept import load_kept, path_for
-from kdcore.errors import DatasetUnavailable, UnknownName
+from kdcore.download import FetchProgress
+from kdcore.errors import DatasetUnavailable, DownloadFailed, UnknownName
 
 __all__ = [
     "DATASETS",
@@ -210,7 +211,7 @@ def fetch_dataset(name: str) -> Iterator[FetchProgress]:
         return  # somebody put it there; it is only read
     try:
         yield from published.fetch_files(spec)
-    except DatasetUnavailable as error:
+    except (DatasetUnavailable, DownloadFailed) as error:
         ready = ", ".join(other.name for other in list_datasets() if dataset_status(other.name).ready)
         reason = str(error).rstrip(".")
         raise DatasetUnavailable(f"{reason}. {_by_hand(info)} Ready now: {ready}.") from error

@@ -81,15 +81,6 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True)
-class FetchProgress:
-    """How far a download is; `total_bytes` is over all files of the dataset."""
-
-    file: str
-    done_bytes: int
-    total_bytes: int
-
-
-@dataclass(frozen=True)
 class DatasetStatus:
     """Whether a dataset can be used now; `needs` says in one sentence what is missing, else it is empty."""
 

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from kdcore import paths
-from kdcore.datasets.base import Dataset, FetchProgress, Split, hash_splits
-from kdcore.datasets.download import RemoteFile, fetch
+from kdcore.datasets.base import Dataset, Split, hash_splits
 from kdcore.datasets.idx import read_idx
 from kdcore.datasets.kept import load_kept, path_for
 from kdcore.datasets.parquet import hold_out, read_parquet
+from kdcore.download import FetchProgress, RemoteFile, fetch
 from kdcore.errors import DatasetUnavailable
 
 IDX_FILES = (
@@ -102,7 +102,7 @@ def fetch_files(spec: Published) -> Iterator[FetchProgress]:
     """Download what is missing into the data directory; a damaged file is fetched again.
 
     Raises:
-        DatasetUnavailable: the network, the disk or the bytes; one sentence.
+        DownloadFailed, DatasetUnavailable: the network, the disk or the bytes; one sentence.
     """
     folder = paths.home() / "datasets" / spec.name
     files = remote_files(spec)

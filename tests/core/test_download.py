@@ -7,70 +7,16 @@ import hashlib
 import io
 import pickle
 import tarfile
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from kdcore.datasets import dataset_status, fetch_dataset, load_dataset, published
-from kdcore.datasets.download import RemoteFile, fetch
-from kdcore.errors import DatasetUnavailable
-
-
-@dataclass
-class Host:
-    """A server on this machine that can cut off, damage, refuse and count what it is asked for."""
-
-    files: dict[str, bytes]
-    url: str = ""
-    cut_at: int | None = None
-    damage: int = 0  # so many answers have a wrong byte
-    ranges: bool = True
-    asked: list[str] = field(default_factory=list)
-
-    def answer(self, name: str, start: int) -> bytes | None:
-        self.asked.append(f"{name}@{start}")
-        whole = self.files.get(name)
-        if whole is None:
-            return None
-        if self.damage:
-            self.damage -= 1
-            whole = whole[:-1] + bytes([whole[-1] ^ 1])
-        return whole[start:] if self.ranges else whole
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    served = Host({})
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            start = int(self.headers.get("Range", "bytes=0-")[6:-1])
-            body = served.answer(self.path[1:], start)
-            if body is None:
-                self.send_error(404)
-                return
-            self.send_response(206 if start and served.ranges else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body if served.cut_at is None else body[: served.cut_at])
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_address[1]}/"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield served
-    server.shutdown()
-    server.server_close()
-    thread.join()
+from kdcore.download import RemoteFile, fetch
+from kdcore.errors import DatasetUnavailable, DownloadFailed
+from tests.core.conftest import Host
 
 
 def remote(host: Host, name: str = "a.bin", size: int = 700_000) -> RemoteFile:
@@ -92,7 +38,7 @@ def test_a_file_arrives_whole_with_progress_and_is_not_fetched_twice(host: Host,
 def test_what_was_cut_off_is_continued_where_it_stopped(host: Host, tmp_path: Path) -> None:
     wanted = remote(host)
     host.cut_at = 300_000
-    with pytest.raises(DatasetUnavailable, match="cut off"):
+    with pytest.raises(DownloadFailed, match="cut off"):
         list(fetch(wanted, tmp_path))
     assert not (tmp_path / "a.bin").exists()
     host.cut_at = None
@@ -124,12 +70,24 @@ def test_damaged_bytes_are_fetched_once_more_and_never_kept(host: Host, tmp_path
     wanted = remote(host)
     host.damage = damaged
     if damaged == 2:
-        with pytest.raises(DatasetUnavailable, match="damaged"):
+        with pytest.raises(DownloadFailed, match="damaged"):
             list(fetch(wanted, tmp_path))
         assert not (tmp_path / "a.bin").exists()
         assert not (tmp_path / "a.bin.part").exists()
     list(fetch(wanted, tmp_path))
     assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
+
+
+def test_a_sha256_is_compared_as_far_as_it_is_known(host: Host, tmp_path: Path) -> None:
+    wanted = remote(host)
+    whole = hashlib.sha256(host.files["a.bin"]).hexdigest()
+    list(fetch(replace(wanted, checksum=whole[:8], algorithm="sha256"), tmp_path))
+    assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
+    (tmp_path / "a.bin").unlink()
+    for wrong in ("0" * 8, whole[:7] + ("0" if whole[7] != "0" else "1"), ""):
+        with pytest.raises(DownloadFailed, match="damaged"):
+            list(fetch(replace(wanted, checksum=wrong, algorithm="sha256"), tmp_path))
+        assert {path.name for path in tmp_path.iterdir()} <= {"a.bin.lock"}
 
 
 def test_a_damaged_file_in_place_is_repaired(host: Host, tmp_path: Path) -> None:
@@ -147,7 +105,7 @@ def test_the_next_mirror_is_tried(host: Host, tmp_path: Path) -> None:
 
 
 def test_without_room_nothing_is_asked_for(host: Host, tmp_path: Path) -> None:
-    with pytest.raises(DatasetUnavailable, match="MB are free"):
+    with pytest.raises(DownloadFailed, match="MB are free"):
         list(fetch(replace(remote(host), size=10**18), tmp_path))
     assert not host.asked
 
@@ -156,7 +114,7 @@ def test_two_at_once_do_not_write_over_each_other(host: Host, tmp_path: Path) ->
     wanted = remote(host)
     first = fetch(wanted, tmp_path)
     next(first)
-    with pytest.raises(DatasetUnavailable, match="already"):
+    with pytest.raises(DownloadFailed, match="already"):
         list(fetch(wanted, tmp_path))
     list(first)
     assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from kdcore.errors import DatasetUnavailable
+from kdcore.errors import DownloadFailed
 
 CHUNK = 1 << 18  # bytes between two words of progress
 SILENT_SECONDS = 20.0  # a server that sends nothing for so long is given up
@@ -26,28 +26,35 @@ class RemoteFile:
 
     Attributes:
         urls: where it is, tried in order.
-        md5: of its bytes, in hexadecimal, as torchvision has it; guards against damage, not against malice.
+        checksum: of its bytes, in hexadecimal, as torchvision has it: an MD5 (which guards against damage, not against
+            malice), or with `algorithm` "sha256" the beginning of a SHA-256.
         size: bytes, about; only for progress and for the room on the disk.
     """
 
     name: str
     urls: tuple[str, ...]
-    md5: str
+    checksum: str
     size: int
+    algorithm: str = "md5"
 
 
-def md5_of(path: Path) -> str:
-    """MD5 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+@dataclass(frozen=True)
+class FetchProgress:
+    """How far a download is; `total_bytes` is over all files that are fetched together."""
+
+    file: str
+    done_bytes: int
+    total_bytes: int
 
 
-def is_whole(path: Path, md5: str) -> bool:
+def is_whole(path: Path, remote: RemoteFile) -> bool:
     """Whether the file is there and its bytes are the right ones."""
     try:
-        return md5_of(path) == md5
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.new(remote.algorithm, usedforsecurity=False)).hexdigest()
     except OSError:
         return False
+    return bool(remote.checksum) and found.startswith(remote.checksum)
 
 
 def fetch(remote: RemoteFile, folder: Path) -> Iterator[int]:
@@ -57,23 +64,23 @@ def fetch(remote: RemoteFile, folder: Path) -> Iterator[int]:
     bytes that do not fit are thrown away. A generator that is closed early keeps its part.
 
     Raises:
-        DatasetUnavailable: the network, the disk or the bytes; one sentence.
+        DownloadFailed: the network, the disk or the bytes; one sentence.
     """
     path = folder / remote.name
     part = folder / f"{remote.name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{remote.name}.lock", timeout=0):
-            if is_whole(path, remote.md5):
+            if is_whole(path, remote):
                 yield remote.size
                 return
             _check_room(folder, remote, part)
             yield from _fetch_from_any(remote, part)
             part.replace(path)
     except Timeout as error:
-        raise DatasetUnavailable(f"{remote.name} is being fetched by another process already; wait for it.") from error
+        raise DownloadFailed(f"{remote.name} is being fetched by another process already; wait for it.") from error
     except OSError as error:
-        raise DatasetUnavailable(
+        raise DownloadFailed(
             f"{remote.name} cannot be written to {folder} ({error.strerror or error}); free some disk space, or set "
             "KDCORE_HOME to a folder that may be written."
         ) from error
@@ -89,11 +96,11 @@ def _fetch_from_any(remote: RemoteFile, part: Path) -> Iterator[int]:
             except (urllib.error.URLError, TimeoutError, ConnectionError, _CutOff) as error:
                 problems.append(f"{urlsplit(url).hostname}: {_reason(error)}")
                 break
-            if is_whole(part, remote.md5):
+            if is_whole(part, remote):
                 return
             part.unlink(missing_ok=True)
             problems.append(f"{urlsplit(url).hostname}: what arrived was damaged")
-    raise DatasetUnavailable(f"{remote.name} could not be fetched ({'; '.join(dict.fromkeys(problems))})")
+    raise DownloadFailed(f"{remote.name} could not be fetched ({'; '.join(dict.fromkeys(problems))})")
 
 
 class _CutOff(Exception):
@@ -135,7 +142,7 @@ def _check_room(folder: Path, remote: RemoteFile, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     free = shutil.disk_usage(folder).free
     if free < remote.size - have + MARGIN_BYTES:
-        raise DatasetUnavailable(
+        raise DownloadFailed(
             f"{remote.name} needs {remote.size / 1e6:.0f} MB, and only {free / 1e6:.0f} MB are free on the disk of "
             f"{folder}; free some space, or set KDCORE_HOME to another disk."
         )

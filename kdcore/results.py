@@ -16,6 +16,7 @@ from kdcore.device import Device
 from kdcore.latency import measure_latency
 from kdcore.models import count_macs, count_params
 from kdcore.paired import per_class_difference
+from kdcore.report_words import run_command
 from kdcore.teachers import Teacher, save_model
 
 
@@ -124,18 +125,8 @@ def save_students(
             "num_params": row["num_params"],
             "macs": row["macs"],
             "recipe": config.to_json(),
-            "command": run_command(config),
+            "command": run_command(config.to_json()),
             "seeds": config.seeds,
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         }
         save_model(folder, network, card)
-
-
-def run_command(config: RunConfig) -> str:
-    """The command line that repeats this run (the recipe's own values are the dataset's defaults)."""
-    return (
-        f"kdcore run --dataset {config.dataset} --teacher {config.teacher} --student {config.student} "
-        f"--method {config.method} --temperature {config.temperature:g} "
-        f"--distill-weight {config.distill_weight:g} --labels {config.labels} "
-        f"--epochs {config.epochs} --seeds {len(config.seeds)}"
-    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from kdcore.datasets import dataset_info
 from kdcore.device import DEVICES
+from kdcore.ensemble_names import normal_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.models import parse_model
 from kdcore.views import ViewSet
@@ -126,7 +127,8 @@ class RunConfig:
     Attributes:
         dataset: a name from the dataset registry.
         labels: training pictures that every arm gets.
-        teacher: a teacher's name; a dataset's default teacher is trained first where it is not on this machine.
+        teacher: a teacher's name, or an ensemble's (`ensemble_names`); a dataset's default teacher is trained first
+            where it is not on this machine.
         student: a model's name, such as "convnet-16".
         method: how the distilled arm learns; "kd" is Hinton's.
         temperature: T of the soft labels, above 0.
@@ -169,7 +171,7 @@ class RunConfig:
         return config.validate()
 
     def validate(self) -> RunConfig:
-        """This configuration, if every value is legal.
+        """This configuration, if every value is legal; the name of an ensemble is written in its one way.
 
         Raises:
             ConfigError: what is wrong and what is legal, in one sentence.
@@ -193,7 +195,8 @@ class RunConfig:
         _check("learning rate", self.recipe.learning_rate, 1e-8, 10.0)
         _check("weight decay", self.recipe.weight_decay, 0.0, 10.0)
         _check("label smoothing", self.recipe.label_smoothing, 0.0, 0.99)
-        return self
+        teacher = normal_name(str(self.teacher))
+        return self if teacher == self.teacher else replace(self, teacher=teacher)
 
 
 def make_run_config(dataset: str, **overrides: Any) -> RunConfig:

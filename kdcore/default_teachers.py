@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+from kdcore.ensemble_names import is_ensemble, members_of
 from kdcore.events import TeacherEpochEnded
 from kdcore.model_cards import ModelCard
 from kdcore.recipes import teacher_recipe
@@ -15,7 +16,13 @@ TIMED_SECONDS = 1.5  # of a training, to tell how long the whole takes: its quic
 
 
 def dataset_of(name: str) -> str | None:
-    """The dataset that the teacher called `name` learned or would learn; None for a name that nobody knows."""
+    """The dataset that the teacher called `name` learned or would learn; None for a name that nobody knows.
+
+    Of an ensemble whose members learned several, all of them, joined by "+".
+    """
+    if is_ensemble(name):
+        known = [dataset_of(member) for member in members_of(name)]
+        return None if None in known else "+".join(dict.fromkeys(str(one) for one in known))
     learned = {card.name: card.dataset for card in list_teachers()}
     recipe = teacher_recipe(name)
     return learned.get(name) or (recipe.dataset if recipe is not None else None)
@@ -26,11 +33,18 @@ def ready_teacher(
 ) -> Iterator[TeacherEpochEnded]:
     """Train the teacher called `name` unless it is here; nothing for a name without a recipe.
 
+    Of an ensemble, every member.
+
     Its training continues where an earlier one was cut off, and takes every core: nothing else trains meanwhile.
 
     Raises:
         KdError: its dataset is not here, or the disk cannot be written.
     """
+    if is_ensemble(name):
+        for member in members_of(name):
+            if not should_stop():
+                yield from ready_teacher(member, device, should_stop)
+        return
     recipe = teacher_recipe(name)
     if recipe is None or name in {card.name for card in list_teachers()}:
         return
@@ -57,6 +71,10 @@ def teacher_seconds(name: str, device: str = "auto") -> float | None:
     from kdcore.device import pick_device
     from kdcore.models import build_model
 
+    if is_ensemble(name):
+        known = {card.name for card in list_teachers()}
+        each = [teacher_seconds(member, device) for member in members_of(name) if member not in known]
+        return None if None in each else sum(one for one in each if one is not None)
     recipe = teacher_recipe(name)
     if recipe is None:
         return None

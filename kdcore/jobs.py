@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from kdcore.database import events, runs
 from kdcore.disk import NoSpace, check_space
 from kdcore.dispatcher import MAX_SETBACKS, SLOTS, advance, claim, end_unheld, runs_dir
+from kdcore.ensemble_names import is_ensemble, members_of
 from kdcore.errors import ConfigError, DatasetUnavailable, KdError, UnknownName
 from kdcore.events import Event, RunFailed
 from kdcore.machine_turn import Busy, turn
@@ -104,6 +105,7 @@ def check(config: RunConfig) -> None:
     from kdcore.datasets import dataset_status
     from kdcore.default_teachers import dataset_of
     from kdcore.device import pick_device
+    from kdcore.ensembles import ensemble_card
     from kdcore.teachers import list_teachers
 
     config.validate()
@@ -113,15 +115,18 @@ def check(config: RunConfig) -> None:
     if not status.ready:
         raise DatasetUnavailable(status.needs)
     learned = {card.name: card.dataset for card in list_teachers()}
+    for member in members_of(config.teacher):
+        if dataset_of(member) is None:
+            raise UnknownName("teacher", member, learned)
     known = dataset_of(config.teacher)  # of one that is trained first, too
-    if known is None:
-        raise UnknownName("teacher", config.teacher, learned)
     if known != config.dataset:
         fitting = ", ".join(name for name, dataset in learned.items() if dataset == config.dataset)
         raise ConfigError(
             f'The teacher "{config.teacher}" learned {known} and cannot teach {config.dataset}; '
             f"choose one of: {fitting or defaults_for(config.dataset).teacher}."
         )
+    if is_ensemble(config.teacher) and learned.keys() >= set(members_of(config.teacher)):
+        ensemble_card(config.teacher)
 
 
 def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> None:

@@ -57,6 +57,15 @@ def familiarity(logits: Tensor) -> Tensor:
     return logits.double().logsumexp(-1)
 
 
+def none_of_these(logits: Tensor, none_below: float | None) -> bool | None:
+    """Whether a picture with these logits [K] is probably none of the classes; None where no threshold is known.
+
+    Args:
+        none_below: the teacher's card's.
+    """
+    return None if none_below is None else bool(familiarity(logits) < none_below)
+
+
 def superclass_mass(soft_labels: Tensor, superclasses: Sequence[str]) -> dict[str, float]:
     """Sum of the soft labels [K] in each superclass, largest first.
 
@@ -82,5 +91,6 @@ def predict(teacher: Teacher, picture: Image.Image, temperature: float = 1.0) ->
         "logits": [float(value) for value in logits],
         "soft_labels": [float(value) for value in soft_labels],
         "superclasses": superclass_mass(soft_labels, teacher.card.superclasses),
+        "none_of_these": none_of_these(logits, teacher.card.none_below),
         "latency_ms": milliseconds,
     }

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kdcore.checkpoints import load_tensors, save_tensors, write_whole
 from kdcore.device import Device, pick_device
+from kdcore.ensemble_names import is_ensemble
 from kdcore.errors import ModelFileError, StoreError, UnknownName
 from kdcore.inference import predict_logits
 from kdcore.model_cards import ModelCard, folders, list_cards
@@ -111,9 +112,14 @@ def load_teacher(name: str, device: str = "cpu") -> Teacher:
     """The teacher called `name`; names joined by "+" are an ensemble (`ensembles.load_ensemble`).
 
     Raises:
+        ConfigError: an ensemble whose members do not fit together.
         UnknownName: no such teacher on this machine.
         ModelFileError: its file is missing, damaged, or not the one that its card describes.
     """
+    if is_ensemble(name):
+        from kdcore.ensembles import load_ensemble
+
+        return load_ensemble(name, device)
     names = [card.name for card in list_teachers()]
     if name not in names:
         raise UnknownName("teacher", name, names)

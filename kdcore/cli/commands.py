@@ -27,14 +27,27 @@ def teachers(options: Namespace) -> Answer:
 
 def teachers_show(options: Namespace) -> Answer:
     from kdcore.cli.card_text import card_words
+    from kdcore.ensemble_names import is_ensemble
+    from kdcore.ensembles import ensemble_card
     from kdcore.errors import UnknownName
     from kdcore.model_cards import list_cards
 
     cards = {card.name: card for card in list_cards()}
+    if is_ensemble(options.name):
+        cards[options.name] = ensemble_card(options.name, cards.values())
     if options.name not in cards:
         raise UnknownName("model card", options.name, cards)
     card = cards[options.name]
     return Answer(card.to_json(), card_words(card, tuple(cards.values())))
+
+
+def teachers_measure(options: Namespace) -> Answer:
+    from kdcore.cli.card_text import card_words
+    from kdcore.measured import measure_teacher
+
+    card = measure_teacher(options.name, options.device)
+    data = {"teacher": card.name, "dataset": card.dataset, "dataset_sha256": card.dataset_sha256}
+    return Answer({**data, "figures": card.figures}, card_words(card, (card,)))
 
 
 def teachers_train(options: Namespace) -> Answer:

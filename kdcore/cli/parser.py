@@ -73,6 +73,10 @@ def _teachers(commands: Commands[Parser]) -> None:
     nested = _nested(parser)
     show = _add(nested, "show", "one model card in words; of a student too", "commands.teachers_show")
     show.add_argument("name", metavar="NAME")
+    what = "the figures of a teacher or an ensemble on its dataset's test split"
+    measure = _add(nested, "measure", what, "commands.teachers_measure")
+    measure.add_argument("name", metavar="NAME", help="such as cifar10, or a+b, a+b@4, a+b@logits for an ensemble")
+    measure.add_argument("--device", default="auto", help="auto, cpu or cuda")
     train = _add(nested, "train", "rebuild a bundled model from its recipe", "commands.teachers_train")
     train.add_argument("name", metavar="NAME")
     train.add_argument("--out", metavar="FOLDER", help="where the files go (default: models/ under KDCORE_HOME)")

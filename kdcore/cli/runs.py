@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from kdcore import report
 from kdcore.cli import text
 from kdcore.cli.answer import Answer
+from kdcore.ensemble_names import normal_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.run_comparison import compare as compare_runs
 from kdcore.run_selection import SORTS, STATUSES, Selection, select
@@ -24,6 +26,8 @@ def find(options: Namespace) -> Answer:
         raise ConfigError(f"--limit must be a whole number from 1, not {options.limit}.")
     names = ("dataset", "teacher", "student", "status", "tag", "text", "sort")
     selection = Selection(**{name: getattr(options, name) for name in names})
+    if selection.teacher is not None:
+        selection = replace(selection, teacher=normal_name(selection.teacher))
     with Store() as store:
         rows = store.list_runs(limit=None, deleted=options.deleted)
     chosen = select(rows, selection)[: options.limit]

@@ -115,6 +115,8 @@ def prediction(value: dict[str, Any]) -> str:
     """The ten largest soft labels with bars, and the superclasses where there are any."""
     pairs = sorted(zip(value["class_names"], value["soft_labels"], strict=True), key=lambda pair: -pair[1])
     lines = [f"{value['teacher']} at T = {value['temperature']:g}, {value['latency_ms']:.1f} ms", ""]
+    if value.get("none_of_these"):
+        lines += [f"probably none of its {len(pairs)} classes: these soft labels mean little", ""]
     lines.append(table(("class", "soft label", ""), [(n, percent(p), "#" * round(BAR * p)) for n, p in pairs[:10]]))
     if len(pairs) > 10:
         lines.append(f"... and {len(pairs) - 10} more classes with {percent(sum(p for _, p in pairs[10:]))} together")

@@ -250,12 +250,16 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     Raises:
         UnknownName, ConfigError: as `parse_model`.
     """
+    if seed is not None:
+        with torch.random.fork_rng(devices=[]):  # leaves the caller's random numbers alone
+            torch.manual_seed(seed)
+            return build_model(name, image_shape, num_classes)
+    if ":" in name:  # a teacher from another library; never a student, whose name `parse_model` reads
+        from kdcore.library_networks import build_library_network
+
+        return build_library_network(name, image_shape, num_classes)
     family, widths = parse_model(name)
-    if seed is None:
-        return family.build(widths, image_shape, num_classes)
-    with torch.random.fork_rng(devices=[]):  # leaves the caller's random numbers alone
-        torch.manual_seed(seed)
-        return family.build(widths, image_shape, num_classes)
+    return family.build(widths, image_shape, num_classes)
 
 
 def count_params(model: nn.Module) -> int:

@@ -55,4 +55,34 @@ def published_dataset(name: str) -> Any:
     return getattr(datasets, name)
 
 
-__all__ = ["DECLARED", "InterpolationMode", "published_dataset", "transforms"]
+def classifier_names() -> list[str]:
+    """torchvision's classifiers."""
+    from torchvision import models
+
+    return list(models.list_models(module=models))
+
+
+def classifier_weights(name: str, which: str = "DEFAULT") -> Any:
+    """A member of the classifier's enum of weights: their address, preprocessing and what is published of them."""
+    from torchvision import models
+
+    return models.get_model_weights(name)[which]
+
+
+def build_classifier(name: str, **options: Any) -> torch.nn.Module:
+    """torchvision's classifier with fresh weights."""
+    from torchvision import models
+
+    network: torch.nn.Module = models.get_model(name, weights=None, **options)
+    return network
+
+
+__all__ = [
+    "DECLARED",
+    "InterpolationMode",
+    "build_classifier",
+    "classifier_names",
+    "classifier_weights",
+    "published_dataset",
+    "transforms",
+]

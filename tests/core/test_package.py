@@ -91,7 +91,10 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
     assert "seeds" in done.stdout
 
 
-def test_nothing_is_unpickled() -> None:
+def test_nothing_is_unpickled_but_published_weights() -> None:
     for path in [*ROOT.glob("kdcore/**/*.py"), *ROOT.glob("pages/**/*.py"), ROOT / "app.py"]:
         text = path.read_text(encoding="utf-8")
+        if path.name == "published_weights.py":  # torchvision's own, after their checksum
+            text, calls = re.subn(r'torch\.load\(path, map_location="cpu", weights_only=True\)', "", text)
+            assert calls == 1
         assert not re.search(r"\b(pickle|joblib|dill)\b|torch\.load\(|allow_pickle=True", text), path

@@ -1,0 +1,148 @@
+"""A published teacher's weights: fetched or found, checked, and converted once to safetensors with a model card."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcore import imagenet, paths
+from kdcore.checkpoints import file_sha256, load_tensors
+from kdcore.download import FetchProgress, RemoteFile, fetch, is_whole
+from kdcore.errors import DownloadFailed, ModelFileError, TeacherUnavailable
+from kdcore.model_cards import ModelCard, folders
+from kdcore.models import build_model, count_macs, count_params
+from kdcore.published_teachers import PublishedTeacher, here, published_teacher, remote_file
+from kdcore.teachers import save_model
+from kdcore.vision import classifier_weights
+
+DATASET = "imagenet"
+MEASURED = "Its accuracy is the published one, not measured here."
+UNVERIFIED = "Its weights were put here by hand; nobody checked that they are the published ones."
+
+
+def cache_folder() -> Path:
+    """Where weights arrive, and where a file may be put by hand."""
+    return paths.home() / "downloads"
+
+
+def fetch_published(name: str) -> Iterator[FetchProgress]:
+    """Bring one of torchvision's classifiers to this machine; nothing to do when it is here.
+
+    A file that lies in `cache_folder()` or in PyTorch's own cache is taken instead of fetching it: torchvision's `.pth`
+    by its checksum, or the same tensors as `NAME.safetensors`. What arrived before an interruption is kept and
+    continued. Once converted to safetensors with a model card, the fetched file is removed.
+
+    Raises:
+        UnknownName: torchvision has no such classifier.
+        TeacherUnavailable: it cannot be fetched; one sentence says what to do instead, and what works now.
+        ModelFileError: the file is not one of this network's weights.
+        StoreError: the disk is full or cannot be written.
+    """
+    teacher = published_teacher(name)
+    if _is_whole_here(name):
+        return
+    by_hand = cache_folder() / f"{name}.safetensors"
+    if by_hand.is_file():
+        yield FetchProgress(by_hand.name, by_hand.stat().st_size, by_hand.stat().st_size)
+        _keep(teacher, load_tensors(by_hand)[0], verified=False)
+        return
+    remote = remote_file(teacher)
+    kept = Path(torch.hub.get_dir()) / "checkpoints" / remote.name
+    if not is_whole(kept, remote):
+        kept = cache_folder() / remote.name
+        try:
+            for done in fetch(remote, cache_folder()):
+                yield FetchProgress(remote.name, min(done, remote.size), remote.size)
+        except DownloadFailed as error:
+            other = f"What lies in {kept.parent} under this name is another file, and " if kept.is_file() else ""
+            raise TeacherUnavailable(
+                f"{other}{str(error).rstrip('.')}. Get {remote.urls[0]} elsewhere and put it into {cache_folder()}, or "
+                f"choose a teacher that is here: {here()}."
+            ) from error
+    _keep(teacher, _load_published(kept, remote), verified=True)
+    if kept.parent == cache_folder():
+        for path in (kept, kept.with_name(f"{kept.name}.lock")):
+            path.unlink(missing_ok=True)
+
+
+def _is_whole_here(name: str) -> bool:
+    """Whether its file is the one that its card describes; a damaged one is fetched again."""
+    for folder in folders():
+        with contextlib.suppress(ModelFileError, OSError):
+            card = ModelCard.read(folder / f"{name}.json")
+            return file_sha256(folder / f"{name}.safetensors") == card.sha256
+    return False
+
+
+def _load_published(path: Path, remote: RemoteFile) -> dict[str, Tensor]:
+    """The tensors of a published `.pth`, the one kind of file that is not safetensors; only after its checksum."""
+    if not is_whole(path, remote):
+        raise ModelFileError(f"{path.name} is not what torchvision published (its SHA-256 differs); remove it.")
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever such bytes may lead to
+        raise ModelFileError(f"{path.name} could not be read as weights; remove it and fetch it again.") from error
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise ModelFileError(f"{path.name} holds no weights; remove it and fetch it again.")
+    return {_present_name(str(key)): value for key, value in tensors.items()}
+
+
+def _present_name(key: str) -> str:
+    """DenseNet's files are older than the rule that a name holds no dot: `norm.1.weight` is `norm1.weight` today."""
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key)
+
+
+def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], verified: bool) -> ModelCard:
+    """Write weights and card into this machine's models.
+
+    Args:
+        verified: whether the file was the published one, by its checksum.
+
+    Raises:
+        ModelFileError: the tensors are not this network's.
+        StoreError: the disk is full or cannot be written.
+    """
+    weights = classifier_weights(teacher.name, teacher.weights)
+    preset, class_names = weights.transforms(), imagenet.unique_names(weights.meta["categories"])
+    model, shape = f"torchvision:{teacher.name}", (3, preset.crop_size[0], preset.crop_size[0])
+    network = build_model(model, shape, len(class_names))
+    try:
+        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    except RuntimeError as error:
+        raise ModelFileError(f"The file does not hold the weights of {model}; remove it and fetch it again.") from error
+    share = float(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]) / 100
+    card: dict[str, Any] = {
+        "name": teacher.name,
+        "role": "teacher",
+        "dataset": DATASET,
+        "dataset_sha256": "",
+        "model": model,
+        "class_names": class_names,
+        "superclasses": imagenet.superclasses(),
+        "image_shape": shape,
+        "calibration": 1.0,
+        "accuracy": share,
+        "figures": {"published_accuracy": {"mean": share, "of": "ImageNet-1K", "verified_file": verified}},
+        "num_params": count_params(network),
+        "macs": count_macs(network, shape),
+        "recipe": {
+            "weights": f"{type(weights).__name__}.{weights.name}",
+            "source": weights.url,
+            "recipe": weights.meta["recipe"],
+            **teacher.training,
+        },
+        "command": f"kdcore teachers get {teacher.name}",
+        "seeds": (),
+        "date": datetime.date.today().isoformat(),
+        "notes": " ".join([teacher.notes, MEASURED, *([] if verified else [UNVERIFIED])]),
+        "resize": preset.resize_size[0],
+        "interpolation": preset.interpolation.value,
+    }
+    return save_model(paths.home() / "models", network.eval(), card)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kdcore.answers import Answers
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
     from kdcore.device import Device
+    from kdcore.mistakes import Reading
     from kdcore.model_cards import ModelCard
     from kdcore.store import Store
     from kdcore.teachers import Teacher
@@ -59,6 +60,29 @@ def model_cards() -> tuple[ModelCard, ...]:
     from kdcore.model_cards import list_cards
 
     return tuple(list_cards())
+
+
+@st.cache_resource(show_spinner=False, ttl=10)
+def damaged_cards() -> tuple[str, ...]:
+    """The names of card files that cannot be read."""
+    from kdcore.model_cards import damaged_cards
+
+    return damaged_cards()
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def card_reading(name: str, sha256: str) -> Reading:
+    """A network before the test pictures of the dataset that it learned; takes seconds. `sha256` tells files apart.
+
+    Raises:
+        KdError: the network or its dataset is not on this machine, or not as its card says.
+    """
+    from kdcore.datasets import load_dataset
+    from kdcore.mistakes import read_test
+    from kdcore.teachers import load_bundled
+
+    network = load_bundled(name)  # not kept: the answers are
+    return read_test(network, load_dataset(network.card.dataset))
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)

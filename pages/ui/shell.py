@@ -32,6 +32,7 @@ def pages() -> tuple[Page, ...]:
         Page("compare", "pages/compare.py", _("Compare")),
         Page("runs", "pages/runs.py", _("Runs")),
         Page("datasets", "pages/datasets.py", _("Datasets")),
+        Page("models", "pages/models.py", _("Model cards")),
     )
 
 

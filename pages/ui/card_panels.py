@@ -1,0 +1,153 @@
+"""Model cards on the page: the list, and one card in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore import card_facts
+from kdcore.errors import KdError
+from pages.ui import cache, card_views, card_words, compare_charts, run_panels, state
+from pages.ui.i18n import _
+from pages.ui.run_panels import paragraph
+from pages.ui.shell import link
+
+if TYPE_CHECKING:
+    from kdcore.mistakes import Reading
+    from kdcore.model_cards import ModelCard
+
+SOURCES = {"creatures": "creature", "digits": "digit"}  # pictures that a teacher knows, on the page Soft labels
+
+
+def style() -> None:
+    """The style sheets of this page; wrong answers look as the gallery of Compare does."""
+    sheets = (Path(__file__).with_name(f"{name}.css").read_text(encoding="utf-8") for name in ("compare", "cards"))
+    st.html(f"<style>{''.join(sheets)}</style>")
+
+
+def pick_card() -> ModelCard | None:
+    """The list of all cards; the URL's `model` is the one that is shown. None when there is no card at all."""
+    cards = {card.name: card for card in card_views.in_order(cache.model_cards())}
+    for name in cache.damaged_cards():
+        st.warning(_("{name} is damaged and left out; train or fetch that model again.").format(name=name))
+    if not cards:
+        return None
+    names = list(cards)
+    if state.widget("model_pick") not in cards:
+        state.preset("model_pick", state.choice(card_views.CHOSEN, names))
+    chosen = st.radio(
+        _("Model"),
+        names,
+        format_func=lambda name: f"**{name}**",
+        captions=[card_views.row_caption(card) for card in cards.values()],
+        label_visibility="collapsed",
+        key="model_pick",
+        on_change=state.hear_choice,
+        args=(card_views.CHOSEN, "model_pick", names),
+    )
+    state.set_choice(card_views.CHOSEN, chosen, names)
+    return cards[chosen]
+
+
+def show_card(card: ModelCard | None) -> None:
+    """One card from what it knows to how it is made again; what it does not say is left out."""
+    if card is None:
+        st.info(_("No model card is on this machine yet; train a teacher: kdcore teachers train creatures"))
+        return
+    gain = card_facts.gain(card, cache.model_cards())
+    st.subheader(card.name, anchor=False)
+    st.html(paragraph(card_words.lead(card), "kd-lead"))
+    st.html(card_views.readouts_html(card_views.readouts(card, gain)))
+    if note := card_words.figures_note(card, gain):
+        st.html(paragraph(note, "kd-what"))
+    st.html(card_views.facts_html(card))
+    with st.container(key="kd_card_next", horizontal=True, gap="small", vertical_alignment="center"):
+        if card.role == "teacher":
+            source = SOURCES.get(card.dataset, "upload")
+            link("soft_labels", _("Show it a picture"), source=source, teacher=card.name)
+        st.download_button(
+            _("Download this card (JSON)"), card_views.download(card), f"{card.name}.json", "application/json",
+            key="card_download", icon=":material/download:",
+        )  # fmt: skip
+    _kinds(card)
+    reading = _weaknesses(card)
+    _calibration(card, reading)
+    _making(card)
+
+
+def _kinds(card: ModelCard) -> None:
+    """By superclass: how often right, and what it sees on average."""
+    shares, seen = card_facts.by_superclass(card), card_facts.mean_soft_labels(card)
+    if not shares:
+        return
+    st.subheader(_("What is it good at?"), anchor=False)
+    bars, means = (st.container(), None) if not seen else st.columns((1.25, 1), gap="large")
+    with bars:
+        st.html(card_views.shares_html(shares, card.role, _("Test pictures right, by superclass")))
+        st.caption(_("Right: the superclass with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. "
+                     "The line across the end of a bar is its 95 % interval (Wilson, n test pictures)."))  # fmt: skip
+        if sizes := card_views.by_size(card):
+            st.html(card_views.shares_html(sizes, card.role, _("Test pictures right, by the size of their class")))
+            st.caption(_("Large classes have many training pictures, small ones few."))
+    if means is None:
+        return
+    with means:
+        names = sorted(seen, key=lambda name: (name != "wolf", name))
+        name = st.selectbox(
+            _("What it sees in the test pictures of"), names, key=f"card_sees_{card.name}", persist_state="session",
+        )  # fmt: skip
+        st.html(card_views.seen_html(seen[name], card.role))
+        if seen[name].n:
+            st.caption(
+                _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by superclass.").format(n=seen[name].n)
+            )
+
+
+def _weaknesses(card: ModelCard) -> Reading | None:
+    """What is known to go wrong; of datasets whose pictures may be shown, with pictures."""
+    st.subheader(_("Which pictures does it get wrong?"), anchor=False)
+    for words in (card.notes, card_words.none_of_these(card)):
+        if words:
+            st.html(paragraph(words, "kd-lead"))
+    if card.dataset not in card_views.SHOWN:
+        weakest = card_words.weakest(card_facts.by_superclass(card))
+        if weakest:
+            st.html(paragraph(weakest, "kd-lead"))
+        st.caption(_("The pictures of {dataset} belong to others, so none is shown here.").format(dataset=card.dataset))
+        return None
+    try:
+        with st.spinner(_("{name} looks at the test pictures…").format(name=card.name)):
+            reading = cache.card_reading(card.name, card.sha256)
+    except KdError as error:
+        st.error(str(error))
+        return None
+    weakest = card_words.weakest(card_views.by_class(reading)) if reading.wrong > 1 else ""
+    st.html(paragraph(f"{card_words.reading_sentence(reading)} {weakest}", "kd-lead"))
+    if reading.surest:
+        st.html(paragraph(card_words.surest_sentence(reading), "kd-lead"))
+        st.html(card_views.mistakes_html(reading, card.role))
+    return reading
+
+
+def _calibration(card: ModelCard, reading: Reading | None) -> None:
+    st.subheader(_("Does it know how sure to be?"), anchor=False)
+    st.html(paragraph(card_words.calibration(card), "kd-lead"))
+    if reading is not None:
+        words = card_words.reliability_caption(reading)
+        bins = {card.role: reading.bins}
+        run_panels.draw_chart(compare_charts.reliability_diagram(bins, run_panels.text()), "kd-card-reliability", words)
+        how = _("15 groups of equally many test pictures by confidence, with Wilson intervals.")
+        st.caption(f"{words} {how}")
+
+
+def _making(card: ModelCard) -> None:
+    st.subheader(_("How is it made again?"), anchor=False)
+    if words := card_words.recipe(card):
+        st.html(paragraph(words, "kd-lead"))
+    if card.command:
+        st.code(card.command, language="bash")
+    if card.recipe:
+        with st.expander(_("All settings"), key="card_settings"):
+            st.html(card_views.settings_html(card.recipe))

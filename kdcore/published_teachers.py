@@ -111,9 +111,10 @@ def remote_file(teacher: PublishedTeacher) -> RemoteFile:
     return RemoteFile(name, (weights.url,), found[1] if found else "", size, "sha256")
 
 
-def is_here(name: str) -> bool:
-    """Whether a teacher of this name is on this machine."""
-    return any(card.name == name for card in list_cards())
+def published_accuracy(teacher: PublishedTeacher) -> float:
+    """Share of ImageNet's validation pictures whose first answer is right, as torchvision publishes it."""
+    weights = classifier_weights(teacher.name, teacher.weights)
+    return float(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]) / 100
 
 
 def missing(name: str) -> TeacherUnavailable:

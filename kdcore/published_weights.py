@@ -18,7 +18,7 @@ from kdcore.download import FetchProgress, RemoteFile, fetch, is_whole
 from kdcore.errors import DownloadFailed, ModelFileError, TeacherUnavailable
 from kdcore.model_cards import ModelCard, folders
 from kdcore.models import build_model, count_macs, count_params
-from kdcore.published_teachers import PublishedTeacher, here, published_teacher, remote_file
+from kdcore.published_teachers import PublishedTeacher, here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers import save_model
 from kdcore.vision import classifier_weights
 
@@ -117,7 +117,7 @@ def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], verified: bool)
         network.load_state_dict({key: value.float() for key, value in tensors.items()})
     except RuntimeError as error:
         raise ModelFileError(f"The file does not hold the weights of {model}; remove it and fetch it again.") from error
-    share = float(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]) / 100
+    share = published_accuracy(teacher)
     card: dict[str, Any] = {
         "name": teacher.name,
         "role": "teacher",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pages.ui.dataset_views import DatasetView
     from pages.ui.examples import Example
     from pages.ui.scenes import Scene
+    from pages.ui.teacher_offers import Offer
     from pages.ui.viewmodels import Curve
 
 
@@ -83,6 +84,20 @@ def card_reading(name: str, sha256: str) -> Reading:
 
     network = load_bundled(name)  # not kept: the answers are
     return read_test(network, load_dataset(network.card.dataset))
+
+
+@st.cache_resource(show_spinner=False)
+def published_offers() -> tuple[Offer, ...]:
+    """The teachers that could be fetched, whether they are here or not; torchvision is imported for it."""
+    from pages.ui import teacher_offers
+
+    return teacher_offers.published_offers()
+
+
+def forget_teachers() -> None:
+    """After one was fetched: look again."""
+    for kept in (teacher_cards, model_cards, teacher):
+        kept.clear()
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.errors import DatasetUnavailable, KdError
-from pages.ui import cache, dataset_views, state
+from pages.ui import cache, dataset_views, fetching, state
 from pages.ui.i18n import _
 from pages.ui.shell import link_afresh
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from kdcore.datasets import DatasetInfo, DatasetStatus
 
 SHOWN = "dataset_shown"
-REDRAW_SECONDS = 0.2
-RATE_SECONDS = 1.0  # before a rate is believed
 _FETCHED, _PROBLEM, _ADDED = "dataset_fetched", "dataset_problem", "dataset_added"
 
 
@@ -136,22 +133,9 @@ def _fetch(info: DatasetInfo) -> None:
         width="stretch",
     )  # fmt: skip
     shown = bar.progress(0.0, text=_("Looking for what is here already…"))
-    st.caption(
-        _("Stay on this page: leaving it stops the download. What has arrived is kept, and continued next time.")
-    )
-    drawn, began, first = 0.0, 0.0, 0
+    st.caption(fetching.stay_sentence())
     try:
-        with closing(fetch_dataset(info.name)) as steps:
-            for now in steps:
-                moment = time.monotonic()
-                if not began:
-                    began, first = moment, now.done_bytes
-                if moment - drawn < REDRAW_SECONDS:
-                    continue
-                drawn, passed = moment, moment - began
-                rate = (now.done_bytes - first) / passed if passed > RATE_SECONDS else None
-                share = min(1.0, now.done_bytes / max(1, now.total_bytes))
-                shown.progress(share, text=dataset_views.fetch_sentence(now, rate))
+        fetching.follow(fetch_dataset(info.name), shown)
     except KdError as error:
         state.keep(_PROBLEM, (info.name, str(error)))
     state.keep(_FETCHED, None)
@@ -185,7 +169,7 @@ def _add(path: str, name: str | None) -> None:
 
     def draw(done: int, total: int) -> None:
         nonlocal drawn
-        if time.monotonic() - drawn >= REDRAW_SECONDS:
+        if time.monotonic() - drawn >= fetching.REDRAW_SECONDS:
             drawn = time.monotonic()
             words = _("Reading picture {done:,} of {total:,}").format(done=done, total=total)
             bar.progress(min(1.0, done / max(1, total)), text=words)

@@ -194,7 +194,7 @@ def test_a_download_shows_its_way_and_ends_with_the_dataset(monkeypatch: pytest.
         "progress",
         lambda self, value, text=None: (drawn.append(value), bar(self, value, text))[1],
     )
-    monkeypatch.setattr("pages.ui.dataset_panels.REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr("pages.ui.fetching.REDRAW_SECONDS", 0.0)
 
     def play(name: str) -> Iterator[FetchProgress]:
         assert name == "mnist"

@@ -1,0 +1,76 @@
+"""More teachers: published ones that are not on this machine yet, each a download away."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kdcore.errors import KdError
+from pages.ui import cache, fetching, state, teacher_offers
+from pages.ui.i18n import _
+
+_FETCHED, _PROBLEM, _ARRIVED = "teacher_fetched", "teacher_problem", "teacher_arrived"
+_STYLE = """<style>.kd-offer b { display: block; }
+.kd-offer span { font-size: .92rem; display: block; }
+.kd-offer small { font-size: .84rem; opacity: .72; display: block; line-height: 1.35; }</style>"""
+
+
+def offer_published() -> None:
+    """The published teachers that are not here, each with a button that fetches it; nothing where all are here.
+
+    To be called at the end of a page: while a download runs, nothing below it is drawn. Only the person at the machine
+    may fetch, because it fills that machine's disk.
+    """
+    arrived = state.kept(_ARRIVED)
+    if arrived:
+        state.keep(_ARRIVED, None)
+        st.success(_("{name} is on this machine now; choose it as the teacher.").format(name=arrived))
+    here = {card.name for card in cache.model_cards()}
+    offers = teacher_offers.left(cache.published_offers(), here)
+    if not offers:
+        return
+    if not state.is_local():
+        st.caption(teacher_offers.elsewhere_sentence(offers))
+        return
+    fetched, problem = state.kept(_FETCHED), state.kept(_PROBLEM)
+    with st.expander(_("More teachers"), expanded=bool(fetched or problem), key="more_teachers"):
+        st.html(_STYLE)
+        st.caption(
+            _("Trained on ImageNet's 1.28 million photos of 1,000 kinds of things, published with torchvision. Fetched "
+              "once, they work without network.")
+        )  # fmt: skip
+        if isinstance(problem, str):
+            st.error(problem)
+        for offer in offers:
+            with st.container(key=f"offer_{offer.name}", horizontal=True, vertical_alignment="center", gap="small"):
+                st.html(teacher_offers.offer_html(offer), width="stretch")
+                st.button(
+                    _("Download"), key=f"teacher_get_{offer.name}", icon=":material/download:", on_click=_begin,
+                    args=(offer.name,), disabled=bool(fetched), help=_("Fetch {name}").format(name=offer.name),
+                )  # fmt: skip
+            if offer.name == fetched:
+                _fetch(offer.name)
+
+
+def _begin(name: str) -> None:
+    state.keep(_PROBLEM, None)
+    state.keep(_FETCHED, name)
+
+
+def _fetch(name: str) -> None:
+    from kdcore.published_weights import fetch_published
+
+    bar, button = st.columns((4, 1), vertical_alignment="bottom", gap="small")
+    button.button(
+        _("Stop"), key="teacher_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_FETCHED, None),
+        width="stretch",
+    )  # fmt: skip
+    shown = bar.progress(0.0, text=_("Looking for what is here already…"))
+    st.caption(fetching.stay_sentence())
+    try:
+        fetching.follow(fetch_published(name), shown, _("Checking and converting the file…"))
+        state.keep(_ARRIVED, name)
+    except KdError as error:
+        state.keep(_PROBLEM, str(error))
+    state.keep(_FETCHED, None)
+    cache.forget_teachers()
+    st.rerun()

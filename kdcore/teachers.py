@@ -114,6 +114,7 @@ def load_teacher(name: str, device: str = "cpu") -> Teacher:
     Raises:
         ConfigError: an ensemble whose members do not fit together.
         UnknownName: no such teacher on this machine.
+        TeacherUnavailable: a published one that must be fetched first.
         ModelFileError: its file is missing, damaged, or not the one that its card describes.
     """
     if is_ensemble(name):
@@ -122,7 +123,9 @@ def load_teacher(name: str, device: str = "cpu") -> Teacher:
         return load_ensemble(name, device)
     names = [card.name for card in list_teachers()]
     if name not in names:
-        raise UnknownName("teacher", name, names)
+        from kdcore.published_teachers import PUBLISHED, missing
+
+        raise missing(name) if name in PUBLISHED else UnknownName("teacher", name, names)
     return load_bundled(name, device)
 
 

@@ -15,9 +15,9 @@ import warnings
 from collections.abc import Sequence
 
 from kdcore.cli.parser import UsageError, build_parser
-from kdcore.errors import ConfigError, DatasetUnavailable, KdError, PictureError, RunNotFound
+from kdcore.errors import ConfigError, DatasetUnavailable, KdError, PictureError, RunNotFound, TeacherUnavailable
 
-BAD_INPUT = (UsageError, ConfigError, DatasetUnavailable, PictureError, RunNotFound)
+BAD_INPUT = (UsageError, ConfigError, DatasetUnavailable, PictureError, RunNotFound, TeacherUnavailable)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

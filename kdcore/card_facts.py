@@ -49,9 +49,12 @@ class MeanSoftLabel:
 
 
 def figure(card: ModelCard, name: str) -> Figure | None:
-    """The figure called `name`; None where the card has none that can be read. "accuracy" may stand beside figures."""
+    """The figure called `name`; None where the card has none that can be read.
+
+    The accuracy may stand beside the figures; that of a published network is what its publisher states.
+    """
     found = as_figure(card.figures.get(name))
-    if found is None and name == "accuracy":
+    if found is None and name == "accuracy" and "published_accuracy" not in card.figures:
         found = as_figure(card.accuracy)
     return found
 

@@ -144,10 +144,11 @@ def _calibration(card: ModelCard, reading: Reading | None) -> None:
 
 def _making(card: ModelCard) -> None:
     st.subheader(_("How is it made again?"), anchor=False)
-    if words := card_words.recipe(card):
+    words = card_words.recipe(card)
+    if words:
         st.html(paragraph(words, "kd-lead"))
     if card.command:
         st.code(card.command, language="bash")
     if card.recipe:
-        with st.expander(_("All settings"), key="card_settings"):
+        with st.expander(_("All settings"), expanded=not words, key="card_settings"):
             st.html(card_views.settings_html(card.recipe))

@@ -33,6 +33,7 @@ def build_parser() -> Parser:
     _predict(commands)
     _runs(commands)
     _tune(commands)
+    _reproduce(commands)
     return parser
 
 
@@ -158,6 +159,15 @@ def _tune(commands: Commands[Parser]) -> None:
     parser = _add(commands, "tune", "the grid on which a dataset's recipe was chosen, on validation", "commands.tune")
     parser.add_argument("dataset", metavar="DATASET")
     _add_recipe(parser)
+
+
+def _reproduce(commands: Commands[Parser]) -> None:
+    help = "a published experiment, its figures beside ours; goes on where it was stopped"
+    parser = _add(commands, "reproduce", help, "reproduce.reproduce")
+    parser.add_argument("name", metavar="NAME", help="hinton2015")
+    parser.add_argument("--seeds", type=int, default=3, metavar="K", help="number of seeds (default: 3)")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
+    parser.add_argument("--restart", action="store_true", help="forget what was trained before and begin anew")
 
 
 def _version() -> str:

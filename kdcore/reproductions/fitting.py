@@ -1,0 +1,212 @@
+"""One network learning from one transfer set, resumably: what a reproduction is made of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from kdcore.checkpoints import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
+from kdcore.datasets.base import Split
+from kdcore.device import Device
+from kdcore.errors import ModelFileError
+from kdcore.inference import predict_logits
+from kdcore.losses import baseline_loss, kd_loss
+from kdcore.models import build_model
+from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.views import RandomViews, to_float
+
+SAVE_SECONDS = 15.0  # an epoch may take one: what a killed process repeats is little, and so is what the disk gets
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """Everything that decides a network's weights, beside its pictures and its seed.
+
+    Attributes:
+        optimizer: "sgd", with Nesterov momentum, or "adamw". Matching logits at a high temperature stays as steep as
+            it was at the beginning, where cross-entropy flattens out; SGD at the rate that a baseline likes diverges.
+        learning_rate: the peak of a one-cycle schedule (Smith and Topin 2018).
+        max_norm: the longest that the weights into one hidden unit may be (Srivastava et al. 2014, section 5.1); 0
+            for no such limit.
+        jitter: pixels that a picture is moved at most, each way and each time anew.
+        temperature, distill_weight: of the distill loss; a student without a teacher has the hard loss alone.
+    """
+
+    model: str
+    epochs: int
+    batch_size: int
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: float
+    max_norm: float = 0.0
+    jitter: int = 0
+    temperature: float = 20.0
+    distill_weight: float = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class TransferSet:
+    """What a network learns from.
+
+    Attributes:
+        split: pictures and hard labels.
+        teacher_logits: float32 [N, K] on these very pictures; None where there is no teacher.
+    """
+
+    split: Split
+    teacher_logits: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class FitEpoch:
+    """Progress: epochs done, mean training loss in nats, wrong answers on validation, seconds of this epoch."""
+
+    epoch: int  # 1-based
+    train_loss: float
+    validation_errors: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained network, the seconds that it took in all attempts, and whether it was there already."""
+
+    network: nn.Module
+    seconds: float
+    reused: bool
+
+
+def fit(
+    recipe: NetworkRecipe,
+    data: TransferSet,
+    validation: Split,
+    seed: int,
+    device: Device,
+    checkpoint: Path,
+    origin: str,
+    num_classes: int,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[FitEpoch | Fitted]:
+    """Train by the recipe; a `FitEpoch` after each epoch, the network at last.
+
+    Continues from the last epoch that `checkpoint` holds of this very training, to the same weights, and trains
+    nothing where it holds the finished network. Ends early, without a network, when `should_stop`, asked after every
+    batch, says so.
+
+    Args:
+        origin: what the pictures and the soft labels come from, as a text; part of what makes a training the same.
+    """
+    key = canonical_json([asdict(recipe), seed, origin, device.precision])
+    channels, height, width = data.split.images.shape[1:]
+    network = device.place(build_model(recipe.model, (channels, height, width), num_classes, seed=seed))
+    optimizer = _optimizer(recipe, network)
+    done, seconds = _restore(checkpoint, key, network, optimizer, recipe.epochs)
+    reused = done == recipe.epochs
+    saved = time.perf_counter()
+    for epoch in range(done, recipe.epochs):
+        began = time.perf_counter()
+        loss = _train_epoch(network, optimizer, recipe, data, seed * 1_000_003 + epoch, epoch, device, should_stop)
+        if loss is None:
+            return
+        wrong = predict_logits(network, validation.images, device).argmax(1) != validation.hard_labels
+        took = time.perf_counter() - began
+        seconds += took
+        last = epoch + 1 == recipe.epochs
+        if last or time.perf_counter() - saved >= SAVE_SECONDS:
+            tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+            if not last:
+                tensors |= pack_optimizer(optimizer, "optimizer.")
+            save_tensors(checkpoint, tensors, {"key": key, "epoch": str(epoch + 1), "seconds": repr(seconds)})
+            saved = time.perf_counter()
+        yield FitEpoch(epoch + 1, loss, int(wrong.sum()), took)
+    yield Fitted(network.eval(), seconds, reused)
+
+
+def _optimizer(recipe: NetworkRecipe, network: nn.Module) -> torch.optim.Optimizer:
+    groups = parameter_groups(network, 0.0)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True, fused=True)
+
+
+def _train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recipe: NetworkRecipe,
+    data: TransferSet,
+    chance: int,
+    epoch: int,
+    device: Device,
+    should_stop: Callable[[], bool],
+) -> float | None:
+    """The mean loss, None when it was stopped; order, views and dropout are decided by `chance`."""
+    network.train()
+    size = len(data.split)
+    batch_size = min(recipe.batch_size, size)
+    steps = size // batch_size
+    weights = [p for p in network.parameters() if p.ndim > 1][:-1]  # of the hidden units
+    total = torch.zeros((), device=device.torch)
+    generator = torch.Generator().manual_seed(chance)
+    order = torch.randperm(size, generator=generator)
+    with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
+        torch.manual_seed(chance)
+        for step in range(steps):
+            share = one_cycle((epoch * steps + step) / (recipe.epochs * steps))
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * share
+            rows = order[step * batch_size : (step + 1) * batch_size]
+            pictures = moved(data.split.images[rows].to(device.torch), recipe.jitter, generator)
+            with device.autocast():
+                logits = network(pictures)
+            loss = _loss(recipe, logits.float(), data, rows)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            if recipe.max_norm:
+                with torch.no_grad():
+                    for weight in weights:
+                        weight.copy_(weight.renorm(2, 0, recipe.max_norm))
+            total += loss.detach()
+            if should_stop():
+                return None
+    return float(total) / steps
+
+
+def moved(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:
+    """uint8 [B, C, H, W] -> float of the same shape, each picture moved by its own whole numbers of pixels.
+
+    Every step from -jitter to jitter is equally likely: half a pixel more is drawn, then rounded.
+    """
+    if not jitter:
+        return to_float(images)
+    return RandomViews(flip=False, shift=(jitter + 0.5) / images.shape[-1]).apply(images, generator)
+
+
+def _loss(recipe: NetworkRecipe, logits: Tensor, data: TransferSet, rows: Tensor) -> Tensor:
+    hard_labels = data.split.hard_labels[rows].to(logits.device)
+    if data.teacher_logits is None:
+        return baseline_loss(logits, hard_labels).total
+    teacher_logits = data.teacher_logits[rows].to(logits.device)
+    return kd_loss(logits, teacher_logits, hard_labels, recipe.temperature, recipe.distill_weight).total
+
+
+def _restore(
+    checkpoint: Path, key: str, network: nn.Module, optimizer: torch.optim.Optimizer, epochs: int
+) -> tuple[int, float]:
+    """Epochs that an earlier part of this very training has done, and the seconds they took."""
+    try:
+        tensors, metadata = load_tensors(checkpoint)
+    except ModelFileError:  # none yet, or damaged: it is trained anew
+        return 0, 0.0
+    if metadata.get("key") != key:
+        return 0, 0.0
+    network.load_state_dict({n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")})
+    done = int(metadata["epoch"])
+    if done < epochs:
+        unpack_optimizer(optimizer, tensors, "optimizer.")
+    return done, float(metadata["seconds"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import card_panels, run_panels
+from pages.ui import card_panels, run_panels, teacher_fetch
 from pages.ui.i18n import _
 from pages.ui.shell import open_page, page_title
 
@@ -19,3 +19,5 @@ with run_panels.one_sentence():
         chosen = card_panels.pick_card()
     with whole, st.container(key="kd_card"):
         card_panels.show_card(chosen)
+    with choices:  # last, because a download holds up what is drawn after it
+        teacher_fetch.offer_published()

@@ -107,14 +107,16 @@ def _kinds(card: ModelCard) -> None:
 
 def _weaknesses(card: ModelCard) -> Reading | None:
     """What is known to go wrong; of datasets whose pictures may be shown, with pictures."""
-    st.subheader(_("Which pictures does it get wrong?"), anchor=False)
-    for words in (card.notes, card_words.none_of_these(card)):
-        if words:
-            st.html(paragraph(words, "kd-lead"))
-    if card.dataset not in card_views.SHOWN:
-        weakest = card_words.weakest(card_facts.by_superclass(card))
-        if weakest:
-            st.html(paragraph(weakest, "kd-lead"))
+    shown = card.dataset in card_views.SHOWN
+    told = [card.notes, card_words.none_of_these(card)]
+    if not shown:
+        told.append(card_words.weakest(card_facts.by_superclass(card)))
+    if not shown and not any(told):
+        return None
+    st.subheader(_("Which pictures does it get wrong?") if shown else _("Where is it weak?"), anchor=False)
+    for words in filter(None, told):
+        st.html(paragraph(words, "kd-lead"))
+    if not shown:
         st.caption(_("The pictures of {dataset} belong to others, so none is shown here.").format(dataset=card.dataset))
         return None
     try:

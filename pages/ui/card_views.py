@@ -109,7 +109,7 @@ def facts_html(card: ModelCard) -> str:
     """Network, size, date and hash; a touch on the short hash shows the whole one."""
     facts = [
         (_("Dataset"), card.dataset),
-        (_("Classes"), f"{len(card.class_names)}"),
+        (_("Classes"), vm.format_count(len(card.class_names))),
         (_("Pixels"), size_words(card.image_shape)),
         (_("Network"), card.model),
         (_("Parameters"), vm.format_count(card.num_params)),

@@ -24,7 +24,7 @@ def lead(card: ModelCard) -> str:
     """What a network is and what it knows."""
     channels, height, width = card.image_shape
     knows = _("It tells {n} classes apart ({names}) in {kind} pictures of {width} × {height} pixels.").format(
-        n=len(card.class_names),
+        n=vm.format_count(len(card.class_names)),
         names=vm.listed(card.class_names, 8),
         kind=_("grey") if channels == 1 else _("colour"),
         width=width,

@@ -83,6 +83,17 @@ TEACHER_RECIPES: dict[str, TeacherRecipe] = {
             weight_decay=1e-3,
             views=RandomViews(flip=True, shift=0.125, cutout=0.25),
         ),
+        # Another architecture, so that there are two to average.
+        TeacherRecipe(
+            name="cifar10-resnet9",
+            dataset="cifar10",
+            model="resnet9-32",
+            epochs=15,
+            batch_size=256,
+            learning_rate=0.2,
+            weight_decay=5e-4,
+            views=RandomViews(flip=True, shift=0.125, cutout=0.25),
+        ),
     )
 }
 
@@ -123,13 +134,13 @@ STUDENT_RECIPES: dict[str, StudentRecipe] = {
     "cifar10-tiny-students": StudentRecipe("cifar10", 5, "resnet9-5", 45_000, 20, 250),
 }
 
+_JPEG = "Learned a JPEG copy of CIFAR-10; the original pictures are sharper, and its figures on them were not measured."
 NOTES: dict[str, str] = {
     "creatures": "Knows drawn heads only; any other picture gets an answer too, and it means nothing.",
     "digits": "Knows 8x8 scans of single digits, bright on dark.",
     "mnist": "Knows single digits, bright on dark, cut out and centred as MNIST's are.",
-    "cifar10": (
-        "Learned a JPEG copy of CIFAR-10; the original pictures are sharper, and its figures on them were not measured."
-    ),
+    "cifar10": _JPEG,
+    "cifar10-resnet9": _JPEG,
     "animals": (
         "48 of the 107 classes have only 22 to 48 original pictures, wolf, red fox and tiger among them: their "
         "figures are rough. Several names overlap, such as dog (mixed) and the six breeds; compare by superclass. "

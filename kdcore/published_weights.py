@@ -32,12 +32,15 @@ def cache_folder() -> Path:
     return paths.home() / "downloads"
 
 
-def fetch_published(name: str) -> Iterator[FetchProgress]:
+def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgress]:
     """Bring one of torchvision's classifiers to this machine; nothing to do when it is here.
 
     A file that lies in `cache_folder()` or in PyTorch's own cache is taken instead of fetching it: torchvision's `.pth`
     by its checksum, or the same tensors as `NAME.safetensors`. What arrived before an interruption is kept and
     continued. Once converted to safetensors with a model card, the fetched file is removed.
+
+    Args:
+        called: the teacher's name, a free one; torchvision's unless given.
 
     Raises:
         UnknownName: torchvision has no such classifier.
@@ -46,12 +49,12 @@ def fetch_published(name: str) -> Iterator[FetchProgress]:
         StoreError: the disk is full or cannot be written.
     """
     teacher = published_teacher(name)
-    if _is_whole_here(name):
+    if _is_whole_here(called or name):
         return
     by_hand = cache_folder() / f"{name}.safetensors"
     if by_hand.is_file():
         yield FetchProgress(by_hand.name, by_hand.stat().st_size, by_hand.stat().st_size)
-        _keep(teacher, load_tensors(by_hand)[0], verified=False)
+        _keep(teacher, load_tensors(by_hand)[0], called or name, verified=False)
         return
     remote = remote_file(teacher)
     kept = Path(torch.hub.get_dir()) / "checkpoints" / remote.name
@@ -66,7 +69,7 @@ def fetch_published(name: str) -> Iterator[FetchProgress]:
                 f"{other}{str(error).rstrip('.')}. Get {remote.urls[0]} elsewhere and put it into {cache_folder()}, or "
                 f"choose a teacher that is here: {here()}."
             ) from error
-    _keep(teacher, _load_published(kept, remote), verified=True)
+    _keep(teacher, _load_published(kept, remote), called or name, verified=True)
     if kept.parent == cache_folder():
         for path in (kept, kept.with_name(f"{kept.name}.lock")):
             path.unlink(missing_ok=True)
@@ -99,7 +102,7 @@ def _present_name(key: str) -> str:
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key)
 
 
-def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], verified: bool) -> ModelCard:
+def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], called: str, verified: bool) -> ModelCard:
     """Write weights and card into this machine's models.
 
     Args:
@@ -119,7 +122,7 @@ def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], verified: bool)
         raise ModelFileError(f"The file does not hold the weights of {model}; remove it and fetch it again.") from error
     share = published_accuracy(teacher)
     card: dict[str, Any] = {
-        "name": teacher.name,
+        "name": called,
         "role": "teacher",
         "dataset": DATASET,
         "dataset_sha256": "",
@@ -128,8 +131,8 @@ def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], verified: bool)
         "superclasses": imagenet.superclasses(),
         "image_shape": shape,
         "calibration": 1.0,
-        "accuracy": share,
-        "figures": {"published_accuracy": {"mean": share, "of": "ImageNet-1K", "verified_file": verified}},
+        "accuracy": share if verified else None,
+        "figures": {"published_accuracy": {"mean": share, "of": "ImageNet-1K"}} if verified else {},
         "num_params": count_params(network),
         "macs": count_macs(network, shape),
         "recipe": {
@@ -141,7 +144,7 @@ def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], verified: bool)
         "command": f"kdcore teachers get {teacher.name}",
         "seeds": (),
         "date": datetime.date.today().isoformat(),
-        "notes": " ".join([teacher.notes, MEASURED, *([] if verified else [UNVERIFIED])]),
+        "notes": f"{teacher.notes} {MEASURED if verified else UNVERIFIED}",
         "resize": preset.resize_size[0],
         "interpolation": preset.interpolation.value,
     }

@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdcore.store import finite
+
+if TYPE_CHECKING:
+    from kdcore.download import FetchProgress
 
 VISITOR = "local"  # the person at the machine
 
@@ -50,3 +54,14 @@ def progress() -> Iterator[Line]:
         if line.watched:
             sys.stderr.write("\r")
             sys.stderr.flush()
+
+
+def follow_download(steps: Iterable[FetchProgress]) -> None:
+    """Take every step of a download, with its rate and the time left on that line."""
+    began, first = time.monotonic(), None
+    with progress() as line:
+        for step in steps:
+            first = step.done_bytes if first is None else first
+            rate = (step.done_bytes - first) / max(time.monotonic() - began, 1e-3)
+            left = f", {(step.total_bytes - step.done_bytes) / rate:.0f} s left" if rate > 0 else ""
+            line(f"{step.file}: {step.done_bytes / 1e6:.0f} of {step.total_bytes / 1e6:.0f} MB{left}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kdcore.cli import text
-from kdcore.cli.answer import Answer, progress
+from kdcore.cli.answer import Answer, follow_download, progress
 
 FACTS = ("title", "source", "embedded", "num_classes", "train_size", "image_shape", "download_bytes", "description")
 
@@ -29,13 +28,7 @@ def datasets(options: Namespace) -> Answer:
 def get(options: Namespace) -> Answer:
     from kdcore.datasets import fetch_dataset
 
-    began, first = time.monotonic(), None
-    with progress() as line:
-        for step in fetch_dataset(options.name):
-            first = step.done_bytes if first is None else first
-            rate = (step.done_bytes - first) / max(time.monotonic() - began, 1e-3)
-            left = f", {(step.total_bytes - step.done_bytes) / rate:.0f} s left" if rate > 0 else ""
-            line(f"{step.file}: {step.done_bytes / 1e6:.0f} of {step.total_bytes / 1e6:.0f} MB{left}")
+    follow_download(fetch_dataset(options.name))
     row = _row(options.name)
     return Answer(row, f"{row['name']} is ready ({row['where']}).")
 

@@ -72,6 +72,15 @@ def _datasets(commands: Commands[Parser]) -> None:
 def _teachers(commands: Commands[Parser]) -> None:
     parser = _add(commands, "teachers", "the model cards of the teachers on this machine", "commands.teachers")
     nested = _nested(parser)
+    get = _add(nested, "get", "fetch a teacher that torchvision publishes, such as resnet50", "teachers.get")
+    get.add_argument("name", metavar="NAME")
+    add = _add(nested, "add", "make a network of your own, or of a library, a teacher of this machine", "teachers.add")
+    add.add_argument(
+        "source", metavar="SOURCE", help="FILE.safetensors with a model card beside it, torchvision:NAME or timm:NAME"
+    )
+    add.add_argument("--name", metavar="NAME", help="small letters, digits, hyphens, underscores (default: its own)")
+    remove = _add(nested, "remove", "take away a teacher that was added, fetched or trained here", "teachers.remove")
+    remove.add_argument("name", metavar="NAME")
     show = _add(nested, "show", "one model card in words; of a student too", "commands.teachers_show")
     show.add_argument("name", metavar="NAME")
     what = "the figures of a teacher or an ensemble on its dataset's test split"

@@ -1,0 +1,88 @@
+"""timm's pretrained classifiers as teachers: `timm:NAME`, where timm is installed.
+
+timm fetches them itself and keeps them in its own cache; only files in the safetensors format are taken.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+from kdcore import imagenet
+from kdcore.errors import ConfigError, TeacherUnavailable, UnknownName
+from kdcore.library_networks import load_timm
+from kdcore.model_cards import ModelCard
+from kdcore.models import build_model, count_macs, count_params
+from kdcore.own_teachers import folder, free_name
+from kdcore.teachers import save_model
+from kdcore.vision import classifier_weights
+
+# In the safetensors format, from the place where timm keeps its weights, and from nowhere else.
+SAFE_ONLY = {"hf_hub_filename": "model.safetensors", "url": "", "file": "", "custom_load": False}
+
+
+def add_timm(inner: str, name: str | None = None) -> ModelCard:
+    """Fetch timm's pretrained network `inner` and make it a teacher of this machine.
+
+    Args:
+        name: what to call it; made from `inner` unless given.
+
+    Raises:
+        ConfigError: timm is not installed, or the network is no classifier with such weights.
+        UnknownName: timm has no such network.
+        TeacherUnavailable: its weights could not be fetched.
+        StoreError: the disk is full or cannot be written.
+    """
+    timm = load_timm()
+    if not timm.is_model(inner):
+        raise UnknownName("timm model", inner, timm.list_models(f"*{inner[:12]}*")[:10] or ["resnet50.a1_in1k"])
+    name = free_name(name or inner.lower().replace(".", "-"))
+    try:
+        facts = timm.get_pretrained_cfg(inner)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(f"timm knows no weights timm:{inner} ({error}).") from error
+    classes = int(getattr(facts, "num_classes", 0) or 0)
+    if not getattr(facts, "hf_hub_id", None) or classes < 2:
+        raise ConfigError(f"timm:{inner} has no published classifier in the safetensors format; choose another.")
+    try:
+        fetched = timm.create_model(inner, pretrained=True, pretrained_cfg_overlay=SAFE_ONLY)
+    except Exception as error:  # timm passes on whatever its libraries raise
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise TeacherUnavailable(f"timm could not fetch {inner} as safetensors: {why.rstrip('.')}.") from error
+    shape = (int(facts.input_size[0]), int(facts.input_size[1]), int(facts.input_size[2]))
+    class_names, above = _labels(classes)
+    network = build_model(f"timm:{inner}", shape, classes)
+    network.load_state_dict(fetched.state_dict())
+    card: dict[str, Any] = {
+        "name": name,
+        "role": "teacher",
+        "dataset": "imagenet" if classes == imagenet.NUM_CLASSES else "unknown",
+        "dataset_sha256": "",
+        "model": f"timm:{inner}",
+        "class_names": class_names,
+        "superclasses": above,
+        "image_shape": shape,
+        "calibration": 1.0,
+        "accuracy": None,
+        "figures": {},
+        "num_params": count_params(network),
+        "macs": count_macs(network, shape),
+        "recipe": {"source": str(facts.hf_hub_id), "timm": str(timm.__version__)},
+        "command": f"kdcore teachers add timm:{inner}",
+        "seeds": (),
+        "date": datetime.date.today().isoformat(),
+        "notes": "From timm, whose pages say how it was trained; nothing was measured here.",
+        "resize": math.floor(max(shape[1:]) / float(facts.crop_pct)),
+        "interpolation": "bicubic" if facts.interpolation == "bicubic" else "bilinear",
+    }
+    return save_model(folder(), network.eval(), card)
+
+
+def _labels(classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names and superclasses: ImageNet's for 1,000 classes, whose order is everywhere the same; else numbers."""
+    if classes != imagenet.NUM_CLASSES:
+        names = tuple(f"class {index}" for index in range(classes))
+        return names, names
+    categories = classifier_weights("resnet50", "IMAGENET1K_V1").meta["categories"]
+    return imagenet.unique_names(categories), imagenet.superclasses()

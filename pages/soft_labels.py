@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, creature_picker, pickers, state
+from pages.ui import cache, creature_picker, opinion_panel, pickers, state, teacher_fetch
 from pages.ui.components.instrument import instrument
 from pages.ui.i18n import _, language
 from pages.ui.shell import open_page, page_title
@@ -52,10 +52,13 @@ try:
             cache.warm_up(card.name)
         else:
             state.keep_picture(chosen)
-            instrument(scene.data(lead=LEAD), key="instrument")
+            opinion_panel.say_none(card, scene)
+            hand = instrument(scene.data(lead=LEAD), key="instrument")
+            opinion_panel.show_members(card, scene, hand)
         if source == "dataset" and card.dataset != sampled:
             st.caption(_("This teacher learned {other}, not {name}.").format(other=card.dataset, name=sampled))
         if source != "creature":
             st.caption(pickers.describe(card))
 except KdError as error:
     st.error(str(error))
+teacher_fetch.offer_published()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from kdcore.ensemble_names import is_ensemble, members_of
 from pages.ui import scenes
 
 if TYPE_CHECKING:
@@ -102,10 +103,26 @@ def forget_teachers() -> None:
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def teacher(name: str) -> Teacher:
-    """A bundled model, loaded and frozen; `name` is a card's name or a bundled student's."""
+    """A bundled model, loaded and frozen; `name` is a card's name, a bundled student's or an ensemble's."""
+    from kdcore.ensembles import assemble
     from kdcore.teachers import load_bundled
 
+    if is_ensemble(name):  # of the members that are loaded already, so that none is in memory twice
+        return assemble(name, [teacher(member) for member in members_of(name)])
     return load_bundled(name)
+
+
+def teacher_card(name: str) -> ModelCard:
+    """The card of a teacher or an ensemble; raises KdError for one that is not here."""
+    from kdcore.ensembles import ensemble_card
+    from kdcore.errors import UnknownName
+
+    cards = {card.name: card for card in teacher_cards()}
+    if is_ensemble(name):
+        return ensemble_card(name, cards.values())
+    if name not in cards:
+        raise UnknownName("teacher", name, cards)
+    return cards[name]
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)
@@ -148,8 +165,10 @@ def telling_example(dataset_name: str, teacher_name: str) -> Example:
     """A picture of the dataset that the teacher hesitates about, with its logits; raises NoTeacherYet."""
     from pages.ui.examples import NoTeacherYet, telling_example
 
-    if teacher_name not in {card.name for card in teacher_cards()}:
-        raise NoTeacherYet(teacher_name)
+    here = {card.name for card in teacher_cards()}
+    for member in members_of(teacher_name):
+        if member not in here:
+            raise NoTeacherYet(member)
     return telling_example(dataset_name, teacher(teacher_name))
 
 

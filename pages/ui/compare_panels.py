@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from PIL import Image
 
-from pages.ui import cache, comparison, drawings, look, pickers, state, tables
+from pages.ui import cache, comparison, drawings, ensemble_pickers, familiar, look, pickers, state, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
 from pages.ui.comparison import Answer, Trio
@@ -17,6 +17,7 @@ from pages.ui.i18n import _
 from pages.ui.run_panels import one_sentence
 
 if TYPE_CHECKING:
+    from kdcore.model_cards import ModelCard
     from kdcore.store import RunRow
     from kdcore.teachers import Teacher
 
@@ -33,13 +34,21 @@ def choose_trio() -> Trio:
     run_id, cards = state.run_id(), {card.name: card for card in cache.model_cards()}
     named = cache.store().run(run_id) if run_id else None
     if named is not None and named.result is not None:
+        cards |= _ensemble(named.result)
         return comparison.trio_of_run(named.id, named.result, _("This run"), cards)
     if named is not None:
         st.info(_("The run in the address has no result to compare yet; below is what there is."))
     last = _last_finished()
     if last is not None and last.result is not None:
+        cards |= _ensemble(last.result)
         return comparison.trio_of_run(last.id, last.result, _("Your last run"), cards)
     return comparison.bundled_trio(cards)
+
+
+def _ensemble(result: Mapping[str, Any]) -> dict[str, ModelCard]:
+    """The card of the ensemble that taught a run, if one did and it can still be put together."""
+    name = str(result["config"]["teacher"])
+    return {name: cache.teacher_card(name)} if ensemble_pickers.is_possible(name) else {}
 
 
 def _last_finished() -> RunRow | None:
@@ -65,6 +74,9 @@ def own_picture(trio: Trio) -> None:
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
             picture, name, shown = _picture(trio)
         st.image(shown, caption=name, width="stretch")
+    teacher = network(trio, "teacher")
+    if none := familiar.none_of_these(teacher.card, teacher.logits(teacher.prepare(picture))[0].tolist()):
+        st.info(none, icon=":material/help:")
     answers = [_ask(network(trio, arm), arm, picture) for arm in trio.arms]
     classes = comparison.shown_classes(answers)
     for column, answer in zip(columns, answers, strict=True):

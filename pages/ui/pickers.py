@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
+from kdcore.ensemble_names import is_ensemble
 from kdcore.errors import KdError
-from pages.ui import cache, look, state
+from pages.ui import cache, ensemble_pickers, look, state
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
@@ -42,24 +43,29 @@ def pick_source() -> str:
 
 
 def pick_teacher(source: str) -> ModelCard:
-    """Which teacher; the URL's `teacher`, else the one that knows such pictures.
+    """Which teacher, or which several; the URL's `teacher`, else the one that knows such pictures.
 
     Raises KdError when no teacher is on this machine.
     """
     names = _teachers(source)
     if not names:
         raise KdError(_("No teacher is on this machine; train one with: kdcore teachers train creatures"))
+    asked = ensemble_pickers.asked_ensemble("teacher")
+    first = state.choice("teacher", names)
+    if asked is not None:
+        first = str(held) if (held := state.widget("teacher_pick")) in asked.members else asked.members[0]
     chosen = st.selectbox(
         _("Teacher"),
         names,
-        index=names.index(state.choice("teacher", names)),
+        index=names.index(first),
         key="teacher_pick",
         width=170,
         on_change=state.hear_choice,
         args=("teacher", "teacher_pick", names),
     )
-    state.set_choice("teacher", chosen, names)
-    return next(card for card in cache.teacher_cards() if card.name == chosen)
+    name = ensemble_pickers.pick_members(chosen, asked, names[0])
+    state.set_choice("teacher", name, names)
+    return cache.teacher_card(name)
 
 
 def _teachers(source: str) -> list[str]:
@@ -81,13 +87,14 @@ def _ready_datasets() -> list[str]:
 def describe(card: ModelCard) -> str:
     """A teacher in one line: what it knows, what it sees, how often it is right."""
     _channels, height, width = card.image_shape
-    return _("{count} classes, {width} × {height} pixels; right on {accuracy} of the test pictures. {notes}").format(
-        count=len(card.class_names),
-        width=width,
-        height=height,
-        accuracy=look.percent(card.accuracy),
-        notes=card.notes,
-    )
+    if card.accuracy is None:
+        text = _("{count} classes, {width} × {height} pixels; not measured on test pictures here. {notes}")
+        accuracy = ""
+    else:
+        text = _("{count} classes, {width} × {height} pixels; right on {accuracy} of the test pictures. {notes}")
+        accuracy = look.percent(card.accuracy)
+    notes = ensemble_pickers.describe(card.name) if is_ensemble(card.name) else card.notes
+    return text.format(count=len(card.class_names), width=width, height=height, accuracy=accuracy, notes=notes)
 
 
 def pick_digit() -> bytes:
@@ -97,8 +104,8 @@ def pick_digit() -> bytes:
         _("Digit"), list(scans), index=list(scans).index(start), key="digit_pick", persist_state="session", width=90
     )
     place = st.slider(
-        _("From the clearest scan to the most ambiguous"),
-        1, len(scans[digit]), len(scans[digit]), key=f"scan_{digit}", persist_state="session", width=320,
+        _("From clear to ambiguous"),
+        1, len(scans[digit]), len(scans[digit]), key=f"scan_{digit}", persist_state="session", width=215,
     )  # fmt: skip
     return scans[digit][place - 1]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, state
+from pages.ui import cache, ensemble_pickers, state
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _
 from pages.ui.shell import link
@@ -62,10 +62,11 @@ def run_form() -> RunConfig:
     )  # fmt: skip
     with st.expander(_("More settings")):
         here = [card.name for card in cache.teacher_cards() if card.dataset == dataset]
+        here = ensemble_pickers.with_ensembles(here, "distil_teacher")
         teachers = here if defaults.teacher in here else [defaults.teacher, *here]
         teacher = st.selectbox(
             _("Teacher"), teachers, teachers.index(defaults.teacher), key="distil_teacher", bind="query-params",
-            help=_("The trained network whose soft labels the distilled student learns from."),
+            help=_("The trained network, or several, whose soft labels the distilled student learns from."),
         )  # fmt: skip
         weight = st.slider(
             _("Distill weight"), 0.0, 1.0, defaults.distill_weight, 0.05, key="distill_weight", bind="query-params",

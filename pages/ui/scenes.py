@@ -35,6 +35,7 @@ class Scene:
     Attributes:
         logits: calibrated, [F, K].
         posterior: the true probabilities [F, K], where they are known.
+        members: of an ensemble, each one's name and calibrated logits [F, K].
     """
 
     class_names: tuple[str, ...]
@@ -45,6 +46,7 @@ class Scene:
     sees: Sheet
     morph: Morph | None = None
     frame: int = 0
+    members: tuple[tuple[str, NDArray[np.floating[Any]]], ...] = ()
 
     def data(self, *, caption: str = "", lead: tuple[str, str] | None = None) -> dict[str, Any]:
         """The view-model of this scene."""
@@ -147,7 +149,18 @@ def _scene(teacher: Teacher, seen: torch.Tensor, eye: Sheet, posterior: NDArray[
     card = teacher.card
     grouped = card.superclasses if card.superclasses != card.class_names else None
     logits = teacher.logits(seen).double().numpy()
-    return Scene(card.class_names, grouped, logits, posterior, eye, sheet(_frames(seen), lossless=True))
+    pixels = sheet(_frames(seen), lossless=True)
+    return Scene(card.class_names, grouped, logits, posterior, eye, pixels, members=_members(teacher, seen))
+
+
+def _members(teacher: Teacher, seen: torch.Tensor) -> tuple[tuple[str, NDArray[np.floating[Any]]], ...]:
+    """What each member of an ensemble says of the same pictures; nothing of one network."""
+    if not teacher.members:
+        return ()
+    from kdcore.ensembles import member_logits
+
+    each = member_logits(teacher, seen).double().numpy()  # [F, M, K]
+    return tuple((member.name, each[:, index]) for index, member in enumerate(teacher.members))
 
 
 def _frames(images: torch.Tensor) -> NDArray[np.uint8]:

@@ -229,6 +229,14 @@ def asked_student() -> str:
     return str(st.session_state.get("student") or _query("student"))
 
 
+def asked_teacher(key: str) -> str:
+    """The teacher that a link asks for under this key, whether it is here or not; "" without one.
+
+    A "+" that somebody typed into the address, and did not write as %2B, arrives as a space.
+    """
+    return _query(key).strip().replace(" ", "+")
+
+
 def _query(key: str) -> str:
     return str(st.query_params.get(key, ""))
 

@@ -274,7 +274,16 @@ def test_teachers(said: Said) -> None:
 
 def test_predict(said: Said, digit: Path) -> None:
     warm = said.data("predict", str(digit), "--teacher", "digits", "--temperature", "4")
-    keys = ["teacher", "temperature", "class_names", "logits", "soft_labels", "superclasses", "latency_ms"]
+    keys = [
+        "teacher",
+        "temperature",
+        "class_names",
+        "logits",
+        "soft_labels",
+        "superclasses",
+        "none_of_these",
+        "latency_ms",
+    ]
     assert list(warm) == keys and warm["temperature"] == 4
     logits = np.array(warm["logits"])
     want = np.exp(logits / 4 - (logits / 4).max())

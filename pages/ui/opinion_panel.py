@@ -1,0 +1,42 @@
+"""Below the instrument: what each member of an ensemble says; above it: that a picture is none of the classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.ensemble_names import parse_name
+from pages.ui import familiar, members
+from pages.ui.i18n import _
+from pages.ui.sentences import held
+
+if TYPE_CHECKING:
+    from kdcore.model_cards import ModelCard
+    from pages.ui.components.instrument import Hand
+    from pages.ui.scenes import Scene
+
+
+def say_none(card: ModelCard, scene: Scene) -> None:
+    """One calm sentence where the teacher says that it does not know such a picture; nothing otherwise."""
+    if said := familiar.none_of_these(card, scene.logits[0].tolist()):
+        st.info(held(said), icon=":material/help:")
+
+
+def show_members(card: ModelCard, scene: Scene, hand: Hand) -> None:
+    """The members' soft labels beside their average, at the temperature that was let go; nothing for one teacher."""
+    if not scene.members:
+        return
+    each = [(name, logits[hand.frame]) for name, logits in scene.members]
+    table = members.opinions(card.class_names, each, scene.logits[hand.frame], hand.temperature)
+    with st.container(key="kd_members"):
+        st.html(members.style())
+        st.subheader(_("The members, and their average"), anchor=False)
+        st.html(members.html(table))
+        st.caption(members.sentence(table))
+        averaged = parse_name(card.name).temperature
+        if averaged is not None and abs(averaged - hand.temperature) > 0.005:
+            text = _(
+                "Averaged at T = {averaged:g}, shown at T = {shown:g}: so it is not the mean of the rows above it."
+            )
+            st.caption(text.format(averaged=averaged, shown=hand.temperature))

@@ -31,22 +31,3 @@ class ByteDropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"share={self.silent / STEPS:.3f}"
-
-
-class Ink(nn.Module):
-    """-1 to 1 becomes 0 to 1: a silenced pixel then looks like empty paper and not like half-dark ink."""
-
-    def forward(self, x: Tensor) -> Tensor:  # any shape
-        return (x + 1) / 2
-
-
-def build_dropout_mlp(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """Fully connected layers with ReLU, a fifth of the pixels and half of the units of each layer silenced while
-    training (Hinton et al. 2012, "Improving neural networks by preventing co-adaptation of feature detectors")."""
-    channels, height, width = image_shape
-    layers: list[nn.Module] = [nn.Flatten(), Ink(), ByteDropout(0.2)]
-    size = channels * height * width
-    for units in widths:
-        layers += [nn.Linear(size, units), nn.ReLU(inplace=True), ByteDropout(0.5)]
-        size = units
-    return nn.Sequential(*layers, nn.Linear(size, num_classes))

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdcore.dropout import build_dropout_mlp
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.ink import build_dropout_mlp, build_ink_mlp
 
 MAX_WIDTH = 4096
 
@@ -210,8 +210,9 @@ def whiten_(model: nn.Module, pictures: Tensor) -> bool:
 
 MODELS: dict[str, ModelFamily] = {
     "mlp": ModelFamily(r"mlp(-\d+)+", "mlp-64", "fully connected layers of the given widths", build_mlp),
+    "inkmlp": ModelFamily(r"inkmlp(-\d+)+", "inkmlp-64", "the same, for ink on empty paper", build_ink_mlp),
     "dropoutmlp": ModelFamily(
-        r"dropoutmlp(-\d+)+", "dropoutmlp-1200-1200", "fully connected, learning with dropout", build_dropout_mlp
+        r"dropoutmlp(-\d+)+", "dropoutmlp-1200-1200", "like inkmlp, learning with dropout", build_dropout_mlp
     ),
     "airbench": ModelFamily(
         r"airbench(-\d+)+", "airbench-64-256-256", "Jordan's fast plain network, by stage widths", build_airbench

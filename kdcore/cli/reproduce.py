@@ -19,7 +19,7 @@ class Stopped(KdError):
 def reproduce(options: Namespace) -> Answer:
     one_thread()  # threads that wait, sleep; to be said before PyTorch is imported
     from kdcore.reproductions import find_reproduction
-    from kdcore.reproductions.hinton2015 import ReproductionFinished, StageEpochEnded
+    from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded
 
     result: dict[str, Any] = {}
     try:
@@ -52,5 +52,5 @@ def table(result: dict[str, Any]) -> str:
         seeds = " ".join(f"{value:.0f}" for value in errors["per_seed"])
         rows.append((name, row["paper_errors"], f"{errors['mean']:.1f}", between, seeds, text.estimate(threes)))
     seconds = text.duration(result["seconds"])
-    hardware = f"{len(result['seeds'])} seeds, {seconds} on {result['device']}"
-    return "\n".join([text.table(heads, rows), "", f"errors on test; {hardware}"])
+    seeds = f"{len(result['seeds'])} seed{'s' * (len(result['seeds']) > 1)}"
+    return "\n".join([text.table(heads, rows), "", f"errors on test; {seeds}, {seconds} on {result['device']}"])

@@ -46,7 +46,7 @@ class NetworkRecipe:
     max_norm: float = 0.0
     jitter: int = 0
     temperature: float = 20.0
-    distill_weight: float = 0.9
+    distill_weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from kdcore.events import Event
 from kdcore.inference import predict_logits
 from kdcore.reproductions.fitting import FitEpoch, Fitted, NetworkRecipe, TransferSet, fit
 from kdcore.reproductions.output_bias import corrected, fit_offset, share_of
+from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
 from kdcore.reproductions.time_left import TimeLeft
 
 NAME = "hinton2015"
@@ -84,12 +85,12 @@ def make_recipe(dataset: str, teacher: NetworkRecipe, student: NetworkRecipe, fe
     )
 
 
-STUDENT = NetworkRecipe(model="mlp-800-800", epochs=30, batch_size=256, optimizer="adamw", learning_rate=1e-3)
+STUDENT = NetworkRecipe("inkmlp-800-800", epochs=60, batch_size=256, optimizer="adamw", learning_rate=2e-3)
 HINTON2015 = make_recipe(
     "mnist",
     teacher=NetworkRecipe(
-        model="dropoutmlp-1200-1200",
-        epochs=150,
+        "dropoutmlp-1200-1200",
+        epochs=200,
         batch_size=512,
         optimizer="sgd",
         learning_rate=0.2,
@@ -99,43 +100,6 @@ HINTON2015 = make_recipe(
     student=STUDENT,
     few=replace(STUDENT, epochs=100),
 )
-
-
-@dataclass(frozen=True)
-class StageEpochEnded(Event):
-    """One epoch of one network.
-
-    Attributes:
-        done: epochs of the stage that are over.
-        validation_errors: of all validation pictures.
-        seconds_left: of the whole reproduction, judged by what was trained so far.
-    """
-
-    seed: int
-    stage: str
-    done: int
-    epochs: int
-    train_loss: float
-    validation_errors: int
-    seconds: float
-    seconds_left: float
-
-
-@dataclass(frozen=True)
-class StageFinished(Event):
-    """A network is trained and on the disk; `reused` if it was there before."""
-
-    seed: int
-    stage: str
-    seconds: float
-    reused: bool
-
-
-@dataclass(frozen=True)
-class ReproductionFinished(Event):
-    """The result, in the shape that `kdcore reproduce hinton2015 --json` prints."""
-
-    result: dict[str, Any]
 
 
 def reproduce(
@@ -174,8 +138,7 @@ def reproduce(
     folder = (home or paths.home()) / "reproductions" / NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_suffix(".lock"), timeout=0)
-        with lock:
+        with FileLock(folder.with_suffix(".lock"), timeout=0):
             if restart:
                 shutil.rmtree(folder)
             yield from _train_and_measure(recipe, range(seeds), data, place, folder, should_stop)
@@ -225,7 +188,7 @@ def _train_and_measure(
     began = time.perf_counter()
     rows = measure(recipe, networks, data, device)
     seconds = sum(one.seconds for one in trained.values()) + time.perf_counter() - began
-    threads = f", {device.threads} threads" if device.torch.type == "cpu" else ""
+    threads = f", {device.threads} thread{'s' * (device.threads > 1)}" if device.torch.type == "cpu" else ""
     hardware = f"{device.name}{threads}, {device.precision}"
     yield ReproductionFinished({"seconds": seconds, "device": hardware, "seeds": list(seeds), "rows": rows})
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kdcore.dropout import ByteDropout, Ink
+from kdcore.dropout import ByteDropout
+from kdcore.ink import Ink
 from kdcore.models import build_model
 
 

@@ -12,6 +12,7 @@ from kdcore.errors import KdError
 from pages.ui import cache, card_views, card_words, compare_charts, run_panels, state
 from pages.ui.i18n import _
 from pages.ui.run_panels import paragraph
+from pages.ui.sentences import held
 from pages.ui.shell import link
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def _kinds(card: ModelCard) -> None:
     bars, means = (st.container(), None) if not seen else st.columns((1.25, 1), gap="large")
     with bars:
         st.html(card_views.shares_html(shares, card.role, _("Test pictures right, by superclass")))
-        st.caption(_("Right: the superclass with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. "
-                     "The line across the end of a bar is its 95 % interval (Wilson, n test pictures)."))  # fmt: skip
+        st.caption(_("Right: the superclass with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. The "
+                     "line across the end of a bar is its 95\u00a0% interval (Wilson, n test pictures)."))  # fmt: skip
         if sizes := card_views.by_size(card):
             st.html(card_views.shares_html(sizes, card.role, _("Test pictures right, by the size of their class")))
             st.caption(_("Large classes have many training pictures, small ones few."))
@@ -141,7 +142,7 @@ def _calibration(card: ModelCard, reading: Reading | None) -> None:
         bins = {card.role: reading.bins}
         run_panels.draw_chart(compare_charts.reliability_diagram(bins, run_panels.text()), "kd-card-reliability", words)
         how = _("15 groups of equally many test pictures by confidence, with Wilson intervals.")
-        st.caption(f"{words} {how}")
+        st.caption(held(f"{words} {how}"))
 
 
 def _making(card: ModelCard) -> None:

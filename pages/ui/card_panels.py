@@ -87,8 +87,8 @@ def _kinds(card: ModelCard) -> None:
     bars, means = (st.container(), None) if not seen else st.columns((1.25, 1), gap="large")
     with bars:
         st.html(card_views.shares_html(shares, card.role, _("Test pictures right, by superclass")))
-        st.caption(_("Right: the superclass with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. The "
-                     "line across the end of a bar is its 95\u00a0% interval (Wilson, n test pictures)."))  # fmt: skip
+        st.caption(_("Right: the superclass with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. "
+                     "The line at the end of a bar is its 95\u00a0% interval (Wilson, n test pictures)."))  # fmt: skip
         if sizes := card_views.by_size(card):
             st.html(card_views.shares_html(sizes, card.role, _("Test pictures right, by the size of their class")))
             st.caption(_("Large classes have many training pictures, small ones few."))

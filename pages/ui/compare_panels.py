@@ -69,6 +69,7 @@ def network(trio: Trio, arm: str) -> Teacher:
 
 def own_picture(trio: Trio) -> None:
     """The visitor's picture through all three: each one's answer and its time."""
+    warning = st.container()
     place, *columns = st.columns((0.8, 1, 1, 1), gap="medium")
     with place, st.container(key="kd-picture"):
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
@@ -76,7 +77,7 @@ def own_picture(trio: Trio) -> None:
         st.image(shown, caption=name, width="stretch")
     teacher = network(trio, "teacher")
     if none := familiar.none_of_these(teacher.card, teacher.logits(teacher.prepare(picture))[0].tolist()):
-        st.info(none, icon=":material/help:")
+        warning.info(say.held(none), icon=":material/help:")
     answers = [_ask(network(trio, arm), arm, picture) for arm in trio.arms]
     classes = comparison.shown_classes(answers)
     for column, answer in zip(columns, answers, strict=True):

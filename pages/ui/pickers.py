@@ -87,14 +87,21 @@ def _ready_datasets() -> list[str]:
 def describe(card: ModelCard) -> str:
     """A teacher in one line: what it knows, what it sees, how often it is right."""
     _channels, height, width = card.image_shape
-    if card.accuracy is None:
-        text = _("{count} classes, {width} × {height} pixels; not measured on test pictures here. {notes}")
-        accuracy = ""
-    else:
-        text = _("{count} classes, {width} × {height} pixels; right on {accuracy} of the test pictures. {notes}")
-        accuracy = look.percent(card.accuracy)
+    text = _("{count} classes, {width} × {height} pixels; {quality}. {notes}")
     notes = ensemble_pickers.describe(card.name) if is_ensemble(card.name) else card.notes
-    return text.format(count=len(card.class_names), width=width, height=height, accuracy=accuracy, notes=notes)
+    return text.format(count=len(card.class_names), width=width, height=height, quality=_quality(card), notes=notes)
+
+
+def _quality(card: ModelCard) -> str:
+    """How often a teacher is right, and who says so."""
+    from kdcore.card_facts import figure
+
+    if (measured := figure(card, "accuracy")) is not None:
+        return _("right on {accuracy} of the test pictures").format(accuracy=look.percent(measured.mean))
+    if (published := figure(card, "published_accuracy")) is not None:
+        text = _("right on {accuracy} as published, and not measured here")
+        return text.format(accuracy=look.percent(published.mean))
+    return _("not measured on test pictures here")
 
 
 def pick_digit() -> bytes:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from kdcore.models import build_model
 from kdcore.soft_labels import soften
 from kdcore.store import Store
 from kdcore.teachers import load_bundled, load_teacher, save_model
+from pages.ui import pickers
 from pages.ui import viewmodels as vm
 from tests.pages.conftest import OpenPage, html_of, in_address
 
@@ -136,6 +138,14 @@ def test_a_picture_of_no_class_is_said_to_be_none(tmp_path: Path, open_page: Ope
             (words,) = said
             assert "none of the 10 classes that unsure knows" in words
             assert "4.8 %" in words
+
+
+def test_whose_figure_a_teachers_accuracy_is_stands_beside_it() -> None:
+    card = load_bundled("digits").card
+    assert "right on 99.7 % of the test pictures" in pickers.describe(card)
+    published = replace(card, accuracy=0.7613, figures={"published_accuracy": {"mean": 0.7613}})
+    assert "right on 76.1 % as published, and not measured here" in pickers.describe(published)
+    assert "not measured on test pictures here" in pickers.describe(replace(card, accuracy=None, figures={}))
 
 
 def test_a_thousand_classes_are_answered_and_averaged(tmp_path: Path, open_page: OpenPage) -> None:

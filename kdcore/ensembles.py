@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdcore.checkpoints import canonical_json
-from kdcore.ensemble_names import EnsembleName, parse_name
+from kdcore.ensemble_names import MOST, EnsembleName, parse_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.inference import predict_logits
 from kdcore.measured import with_figures
@@ -177,7 +177,7 @@ def possible_ensembles(cards: Sequence[ModelCard]) -> list[str]:
         if fit_together(*pair):
             names.append(str(EnsembleName(tuple(card.name for card in pair))))
     alike = [card for card in cards if fit_together(cards[0], card)] if cards else []
-    if 2 < len(alike) <= 8:
+    if 2 < len(alike) <= MOST:
         names.append(str(EnsembleName(tuple(sorted(card.name for card in alike)))))
     return names
 

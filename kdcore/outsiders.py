@@ -33,7 +33,8 @@ class OutsiderRecipe:
     Attributes:
         dataset: whose train split is used, resized.
         outside, inside: its classes that the teacher should not, and should, take for its own.
-        share: of each kind in a batch, beside as many of the teacher's own pictures with their blocks shuffled.
+        share: of each kind in a batch, beside as many of the teacher's own pictures with their blocks shuffled; with 0
+            the teacher meets none before it is measured.
         weight: of this loss beside the cross-entropy.
     """
 

@@ -63,8 +63,8 @@ def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
     rows, means = {}, {}
     for place, name in enumerate(families):
         here = true == place
-        share = metrics.proportion_estimate(right[here])
-        rows[name] = {"accuracy": share.mean, "n": int(here.sum()), "ci95": list(share.ci95)}
+        share = metrics.proportion_estimate(right[here]).to_json()
+        rows[name] = {"accuracy": share["mean"], "n": int(here.sum()), "ci95": share["ci95"]}
         means[name] = {
             "n": int(here.sum()),
             "mean": {

@@ -96,7 +96,8 @@ def train_teacher(
     )
     deciding = {name: value for name, value in asdict(recipe).items() if name != "crop"}
     key = canonical_json(deciding) + dataset.sha256
-    outsiders = None if recipe.outsiders is None else load_outsiders(recipe.outsiders, dataset.image_shape)
+    taught = recipe.outsiders is not None and recipe.outsiders.share > 0
+    outsiders = load_outsiders(recipe.outsiders, dataset.image_shape) if taught and recipe.outsiders else None
     done = _restore(checkpoint, key, model, optimizer)
     for epoch in range(done, recipe.epochs):
         start = time.perf_counter()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy import special
 
-from kdcore.datasets import load_dataset
+from kdcore.datasets import Split, load_dataset
+from kdcore.device import pick_device
+from kdcore.inference import predict_logits
 from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, of_classes, outsider_loss, shuffle_blocks
 from kdcore.soft_labels import familiarity, soften
 from kdcore.teacher_figures import fit_threshold, measure_outsiders
+from kdcore.teacher_training import TeacherRecipe, train_teacher
 from kdcore.teachers import load_teacher
+from kdcore.views import RandomViews
 
 RECIPE = OutsiderRecipe("cifar10", ("automobile", "truck"), ("bird", "cat", "dog"))
 
@@ -85,3 +92,32 @@ def test_measured_on_kinds_that_training_never_showed() -> None:
     nothing = measure_outsiders(teacher, dataset, float("-inf"), RECIPE)
     assert nothing["false_alarms"]["mean"] == nothing["found"]["digits"]["mean"] == 0.0
     assert nothing["found"]["cifar10: airplane, ship"]["n"] == 2_000
+
+
+def test_a_teacher_that_meets_outsiders_knows_them_and_one_that_does_not_is_left_as_it_was(tmp_path: Path) -> None:
+    creatures = load_dataset("creatures")
+    train = Split(creatures.train.images[:1_500], creatures.train.hard_labels[:1_500])
+    dataset = replace(creatures, train=train)
+    cifar = load_dataset("cifar10")
+    planes = of_classes(cifar.test, cifar.class_names, ("airplane",))
+    plain = TeacherRecipe("t", "creatures", "convnet-4", 2, 50, 0.1, 5e-4, RandomViews(flip=True))
+
+    def trained(recipe: TeacherRecipe, place: str) -> torch.nn.Module:
+        *_epochs, network = train_teacher(recipe, dataset, pick_device("cpu"), tmp_path / place)
+        assert isinstance(network, torch.nn.Module)
+        return network
+
+    def told_apart(network: torch.nn.Module) -> float:
+        """Chance that a creature is more familiar than an airplane (area under the ROC curve)."""
+        own, other = (
+            familiarity(predict_logits(network, images, pick_device("cpu")))
+            for images in (creatures.test.images[:400], planes[:400])
+        )
+        return float((own[:, None] > other).double().mean())
+
+    untaught = trained(plain, "untaught")
+    assert told_apart(trained(replace(plain, outsiders=RECIPE), "taught")) > max(0.95, told_apart(untaught))
+    only_asked = trained(replace(plain, outsiders=replace(RECIPE, share=0)), "asked")
+    assert all(
+        torch.equal(a, b) for a, b in zip(untaught.state_dict().values(), only_asked.state_dict().values(), strict=True)
+    )

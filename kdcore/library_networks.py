@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -80,8 +81,9 @@ def build_library_network(name: str, image_shape: tuple[int, int, int], num_clas
 
 
 def _build_torchvision(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    if name not in classifier_names():
-        raise UnknownName("torchvision classifier", name, classifier_names())
+    names = classifier_names()
+    if name not in names:
+        raise UnknownName("torchvision classifier", name, get_close_matches(name, names, 6, 0.0))
     options = dict(WITH_WEIGHTS.get(name, {}))
     if name.startswith("vit_"):
         options["image_size"] = image_shape[1]

@@ -175,7 +175,8 @@ def _measured(card: ModelCard, weights: Path, shown: str) -> ModelCard:
     network.eval()
     try:
         with torch.inference_mode():
-            logits = network(to_float(torch.zeros(2, *card.image_shape, dtype=torch.uint8)))
+            black = torch.zeros(1, *card.image_shape, dtype=torch.uint8)
+            logits = network(to_float(torch.cat([black, 255 - black])))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ModelFileError(f"The network of {shown} cannot look at pictures {card.image_shape} ({error}).") from error
     if logits.shape != (2, classes) or not bool(logits.isfinite().all()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from PIL import Image
 
+from kdcore.errors import KdError
 from pages.ui import cache, comparison, drawings, ensemble_pickers, familiar, look, pickers, state, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
@@ -22,14 +24,15 @@ if TYPE_CHECKING:
     from kdcore.teachers import Teacher
 
 PASSES = 5  # of the one picture; the table has the careful measurement
+LAST_RUN = "last"  # in the URL, instead of the name of bundled networks
 FITTING_SOURCE = {"creatures": "creature", "digits": "digit"}
 
 
 def choose_trio() -> Trio:
-    """The run in the URL, else this visitor's last finished one, else the bundled networks.
+    """The run in the URL, else what the visitor chooses of the last finished run and the bundled networks.
 
     Raises:
-        KdError: no such run, or the bundled networks are not on this machine.
+        KdError: no such run, or there is nothing to compare on this machine.
     """
     run_id, cards = state.run_id(), {card.name: card for card in cache.model_cards()}
     named = cache.store().run(run_id) if run_id else None
@@ -39,10 +42,31 @@ def choose_trio() -> Trio:
     if named is not None:
         st.info(_("The run in the address has no result to compare yet; below is what there is."))
     last = _last_finished()
-    if last is not None and last.result is not None:
-        cards |= _ensemble(last.result)
-        return comparison.trio_of_run(last.id, last.result, _("Your last run"), cards)
-    return comparison.bundled_trio(cards)
+    bundled = comparison.bundled_trios(cards) if last is None else _bundled_or_none(cards)
+    chosen = _pick_networks([LAST_RUN] * (last is not None) + list(bundled))
+    if chosen != LAST_RUN or last is None or last.result is None:
+        return bundled[chosen]
+    cards |= _ensemble(last.result)
+    return comparison.trio_of_run(last.id, last.result, _("Your last run"), cards)
+
+
+def _bundled_or_none(cards: Mapping[str, Any]) -> dict[str, Trio]:
+    with contextlib.suppress(KdError):
+        return comparison.bundled_trios(cards)
+    return {}
+
+
+def _pick_networks(names: list[str]) -> str:
+    """Whose networks; the URL's `networks`."""
+    if len(names) == 1:
+        return names[0]
+    chosen = st.segmented_control(
+        _("Networks"), names, default=state.choice("networks", names), required=True, key="networks_pick",
+        format_func=lambda name: _("your last run") if name == LAST_RUN else name,
+        on_change=state.hear_choice, args=("networks", "networks_pick", names),
+    )  # fmt: skip
+    state.set_choice("networks", chosen, names)
+    return chosen
 
 
 def _ensemble(result: Mapping[str, Any]) -> dict[str, ModelCard]:

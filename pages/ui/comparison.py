@@ -14,7 +14,6 @@ from pages.ui.sentences import config_sentence
 from pages.ui.viewmodels import arm_name, format_accuracy, format_ms
 
 COMPARED = ("teacher", "distilled", "baseline")
-BUNDLED = {"teacher": "creatures", "distilled": "creatures-distilled", "baseline": "creatures-baseline"}
 MOST_CLASSES = 10  # bars a model; of more classes, those that any of the models finds likely
 
 
@@ -47,7 +46,7 @@ class Trio:
     @property
     def key(self) -> str:
         """Tells measurements of different networks apart."""
-        return self.run_id or "bundled"
+        return self.run_id or self.models["distilled"]
 
 
 def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapping[str, Any]) -> Trio:
@@ -65,22 +64,33 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
     )  # fmt: skip
 
 
-def bundled_trio(cards: Mapping[str, Any]) -> Trio:
-    """The bundled networks of `creatures`, by their model cards (name -> card).
+def bundled_trios(cards: Mapping[str, Any]) -> dict[str, Trio]:
+    """Every pair of bundled students with its teacher, by what their names share; cards by name.
 
     Raises:
-        KdError: one of them is not on this machine.
+        KdError: there is none on this machine.
     """
-    missing = [name for name in BUNDLED.values() if name not in cards]
-    if missing:
-        text = _("The bundled network {name} is not on this machine; start a run on the Distil page and compare that.")
-        raise KdError(text.format(name=missing[0]))
-    arms = {arm: _figures(cards[name]) for arm, name in BUNDLED.items()}
-    seeds = len(cards[BUNDLED["distilled"]].seeds)
-    text = _("The bundled networks for creatures; the students' figures are over {n} seeds.").format(n=seeds)
-    card = cards[BUNDLED["distilled"]]
+    found = {}
+    for distilled in (card for name, card in cards.items() if name.endswith("-distilled")):
+        name = distilled.name.removesuffix("-distilled")
+        models = {
+            "teacher": distilled.recipe.get("teacher"),
+            "distilled": distilled.name,
+            "baseline": f"{name}-baseline",
+        }
+        if all(model in cards for model in models.values()):
+            found[name] = _bundled_trio(models, cards)
+    if not found:
+        raise KdError(_("No bundled students are on this machine; start a run on the Distil page and compare that."))
+    return dict(sorted(found.items(), key=lambda item: (item[0] != "creatures", item[0])))
+
+
+def _bundled_trio(models: Mapping[str, str], cards: Mapping[str, Any]) -> Trio:
+    card = cards[models["distilled"]]
+    text = _("The bundled networks for {name}; the students' figures are over {n} seeds.")
     return Trio(
-        arms, None, BUNDLED, card.dataset, card.dataset_sha256, text, card.class_names, card.superclasses,
+        {arm: _figures(cards[name]) for arm, name in models.items()}, None, models, card.dataset, card.dataset_sha256,
+        text.format(name=card.dataset, n=len(card.seeds)), card.class_names, card.superclasses,
         card.recipe["temperature"],
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ TEMPERATURE_RANGE = (0.2, 20.0)
 SHARED_KEYS = (
     "source", "teacher", "t", "dataset", "labels", "distil_teacher", "student", "temperature", "distill_weight",
     "epochs", "seeds", "seed", "run", "lang", "present",
-    "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown", "sample_of", "model",
+    "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown", "sample_of", "model", "networks",
 )  # fmt: skip
 
 _PICTURES, _CURRENT, _VISITOR = "_pictures", "_current_picture", "_visitor_id"

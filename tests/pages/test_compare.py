@@ -127,9 +127,20 @@ def test_somebody_without_a_run_sees_the_bundled_networks(trained_store: Store, 
     app = open_page("compare", visitor=OTHER)
     assert not app.exception and not app.error
     assert "The bundled networks for creatures" in html_of(app)
-    assert set(app.session_state["_kept_latency_bundled"]) == set(ARMS)
+    assert set(app.session_state["_kept_latency_creatures-distilled"]) == set(ARMS)
     names = [list(bars) for bars in bars_of(app)]
     assert names[0] == names[1] == names[2] and "wolf" in names[0]
+
+
+def test_other_bundled_networks_are_a_choice_that_the_address_keeps(trained_store: Store, open_page: OpenPage) -> None:
+    app = open_page("compare", networks="creatures")
+    assert not app.exception
+    assert "The bundled networks for creatures" in html_of(app), "not the visitor's last run"
+    choice = app.segmented_control(key="networks_pick")
+    assert choice.value == "creatures"
+    choice.set_value("last").run()
+    assert "Your last run: digits" in html_of(app)
+    assert in_address(app, "networks") is None
 
 
 def test_an_unknown_run_is_one_sentence(trained_store: Store, open_page: OpenPage) -> None:

@@ -68,7 +68,7 @@ def teacher_seconds(name: str, device: str = "auto") -> float | None:
     import torch
 
     from kdcore.datasets import dataset_info
-    from kdcore.device import pick_device
+    from kdcore.device import pick_device, torch_threads
     from kdcore.models import build_model
 
     if is_ensemble(name):
@@ -83,11 +83,12 @@ def teacher_seconds(name: str, device: str = "auto") -> float | None:
     pictures = torch.zeros(recipe.batch_size, *info.image_shape, device=here.torch)
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     times: list[float] = []
-    while sum(times) < TIMED_SECONDS:
-        began = time.perf_counter()
-        with here.autocast():
-            loss = network(pictures).float().square().mean()
-        loss.backward()
-        here.synchronize()
-        times.append(time.perf_counter() - began)
+    with torch_threads(os.cpu_count() or 1):  # as its training has
+        while sum(times) < TIMED_SECONDS:
+            began = time.perf_counter()
+            with here.autocast():
+                loss = network(pictures).float().square().mean()
+            loss.backward()
+            here.synchronize()
+            times.append(time.perf_counter() - began)
     return min(times) * recipe.epochs * info.train_size / recipe.batch_size

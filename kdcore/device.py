@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,17 @@ def pick_device(name: str = "auto", threads: int | None = None) -> Device:
         precision = "bf16" if torch.cuda.is_bf16_supported() else "fp32"
         return Device(torch.device("cuda"), precision, torch.cuda.get_device_name(), threads)
     return Device(torch.device("cpu"), "bf16" if cpu_has_bf16() else "fp32", _cpu_name(), threads)
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[int]:
+    """So many threads for torch, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield count
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cpu_name() -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kdcore.device import Device
+from kdcore.device import Device, torch_threads
 from kdcore.views import to_float
 
 BATCH_SIZES = (1, 64)
@@ -61,7 +60,7 @@ def measure_latency(
     Returns:
         name -> one `Latency` a batch size.
     """
-    with _threads(THREADS if device.torch.type == "cpu" else device.threads) as threads:
+    with torch_threads(THREADS if device.torch.type == "cpu" else device.threads) as threads:
         results: dict[str, list[Latency]] = {name: [] for name in models}
         done, total = 0, sum(repetitions(size) for size in batch_sizes)
         for batch_size in batch_sizes:
@@ -83,17 +82,6 @@ def measure_latency(
                 p50, p95 = (float(value) for value in np.percentile(values, [50, 95]))
                 results[name].append(Latency(batch_size, p50, p95, threads, device.name))
     return results
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[int]:
-    """So many threads for torch, and afterwards as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield count
-    finally:
-        torch.set_num_threads(before)
 
 
 @torch.inference_mode()

@@ -9,9 +9,12 @@ from pages.ui import cache, fetching, state, teacher_offers
 from pages.ui.i18n import _
 
 _FETCHED, _PROBLEM, _ARRIVED = "teacher_fetched", "teacher_problem", "teacher_arrived"
-_STYLE = """<style>.kd-offer b { display: block; }
-.kd-offer span { font-size: .92rem; display: block; }
-.kd-offer small { font-size: .84rem; opacity: .72; display: block; line-height: 1.35; }</style>"""
+# The button stands beside the text where there is room for both.
+_STYLE = """<style>[class*="st-key-offer_"] > :has(.kd-offer) { flex: 1 1 17rem !important; width: auto !important;
+  min-width: 0; }
+.kd-offer b, .kd-offer span, .kd-offer small { display: block; }
+.kd-offer span { font-size: .92rem; }
+.kd-offer small { font-size: .84rem; opacity: .72; line-height: 1.35; }</style>"""
 
 
 def offer_published() -> None:
@@ -59,12 +62,8 @@ def _begin(name: str) -> None:
 def _fetch(name: str) -> None:
     from kdcore.published_weights import fetch_published
 
-    bar, button = st.columns((4, 1), vertical_alignment="bottom", gap="small")
-    button.button(
-        _("Stop"), key="teacher_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_FETCHED, None),
-        width="stretch",
-    )  # fmt: skip
-    shown = bar.progress(0.0, text=_("Looking for what is here already…"))
+    shown = st.progress(0.0, text=_("Looking for what is here already…"))
+    st.button(_("Stop"), key="teacher_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_FETCHED, None))
     st.caption(fetching.stay_sentence())
     try:
         fetching.follow(fetch_published(name), shown, _("Checking and converting the file…"))

@@ -9,6 +9,7 @@ from typing import Any
 from kdcore import card_facts
 from kdcore.card_facts import Figure
 from kdcore.cli.text import count, difference, percent, table
+from kdcore.ensemble_names import is_ensemble
 from kdcore.model_cards import ModelCard
 
 WIDTH = 100  # characters of a line of prose
@@ -40,15 +41,16 @@ def _lines(cards: Sequence[ModelCard]) -> str:
 def card_words(card: ModelCard, cards: Sequence[ModelCard]) -> str:
     """One card whole; `cards` are all of this machine, among which a student's baseline is looked for."""
     _channels, height, width = card.image_shape
+    averaged = is_ensemble(card.name)
     facts = [
         ("role", card.role),
         ("network", f"{card.model}, {count(card.num_params)} parameters, {count(card.macs)} MACs, {_size(card)}"),
         ("learned", f"{card.dataset}: {len(card.class_names)} classes in pictures of {width}x{height}"),
         ("classes", ", ".join(card.class_names[:12]) + (", ..." if len(card.class_names) > 12 else "")),
         *_figures(card, cards),
-        ("calibration", f"logits times {card.calibration:.3g}, fitted on validation"),
+        ("calibration", "" if averaged else f"logits times {card.calibration:.3g}, fitted on validation"),
         ("recipe", _recipe(card.recipe)),
-        ("rebuilt by", card.command),
+        ("measured by" if averaged else "rebuilt by", card.command),
         ("date", card.date),
         ("sha256", card.sha256),
         ("pictures", f"sha256 {card.dataset_sha256}"),

@@ -292,7 +292,8 @@ def test_its_figures_are_measured_when_asked_for_and_stand_on_its_card_from_then
     assert ensemble_card(two_digits).accuracy == answer["figures"]["accuracy"]["mean"]
     assert ensemble_card(f"{two_digits}@4").accuracy is None
     assert main(["teachers", "show", "twin+digits"]) == 0
-    assert "accuracy on test" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "accuracy on test" in said and "fitted on validation" not in said
 
 
 def test_what_cannot_be_measured_gets_one_sentence(make_teacher: MakeTeacher) -> None:

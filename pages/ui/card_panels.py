@@ -102,7 +102,9 @@ def _kinds(card: ModelCard) -> None:
         st.html(card_views.seen_html(seen[name], card.role))
         if seen[name].n:
             st.caption(
-                _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by superclass.").format(n=f"{seen[name].n:,}")
+                _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by superclass.").format(
+                    n=f"{seen[name].n:,}"
+                )
             )
 
 

@@ -21,10 +21,11 @@ from kdcore.checkpoints import (
     save_tensors,
     unpack_optimizer,
 )
+from kdcore.convolutional import whiten_
 from kdcore.datasets.base import Dataset, Split
 from kdcore.device import Device
 from kdcore.inference import hit_rate, predict_logits
-from kdcore.models import build_model, whiten_
+from kdcore.models import build_model
 from kdcore.optimizers import one_cycle, parameter_groups
 from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, outsider_loss
 from kdcore.views import RandomViews, to_float

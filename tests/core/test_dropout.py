@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kdcore.dropout import ByteDropout
-from kdcore.ink import Ink
+from kdcore.fully_connected import Ink
 from kdcore.models import build_model
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from kdcore.convolutional import whiten_
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.models import build_model, count_macs, count_params, whiten_
+from kdcore.models import build_model, count_macs, count_params
 from kdcore.optimizers import parameter_groups
 
 

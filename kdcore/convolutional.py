@@ -1,0 +1,177 @@
+"""Convolutional networks for pictures of 28 to 64 pixels, and what they are made of.
+
+All take float pictures [B, C, H, W] in -1 to 1 and give logits [B, K]; `models` knows them by name.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv_bn(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """Convolution and batch norm; the norm's shift makes a bias useless."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+def build_convnet(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """Three 3x3 convolutions of width w, 2w, 4w, halving the picture twice, then one linear layer.
+
+    The picture is averaged to 4 x 4 places and not to one: where an ear is matters, and with few pictures a
+    network that keeps the places learns faster (tried on validation of `creatures`, for the baseline).
+    """
+    (width,) = widths
+    layers: list[nn.Module] = []
+    channels = image_shape[0]
+    for step, outputs in enumerate((width, 2 * width, 4 * width)):
+        layers += [conv_bn(channels, outputs), nn.ReLU(inplace=True)]
+        if step < 2:
+            layers.append(nn.MaxPool2d(2))
+        channels = outputs
+    places = min(4, image_shape[1] // 4)
+    head = nn.Linear(channels * places * places, num_classes)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(places), nn.Flatten(), head)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He et al. 2016, figure 2)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = conv_bn(inputs, outputs, stride)
+        self.second = conv_bn(outputs, outputs)
+        plain = stride == 1 and inputs == outputs
+        self.shortcut: nn.Module = nn.Identity() if plain else conv_bn(inputs, outputs, stride, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C', H / stride, W / stride]
+        return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
+
+
+def build_resnet(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """Residual network of three stages (w, 2w, 4w), two blocks each, for pictures of 32 or 64 pixels.
+
+    The stem halves pictures of 64 pixels and more, so that the stages see 16, 8 and 4 pixels either way.
+    """
+    (width,) = widths
+    channels, height, _ = image_shape
+    layers: list[nn.Module] = [conv_bn(channels, width // 2, 2 if height > 32 else 1), nn.ReLU(inplace=True)]
+    size = width // 2
+    for outputs in (width, 2 * width, 4 * width):
+        layers += [BasicBlock(size, outputs, stride=2), BasicBlock(outputs, outputs, stride=1)]
+        size = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, num_classes))
+
+
+def build_resnet18(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The 18-layer residual network (He et al. 2016, table 1) for small pictures: a 3x3 stem and no pooling after it.
+
+    Four stages (w, 2w, 4w, 8w), two blocks each; the stem halves pictures of 64 pixels and more, so that the stages
+    see 32, 16, 8 and 4 pixels either way.
+    """
+    (width,) = widths
+    channels, height, _ = image_shape
+    layers: list[nn.Module] = [conv_bn(channels, width, 2 if height > 32 else 1), nn.ReLU(inplace=True)]
+    size = width
+    for stage in range(4):
+        outputs = width * 2**stage
+        layers += [BasicBlock(size, outputs, stride=2 if stage else 1), BasicBlock(outputs, outputs, stride=1)]
+        size = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, num_classes))
+
+
+class Residual(nn.Module):
+    """Adds what a path computes to what went in."""
+
+    def __init__(self, path: nn.Module) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> the same shape
+        both: Tensor = x + self.path(x)
+        return both
+
+
+def build_resnet9(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The small residual network that learns CIFAR-10 fastest for its size (Page 2018, "How to train your ResNet").
+
+    Widths w, 2w, 4w, 8w; the picture is halved three times, four times from 64 pixels on, then its largest answers
+    count. It spends most at full resolution, unlike `resnet`, and is slower and more accurate.
+    """
+    (width,) = widths
+    channels, height, _ = image_shape
+
+    def step(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(conv_bn(inputs, outputs), nn.ReLU(inplace=True))
+
+    def halve(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(conv_bn(inputs, outputs), nn.MaxPool2d(2), nn.ReLU(inplace=True))
+
+    layers: list[nn.Module] = [step(channels, width)]
+    if height > 32:
+        layers.append(nn.MaxPool2d(2))
+    for outputs, residual in ((2 * width, True), (4 * width, False), (8 * width, True)):
+        layers.append(halve(outputs // 2, outputs))
+        if residual:
+            layers.append(Residual(nn.Sequential(step(outputs, outputs), step(outputs, outputs))))
+    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8 * width, num_classes))
+
+
+def build_airbench(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """Plain convolutions behind a whitening layer, the fastest known way to a good CIFAR-10 network (Jordan 2024,
+    "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3).
+
+    Each width is a stage that halves the picture and has two 3x3 convolutions, begun so that they hand on what they
+    get. The first layer looks at 2x2 pixels; `whiten_` fixes it to the statistics of the training pictures, otherwise
+    it learns like any other.
+    """
+    channels = image_shape[0]
+    patch = 4 * channels
+    layers: list[nn.Module] = [nn.Conv2d(channels, 2 * patch, 2), nn.GELU()]
+    size = 2 * patch
+    for width in widths:
+        first = nn.Conv2d(size, width, 3, padding=1, bias=False)
+        second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        for convolution in (first, second):
+            nn.init.dirac_(convolution.weight.data[: convolution.in_channels])
+        layers += [first, nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.GELU()]
+        layers += [nn.Sequential(second, nn.BatchNorm2d(width)), nn.GELU()]
+        size = width
+    head = nn.Linear(size, num_classes, bias=False)
+    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), head, Scale(1 / 9))
+
+
+class Scale(nn.Module):
+    """Multiplies by a number that is not learned."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:  # any shape
+        return x * self.factor
+
+
+@torch.no_grad()
+def whiten_(model: nn.Module, pictures: Tensor) -> bool:
+    """Fix the first layer of an `airbench` network to the principal directions of 2x2 patches, each scaled to unit
+    variance and taken with both signs (Page 2019, "How to train your ResNet 8", patch whitening).
+
+    Args:
+        pictures: float [N, C, H, W] in -1 to 1; a few thousand are enough.
+
+    Returns:
+        Whether `model` has such a layer; any other network is left alone.
+    """
+    layer = next(iter(model.children()), None)
+    if not isinstance(layer, nn.Conv2d) or layer.kernel_size != (2, 2):
+        return False
+    patches = F.unfold(pictures, 2).permute(0, 2, 1).reshape(-1, 4 * pictures.shape[1])  # [N * places, C * 4]
+    variances, directions = torch.linalg.eigh(patches.double().T.cov())
+    filters = (directions / (variances + 5e-4).sqrt()).T.flip(0).view(-1, *layer.weight.shape[1:])
+    layer.weight.copy_(torch.cat([filters, -filters]))
+    layer.weight.requires_grad_(False)
+    if layer.bias is not None:
+        layer.bias.zero_()
+    return True

@@ -1,8 +1,8 @@
 """Fully connected networks, by the widths of their layers; `models` knows them by name.
 
-Two of them are for dark ink on empty paper, which is 0 to them. Networks here take pictures of -1 to 1; on digits, mostly
-paper, that is an offset which all units of the first layer share: a student of MNIST came less close to its teacher in
-as many steps (a mean loss of 0.045 instead of 0.027 after 20 epochs).
+Two of them are for dark ink on empty paper, which is 0 to them. Networks here take pictures of -1 to 1; on digits,
+mostly paper, that is an offset which all units of the first layer share: a student of MNIST came less close to its
+teacher in as many steps (a mean loss of 0.045 instead of 0.027 after 20 epochs).
 """
 
 from __future__ import annotations

@@ -116,7 +116,8 @@ def test_a_teacher_that_meets_outsiders_knows_them_and_one_that_does_not_is_left
         return float((own[:, None] > other).double().mean())
 
     untaught = trained(plain, "untaught")
-    assert told_apart(trained(replace(plain, outsiders=RECIPE), "taught")) > max(0.95, told_apart(untaught))
+    taught = trained(replace(plain, outsiders=replace(RECIPE, share=0.1, weight=0.5)), "taught")
+    assert told_apart(taught) > max(0.85, told_apart(untaught) + 0.2)
     only_asked = trained(replace(plain, outsiders=replace(RECIPE, share=0)), "asked")
     assert all(
         torch.equal(a, b) for a, b in zip(untaught.state_dict().values(), only_asked.state_dict().values(), strict=True)

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
         TeacherCached,
     )
     from kdcore.losses import distill_loss, hard_loss, kd_loss
-    from kdcore.model_cards import ModelCard
+    from kdcore.model_cards import ModelCard, list_teachers
     from kdcore.models import MODELS, build_model
     from kdcore.pictures import open_picture
     from kdcore.soft_labels import predict, soften
-    from kdcore.teachers import Teacher, list_teachers, load_teacher
+    from kdcore.teachers import Teacher, load_teacher
     from kdcore.trainer import train
 
 _HOME_OF = {
@@ -52,8 +52,8 @@ _HOME_OF = {
     "models": ("MODELS", "build_model"),
     "pictures": ("open_picture",),
     "soft_labels": ("predict", "soften"),
-    "model_cards": ("ModelCard",),
-    "teachers": ("Teacher", "list_teachers", "load_teacher"),
+    "model_cards": ("ModelCard", "list_teachers"),
+    "teachers": ("Teacher", "load_teacher"),
     "trainer": ("train",),
 }
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 
 from kdcore.ensemble_names import is_ensemble, members_of
 from kdcore.events import TeacherEpochEnded
-from kdcore.model_cards import ModelCard
+from kdcore.model_cards import ModelCard, list_teachers
 from kdcore.recipes import teacher_recipe
-from kdcore.teachers import list_teachers
 
 TIMED_SECONDS = 1.5  # of a training, to tell how long the whole takes: its quickest step counts
 
@@ -20,12 +19,15 @@ def dataset_of(name: str) -> str | None:
 
     Of an ensemble whose members learned several, all of them, joined by "+".
     """
-    if is_ensemble(name):
-        known = [dataset_of(member) for member in members_of(name)]
-        return None if None in known else "+".join(dict.fromkeys(str(one) for one in known))
-    learned = {card.name: card.dataset for card in list_teachers()}
-    recipe = teacher_recipe(name)
-    return learned.get(name) or (recipe.dataset if recipe is not None else None)
+    known = {card.name: card.dataset for card in list_teachers()}
+    learned: list[str] = []
+    for member in members_of(name):
+        recipe = teacher_recipe(member)
+        dataset = known.get(member) or (recipe.dataset if recipe is not None else None)
+        if dataset is None:
+            return None
+        learned.append(dataset)
+    return "+".join(dict.fromkeys(learned))
 
 
 def ready_teacher(

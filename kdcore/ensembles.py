@@ -17,7 +17,7 @@ from kdcore.ensemble_names import MOST, EnsembleName, parse_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.inference import predict_logits
 from kdcore.measured import with_figures
-from kdcore.model_cards import ModelCard, list_cards
+from kdcore.model_cards import ModelCard, list_teachers
 from kdcore.teachers import FrozenNetwork, Teacher, load_teacher
 from kdcore.views import zoom_middle
 
@@ -118,7 +118,7 @@ def ensemble_card(name: str, cards: Iterable[ModelCard] | None = None) -> ModelC
         UnknownName: a member is not on this machine.
     """
     spec = parse_name(name)
-    known = {card.name: card for card in (list_cards() if cards is None else cards) if card.role == "teacher"}
+    known = {card.name: card for card in (list_teachers() if cards is None else cards) if card.role == "teacher"}
     for member in spec.members:
         if member not in known:
             raise UnknownName("teacher", member, known)

@@ -106,7 +106,7 @@ def check(config: RunConfig) -> None:
     from kdcore.default_teachers import dataset_of
     from kdcore.device import pick_device
     from kdcore.ensembles import ensemble_card
-    from kdcore.teachers import list_teachers
+    from kdcore.model_cards import list_teachers
 
     config.validate()
     if config.device == "cuda":
@@ -115,10 +115,11 @@ def check(config: RunConfig) -> None:
     if not status.ready:
         raise DatasetUnavailable(status.needs)
     learned = {card.name: card.dataset for card in list_teachers()}
-    for member in members_of(config.teacher):
-        if dataset_of(member) is None:
-            raise UnknownName("teacher", member, learned)
     known = dataset_of(config.teacher)  # of one that is trained first, too
+    if known is None:
+        raise UnknownName(
+            "teacher", next(one for one in members_of(config.teacher) if dataset_of(one) is None), learned
+        )
     if known != config.dataset:
         fitting = ", ".join(name for name, dataset in learned.items() if dataset == config.dataset)
         raise ConfigError(

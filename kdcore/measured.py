@@ -24,7 +24,7 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
     """
     from kdcore.datasets import list_datasets, load_dataset
     from kdcore.device import pick_device
-    from kdcore.teacher_build import measure
+    from kdcore.teacher_figures import measure
     from kdcore.teachers import load_teacher
 
     teacher = load_teacher(name, pick_device(device).torch.type)

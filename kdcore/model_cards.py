@@ -99,22 +99,33 @@ class ModelCard:
             raise TypeError("image_shape, superclasses")
 
 
+def own_folder() -> Path:
+    """Where models that did not come with the program are kept."""
+    return paths.home() / "models"
+
+
 def folders() -> tuple[Path, ...]:
-    """Where models are looked for, in order: bundled ones, then those trained on this machine."""
-    return paths.assets() / "models", paths.home() / "models"
+    """Where models are looked for, in order: bundled ones, then those of this machine."""
+    return paths.assets() / "models", own_folder()
+
+
+def list_teachers() -> tuple[ModelCard, ...]:
+    """The cards of all teachers on this machine."""
+    return tuple(card for card in list_cards() if card.role == "teacher")
 
 
 def list_cards() -> tuple[ModelCard, ...]:
     """Every model card on this machine, students too, by name; a damaged one is left out."""
-    return _read_all()[0]
+    return read_cards()[0]
 
 
 def damaged_cards() -> tuple[str, ...]:
     """The file names of the cards that `list_cards` leaves out because they cannot be read."""
-    return _read_all()[1]
+    return read_cards()[1]
 
 
-def _read_all() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
+def read_cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
+    """`list_cards` and `damaged_cards` in one reading."""
     cards: dict[str, ModelCard] = {}
     damaged = []
     for folder in folders():

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kdcore.datasets import load_dataset
 from kdcore.datasets.base import Split
+from kdcore.soft_labels import familiarity
 from kdcore.views import resize_images
 
 FALSE_ALARMS = 0.05  # share of validation pictures that the threshold lets be called none of the classes
@@ -100,5 +101,5 @@ def outsider_loss(logits: Tensor, inside: Tensor) -> Tensor:
         logits: [B, K]; their familiarity less log K, which blank logits have, is the logit of "yes".
         inside: bool [B].
     """
-    familiar = logits.logsumexp(1) - math.log(logits.shape[1])
+    familiar = familiarity(logits).to(logits) - math.log(logits.shape[1])
     return F.binary_cross_entropy_with_logits(familiar, inside.to(familiar))

@@ -19,12 +19,11 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from kdcore import paths
 from kdcore.card_reading import read_card
 from kdcore.checkpoints import load_tensors, write_whole
 from kdcore.disk import trouble
 from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
-from kdcore.model_cards import ModelCard, folders, list_cards
+from kdcore.model_cards import ModelCard, folders, list_cards, list_teachers, own_folder
 from kdcore.models import build_model, count_macs, count_params
 from kdcore.published_teachers import PUBLISHED
 from kdcore.views import to_float
@@ -57,9 +56,9 @@ def add_teacher(path: Path, name: str | None = None) -> ModelCard:
         card = replace(card, sha256=sha256, size_bytes=copy.stat().st_size)
         card = _measured(card, copy, path.name)
         try:
-            copy.replace(folder() / f"{card.name}{SUFFIX}")
+            copy.replace(own_folder() / f"{card.name}{SUFFIX}")
             text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
-            write_whole(folder() / f"{card.name}.json", text.encode())
+            write_whole(own_folder() / f"{card.name}.json", text.encode())
         except OSError as error:
             raise StoreError(f"The teacher {card.name} could not be saved {trouble(error)}.") from error
     return card
@@ -73,21 +72,16 @@ def remove_teacher(name: str) -> None:
         UnknownName: no such teacher was added.
         StoreError: it cannot be removed.
     """
-    own = {path.stem for path in folder().glob("*.json")} & {c.name for c in list_cards() if c.role == "teacher"}
+    own = {path.stem for path in own_folder().glob("*.json")} & {card.name for card in list_teachers()}
     if name not in own:
         if name in _bundled():
             raise ConfigError(f"{name} comes with the program and stays; removed can be: {', '.join(own) or 'none'}.")
         raise UnknownName("own teacher", name, sorted(own) or ("none",))
     try:
-        (folder() / f"{name}.json").unlink()
-        (folder() / f"{name}{SUFFIX}").unlink(missing_ok=True)
+        (own_folder() / f"{name}.json").unlink()
+        (own_folder() / f"{name}{SUFFIX}").unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"The teacher {name} could not be removed ({error.strerror}); try again.") from error
-
-
-def folder() -> Path:
-    """Where teachers that did not come with the program are kept."""
-    return paths.home() / "models"
 
 
 def free_name(name: str) -> str:
@@ -103,7 +97,7 @@ def free_name(name: str) -> str:
         )
     if name in _bundled() or name in PUBLISHED:
         raise ConfigError(f"{name} is the name of a teacher that this program knows; give yours another (--name).")
-    if name in {card.name for card in list_cards()} or (folder() / f"{name}.json").exists():
+    if name in {card.name for card in list_cards()} or (own_folder() / f"{name}.json").exists():
         raise ConfigError(f"There is a {name} already; remove it first (kdcore teachers remove {name}), or use --name.")
     return name
 
@@ -131,8 +125,8 @@ def _check_path(path: Path) -> None:
 def _copy(path: Path) -> Iterator[tuple[Path, str]]:
     """A copy under a temporary name beside its place, and its SHA-256; gone afterwards unless it was moved."""
     try:
-        folder().mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=folder())
+        own_folder().mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=own_folder())
     except OSError as error:
         raise StoreError(f"{path.name} could not be copied {trouble(error)}.") from error
     copy = Path(name)

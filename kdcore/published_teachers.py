@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from kdcore.download import RemoteFile
 from kdcore.errors import TeacherUnavailable, UnknownName
-from kdcore.model_cards import list_cards
+from kdcore.model_cards import list_teachers
 from kdcore.vision import classifier_names, classifier_weights
 
 _PLAIN = {"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0}
@@ -128,4 +128,4 @@ def missing(name: str) -> TeacherUnavailable:
 
 def here() -> str:
     """The teachers of this machine in one line."""
-    return ", ".join(card.name for card in list_cards() if card.role == "teacher") or "none"
+    return ", ".join(card.name for card in list_teachers()) or "none"

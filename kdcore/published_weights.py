@@ -16,7 +16,7 @@ from kdcore import imagenet, paths
 from kdcore.checkpoints import file_sha256, load_tensors
 from kdcore.download import FetchProgress, RemoteFile, fetch, is_whole
 from kdcore.errors import DownloadFailed, ModelFileError, TeacherUnavailable
-from kdcore.model_cards import ModelCard, folders
+from kdcore.model_cards import ModelCard, folders, own_folder
 from kdcore.models import build_model, count_macs, count_params
 from kdcore.published_teachers import PublishedTeacher, here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers import save_model
@@ -148,4 +148,4 @@ def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], called: str, ve
         "resize": preset.resize_size[0],
         "interpolation": preset.interpolation.value,
     }
-    return save_model(paths.home() / "models", network.eval(), card)
+    return save_model(own_folder(), network.eval(), card)

@@ -19,7 +19,7 @@ from kdcore.device import Device, pick_device
 from kdcore.errors import UnknownName
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.inference import predict_logits
-from kdcore.model_cards import ModelCard
+from kdcore.model_cards import ModelCard, own_folder
 from kdcore.models import count_macs, count_params
 from kdcore.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES, teacher_recipe
 from kdcore.teacher_figures import fit_calibration, fit_threshold, measure, measure_outsiders
@@ -36,13 +36,13 @@ def build(
     A teacher's training continues where an earlier one was cut off.
 
     Args:
-        out: `paths.home() / "models"` unless given; the bundled models are in `assets/models`.
+        out: `model_cards.own_folder()` unless given; the bundled models are in `assets/models`.
 
     Raises:
         UnknownName: no recipe has this name.
         KdError: the dataset is not here, or the disk cannot be written.
     """
-    folder = out or paths.home() / "models"
+    folder = out or own_folder()
     if name in STUDENT_RECIPES:
         yield from _build_students(name, folder, device)
     else:
@@ -116,7 +116,7 @@ def _write_card(recipe: TeacherRecipe, dataset: Dataset, network: nn.Module, fol
 def _build_students(name: str, folder: Path, device: str) -> Iterator[EpochEnded | ModelCard]:
     """The arms of a paired run, with the dataset's defaults but for what the recipe names."""
     recipe = STUDENT_RECIPES[name]
-    settings = {key: value for key, value in asdict(recipe).items() if key not in ("name", "dataset")}
+    settings = {key: value for key, value in asdict(recipe).items() if key != "dataset"}
     run_dir = paths.home() / "students" / name  # kept until it is over: what was cut off is continued
     for event in train(make_run_config(recipe.dataset, device=device, **settings), run_dir=run_dir):
         if isinstance(event, EpochEnded):
@@ -130,6 +130,3 @@ def _build_students(name: str, folder: Path, device: str) -> Iterator[EpochEnded
                 del card["sha256"], card["size_bytes"]  # of the file that is written now
                 yield save_model(folder, student.network.network, card)
             shutil.rmtree(run_dir)
-
-
-__all__ = ["build", "fit_calibration", "measure", "round_to_half"]

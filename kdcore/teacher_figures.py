@@ -65,12 +65,9 @@ def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
         here = true == place
         share = metrics.proportion_estimate(right[here]).to_json()
         rows[name] = {"accuracy": share["mean"], "n": int(here.sum()), "ci95": share["ci95"]}
-        means[name] = {
-            "n": int(here.sum()),
-            "mean": {
-                families[k]: float(mass[here, k].mean()) for k in mass[here].mean(0).argsort(descending=True).tolist()
-            },
-        }
+        mean = mass[here].mean(0)
+        ranked = mean.argsort(descending=True).tolist()
+        means[name] = {"n": int(here.sum()), "mean": {families[k]: float(mean[k]) for k in ranked}}
     figures: dict[str, Any] = {
         "superclass_accuracy": metrics.proportion_estimate(right).to_json(),
         "by_superclass": rows,

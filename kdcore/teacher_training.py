@@ -97,8 +97,8 @@ def train_teacher(
     )
     deciding = {name: value for name, value in asdict(recipe).items() if name != "crop"}
     key = canonical_json(deciding) + dataset.sha256
-    taught = recipe.outsiders is not None and recipe.outsiders.share > 0
-    outsiders = load_outsiders(recipe.outsiders, dataset.image_shape) if taught and recipe.outsiders else None
+    strangers = recipe.outsiders
+    outsiders = load_outsiders(strangers, dataset.image_shape) if strangers and strangers.share > 0 else None
     done = _restore(checkpoint, key, model, optimizer)
     for epoch in range(done, recipe.epochs):
         start = time.perf_counter()

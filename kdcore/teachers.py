@@ -17,7 +17,7 @@ from kdcore.device import Device, pick_device
 from kdcore.ensemble_names import is_ensemble
 from kdcore.errors import ModelFileError, StoreError, UnknownName
 from kdcore.inference import predict_logits
-from kdcore.model_cards import ModelCard, folders, list_cards
+from kdcore.model_cards import ModelCard, folders, list_cards, list_teachers
 from kdcore.models import build_model
 from kdcore.views import zoom_middle
 
@@ -101,11 +101,6 @@ def prepare_picture(
         image, [height, width], interpolation=InterpolationMode(interpolation), antialias=True
     )
     return resized.contiguous()
-
-
-def list_teachers() -> tuple[ModelCard, ...]:
-    """The cards of all teachers on this machine."""
-    return tuple(card for card in list_cards() if card.role == "teacher")
 
 
 def load_teacher(name: str, device: str = "cpu") -> Teacher:

@@ -12,9 +12,9 @@ from typing import Any
 from kdcore import imagenet
 from kdcore.errors import ConfigError, TeacherUnavailable, UnknownName
 from kdcore.library_networks import load_timm
-from kdcore.model_cards import ModelCard
+from kdcore.model_cards import ModelCard, own_folder
 from kdcore.models import build_model, count_macs, count_params
-from kdcore.own_teachers import folder, free_name
+from kdcore.own_teachers import free_name
 from kdcore.teachers import save_model
 from kdcore.vision import classifier_weights
 
@@ -76,7 +76,7 @@ def add_timm(inner: str, name: str | None = None) -> ModelCard:
         "resize": math.floor(max(shape[1:]) / float(facts.crop_pct)),
         "interpolation": "bicubic" if facts.interpolation == "bicubic" else "bilinear",
     }
-    return save_model(folder(), network.eval(), card)
+    return save_model(own_folder(), network.eval(), card)
 
 
 def _labels(classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -126,15 +126,14 @@ class RandomViews:
         room = (1 - scale) + 2 * self.shift  # a zoomed view may lie anywhere in the picture
         theta = torch.zeros(batch, 2, 3)
         mirror = torch.where(draw[:, 1] < 0.5, -1.0, 1.0) if self.flip else torch.ones(batch)
-        if self.turn or self.stretch or self.colour:
-            more = 2 * torch.rand(batch, 3, generator=generator) - 1
-            angle = more[:, 0] * math.radians(self.turn)
-            ratio = (more[:, 1] * math.log1p(self.stretch) / 2).exp()
-            wide, high = scale * ratio * mirror, scale / ratio
-            theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * wide, -angle.sin() * high
-            theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * wide, angle.cos() * high
-        else:
-            theta[:, 0, 0], theta[:, 1, 1] = scale * mirror, scale
+        # Nothing is drawn that is not asked for: the views of a recipe without these stay what they were.
+        drawn = self.turn or self.stretch or self.colour
+        more = 2 * torch.rand(batch, 3, generator=generator) - 1 if drawn else torch.zeros(batch, 3)
+        angle = more[:, 0] * math.radians(self.turn)
+        ratio = (more[:, 1] * math.log1p(self.stretch) / 2).exp()
+        wide, high = scale * ratio * mirror, scale / ratio
+        theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * wide, -angle.sin() * high
+        theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * wide, angle.cos() * high
         move = room[:, None] * (2 * draw[:, 2:4] - 1)
         if self.zoom == 1 and size == height and not self.turn and not self.stretch:
             move = (move * (size / 2)).round() * (2 / size)  # whole pixels: nothing is blurred

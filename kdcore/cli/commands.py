@@ -15,14 +15,14 @@ from kdcore.errors import PictureError
 
 def teachers(options: Namespace) -> Answer:
     from kdcore.cli.card_text import cards_table
-    from kdcore.model_cards import damaged_cards, list_cards
+    from kdcore.model_cards import read_cards
 
-    cards = list_cards()
+    cards, damaged = read_cards()
     data = {
         "teachers": [card.to_json() for card in cards if card.role == "teacher"],
         "students": [card.to_json() for card in cards if card.role != "teacher"],
     }
-    return Answer(data, cards_table(cards, damaged_cards()))
+    return Answer(data, cards_table(cards, damaged))
 
 
 def teachers_show(options: Namespace) -> Answer:

@@ -49,27 +49,26 @@ def store() -> Store:
 
 
 @st.cache_resource(show_spinner=False, ttl=10)
+def _cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
+    """Every card of this machine, and the names of those that cannot be read; a run may just have trained one."""
+    from kdcore.model_cards import read_cards
+
+    return read_cards()
+
+
 def teacher_cards() -> tuple[ModelCard, ...]:
-    """The teachers of this machine, as their cards describe them; a run may just have trained one."""
-    from kdcore.teachers import list_teachers
-
-    return tuple(list_teachers())
+    """The teachers of this machine, as their cards describe them."""
+    return tuple(card for card in model_cards() if card.role == "teacher")
 
 
-@st.cache_resource(show_spinner=False, ttl=10)
 def model_cards() -> tuple[ModelCard, ...]:
     """The cards of all networks of this machine, bundled students too."""
-    from kdcore.model_cards import list_cards
-
-    return tuple(list_cards())
+    return _cards()[0]
 
 
-@st.cache_resource(show_spinner=False, ttl=10)
 def damaged_cards() -> tuple[str, ...]:
     """The names of card files that cannot be read."""
-    from kdcore.model_cards import damaged_cards
-
-    return damaged_cards()
+    return _cards()[1]
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
@@ -97,7 +96,7 @@ def published_offers() -> tuple[Offer, ...]:
 
 def forget_teachers() -> None:
     """After one was fetched: look again."""
-    for kept in (teacher_cards, model_cards, teacher):
+    for kept in (_cards, teacher):
         kept.clear()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -97,12 +98,7 @@ def _nats(ci95: tuple[float, float] | None) -> str:
 
 def readouts_html(found: Sequence[vm.Readout]) -> str:
     """As above a chart, without a marker: all are of one network."""
-    items = "".join(
-        f'<div class="kd-readout"><b>{escape(held(one.value))}</b><span>{escape(one.name)}</span>'
-        f"<small>{escape(held(one.detail))}</small></div>"
-        for one in found
-    )
-    return f'<div class="kd-readouts">{items}</div>'
+    return tables.readouts_html([replace(one, value=held(one.value)) for one in found], marked=False)
 
 
 def facts_html(card: ModelCard) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,18 +41,15 @@ def choose_trio() -> Trio:
     if named is not None:
         st.info(_("The run in the address has no result to compare yet; below is what there is."))
     last = _last_finished()
-    bundled = comparison.bundled_trios(cards) if last is None else _bundled_or_none(cards)
-    chosen = _pick_networks([LAST_RUN] * (last is not None) + list(bundled))
+    bundled = comparison.bundled_trios(cards)
+    names = [LAST_RUN] * (last is not None) + list(bundled)
+    if not names:
+        raise KdError(_("No bundled students are on this machine; start a run on the Distil page and compare that."))
+    chosen = _pick_networks(names)
     if chosen != LAST_RUN or last is None or last.result is None:
         return bundled[chosen]
     cards |= _ensemble(last.result)
     return comparison.trio_of_run(last.id, last.result, _("Your last run"), cards)
-
-
-def _bundled_or_none(cards: Mapping[str, Any]) -> dict[str, Trio]:
-    with contextlib.suppress(KdError):
-        return comparison.bundled_trios(cards)
-    return {}
 
 
 def _pick_networks(names: list[str]) -> str:
@@ -99,10 +95,9 @@ def own_picture(trio: Trio) -> None:
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
             picture, name, shown = _picture(trio)
         st.image(shown, caption=name, width="stretch")
-    teacher = network(trio, "teacher")
-    if none := familiar.none_of_these(teacher.card, teacher.logits(teacher.prepare(picture))[0].tolist()):
-        warning.info(say.held(none), icon=":material/help:")
     answers = [_ask(network(trio, arm), arm, picture) for arm in trio.arms]
+    if any(answer.none_of_these for answer in answers if answer.arm == "teacher"):
+        warning.info(say.held(familiar.warning(network(trio, "teacher").card)), icon=":material/help:")
     classes = comparison.shown_classes(answers)
     for column, answer in zip(columns, answers, strict=True):
         with column:

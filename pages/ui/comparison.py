@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from kdcore.errors import KdError
 from pages.ui.charts import TradeoffPoint
 from pages.ui.i18n import _, ngettext
 from pages.ui.sentences import config_sentence
@@ -65,11 +64,7 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
 
 
 def bundled_trios(cards: Mapping[str, Any]) -> dict[str, Trio]:
-    """Every pair of bundled students with its teacher, by what their names share; cards by name.
-
-    Raises:
-        KdError: there is none on this machine.
-    """
+    """Every pair of bundled students with its teacher, by what their names share; cards by name."""
     found = {}
     for distilled in (card for name, card in cards.items() if name.endswith("-distilled")):
         name = distilled.name.removesuffix("-distilled")
@@ -80,8 +75,6 @@ def bundled_trios(cards: Mapping[str, Any]) -> dict[str, Trio]:
         }
         if all(model in cards for model in models.values()):
             found[name] = _bundled_trio(models, cards)
-    if not found:
-        raise KdError(_("No bundled students are on this machine; start a run on the Distil page and compare that."))
     return dict(sorted(found.items(), key=lambda item: (item[0] != "creatures", item[0])))
 
 
@@ -146,12 +139,16 @@ def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetition
 
 @dataclass(frozen=True)
 class Answer:
-    """What one network says of one picture: probabilities in class order, and how long it took."""
+    """What one network says of one picture: probabilities in class order, and how long it took.
+
+    `none_of_these` is whether it is probably none of the classes; None where nobody knows.
+    """
 
     arm: str
     class_names: tuple[str, ...]
     soft_labels: tuple[float, ...]
     latency_ms: float
+    none_of_these: bool | None = None
 
     @property
     def chosen(self) -> str:
@@ -171,7 +168,7 @@ class Answer:
 def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]]) -> Answer:
     """An answer from what `kdcore.predict` said several times: the same each time, and the middle of its times."""
     first, middle = predicted[0], median(one["latency_ms"] for one in predicted)
-    return Answer(arm, tuple(first["class_names"]), tuple(first["soft_labels"]), middle)
+    return Answer(arm, tuple(first["class_names"]), tuple(first["soft_labels"]), middle, first.get("none_of_these"))
 
 
 def shown_classes(answers: Sequence[Answer], most: int = MOST_CLASSES) -> list[int]:

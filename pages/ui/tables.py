@@ -147,10 +147,15 @@ def status_html(status: str, name: str, when: str) -> str:
     return f'<div class="kd-status">{dot}{escape(name)}<small>{escape(when)}</small></div>'
 
 
-def readouts_html(readouts: Sequence[Readout]) -> str:
-    """Large numbers above a chart, each with its arm's marker and colour: the legend, and the latest value."""
+def readouts_html(readouts: Sequence[Readout], marked: bool = True) -> str:
+    """Large numbers above a chart, each with its arm's marker and colour: the legend, and the latest value.
+
+    Args:
+        marked: False where all are of one network.
+    """
     items = "".join(
-        f'<div class="kd-readout"><b>{escape(one.value)}</b><span>{arm_mark(one.arm)}{escape(one.name)}</span>'
+        f'<div class="kd-readout"><b>{escape(one.value)}</b>'
+        f"<span>{arm_mark(one.arm) if marked else ''}{escape(one.name)}</span>"
         f"<small>{escape(held(one.detail))}</small></div>"
         for one in readouts
     )

@@ -14,8 +14,8 @@ from kdcore.config import make_run_config
 from kdcore.datasets import add_dataset
 from kdcore.default_teachers import dataset_of, ready_teacher, teacher_seconds
 from kdcore.events import RunFailed, RunFinished, TeacherEpochEnded
+from kdcore.model_cards import list_teachers
 from kdcore.recipes import ON_DEMAND, TEACHER_RECIPES, teacher_recipe
-from kdcore.teachers import list_teachers
 from kdcore.trainer import train
 
 

@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 
 from kdcore.cli import main
 from kdcore.errors import ConfigError, KdError, ModelFileError, TeacherUnavailable, UnknownName
+from kdcore.model_cards import list_teachers
 from kdcore.models import build_model, count_macs, count_params
 from kdcore.own_teachers import add_teacher, remove_teacher
-from kdcore.teachers import list_teachers, load_teacher
+from kdcore.teachers import load_teacher
 from kdcore.timm_teachers import add_timm
 from kdcore.views import to_float
 

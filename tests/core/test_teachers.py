@@ -17,7 +17,7 @@ from kdcore.datasets import load_dataset
 from kdcore.errors import ModelFileError, UnknownName
 from kdcore.pictures import open_picture
 from kdcore.soft_labels import predict
-from kdcore.teacher_build import fit_calibration
+from kdcore.teacher_figures import fit_calibration
 from kdcore.teachers import load_bundled, load_model, load_teacher, prepare_picture
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"

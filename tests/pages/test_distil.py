@@ -13,8 +13,8 @@ from kdcore import jobs
 from kdcore.config import DEFAULTS, make_run_config
 from kdcore.database import runs
 from kdcore.events import EpochEnded
+from kdcore.model_cards import list_teachers
 from kdcore.store import Store
-from kdcore.teachers import list_teachers
 from pages.ui import cache
 from pages.ui.queue_words import waiting_sentence
 from tests.pages.conftest import (

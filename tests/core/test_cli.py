@@ -386,7 +386,7 @@ def test_runs_are_found_and_sorted(fresh: Said) -> None:
         (["--student", "mlp-64"], [small]),
         (["--status", "finished"], [large, small]),
         (["--tag", "Class 7B"], [small]),
-        (["--text", "7b mlp"], [small]),
+        (["--text", "class 7b mlp"], [small]),
         (["--dataset", "digits", "--status", "failed"], []),
     ):
         assert found(fresh, *options) == expected, options

@@ -107,7 +107,7 @@ def test_an_upload_of_any_shape_is_answered(size: tuple[int, int]) -> None:
     fine(app)
     app.file_uploader[0].set_value(("mine.png", png(size), "image/png")).run()
     fine(app)
-    assert not app.info
+    assert {info.icon for info in app.info} <= {":material/help:"}  # it may be none of the teacher's animals
 
 
 @pytest.mark.parametrize(

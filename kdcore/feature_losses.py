@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kdcore.errors import ConfigError
 from kdcore.logit_losses import full_precision
 
+GROUP = 128  # pictures whose relations are compared at most, as in the paper: triplets grow with the cube
 SAME_PLACE = 1e-12  # squared distance, as a share of the squared lengths, at which fp64 cannot tell two points apart
 
 
@@ -97,23 +98,35 @@ def relational_loss(
     Distillation", sections 3.2.1 and 3.2.2).
 
     As in the authors' code, the loss is the mean over all B² pairs and B³ triplets, and the mean distance is over
-    pairs that lie apart. Two pictures in one place have distance 0, and no angle: its cosine counts as 0.
-
-    Computed in fp64, which autocast leaves alone, from inner products: a few tensors of B³ numbers instead of B² · D.
+    pairs that lie apart. Two pictures in one place have distance 0, and no angle: its cosine counts as 0. A batch of
+    more than 128 pictures is taken in groups of equal size, as if each were a batch.
 
     Args:
         student_embedding: [B, D].
         teacher_embedding: [B, D'].
     """
-    student_distances, student_cosines = _relations(student_embedding)
-    teacher_distances, teacher_cosines = _relations(teacher_embedding)
-    loss = distance_weight * F.smooth_l1_loss(student_distances, teacher_distances)
-    loss = loss + angle_weight * F.smooth_l1_loss(student_cosines, teacher_cosines)
-    return loss.to(full_precision(student_embedding).dtype)
+    groups = -(-len(student_embedding) // GROUP)
+    pairs = zip(student_embedding.tensor_split(groups), teacher_embedding.tensor_split(groups), strict=True)
+    losses = [_relational_loss(student, teacher, distance_weight, angle_weight) for student, teacher in pairs]
+    return torch.stack(losses).mean().to(full_precision(student_embedding).dtype)
+
+
+def _relational_loss(
+    student: Tensor, teacher: Tensor, distance_weight: float | Tensor, angle_weight: float | Tensor
+) -> Tensor:
+    student_distances, student_cosines = _relations(student)
+    teacher_distances, teacher_cosines = _relations(teacher)
+    distance = F.smooth_l1_loss(student_distances, teacher_distances)
+    angle = F.smooth_l1_loss(student_cosines, teacher_cosines)
+    return distance_weight * distance + angle_weight * angle
 
 
 def _relations(embedding: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances relative to their mean [B, B]; cosines [B, B, B] of the angle at j between i and k, as [j, i, k]."""
+    """Distances relative to their mean [B, B]; cosines [B, B, B] of the angle at j between i and k, as [j, i, k].
+
+    From inner products: as a product of directions the angles would take D times the work. In fp64, because products
+    of near points cancel, and because autocast leaves it alone.
+    """
     points = embedding.flatten(1).double()
     points = points - points.mean(0)  # products of far points would cancel
     products = points @ points.T

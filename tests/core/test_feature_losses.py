@@ -131,6 +131,13 @@ def test_few_pictures_or_twins_keep_relations_finite(batch: int, same: tuple[int
         assert float(loss.detach()) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_large_batch_is_compared_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdcore.feature_losses.GROUP", 6)
+    student, teacher = normal(11, 3), normal(11, 5, seed=1)
+    alone = [relational_loss(student[part], teacher[part], 1.0, 2.0) for part in (slice(6), slice(6, 11))]
+    torch.testing.assert_close(relational_loss(student, teacher, 1.0, 2.0), torch.stack(alone).mean())
+
+
 TEACHER_MAP = attention_map(normal(3, 2, 4, 4, seed=1).double(), (2, 2))
 GRADIENTS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "hint": (lambda x: hint_loss(x, normal(3, 2, 4, 4, seed=1).double()), (3, 2, 2, 2)),

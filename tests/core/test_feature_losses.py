@@ -99,7 +99,8 @@ def relations(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (25.0, 50.0)])
 @pytest.mark.parametrize("twins", [False, True])
 def test_relational_loss_is_the_papers(weights: tuple[float, float], twins: bool) -> None:
-    student, teacher = normal(7, 3) + 100, 10 * normal(7, 5, seed=1)  # far from 0, where products cancel
+    student = normal(7, 3).double() + 1e6  # far from 0, where products cancel
+    teacher = 10 * normal(7, 5, seed=1)
     if twins:
         student[4], teacher[1] = student[2], teacher[6]
     (near, narrow), (far, wide) = (relations(side.double().numpy()) for side in (student, teacher))

@@ -34,6 +34,7 @@ def build_parser() -> Parser:
     _runs(commands)
     _tune(commands)
     _reproduce(commands)
+    _bench(commands)
     return parser
 
 
@@ -177,6 +178,16 @@ def _reproduce(commands: Commands[Parser]) -> None:
     parser.add_argument("--seeds", type=int, default=3, metavar="K", help="number of seeds (default: 3)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
     parser.add_argument("--restart", action="store_true", help="forget what was trained before and begin anew")
+
+
+def _bench(commands: Commands[Parser]) -> None:
+    help = "how fast this machine trains: beside a plain loop, beside its ceiling, and how the cost grows"
+    parser = _add(commands, "bench", help, "bench.bench")
+    parser.add_argument("--only", metavar="PARTS", help="of tutorial,ceiling,sweep,growth (default: all)")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="medians are of so many (default: 5)")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
+    parser.add_argument("--full", action="store_true", help="do the tutorial's job from beginning to end; is kept")
+    parser.add_argument("--restart", action="store_true", help="forget what an earlier full run left")
 
 
 def _version() -> str:

@@ -1,0 +1,158 @@
+"""What both loops reach: the tutorial's job done once from beginning to end, kept with its date and hardware.
+
+Three trainings: the teacher, the student by the plain loop, the student by ours. Each is kept when it is done, so that
+an interrupted run goes on with the next.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kdcore.bench import reference
+from kdcore.bench.clock import Say
+from kdcore.bench.networks import Renormalised, build_deep, build_light
+from kdcore.bench.tutorial import EPOCHS, SEED, pictures_of, teach, train_ours
+from kdcore.checkpoints import canonical_json, file_sha256, load_tensors, save_tensors, write_whole
+from kdcore.datasets.base import Dataset
+from kdcore.device import Device
+from kdcore.disk import trouble
+from kdcore.errors import ModelFileError, StoreError
+from kdcore.inference import predict_logits
+from kdcore.metrics import hits, paired_difference, wilson
+
+TELL_SECONDS = 0.5
+
+
+def kept_result(folder: Path) -> dict[str, Any] | None:
+    """What the last full run found; None where there was none."""
+    with suppress(OSError, ValueError):
+        found: dict[str, Any] = json.loads((folder / "tutorial.json").read_text(encoding="utf-8"))
+        return found
+    return None
+
+
+def kept_teacher(folder: Path) -> nn.Module | None:
+    """The teacher that a full run trained, behind the engine's pictures; None where there is none."""
+    network = build_deep(SEED)
+    with suppress(ModelFileError, RuntimeError):
+        network.load_state_dict(load_tensors(folder / "teacher.safetensors")[0])
+        return Renormalised(network).eval()
+    return None
+
+
+def full_run(
+    dataset: Dataset, device: Device, folder: Path, say: Say, epochs: int = EPOCHS, restart: bool = False
+) -> dict[str, Any]:
+    """Train what is not there yet, then read test once for all three.
+
+    Args:
+        folder: where networks and result are kept.
+        restart: forget what is there.
+
+    Returns:
+        Accuracies (0 to 1) with the 95 % Wilson interval over the test pictures of each student, the difference of
+        the two students with its interval over the same pictures, seconds of each training, date and hardware. One
+        seed: it says how these networks came out, not what others would.
+
+    Raises:
+        StoreError: the disk cannot be written.
+    """
+    if restart:
+        shutil.rmtree(folder, ignore_errors=True)
+    pictures = pictures_of(dataset)
+    facts = {"dataset": dataset.sha256, "epochs": epochs, "seed": SEED, "precision": device.precision}
+    steps = epochs * pictures.steps
+
+    def by_ours(network: nn.Module, teacher: nn.Module | None) -> Iterator[object]:
+        logits = None if teacher is None else teach(teacher, pictures, device)
+        return train_ours(Renormalised(network), pictures, logits, epochs, SEED, device)
+
+    def by_the_reference(network: nn.Module) -> Iterator[object]:
+        # A teacher of its own: the engine's lies in another order in memory.
+        plain = copy.deepcopy(deep).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        batches = reference.make_loader(pictures.images, pictures.hard_labels)
+        return reference.train_reference(plain, network, batches, epochs, device.torch)
+
+    deep, light, ours = build_deep(SEED), build_light(SEED), build_light(SEED)
+    seconds = {}
+    path = folder / "teacher.safetensors"
+    seconds["teacher"] = _fit("teacher", deep, lambda: by_ours(deep, None), path, facts, steps, say)
+    facts["teacher"] = file_sha256(path)
+    path = folder / "reference.safetensors"
+    seconds["reference"] = _fit("reference", light, lambda: by_the_reference(light), path, facts, steps, say)
+    path = folder / "ours.safetensors"
+    teacher = Renormalised(deep)
+    device.place(teacher)
+    seconds["ours"] = _fit("ours", ours, lambda: by_ours(ours, teacher), path, facts, steps, say)
+    result = {**_measure(dataset, {"teacher": deep, "reference": light, "our": ours}, device), "seconds": seconds}
+    result |= {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "hardware": hardware(device), **facts}
+    try:
+        write_whole(folder / "tutorial.json", json.dumps(result, indent=1).encode())
+    except OSError as error:
+        raise StoreError(f"The result of the full run could not be saved {trouble(error)}.") from error
+    return result
+
+
+def hardware(device: Device) -> str:
+    """The device with its threads and precision, for people."""
+    threads = f", {device.threads} thread{'s' * (device.threads > 1)}" if device.torch.type == "cpu" else ""
+    return f"{device.name}{threads}, {device.precision}"
+
+
+def _fit(
+    name: str,
+    network: nn.Module,
+    train: Callable[[], Iterator[object]],
+    path: Path,
+    facts: dict[str, Any],
+    steps: int,
+    say: Say,
+) -> float:
+    """Train `network`, or take it from `path` if this very training is there; the seconds that it took."""
+    key = canonical_json(facts)
+    with suppress(ModelFileError):
+        tensors, metadata = load_tensors(path)
+        if metadata.get("key") == key:
+            network.load_state_dict(tensors)
+            return float(metadata["seconds"])
+    began = told = time.perf_counter()
+    with torch.random.fork_rng():  # dropout and the plain loop's order draw from the global generators
+        torch.manual_seed(SEED)
+        for step, _ in enumerate(train(), start=1):
+            now = time.perf_counter()
+            if now - told >= TELL_SECONDS:
+                told = now
+                left = (now - began) / step * (steps - step)
+                say(f"full run, {name}: step {step} of {steps}, {left:.0f} s left")
+    seconds = time.perf_counter() - began
+    save_tensors(path, network.state_dict(), {"key": key, "seconds": repr(seconds)})
+    return seconds
+
+
+def _measure(dataset: Dataset, networks: dict[str, nn.Module], device: Device) -> dict[str, Any]:
+    """Reads test. All three in fp32, whatever they were trained in."""
+    exact = replace(device, precision="fp32")
+    found: dict[str, Any] = {}
+    logits = {}
+    labels = dataset.test.hard_labels
+    for name, network in networks.items():
+        whole = Renormalised(network)
+        device.place(whole)
+        logits[name] = predict_logits(whole, dataset.test.images, exact)
+        right = int(hits(logits[name], labels).sum())
+        found[f"{name}_accuracy"] = right / len(labels)
+        found[f"{name}_ci95"] = list(wilson(right, len(labels)))
+    found["accuracy_difference"] = paired_difference(logits["our"][None], logits["reference"][None], labels).to_json()
+    return {**found, "test_pictures": len(labels)}

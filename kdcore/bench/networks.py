@@ -1,0 +1,63 @@
+"""The two networks of PyTorch's knowledge-distillation tutorial (A. Chariton, pytorch.org/tutorials), written again.
+
+They take pictures of 32 x 32 pixels in the tutorial's normalisation, float [B, 3, 32, 32], and give logits [B, 10].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+NUM_CLASSES = 10
+DROPOUT = 0.1
+# Mean and spread of the channels of pictures in 0 to 1, as the tutorial has them (they are ImageNet's).
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def build_deep(seed: int, dropout: float = DROPOUT) -> nn.Module:
+    """The tutorial's teacher (`DeepNN`): four convolutions, 1,186,986 parameters."""
+    return _build((128, 64, None, 64, 32, None), 512, seed, dropout)
+
+
+def build_light(seed: int, dropout: float = DROPOUT) -> nn.Module:
+    """The tutorial's student (`LightNN`): two convolutions, 267,738 parameters."""
+    return _build((16, None, 16, None), 256, seed, dropout)
+
+
+def _build(stages: tuple[int | None, ...], hidden: int, seed: int, dropout: float) -> nn.Module:
+    """Convolutions of 3x3 by their outputs, None for a pooling that halves the picture; then two linear layers."""
+    with torch.random.fork_rng(devices=[]):  # leaves the caller's random numbers alone
+        torch.manual_seed(seed)
+        layers: list[nn.Module] = []
+        channels, side = 3, 32
+        for outputs in stages:
+            if outputs is None:
+                layers.append(nn.MaxPool2d(2))
+                side //= 2
+            else:
+                layers += [nn.Conv2d(channels, outputs, 3, padding=1), nn.ReLU()]
+                channels = outputs
+        head = [nn.Linear(channels * side * side, hidden), nn.ReLU(), nn.Dropout(dropout)]
+        return nn.Sequential(*layers, nn.Flatten(), *head, nn.Linear(hidden, NUM_CLASSES))
+
+
+class Renormalised(nn.Module):
+    """A network of the tutorial behind what the engine gives to networks: float [B, 3, 32, 32] in -1 to 1.
+
+    With it both sides show the same numbers to the same networks.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+        self.register_buffer("scale", 0.5 / std, persistent=False)
+        self.register_buffer("shift", (0.5 - mean) / std, persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        logits: Tensor = self.network(torch.addcmul(self.shift, pictures, self.scale))
+        return logits

@@ -1,0 +1,75 @@
+"""What a sweep of many small students costs beside one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from kdcore import paths
+from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
+from kdcore.config import RunConfig, make_run_config
+from kdcore.datasets import load_dataset
+from kdcore.datasets.base import Dataset
+from kdcore.defaults import defaults_for
+from kdcore.device import Device
+from kdcore.students import TrainingData, build_students, labelled_subset, train_epoch
+from kdcore.teacher_logits import cached_teacher_logits
+from kdcore.teachers import load_teacher
+
+DATASET, STUDENT, LABELS = "creatures", "convnet-8", 100
+TEMPERATURES = tuple(float(t) for t in range(1, 17))
+
+
+def one_epoch(
+    config: RunConfig, temperatures: Sequence[float], dataset: Dataset, teacher_logits: Tensor, device: Device
+) -> Callable[[], object]:
+    """One epoch of a distilled student for each temperature, ready to be done any number of times.
+
+    Args:
+        config: one seed; its own temperature does not count.
+        teacher_logits: float16 [V, N, K].
+    """
+    (seed,) = config.seeds
+    subsets = {seed: labelled_subset(dataset.train.hard_labels, config.labels, seed)}
+    data = TrainingData(dataset, subsets, teacher_logits, device)
+    configs = [replace(config, temperature=temperature) for temperature in temperatures]
+    teams = [(one, build_students(one, dataset, device, ("distilled",))) for one in configs]
+
+    def work() -> None:
+        for one, team in teams:
+            train_epoch(one, team, data, epoch=0)
+
+    return work
+
+
+def measure_sweep(device: Device, repeats: int, say: Say, at_least: float = AT_LEAST) -> dict[str, Any]:
+    """Seconds of an epoch of one student and of sixteen, one for each temperature, and their ratio.
+
+    On `creatures`, 100 labels, `convnet-8`; medians over `repeats`, taking turns.
+    """
+    say("sweep: warming up")
+    config = make_run_config(DATASET, student=STUDENT, labels=LABELS, seeds=1)
+    dataset = load_dataset(DATASET)
+    rows = labelled_subset(dataset.train.hard_labels, LABELS, config.seeds[0])
+    teacher = load_teacher(config.teacher, device.torch.type)
+    folder = paths.home() / "teacher_logits"
+    logits, _ = cached_teacher_logits(teacher, dataset, defaults_for(DATASET).views, rows, folder)
+    jobs = {}
+    for name, temperatures in (("one student", (config.temperature,)), ("all students", TEMPERATURES)):
+        jobs[name] = steady(device, one_epoch(config, temperatures, dataset, logits, device), at_least)
+    one, many = take_turns(jobs, repeats, lambda line: say(f"sweep: {line}")).values()
+    return {
+        "students": len(TEMPERATURES),
+        "ratio": many.median / one.median,
+        "one_seconds": one.median,
+        "all_seconds": many.median,
+        "one_range": one.range,
+        "all_range": many.range,
+        "dataset": DATASET,
+        "student": STUDENT,
+        "labels": LABELS,
+        "threads": device.threads,
+    }

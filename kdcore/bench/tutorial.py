@@ -1,0 +1,181 @@
+"""The job of PyTorch's knowledge-distillation tutorial, on the engine's data path and beside a plain loop.
+
+The same pictures, networks, losses, optimiser, batch size and number of epochs on both sides. Ours keeps the pictures
+in one uint8 tensor, asks the teacher once, computes in bf16 where the processor has it, and never waits for a number.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcore.bench import reference
+from kdcore.bench.clock import Say, seconds_of, take_turns
+from kdcore.bench.networks import Renormalised, build_light
+from kdcore.datasets.base import Dataset
+from kdcore.device import Device
+from kdcore.inference import predict_logits
+from kdcore.losses import baseline_loss, kd_loss
+from kdcore.views import to_float
+
+DATASET = "cifar10"
+EPOCHS = 10
+SEED = 42
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much of the job is timed; the rest is taken to go on like it.
+
+    Attributes:
+        reference_batches: timed steps of the plain loop, after `warm_up` steps in which its workers start.
+        steps: steps of our loop; None for the whole job, otherwise an epoch's worth.
+        teacher_pictures: pictures that our one pass of the teacher is timed on; None for all.
+    """
+
+    reference_batches: int = 50
+    warm_up: int = 10
+    steps: int | None = 391
+    teacher_pictures: int | None = 10_240
+
+
+WHOLE = Extent(steps=None, teacher_pictures=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What both sides learn from: uint8 [N, 3, 32, 32] and int64 [N], in memory."""
+
+    images: Tensor
+    hard_labels: Tensor
+
+    @property
+    def steps(self) -> int:
+        """Steps of one epoch; the last batch may be smaller."""
+        return -(-len(self.images) // reference.BATCH_SIZE)
+
+
+def pictures_of(dataset: Dataset) -> Pictures:
+    """Train and validation together, the tutorial's training set: nothing is chosen in this job."""
+    splits = (dataset.train, dataset.validation)
+    return Pictures(torch.cat([one.images for one in splits]), torch.cat([one.hard_labels for one in splits]))
+
+
+def teach(teacher: nn.Module, pictures: Pictures, device: Device) -> Tensor:
+    """The teacher's logits of all pictures, computed once and kept in half the bytes: float16 [N, 10] on the device."""
+    return predict_logits(teacher, pictures.images, device).half().to(device.torch)
+
+
+def train_ours(
+    network: nn.Module,
+    pictures: Pictures,
+    teacher_logits: Tensor | None,
+    epochs: int,
+    seed: int,
+    device: Device,
+    shuffle: bool = True,
+) -> Generator[Tensor, None, None]:
+    """Train on the engine's data path; the loss after every step, as a tensor that nobody has waited for.
+
+    Args:
+        network: takes what `to_float` makes.
+        teacher_logits: [N, 10] on the device; None to learn from the hard labels alone.
+    """
+    device.place(network).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=reference.LEARNING_RATE, fused=True)
+    images = pictures.images.to(device.torch).contiguous(memory_format=torch.channels_last)
+    hard_labels = pictures.hard_labels.to(device.torch)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        order = torch.randperm(len(images), generator=generator) if shuffle else torch.arange(len(images))
+        for rows in order.to(device.torch).split(reference.BATCH_SIZE):
+            batch = to_float(images[rows]).contiguous(memory_format=torch.channels_last)
+            with device.autocast():
+                logits = network(batch)
+            if teacher_logits is None:
+                loss = baseline_loss(logits, hard_labels[rows]).total
+            else:
+                temperature, weight = reference.TEMPERATURE, reference.SOFT_WEIGHT
+                loss = kd_loss(logits, teacher_logits[rows], hard_labels[rows], temperature, weight).total
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            yield loss.detach()
+
+
+def measure_tutorial(
+    pictures: Pictures, teacher: nn.Module, device: Device, repeats: int, extent: Extent, say: Say
+) -> dict[str, Any]:
+    """Seconds of the whole job on both sides, medians over `repeats`, taking turns.
+
+    Args:
+        teacher: takes what `to_float` makes, as `Renormalised` does; given to both sides.
+
+    Returns:
+        reference_seconds, our_seconds and their ratio, the spread of both, and how much of the job was timed.
+    """
+    teacher_logits = teach(teacher, pictures, device)
+    jobs = {
+        "the plain loop": lambda: _reference_seconds(pictures, teacher, device, extent),
+        "the engine": lambda: _our_seconds(pictures, teacher, teacher_logits, device, extent),
+    }
+    plain, ours = take_turns(jobs, repeats, lambda line: say(f"tutorial: {line}")).values()
+    return {
+        "reference_seconds": plain.median,
+        "our_seconds": ours.median,
+        "ratio": plain.median / ours.median,
+        "reference_range": plain.range,
+        "our_range": ours.range,
+        "dataset": DATASET,
+        "pictures": len(pictures.images),
+        "epochs": EPOCHS,
+        "timed": {
+            "reference_batches": extent.reference_batches,
+            "our_steps": extent.steps or EPOCHS * pictures.steps,
+            "teacher_pictures": extent.teacher_pictures or len(pictures.images),
+        },
+    }
+
+
+def _reference_seconds(pictures: Pictures, teacher: nn.Module, device: Device, extent: Extent) -> float:
+    """The plain loop's seconds for the whole job, from some batches of its first epoch; the start of workers is not
+    counted."""
+    inner = copy.deepcopy(teacher.network if isinstance(teacher, Renormalised) else teacher)
+    plain = inner.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    batches = reference.make_loader(pictures.images, pictures.hard_labels)
+    with closing(reference.train_reference(plain, build_light(SEED), batches, EPOCHS, device.torch)) as steps:
+        for _ in islice(steps, extent.warm_up):
+            pass
+        device.synchronize()
+        began, count = time.perf_counter(), 0
+        for _ in islice(steps, extent.reference_batches):
+            count += 1
+        device.synchronize()
+        seconds = time.perf_counter() - began
+    return seconds / count * EPOCHS * pictures.steps
+
+
+def _our_seconds(
+    pictures: Pictures, teacher: nn.Module, teacher_logits: Tensor, device: Device, extent: Extent
+) -> float:
+    """Our seconds for the whole job: the teacher's pass and all steps."""
+    total = EPOCHS * pictures.steps
+    count = min(extent.steps or total, total)
+    seen = Pictures(pictures.images[: extent.teacher_pictures], pictures.hard_labels[: extent.teacher_pictures])
+    asking = seconds_of(device, lambda: teach(teacher, seen, device)) * len(pictures.images) / len(seen.images)
+
+    def learn() -> None:
+        student = Renormalised(build_light(SEED))
+        with closing(train_ours(student, pictures, teacher_logits, EPOCHS, SEED, device)) as steps:
+            for _ in islice(steps, count):
+                pass
+
+    return asking + seconds_of(device, learn) * total / count

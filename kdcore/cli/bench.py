@@ -1,0 +1,46 @@
+"""The command that measures how fast the engine is on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from argparse import Namespace
+
+from kdcore.cli.answer import VISITOR, Answer, Line, progress
+from kdcore.cli.bench_text import table
+from kdcore.errors import DatasetUnavailable, KdError
+from kdcore.store import Store
+
+
+class Stopped(KdError):
+    """Somebody pressed Ctrl-C."""
+
+
+def bench(options: Namespace) -> Answer:
+    from kdcore.bench.report import Plan, check, measure
+    from kdcore.bench.tutorial import DATASET
+    from kdcore.datasets import dataset_status
+
+    parts = tuple(filter(None, (options.only or "").split(",")))
+    plan = check(Plan(parts, options.repeats, options.device, options.full, options.restart))
+    if "tutorial" in plan.parts and not (status := dataset_status(DATASET)).ready:
+        raise DatasetUnavailable(status.needs)  # said now, and not after waiting for the machine
+    try:
+        with progress() as line, Store() as store, contextlib.ExitStack() as stack:
+            _take_turn(stack, store, line)
+            found = measure(plan, line)
+    except KeyboardInterrupt:
+        kept = "; what the full run trained is kept, and the same command goes on from there" if plan.full else ""
+        raise Stopped(f"Stopped{kept}.") from None
+    return Answer(found, table(found))
+
+
+def _take_turn(stack: contextlib.ExitStack, store: Store, line: Line) -> None:
+    """Hold the machine for as long as `stack` lives, waiting in the queue like a run if it has to be."""
+    from kdcore.machine_turn import Busy, turn
+
+    try:
+        stack.enter_context(turn(store, "bench", VISITOR))
+    except Busy as busy:
+        line(f"waiting for run {busy.run_id}: what is measured beside it would be wrong; Ctrl-C to leave")
+        stack.enter_context(turn(store, "bench", VISITOR, wait=math.inf))

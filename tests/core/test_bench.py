@@ -1,0 +1,423 @@
+"""The benchmark measures what it says: the tutorial's networks and losses, honest FLOPs, every part in its shape.
+
+No test here looks at how long anything took.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kdcore import machine_turn
+from kdcore.bench import ceiling, clock, full_run, growth, reference, report, tutorial
+from kdcore.bench.memory import PeakMemory
+from kdcore.bench.networks import MEAN, STD, Renormalised, build_deep, build_light
+from kdcore.bench.tutorial import Extent, Pictures
+from kdcore.cli import main
+from kdcore.cli.bench_text import table
+from kdcore.datasets.base import Dataset, DatasetStatus
+from kdcore.device import Device, pick_device
+from kdcore.errors import ConfigError, UnknownName
+from kdcore.models import count_params
+from kdcore.store import Store
+from kdcore.views import to_float
+
+TESTED = 60
+TINY = report.Plan(
+    repeats=2,
+    device="cpu",
+    extent=Extent(reference_batches=1, warm_up=1, steps=2, teacher_pictures=64),
+    sizes=ceiling.Sizes("convnet-2", 8, 4, matrix=16, channels=8, conv_side=4, conv_batch=2, at_least=0),
+    values=growth.Values((20, 40), (2, 5), (1, 2), base_pictures=20, base_classes=2, at_least=0),
+    at_least=0,
+)
+
+
+@pytest.fixture(scope="module")
+def exact() -> Device:
+    return replace(pick_device("cpu"), precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def small() -> Dataset:
+    """Random pictures of CIFAR-10's shape: two batches to learn from, the second of them smaller."""
+    whole = growth.random_dataset(150, 10)
+    rows = torch.arange(150)
+    train, validation, test = (whole.train.select(part) for part in (rows[:100], rows[100:], rows[:TESTED]))
+    return replace(whole, train=train, validation=validation, test=test)
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch, small: Dataset) -> None:
+    """Random pictures where the tutorial asks for CIFAR-10."""
+    monkeypatch.setattr(report, "load_dataset", lambda name: small)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: None) -> Path:
+    """A home of its own."""
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def inputs(images: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Pictures as the tutorial normalises them, in NumPy."""
+    mean, std = (np.array(values).reshape(3, 1, 1) for values in (MEAN, STD))
+    return (images.numpy() / 255 - mean) / std
+
+
+# --- the two networks ---
+
+
+def test_the_networks_are_the_tutorials() -> None:
+    assert count_params(build_deep(0)) == 1_186_986
+    assert count_params(build_light(0)) == 267_738
+    for network, outputs, widest in ((build_deep(0), [128, 64, 64, 32], 2048), (build_light(0), [16, 16], 1024)):
+        assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+        assert [layer.out_channels for layer in network if isinstance(layer, nn.Conv2d)] == outputs
+        assert next(layer for layer in network if isinstance(layer, nn.Linear)).in_features == widest
+        assert [layer.p for layer in network if isinstance(layer, nn.Dropout)] == [0.1]
+
+
+def test_both_sides_show_the_same_numbers_to_a_network(small: Dataset) -> None:
+    images = small.train.images[:5]
+    seen: list[torch.Tensor] = []
+
+    class Spy(nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            seen.append(pictures)
+            return pictures
+
+    Renormalised(Spy())(to_float(images))
+    pictures = reference.PictureDataset(images.numpy(), small.train.hard_labels.numpy())
+    plain = torch.stack([pictures[row][0] for row in range(5)])
+    for found in (seen[0], plain):
+        np.testing.assert_allclose(found.numpy(), inputs(images), atol=1e-5)
+
+
+def test_workers_can_be_sent_the_pictures_by_any_start_method(small: Dataset) -> None:
+    loader = reference.make_loader(small.train.images, small.train.hard_labels)
+    assert loader.num_workers == 2 and loader.batch_size == 128
+    copy = pickle.loads(pickle.dumps(loader.dataset))
+    assert torch.equal(copy[3][0], loader.dataset[3][0]) and copy[3][1] == small.train.hard_labels[3]
+
+
+# --- the two loops ---
+
+
+def softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    found: np.ndarray[Any, Any] = powers / powers.sum(1, keepdims=True)
+    return found
+
+
+def test_the_references_loss_is_the_tutorials_formula(small: Dataset, exact: Device) -> None:
+    teacher, student = build_deep(1), build_light(2, dropout=0.0)
+    pictures = tutorial.pictures_of(small)
+    images, labels = pictures.images[:128], pictures.hard_labels[:128]
+    x = torch.from_numpy(inputs(images)).float()
+    with torch.no_grad():
+        teacher_logits, logits = teacher(x).double().numpy(), student(x).double().numpy()
+    soft = -(softmax(teacher_logits / 2) * np.log(softmax(logits / 2))).sum() / 128 * 2**2
+    hard = -np.log(softmax(logits))[np.arange(128), labels.numpy()].mean()
+    loader = reference.make_loader(images, labels, workers=0, shuffle=False)
+    with closing(reference.train_reference(teacher, student, loader, 1, exact.torch)) as steps:
+        assert next(steps) == pytest.approx(0.25 * soft + 0.75 * hard, rel=1e-5)
+
+
+def test_both_loops_take_the_same_steps(small: Dataset, exact: Device) -> None:
+    """In fp32, without dropout and in the same order: three steps, the last into a second epoch."""
+    pictures = tutorial.pictures_of(small)
+    teacher = build_deep(1)
+    with torch.no_grad():
+        list(teacher.parameters())[-2].mul_(400)  # soft labels that say something
+    logits = tutorial.teach(Renormalised(teacher).eval(), pictures, exact)
+    plain, ours = build_light(2, dropout=0.0), build_light(2, dropout=0.0)
+    before = [weight.clone() for weight in ours.state_dict().values()]
+    loader = reference.make_loader(pictures.images, pictures.hard_labels, workers=0, shuffle=False)
+    losses = []
+    for steps in (
+        reference.train_reference(teacher, plain, loader, 2, exact.torch),
+        tutorial.train_ours(Renormalised(ours), pictures, logits, 2, 0, exact, shuffle=False),
+    ):
+        with closing(steps):
+            losses.append([float(loss) for loss in islice(steps, 3)])
+    # Cross-entropy with soft labels is KL plus their entropy, which has the same weight.
+    soft_labels = softmax(logits[:128].double().numpy() / 2)
+    entropy = -(soft_labels * np.log(soft_labels)).sum(1).mean()
+    assert 0.2 < entropy < 2.0
+    assert losses[0][0] - losses[1][0] == pytest.approx(0.25 * 2**2 * entropy, rel=1e-3)
+    states = (plain.state_dict(), ours.state_dict())
+    for (name, one), other, start in zip(states[0].items(), states[1].values(), before, strict=True):
+        moved = (one - start).abs().max()
+        assert moved > 1e-3, name  # three steps of Adam at a rate of 0.001
+        # Adam divides by the size of a gradient: where that is nothing but rounding, so is the step.
+        assert ((one - other).abs() < 0.01 * moved).double().mean() > 0.99, name
+
+
+def test_our_loop_trains_a_teacher_without_one(small: Dataset, exact: Device) -> None:
+    network = Renormalised(build_light(0, dropout=0.0))
+    losses = [float(loss) for loss in tutorial.train_ours(network, tutorial.pictures_of(small), None, 12, 0, exact)]
+    assert len(losses) == 12 * 2  # two batches an epoch, the second smaller
+    assert losses[0] == pytest.approx(np.log(10), abs=0.2) and losses[-1] < losses[0]
+
+
+# --- the machine's ceiling ---
+
+
+def test_flops_worked_by_hand(exact: Device) -> None:
+    sizes = ceiling.Sizes("convnet-4", 8, 5, matrix=12, channels=8, conv_side=6, conv_batch=2)
+    # Products and sums of one picture, forward: 3x3 convolutions to 4, 8 and 16 channels on 8, 4 and 2 pixels, then
+    # 16 channels in 2 x 2 places to 10 classes.
+    layers = [2 * 9 * 3 * 4 * 64, 2 * 9 * 4 * 8 * 16, 2 * 9 * 8 * 16 * 4, 2 * 16 * 4 * 10]
+    backward = 2 * sum(layers) - layers[0]  # to pictures and to weights; nobody asks how to change the pictures
+    assert ceiling.training_work(sizes, exact).flops == 5 * (sum(layers) + backward)
+    assert ceiling.matrix_work(sizes, exact, torch.float32).flops == 2 * 12**3
+    convolution = ceiling.convolution_work(sizes, exact, torch.float32)
+    with FlopCounterMode(display=False) as counter:
+        convolution.do()
+    assert convolution.flops == counter.get_total_flops() == 3 * 2 * 9 * 2 * 36 * 8 * 8
+
+
+def test_the_work_of_the_large_network() -> None:
+    """The forward pass of Jordan's network by hand, layer by layer: its stages see 31, 15 and 7 pixels."""
+    from kdcore.models import build_model, count_macs
+
+    whiten = 31**2 * 12 * 24
+    stages = [(24, 128, 31, 15), (128, 384, 15, 7), (384, 384, 7, 3)]
+    macs = sum(9 * (a * b * first**2 + b * b * second**2) for a, b, first, second in stages)
+    name = ceiling.Sizes().model
+    assert count_macs(build_model(name, (3, 32, 32), 10, seed=0), (3, 32, 32)) == whiten + macs + 384 * 10
+
+
+def test_turns_medians_and_spread() -> None:
+    told: list[str] = []
+    values: dict[str, Iterator[float]] = {"a": iter([5.0, 1.0, 2.0]), "b": iter([7.0, 8.0, 9.0])}
+    jobs = {name: lambda name=name: next(values[name]) for name in values}
+    found = clock.take_turns(jobs, 3, told.append)
+    assert [line[0] for line in told] == ["a", "b"] * 3
+    assert found["a"].median == 2.0 and found["a"].range == [1.0, 5.0]
+    assert found["b"].seconds == (7.0, 8.0, 9.0)
+
+
+def test_peak_memory_sees_what_was_held_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdcore.bench.memory.INTERVAL", 0.01)
+    with PeakMemory() as peak:
+        before, size = peak.mb, 256 * 2**20
+        held = np.ones(size, np.uint8)
+        while peak.mb < before + 200:  # the watching thread has to come to it; the test's own limit ends this
+            time.sleep(0.005)
+        del held
+    assert before + 200 < peak.mb < before + 600
+
+
+# --- the whole ---
+
+
+def test_every_part_has_the_agreed_shape(
+    pictures: None, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the home that all tests share, where `creatures` may be drawn already; the full run's files go elsewhere.
+    monkeypatch.setattr(report, "folder", lambda: tmp_path)
+    monkeypatch.setattr(full_run, "TELL_SECONDS", 0.0)
+    told: list[str] = []
+    found = json.loads(json.dumps(report.measure(replace(TINY, full=True, epochs=1), told.append)))
+    assert set(found["tutorial"]) >= {
+        "reference_seconds",
+        "our_seconds",
+        "ratio",
+        "reference_accuracy",
+        "our_accuracy",
+    }
+    one = found["tutorial"]
+    assert one["ratio"] == pytest.approx(one["reference_seconds"] / one["our_seconds"])
+    assert one["pictures"] == 150 and one["epochs"] == 10
+    assert one["timed"] == {"reference_batches": 1, "our_steps": 2, "teacher_pictures": 64}
+    assert set(found["ceiling"]) >= {"share", "train_tflops", "matmul_tflops", "conv_tflops", "images_per_second"}
+    part = found["ceiling"]
+    assert part["share"] == pytest.approx(part["train_tflops"] / part["conv_tflops"])
+    assert part["matmul_tflops"] == part["matmul_tflops_by_precision"][part["precision"]]
+    assert found["sweep"]["students"] == 16
+    assert found["sweep"]["ratio"] == pytest.approx(found["sweep"]["all_seconds"] / found["sweep"]["one_seconds"])
+    rows = [(row["what"], row["value"]) for row in found["growth"]]
+    assert rows == [
+        ("pictures", 20),
+        ("pictures", 40),
+        ("classes", 2),
+        ("classes", 5),
+        ("students", 1),
+        ("students", 2),
+    ]
+    for first, second in zip(found["growth"][::2], found["growth"][1::2], strict=True):
+        assert first["relative"] == 1.0
+        assert second["relative"] == pytest.approx(second["seconds"] / first["seconds"])
+    assert found["peak_memory_mb"] == max(found["peak_memory_mb_by_part"].values()) > 50
+    assert found["device"] and found["repeats"] == 2 and re.fullmatch(r"\d{4}-\d\d-\d\d", found["date"])
+    assert {re.split("[:,]", line)[0] for line in told} == {"full run", *report.PARTS}
+    words = table(found)
+    words.encode("ascii")
+    assert f"from the full run of {found['date']}" in words and "16 students cost" in words
+
+
+def test_parts_that_are_not_asked_for_are_not_measured(home: Path) -> None:
+    found = report.measure(replace(TINY, parts=("ceiling",), repeats=1))
+    assert [part for part in report.PARTS if found[part] is not None] == ["ceiling"]
+    assert set(found["peak_memory_mb_by_part"]) == {"ceiling"}
+    assert "tutorial" not in table(found)
+
+
+def test_plans_that_are_not_legal() -> None:
+    with pytest.raises(UnknownName, match="tutorial, ceiling, sweep, growth"):
+        report.check(report.Plan(parts=("speed",)))
+    for plan in (
+        report.Plan(repeats=0),
+        report.Plan(repeats=101),
+        report.Plan(restart=True),
+        report.Plan(parts=("sweep",), full=True),
+    ):
+        with pytest.raises(ConfigError):
+            report.check(plan)
+    assert report.check(report.Plan(parts=("growth", "tutorial"))).parts == ("tutorial", "growth")
+
+
+# --- the full run ---
+
+
+def test_a_full_run_goes_on_where_it_was_stopped(
+    small: Dataset, exact: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert full_run.kept_result(tmp_path) is None and full_run.kept_teacher(tmp_path) is None
+    trained: list[str] = []
+    fit = full_run.train_ours
+
+    def counted(network: nn.Module, pictures: Pictures, logits: torch.Tensor | None, *rest: Any) -> Any:
+        trained.append("teacher" if logits is None else "ours")
+        return fit(network, pictures, logits, *rest)
+
+    def plain(*rest: Any) -> Any:
+        trained.append("reference")
+        if stop:
+            raise KeyboardInterrupt
+        return original(*rest)
+
+    original = reference.train_reference
+    monkeypatch.setattr(full_run, "train_ours", counted)
+    monkeypatch.setattr(reference, "train_reference", plain)
+    monkeypatch.setattr(reference, "make_loader", partial(reference.make_loader, workers=0))
+    stop = True
+    with pytest.raises(KeyboardInterrupt):
+        full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
+    assert trained == ["teacher", "reference"] and full_run.kept_result(tmp_path) is None
+    stop = False
+    first = full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
+    assert trained == ["teacher", "reference", "reference", "ours"]
+    again = full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
+    assert trained == ["teacher", "reference", "reference", "ours"]  # everything was there
+    assert again == first == full_run.kept_result(tmp_path)
+    for name in ("teacher", "reference", "our"):
+        low, high = first[f"{name}_ci95"]
+        assert low <= first[f"{name}_accuracy"] <= high
+        assert first[f"{name}_accuracy"] * TESTED == pytest.approx(round(first[f"{name}_accuracy"] * TESTED))
+    assert first["accuracy_difference"]["mean"] == pytest.approx(first["our_accuracy"] - first["reference_accuracy"])
+    teacher = full_run.kept_teacher(tmp_path)
+    assert teacher is not None
+    right = (teacher(to_float(small.test.images)).argmax(1) == small.test.hard_labels).sum()
+    assert first["teacher_accuracy"] == pytest.approx(int(right) / TESTED, abs=2 / TESTED)
+    full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2, restart=True)
+    assert trained[4:] == ["teacher", "reference", "ours"]
+
+
+# --- the command ---
+
+
+def test_the_command_holds_the_machine_while_it_measures(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held: list[bool] = []
+
+    def measure(plan: report.Plan, say: clock.Say) -> dict[str, Any]:
+        with Store() as store:
+            try:
+                with machine_turn.turn(store, "latency"):
+                    held.append(False)
+            except machine_turn.Busy:
+                held.append(True)
+        return real(replace(TINY, parts=plan.parts, repeats=plan.repeats), say)
+
+    real = report.measure
+    monkeypatch.setattr(report, "measure", measure)
+    assert main(["bench", "--only", "ceiling", "--repeats", "1", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "" and json.loads(shown.out)["ceiling"]["share"] > 0
+    assert held == [True]
+    with Store() as store, machine_turn.turn(store, "latency"):
+        pass  # it let go
+
+
+def test_the_command_waits_for_what_has_the_machine(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    waited: list[float] = []
+    turn = machine_turn.turn
+
+    def listen(self: object, line: str) -> None:
+        lines.append(line)
+
+    with Store() as store, turn(store, "latency"):
+
+        def leave(store: Store, what: str, visitor: str, wait: float = 0.0) -> Any:
+            waited.append(wait)
+            if wait:
+                raise KeyboardInterrupt  # as somebody who does not want to wait
+            return turn(store, what, visitor, wait)
+
+        monkeypatch.setattr(machine_turn, "turn", leave)
+        monkeypatch.setattr("kdcore.cli.answer.Line.__call__", listen)
+        assert main(["bench", "--only", "ceiling"]) == 1
+    assert waited == [0.0, float("inf")]
+    assert any(line.startswith("waiting for run") for line in lines)
+
+
+def test_what_the_command_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+    monkeypatch.delenv("KDCORE_DATA", raising=False)
+    for arguments, words in (
+        (["--only", "speed"], "choose one of: tutorial, ceiling, sweep, growth"),
+        (["--repeats", "0"], "from 1 to 100"),
+        (["--only", "tutorial"], "cifar10 is not on this machine"),
+    ):
+        assert main(["bench", *arguments]) == 2
+        shown = capsys.readouterr()
+        assert words in shown.err and shown.err.count("\n") == 1 and not shown.out
+
+
+def test_ctrl_c_is_one_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(plan: report.Plan, say: clock.Say) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "measure", stop)
+    monkeypatch.setattr("kdcore.datasets.dataset_status", lambda name: DatasetStatus(name, True, "here", ""))
+    for arguments, words in (([], "Stopped."), (["--full"], "Stopped; what the full run trained is kept")):
+        assert main(["bench", *arguments]) == 1
+        shown = capsys.readouterr()
+        assert words in shown.err and shown.err.count("\n") == 1 and not shown.out
+    with Store() as store, machine_turn.turn(store, "latency"):
+        pass  # it let go of the machine

@@ -6,118 +6,17 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from kdcore.controls import check_controls
 from kdcore.datasets import dataset_info
+from kdcore.defaults import Recipe, defaults_for
 from kdcore.device import DEVICES
-from kdcore.ensemble_names import normal_name
+from kdcore.ensemble_names import is_ensemble, normal_name
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.methods import Value, check_parameters, find_method
 from kdcore.models import parse_model
-from kdcore.views import ViewSet
+from kdcore.sweeps import normal_sweep, points
 
-METHODS = ("kd",)
 MAX_SEEDS, MAX_EPOCHS = 100, 1000
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How every arm is trained; one recipe for all of them, tuned on validation for the baseline.
-
-    Attributes:
-        batch_size: pictures a step.
-        learning_rate: the peak of a one-cycle schedule, AdamW.
-        weight_decay: decoupled, on matrices and kernels only.
-        label_smoothing: of the hard loss, in every arm (Szegedy et al. 2016); 0 unless asked for.
-    """
-
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    label_smoothing: float = 0.0
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """What a run on a dataset does unless told otherwise."""
-
-    teacher: str
-    student: str
-    temperature: float
-    distill_weight: float
-    labels: int
-    epochs: int
-    recipe: Recipe
-    views: ViewSet
-    students: tuple[str, ...]
-    seeds: int = 5
-
-
-_GREY = Defaults(  # MNIST and what was made to replace it
-    teacher="mnist",
-    student="convnet-4",
-    temperature=4.0,
-    distill_weight=0.9,
-    labels=500,
-    epochs=60,
-    recipe=Recipe(batch_size=50, learning_rate=3e-2, weight_decay=1e-1),
-    views=ViewSet(flip=False, shift=1),
-    students=("convnet-4", "convnet-8", "mlp-32", "mlp-128", "mlp-800-800"),
-    seeds=3,
-)
-_PHOTOS = Defaults(
-    teacher="cifar10",
-    student="convnet-16",
-    temperature=4.0,
-    distill_weight=0.9,
-    labels=2_000,
-    epochs=20,
-    recipe=Recipe(batch_size=100, learning_rate=1e-2, weight_decay=5e-2),
-    views=ViewSet(flip=True, shift=0),
-    students=("convnet-8", "convnet-16", "convnet-32", "resnet-16"),
-    seeds=3,
-)
-
-DEFAULTS: dict[str, Defaults] = {
-    "creatures": Defaults(
-        teacher="creatures",
-        student="convnet-8",
-        temperature=4.0,
-        distill_weight=0.9,
-        labels=100,
-        epochs=30,
-        recipe=Recipe(batch_size=20, learning_rate=3e-3, weight_decay=1e-1),
-        views=ViewSet(flip=True, shift=0),  # heads sit in the middle; shifts only cost what a small network has
-        students=("convnet-8", "convnet-16", "convnet-32", "mlp-64", "mlp-128-128"),
-    ),
-    "digits": Defaults(
-        teacher="digits",
-        student="mlp-16",
-        temperature=4.0,
-        distill_weight=0.9,
-        labels=200,
-        epochs=60,
-        recipe=Recipe(batch_size=50, learning_rate=3e-2, weight_decay=1e-1),
-        views=ViewSet(flip=False, shift=0),  # a pixel is an eighth of the picture
-        students=("mlp-8", "mlp-16", "mlp-64", "convnet-4", "convnet-8"),
-    ),
-    "mnist": _GREY,
-    "fashion-mnist": replace(_GREY, teacher="fashion-mnist", views=ViewSet(flip=True, shift=1)),
-    "cifar10": _PHOTOS,
-    "cifar100": replace(_PHOTOS, teacher="cifar100"),
-    "animals64": replace(  # four times the pixels: half the pictures take twice as long
-        _PHOTOS, teacher="animals", labels=1_000, student="convnet-8", students=("convnet-8", "convnet-16", "resnet-16")
-    ),
-}
-
-
-def defaults_for(dataset: str) -> Defaults:
-    """What a run on `dataset` does unless told otherwise; your own datasets are treated like photos.
-
-    Raises:
-        UnknownName: no dataset has this name.
-    """
-    if dataset in DEFAULTS:
-        return DEFAULTS[dataset]
-    info = dataset_info(dataset)
-    return replace(_PHOTOS, teacher=dataset, labels=min(_PHOTOS.labels, info.train_size))
 
 
 @dataclass(frozen=True)
@@ -131,12 +30,16 @@ class RunConfig:
             where it is not on this machine.
         student: a model's name, such as "convnet-16".
         method: how the distilled arm learns; "kd" is Hinton's.
+        parameters: all of the method's own, by name.
         temperature: T of the soft labels, above 0.
         distill_weight: weight of the distill loss; the hard loss has 1 minus it.
         epochs: passes over the labelled pictures.
         seeds: one student of each arm for each; a seed decides weights, order, views and labelled pictures.
         device: "auto", "cpu" or "cuda".
         recipe: how all arms are trained.
+        controls: further arms, by their names in the registry of controls.
+        vary: a sweep: settings and the values that each takes; every combination is trained. The setting's own value
+            is among them and is what the run is about.
     """
 
     dataset: str
@@ -150,9 +53,14 @@ class RunConfig:
     seeds: tuple[int, ...]
     device: str
     recipe: Recipe
+    parameters: tuple[tuple[str, Value], ...] = ()
+    controls: tuple[str, ...] = ()
+    vary: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "seeds": list(self.seeds)}
+        vary = {name: list(values) for name, values in self.vary}
+        lists = {"seeds": list(self.seeds), "controls": list(self.controls)}
+        return {**asdict(self), **lists, "parameters": dict(self.parameters), "vary": vary}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunConfig:
@@ -165,20 +73,31 @@ class RunConfig:
             values = dict(data)
             values["recipe"] = Recipe(**values["recipe"])
             values["seeds"] = tuple(values["seeds"])
+            # A configuration of before these existed has none of them.
+            values["parameters"] = tuple(dict(values.get("parameters", {})).items())
+            values["controls"] = tuple(values.get("controls", ()))
+            values["vary"] = tuple((name, tuple(some)) for name, some in dict(values.get("vary", {})).items())
             config = cls(**values)
         except (TypeError, KeyError, ValueError) as error:
             raise ConfigError(f"This is not the configuration of a run: {error}.") from error
         return config.validate()
 
     def validate(self) -> RunConfig:
-        """This configuration, if every value is legal; the name of an ensemble is written in its one way.
+        """This configuration, if every value is legal; an ensemble's name is written in its one way, and parameters
+        that are not given have their defaults.
 
         Raises:
             ConfigError: what is wrong and what is legal, in one sentence.
         """
         info = dataset_info(self.dataset)
-        if self.method not in METHODS:
-            raise UnknownName("method", self.method, METHODS)
+        method = find_method(self.method)
+        parameters = check_parameters(method, dict(self.parameters))
+        controls = check_controls(self.controls)
+        if controls and method.uses != "teacher":
+            raise ConfigError(
+                f"Controls change what a teacher says, and {method.name} learns from more than that; choose a method "
+                "such as kd, or leave the controls out."
+            )
         if self.device not in DEVICES:
             raise UnknownName("device", self.device, DEVICES)
         parse_model(self.student)
@@ -196,14 +115,20 @@ class RunConfig:
         _check("weight decay", self.recipe.weight_decay, 0.0, 10.0)
         _check("label smoothing", self.recipe.label_smoothing, 0.0, 0.99)
         teacher = normal_name(str(self.teacher))
-        return self if teacher == self.teacher else replace(self, teacher=teacher)
+        if method.name == "multi-teacher" and not is_ensemble(teacher):
+            raise ConfigError(f"Several teachers are needed, joined by + (such as {teacher}+NAME), not {teacher}.")
+        same = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
+        if same.vary:
+            points(same)  # every one of them must be legal
+        return self if same == self else same
 
 
 def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     """A run on `dataset` with its defaults, except what `overrides` names.
 
     `seeds` may be a number K (meaning 0 to K - 1) or a sequence of seeds. A value of None means the default.
-    Fields of the recipe (`batch_size`, `learning_rate`, ...) may be given too.
+    Fields of the recipe (`batch_size`, `learning_rate`, ...) may be given too; `parameters` and `vary` are mappings.
+    A method's own temperature and distill weight come before the dataset's.
 
     Raises:
         ConfigError: an unknown name or a value that is not legal.
@@ -216,22 +141,28 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     if isinstance(seeds, int):
         _check("number of seeds", seeds, 1, MAX_SEEDS, whole=True)
         seeds = range(seeds)
+    method = find_method(given.get("method", "kd"))
+    parameters, vary = dict(given.pop("parameters", {})), dict(given.pop("vary", {}))
     values: dict[str, Any] = {
         "dataset": dataset,
         "labels": defaults.labels,
         "teacher": defaults.teacher,
         "student": defaults.student,
         "method": "kd",
-        "temperature": defaults.temperature,
-        "distill_weight": defaults.distill_weight,
+        "temperature": defaults.temperature if method.temperature is None else method.temperature,
+        "distill_weight": defaults.distill_weight if method.distill_weight is None else method.distill_weight,
         "epochs": defaults.epochs,
         "device": "auto",
         "recipe": recipe,
+        "controls": (),
     }
     unknown = sorted(set(given) - set(values))
     if unknown:
         raise ConfigError(f"A run has no setting {unknown[0]!r}; it has: {', '.join(values)}, seeds.")
-    return RunConfig(**{**values, **given}, seeds=tuple(seeds)).validate()
+    values |= {**given, "seeds": tuple(seeds), "parameters": tuple(parameters.items())}
+    values["controls"] = tuple(values["controls"])
+    values["vary"] = tuple((name, tuple(some)) for name, some in vary.items())
+    return RunConfig(**values).validate()
 
 
 def _check(what: str, value: object, low: float, high: float, where: str = "", *, whole: bool = False) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from kdcore.config import RunConfig
 
 MARGIN = 64 * 2**20  # bytes for the runs database, the log, a teacher that is trained first, and others
-MOST_ARMS = 3  # baseline, distilled, and the one taught by the true posterior
 FULL = (errno.ENOSPC, errno.EDQUOT)
 PATIENCE_SECONDS = 20.0  # how long a full disk is waited for
 LOOK_SECONDS = 1.0
@@ -31,15 +30,21 @@ def space_needed(config: RunConfig) -> int:
     Raises:
         KdError: an unknown dataset or student.
     """
-    from kdcore.config import defaults_for
     from kdcore.datasets import dataset_info
+    from kdcore.defaults import defaults_for
     from kdcore.models import build_model, count_params
+    from kdcore.sweeps import points, teachers_of
 
     info = dataset_info(config.dataset)
-    weights = 4 * count_params(build_model(config.student, info.image_shape, info.num_classes, seed=0))
-    students = MOST_ARMS * len(config.seeds) * 3 * weights  # the weights and both moments of AdamW
-    logits = 2 * len(defaults_for(config.dataset).views) * info.train_size * info.num_classes  # fp16
-    return 2 * students + 2 * logits + MOST_ARMS * weights + MARGIN  # what is replaced stays until the new one is whole
+    every = points(config)
+    models = {point.config.student for point in every}
+    sizes = {name: count_params(build_model(name, info.image_shape, info.num_classes, seed=0)) for name in models}
+    own = 3 + len(config.controls)  # baseline, distilled, the one taught by the true posterior, controls
+    weights = 4 * sum(sizes[point.config.student] * (own if point.main else 2) for point in every)
+    students = len(config.seeds) * 3 * weights  # the weights and both moments of AdamW
+    views = len(defaults_for(config.dataset).views)
+    logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # fp16
+    return 2 * students + 2 * logits + weights + MARGIN  # what is replaced stays until the new one is whole
 
 
 def free_space(folder: Path) -> int | None:

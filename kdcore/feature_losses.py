@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdcore.errors import ConfigError
-from kdcore.logit_losses import full_precision
+from kdcore.losses import full_precision
 
 GROUP = 128  # pictures whose relations are compared at most, as in the paper: triplets grow with the cube
 SAME_PLACE = 1e-12  # squared distance, as a share of the squared lengths, at which fp64 cannot tell two points apart

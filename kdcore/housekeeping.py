@@ -116,7 +116,8 @@ def _remove_checkpoints(store: Store, folder: Path) -> bool:
             (folder / "checkpoints").rename(doomed)
         except OSError:
             return False
-        _remove_file(folder / "checkpoint.json")
+        for pointer in folder.glob("checkpoint*.json"):
+            _remove_file(pointer)
     return _remove_folder(doomed)
 
 

@@ -95,18 +95,28 @@ def submit(store: Store, config: RunConfig, visitor: str, parent: str | None = N
     return run_id
 
 
+def unfinished(store: Store, config: RunConfig, visitor: str) -> str | None:
+    """The newest run of this visitor with this very configuration that has no result yet; None if there is none."""
+    same = sa.and_(runs.c.visitor == visitor, runs.c.config == to_text(config.to_json()), runs.c.deleted.is_(None))
+    found = sa.select(runs.c.id).where(same, runs.c.status != "finished").order_by(runs.c.created.desc()).limit(1)
+    with store.read() as connection:
+        run_id: str | None = connection.execute(found).scalar()
+    return run_id
+
+
 def check(config: RunConfig) -> None:
     """Refuse what a worker would refuse, before anything is stored.
 
     Raises:
         ConfigError, DatasetUnavailable: as `submit`.
     """
-    from kdcore.config import defaults_for
     from kdcore.datasets import dataset_status
     from kdcore.default_teachers import dataset_of
+    from kdcore.defaults import defaults_for
     from kdcore.device import pick_device
     from kdcore.ensembles import ensemble_card
     from kdcore.model_cards import list_teachers
+    from kdcore.sweeps import teachers_of
 
     config.validate()
     if config.device == "cuda":
@@ -115,19 +125,18 @@ def check(config: RunConfig) -> None:
     if not status.ready:
         raise DatasetUnavailable(status.needs)
     learned = {card.name: card.dataset for card in list_teachers()}
-    known = dataset_of(config.teacher)  # of one that is trained first, too
-    if known is None:
-        raise UnknownName(
-            "teacher", next(one for one in members_of(config.teacher) if dataset_of(one) is None), learned
-        )
-    if known != config.dataset:
-        fitting = ", ".join(name for name, dataset in learned.items() if dataset == config.dataset)
-        raise ConfigError(
-            f'The teacher "{config.teacher}" learned {known} and cannot teach {config.dataset}; '
-            f"choose one of: {fitting or defaults_for(config.dataset).teacher}."
-        )
-    if is_ensemble(config.teacher) and learned.keys() >= set(members_of(config.teacher)):
-        ensemble_card(config.teacher)
+    for teacher in teachers_of(config):
+        known = dataset_of(teacher)  # of one that is trained first, too
+        if known is None:
+            raise UnknownName("teacher", next(one for one in members_of(teacher) if dataset_of(one) is None), learned)
+        if known != config.dataset:
+            fitting = ", ".join(name for name, dataset in learned.items() if dataset == config.dataset)
+            raise ConfigError(
+                f'The teacher "{teacher}" learned {known} and cannot teach {config.dataset}; '
+                f"choose one of: {fitting or defaults_for(config.dataset).teacher}."
+            )
+        if is_ensemble(teacher) and learned.keys() >= set(members_of(teacher)):
+            ensemble_card(teacher)
 
 
 def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> None:

@@ -12,25 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kdcore.losses import divergence, full_precision
+
 CONSTANT = 1e-6  # values that differ less than this share of their size differ by rounding
-
-
-def full_precision(values: Tensor) -> Tensor:
-    """The same in fp32 at least; fp64 stays."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """KL(softmax of the teacher ‖ softmax of the student), batch mean.
-
-    Written out, because `F.kl_div` has no rule of its own under `vmap`.
-
-    Args:
-        student_logits, teacher_logits: [B, K].
-    """
-    student_log_probs = F.log_softmax(full_precision(student_logits), dim=1)
-    teacher_log_probs = F.log_softmax(full_precision(teacher_logits), dim=1)
-    return (teacher_log_probs.exp() * (teacher_log_probs - student_log_probs)).sum(1).mean()
 
 
 def _unit(values: Tensor, dim: int) -> Tensor:

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Number = float | Tensor  # a setting: a number, or a scalar tensor where several students learn in one computation
 
-def hard_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+
+def full_precision(values: Tensor) -> Tensor:
+    """The same in fp32 at least; fp64 stays."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """KL(softmax of the teacher ‖ softmax of the student), batch mean.
+
+    Written out, because `F.kl_div` has no rule of its own under `vmap`.
+
+    Args:
+        student_logits, teacher_logits: [B, K].
+    """
+    student_log_probs = F.log_softmax(full_precision(student_logits), dim=1)
+    teacher_log_probs = F.log_softmax(full_precision(teacher_logits), dim=1)
+    return (teacher_log_probs.exp() * (teacher_log_probs - student_log_probs)).sum(1).mean()
+
+
+def hard_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: Number = 0.0) -> Tensor:
     """Cross-entropy on the hard labels.
 
     With label smoothing s the target is (1 - s) on the hard label plus s / K on every class (Szegedy et al.
@@ -18,10 +39,12 @@ def hard_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: floa
         student_logits: [B, K].
         hard_labels: int64 [B].
     """
-    return F.cross_entropy(student_logits.float(), hard_labels, label_smoothing=label_smoothing)
+    log_probs = F.log_softmax(full_precision(student_logits), dim=1)
+    on_label = log_probs.gather(1, hard_labels[:, None]).mean()
+    return -((1 - label_smoothing) * on_label + label_smoothing * log_probs.mean())
 
 
-def distill_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+def distill_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: Number) -> Tensor:
     """T² · KL(teacher ‖ student) at temperature T, batch mean (Hinton, Vinyals, Dean 2015, section 2).
 
     The gradient of the KL shrinks like 1 / T²; T² keeps its size, so that a change of temperature does not
@@ -31,10 +54,8 @@ def distill_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: fl
     Args:
         student_logits, teacher_logits: [B, K].
     """
-    student_log_probs = F.log_softmax(student_logits.float() / temperature, dim=1)
-    teacher_log_probs = F.log_softmax(teacher_logits.float() / temperature, dim=1)
-    divergence = F.kl_div(student_log_probs, teacher_log_probs, reduction="batchmean", log_target=True)
-    return divergence * temperature**2
+    student, teacher = full_precision(student_logits), full_precision(teacher_logits)
+    return divergence(student / temperature, teacher / temperature) * temperature**2
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,7 @@ class LossParts:
     distill: Tensor | None = None
 
 
-def baseline_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: float = 0.0) -> LossParts:
+def baseline_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: Number = 0.0) -> LossParts:
     """The loss of a student without a teacher."""
     hard = hard_loss(student_logits, hard_labels, label_smoothing)
     return LossParts(total=hard, hard=hard)
@@ -56,9 +77,9 @@ def kd_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
     hard_labels: Tensor,
-    temperature: float,
-    distill_weight: float,
-    label_smoothing: float = 0.0,
+    temperature: Number,
+    distill_weight: Number,
+    label_smoothing: Number = 0.0,
 ) -> LossParts:
     """Hinton's knowledge distillation: (1 - w) · hard loss + w · distill loss (2015, section 2).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,18 +17,26 @@ from kdcore.disk import patiently, trouble
 from kdcore.errors import ModelFileError, StoreError
 from kdcore.events import CheckpointSaved, Curves
 
-POINTER = "checkpoint.json"
+POINTER = "checkpoint{}.json"
 
 
 class RunCheckpoint:
     """Files named by hash under `run_dir`, and a pointer to the newest; nothing at all when there is no folder.
 
-    A checkpoint of another configuration, dataset or teacher is not continued.
+    A checkpoint of another configuration, dataset or teacher is not continued. A run of several trainings, one after
+    the other, has one for each `part`, whose pointer carries the part's name.
     """
 
-    def __init__(self, run_dir: Path | None, config: RunConfig, dataset_sha256: str, teacher_sha256: str) -> None:
-        self.run_dir = run_dir
-        self.key = canonical_json([config.to_json(), dataset_sha256, teacher_sha256])
+    def __init__(
+        self,
+        run_dir: Path | None,
+        config: RunConfig,
+        dataset_sha256: str,
+        teachers_sha256: Sequence[str],
+        part: str = "",
+    ) -> None:
+        self.run_dir, self.pointer = run_dir, POINTER.format(part and f"-{part}")
+        self.key = canonical_json([config.to_json(), dataset_sha256, list(teachers_sha256), part])
 
     @property
     def enabled(self) -> bool:
@@ -51,7 +60,7 @@ class RunCheckpoint:
         pointer = json.dumps({"epoch": epoch, "path": name, "sha256": sha256}).encode()
         try:
             patiently(partial(write_whole, self.run_dir / name, data))
-            patiently(partial(write_whole, self.run_dir / POINTER, pointer))
+            patiently(partial(write_whole, self.run_dir / self.pointer, pointer))
         except OSError as error:
             raise StoreError(f"The checkpoint could not be saved {trouble(error)}.") from error
         if previous is not None and previous["path"] != name:
@@ -74,7 +83,7 @@ class RunCheckpoint:
         if self.run_dir is None:
             return None
         try:
-            pointer = json.loads((self.run_dir / POINTER).read_text(encoding="utf-8"))
+            pointer = json.loads((self.run_dir / self.pointer).read_text(encoding="utf-8"))
             return {"path": str(pointer["path"]), "sha256": str(pointer["sha256"])}
         except (OSError, ValueError, KeyError, TypeError):
             return None

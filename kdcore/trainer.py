@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -16,55 +17,30 @@ import torch
 from torch import Tensor, nn
 
 from kdcore import paths
-from kdcore.config import RunConfig, defaults_for
+from kdcore.arms import Answers, arm_names, build_students, rows_of
+from kdcore.config import RunConfig
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.default_teachers import ready_teacher
+from kdcore.defaults import defaults_for
 from kdcore.device import Device, pick_device
 from kdcore.errors import ConfigError
-from kdcore.events import (
-    Curves,
-    EpochEnded,
-    Event,
-    RunFailed,
-    RunFinished,
-    RunStarted,
-    TeacherCached,
-)
-from kdcore.inference import hit_rate, predict_logits
+from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
+from kdcore.feature_lessons import FeatureLesson
+from kdcore.fitting import Clock, Stopped, fit
+from kdcore.models import build_model
 from kdcore.results import build_result, save_students
 from kdcore.run_checkpoint import RunCheckpoint
-from kdcore.students import (
-    Student,
-    TrainingData,
-    arms_of,
-    build_students,
-    labelled_subset,
-    put_back,
-    tensors_of,
-    train_epoch,
-)
+from kdcore.stages import stages_of, train_stages
+from kdcore.students import Schedule, Student
+from kdcore.sweep_table import sweep_table
+from kdcore.sweeps import Point, groups, points, teachers_of
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import Teacher, load_teacher
+from kdcore.teams import PEER, Team, build_teams
 
 # Students here are small: a second thread gains a fifth on a quiet machine, and beside a busy page both threads spend
 # most of their time waiting for each other.
 THREADS = 1
-VALIDATION_POINTS = 15  # how often a run looks at validation, at most; the last epoch always does
-VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split
-
-
-@dataclass(eq=False)
-class Clock:
-    """Where a run's seconds went."""
-
-    started: float = field(default_factory=time.perf_counter)
-    before: float = 0.0  # of earlier attempts at the same run
-    teacher: float = 0.0  # spent on training the teacher first, in this attempt
-    epochs: list[float] = field(default_factory=list)  # the students' epochs in this attempt
-
-    def total(self) -> float:
-        """Seconds of all attempts so far."""
-        return self.before + time.perf_counter() - self.started
 
 
 def train(
@@ -83,125 +59,175 @@ def train(
         home: holds the teacher-logit cache; `paths.home()` unless given.
 
     Yields:
-        TeacherEpochEnded while the teacher itself is trained, if it is not on this machine; RunStarted, TeacherCached,
-        then EpochEnded and CheckpointSaved for each epoch, at last RunFinished. A continued run repeats the EpochEnded
-        of its last finished epoch, which may not have been heard.
+        TeacherEpochEnded while the teacher itself is trained, if it is not on this machine; RunStarted, TeacherCached
+        for each teacher, then EpochEnded and CheckpointSaved for each epoch, at last RunFinished. Points of a sweep
+        that cannot learn together follow each other, and so do the stages of a method, which are told as a teacher's
+        epochs. A continued run repeats the EpochEnded of its last finished epoch, which may not have been heard.
 
     Raises:
         KdError: a dataset, teacher or value that cannot be used, or a disk that cannot be written.
     """
-    config.validate()
-    clock = Clock()
-    device = pick_device(config.device, THREADS)
-    dataset = load_dataset(config.dataset)
-    for step in ready_teacher(config.teacher, config.device, should_stop):
-        clock.teacher += step.seconds
-        yield step
-    if should_stop():
+    try:
+        yield from _train(config.validate(), run_dir, should_stop, home or paths.home())
+    except Stopped:
         yield RunFailed("The run was stopped before it ended.", "cancelled")
-        return
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What stays the same throughout a run."""
+
+    config: RunConfig
+    every: tuple[Point, ...]
+    dataset: Dataset
+    device: Device
+    teachers: Mapping[str, Teacher]
+    run_dir: Path | None
+    clock: Clock
+    should_stop: Callable[[], bool]
+
+    def checkpoint(self, part: str) -> RunCheckpoint:
+        hashes = [teacher.card.sha256 for teacher in self.teachers.values()]
+        return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, hashes, part)
+
+
+def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bool], home: Path) -> Iterator[Event]:
+    clock = Clock()
+    dataset = load_dataset(config.dataset)
+    for name in teachers_of(config):
+        for step in ready_teacher(name, config.device, should_stop):
+            clock.teacher += step.seconds
+            yield step
+    if should_stop():
+        raise Stopped
     device = pick_device(config.device, THREADS)  # a teacher's training takes all cores
-    teacher = load_teacher(config.teacher, device.torch.type)
+    teachers = {name: _teacher(name, dataset, device) for name in teachers_of(config)}
+    run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop)
+    together = groups(run.every)
+    epochs = sum(group[0].config.epochs for group in together)
+    done = _epochs_done(run, together)
+    yield RunStarted(
+        config=config.to_json(),
+        arms=("teacher", *arm_names(config, dataset)),
+        epochs=epochs,
+        device=device.name,
+        precision=device.precision,
+        train_size=config.labels,
+        num_seeds=len(config.seeds),
+        epochs_done=done,
+    )
+    logits = {}
+    views, rows = defaults_for(dataset.name).views, rows_of(config, dataset)
+    for name, teacher in teachers.items():
+        began = time.perf_counter()
+        logits[name], reused = cached_teacher_logits(teacher, dataset, views, rows, home / "teacher_logits")
+        yield TeacherCached(name, len(views), time.perf_counter() - began, reused)
+    answers = Answers(dataset.train.images.to(device.torch), teachers, logits, {})
+    before = 0
+    measured: dict[str, Tensor] = {}
+    networks: dict[str, nn.Module] = {}
+    for number, group in enumerate(together):
+        students = yield from _students(run, group, number, answers)
+        schedule = Schedule.of(group[0].config)
+        teams = build_teams(students, dataset.image_shape, dataset.num_classes, schedule, device, partial(_lesson, run))
+        for epoch in fit(teams, dataset, run.checkpoint(_part(number)), clock, should_stop):
+            yield EpochEnded(before + epoch.epoch, epochs, epoch.seconds, epoch.curves)
+            if epoch.saved is not None:
+                yield epoch.saved
+        before += schedule.epochs
+        measured |= _measure(teams, dataset)
+        networks |= _networks(teams, run) if number == 0 else {}
+    yield _finish(run, networks, measured)
+
+
+def _students(
+    run: _Run, group: Sequence[Point], number: int, answers: Answers
+) -> Generator[Event, None, list[Student]]:
+    """The students of points that learn together, after the stages that some of their methods have."""
+    chained: dict[tuple[str, int], Tensor] = {}
+    for place, point in enumerate(group):
+        if stages_of(point.config):
+
+            def checkpoint(stage: int, place: int = place) -> RunCheckpoint:
+                return run.checkpoint(f"{number}.{place}.{stage}")
+
+            said = yield from train_stages(
+                point.config, run.dataset, answers, run.device, checkpoint, run.clock, run.should_stop
+            )
+            chained |= {(point.label, seed): soft for seed, soft in said.items()}
+    return build_students(group, run.dataset, replace(answers, chained=chained))
+
+
+def _part(number: int) -> str:
+    """The name of a group's checkpoint; that of a plain run has none."""
+    return str(number) if number else ""
+
+
+def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
+    """Epochs that earlier attempts finished; the clock learns how long they took."""
+    done = 0
+    for number in range(len(together)):
+        saved = run.checkpoint(_part(number)).load()
+        if saved is None:
+            break
+        done += len(json.loads(saved[1]["history"]))
+        run.clock.before = float(saved[1]["seconds"])
+    return done
+
+
+def _teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
+    teacher = load_teacher(name, device.torch.type)
     if teacher.card.class_names != dataset.class_names:
         raise ConfigError(
             f'The teacher "{teacher.name}" knows other classes than the dataset "{dataset.name}"; '
             f'choose "{defaults_for(dataset.name).teacher}".'
         )
-    students = build_students(config, dataset, device, arms_of(dataset))
-    checkpoint = RunCheckpoint(run_dir, config, dataset.sha256, teacher.card.sha256)
-    history, clock.before = _restore(checkpoint, students)
-    arms = ("teacher", *arms_of(dataset))
-    yield RunStarted(
-        config=config.to_json(),
-        arms=arms,
-        epochs=config.epochs,
-        device=device.name,
-        precision=device.precision,
-        train_size=config.labels,
-        num_seeds=len(config.seeds),
-        epochs_done=len(history),
-    )
-    subsets = {seed: labelled_subset(dataset.train.hard_labels, config.labels, seed) for seed in config.seeds}
-    views = defaults_for(dataset.name).views
-    began = time.perf_counter()
-    rows = torch.cat(list(subsets.values())).unique()
-    cache = (home or paths.home()) / "teacher_logits"
-    teacher_logits, reused = cached_teacher_logits(teacher, dataset, views, rows, cache)
-    yield TeacherCached(teacher.name, len(views), time.perf_counter() - began, reused)
-    if history:
-        yield EpochEnded(len(history), config.epochs, 0.0, history[-1])
-    data = TrainingData(dataset, subsets, teacher_logits, device)
-    for epoch in range(len(history), config.epochs):
-        began = time.perf_counter()
-        curves = train_epoch(config, students, data, epoch, should_stop)
-        if curves is None:
-            yield RunFailed("The run was stopped before it ended.", "cancelled")
-            return
-        if is_validated(epoch, config.epochs):
-            _validate(students, dataset, device, curves)
-        history.append(curves)
-        seconds = time.perf_counter() - began
-        clock.epochs.append(seconds)
-        saved = None
-        if checkpoint.enabled:  # first the disk, then the word: an epoch that was told is never lost
-            tensors = tensors_of(students)
-            saved = checkpoint.save(epoch + 1, tensors, history, clock.total())
-        yield EpochEnded(epoch + 1, config.epochs, seconds, curves)
-        if saved is not None:
-            yield saved
-    yield _finish(config, run_dir, dataset, teacher, students, device, clock)
+    return teacher
 
 
-def is_validated(epoch: int, epochs: int) -> bool:
-    """Whether the curves have a validation point after this epoch (0-based)."""
-    every = -(-epochs // VALIDATION_POINTS)
-    return (epoch + 1) % every == 0 or epoch + 1 == epochs
+def _lesson(run: _Run, student: Student, network: nn.Module) -> FeatureLesson | None:
+    if student.objective.method.uses != "features":
+        return None
+    return FeatureLesson(student.objective, network, run.teachers[student.teacher], run.dataset.image_shape)
 
 
-def _validate(students: list[Student], dataset: Dataset, device: Device, curves: Curves) -> None:
-    images = dataset.validation.images[:VALIDATION_PICTURES]
-    hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
-    for student in students:
-        accuracy = hit_rate(predict_logits(student.network, images, device), hard_labels)
-        curves[student.arm].setdefault("validation_accuracy", []).append(accuracy)
+def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:
+    """Logits on test, read once, of every arm: [S, N, K]."""
+    found: dict[str, list[tuple[int, Tensor]]] = {}
+    for team in teams:
+        for student, logits in zip(team.students, team.logits(dataset.test.images), strict=True):
+            found.setdefault(student.arm, []).append((student.seed, logits))
+    seeds = {arm: dict(each) for arm, each in found.items() if arm != PEER}
+    return {arm: torch.stack(list(by_seed.values())) for arm, by_seed in seeds.items()}
 
 
-def _restore(checkpoint: RunCheckpoint, students: list[Student]) -> tuple[list[Curves], float]:
-    """Puts the last checkpoint's weights back; the curves of the finished epochs and the seconds they took."""
-    saved = checkpoint.load()
-    if saved is None:
-        return [], 0.0
-    tensors, metadata = saved
-    put_back(students, tensors)
-    history: list[Curves] = json.loads(metadata["history"])
-    return history, float(metadata["seconds"])
+def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
+    """The network of the run's first seed, of every arm at its own point."""
+    names, dataset, found = arm_names(run.config, run.dataset), run.dataset, {}
+    for team in teams:
+        for student, state in zip(team.students, team.states(), strict=True):
+            if student.seed == run.config.seeds[0] and student.arm in names:
+                network = build_model(student.model, dataset.image_shape, dataset.num_classes)
+                network.load_state_dict(state)
+                found[student.arm] = run.device.place(network)
+    return {name: found[name] for name in names}
 
 
-def _finish(
-    config: RunConfig,
-    run_dir: Path | None,
-    dataset: Dataset,
-    teacher: Teacher,
-    students: list[Student],
-    device: Device,
-    clock: Clock,
-) -> RunFinished:
-    """Read test, once, and put everything that was measured together."""
-    logits: dict[str, Tensor] = {}
-    first: dict[str, nn.Module] = {}
-    for arm in arms_of(dataset):
-        team = [student for student in students if student.arm == arm]
-        logits[arm] = torch.stack(
-            [predict_logits(student.network, dataset.test.images, device) for student in team]
-        )  # [S, N, K]
-        first[arm] = team[0].network
-    result = build_result(config, dataset, teacher, first, logits, device)
+def _finish(run: _Run, networks: dict[str, nn.Module], measured: dict[str, Tensor]) -> RunFinished:
+    """Put everything that was measured together."""
+    dataset, clock = run.dataset, run.clock
+    config = next(point.config for point in run.every if point.main)
+    logits = {arm: measured[arm] for arm in networks}
+    result = build_result(config, dataset, run.teachers[config.teacher], networks, logits, run.device)
+    result["config"] = run.config.to_json()
+    if run.config.vary:
+        result["sweep"] = sweep_table(run.every, measured, dataset.test.hard_labels)
     result["teacher_seconds"] = clock.teacher
-    if clock.epochs:  # what the same run would take on every labelled picture
+    if clock.epochs and not run.config.vary:  # what the same run would take on every labelled picture
         share = len(dataset.train) / config.labels
         result["whole"] = {"labels": len(dataset.train), "seconds": median(clock.epochs) * config.epochs * share}
-    if run_dir is not None:
-        save_students(run_dir / "models", config, dataset, first, result)
-    result["run_id"] = run_dir.name if run_dir is not None else ""
+    if run.run_dir is not None:
+        save_students(run.run_dir / "models", config, dataset, networks, result)
+    result["run_id"] = run.run_dir.name if run.run_dir is not None else ""
     result["seconds"] = clock.total()
     return RunFinished(result)

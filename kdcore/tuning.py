@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from kdcore.arms import baseline_student
 from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.device import pick_device
-from kdcore.inference import hit_rate, predict_logits
+from kdcore.inference import hit_rate
 from kdcore.metrics import seed_estimate
-from kdcore.students import TrainingData, build_students, labelled_subset, train_epoch
+from kdcore.students import Schedule
+from kdcore.teams import build_teams, train_epoch
 
 LEARNING_RATES = (3e-3, 1e-2, 3e-2)
 WEIGHT_DECAYS = (1e-2, 1e-1)
@@ -51,13 +53,12 @@ def tune(dataset_name: str, **overrides: Any) -> Iterator[TuningRow]:
 def baseline_on_validation(config: RunConfig, dataset: Dataset) -> tuple[float, ...]:
     """The baseline's accuracy on the whole validation split after training, one value a seed."""
     device = pick_device(config.device)
-    students = build_students(config, dataset, device, ("baseline",))
-    subsets = {seed: labelled_subset(dataset.train.hard_labels, config.labels, seed) for seed in config.seeds}
-    data = TrainingData(dataset, subsets, None, device)
+    images = dataset.train.images.to(device.torch)
+    students = [baseline_student(config, dataset, images, seed) for seed in config.seeds]
+    teams = build_teams(students, dataset.image_shape, dataset.num_classes, Schedule.of(config), device)
     for epoch in range(config.epochs):
-        train_epoch(config, students, data, epoch)
+        train_epoch(teams, epoch)
     validation = dataset.validation
     return tuple(
-        hit_rate(predict_logits(student.network, validation.images, device), validation.hard_labels)
-        for student in students
+        hit_rate(logits, validation.hard_labels) for team in teams for logits in team.logits(validation.images)
     )

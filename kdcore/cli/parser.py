@@ -30,6 +30,8 @@ def build_parser() -> Parser:
     _datasets(commands)
     _teachers(commands)
     _run(commands)
+    _sweep(commands)
+    _methods(commands)
     _predict(commands)
     _runs(commands)
     _tune(commands)
@@ -100,9 +102,29 @@ def _run(commands: Commands[Parser]) -> None:
     _add_settings(parser)
 
 
+def _sweep(commands: Commands[Parser]) -> None:
+    help = "the same run over several values of a setting; goes on where it was cut off"
+    parser = _add(commands, "sweep", help, "training.sweep")
+    parser.add_argument("--dataset", required=True, metavar="NAME")
+    what = "a setting and its values, such as temperature=1,2,4; may be given several times, for every combination"
+    parser.add_argument("--vary", action="append", required=True, metavar="SETTING=VALUES", help=what)
+    _add_settings(parser)
+
+
+def _methods(commands: Commands[Parser]) -> None:
+    _add(commands, "methods", "how a student can learn, and the controls, each with its paper", "methods.methods")
+
+
 def _add_settings(parser: Parser) -> None:
     parser.add_argument("--teacher", metavar="NAME")
-    parser.add_argument("--method", metavar="NAME", help="how the distilled student learns (default: kd)")
+    parser.add_argument(
+        "--method", metavar="NAME", help="how the distilled student learns (default: kd); see kdcore methods"
+    )
+    what = "a parameter of the method, such as non_target_weight=4; may be given several times"
+    parser.add_argument("--set", action="append", metavar="NAME=VALUE", help=what)
+    parser.add_argument(
+        "--controls", metavar="NAMES", help="further arms, joined by commas, or all; see kdcore methods"
+    )
     parser.add_argument("--temperature", type=float, metavar="T", help="of the soft labels, above 0")
     parser.add_argument("--distill-weight", type=float, metavar="W", help="of the distill loss, 0 to 1")
     _add_recipe(parser)

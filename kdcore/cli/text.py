@@ -62,7 +62,7 @@ def cards(rows: Sequence[dict[str, Any]]) -> str:
 def epoch(event: EpochEnded) -> str:
     """The state of a run in one line."""
     parts = [f"epoch {event.epoch} of {event.epochs}"]
-    for arm, curves in event.curves.items():
+    for arm, curves in list(event.curves.items())[:3]:  # of the run's own point
         values = [value for value in curves.get("validation_accuracy", []) if value is not None]
         if values:
             parts.append(f"{arm} {percent(sum(values) / len(values))}")
@@ -76,7 +76,7 @@ def result(value: dict[str, Any]) -> str:
     config = value["config"]
     lines = [
         f"run {value['run_id']}: {config['dataset']}, {config['labels']} labels, {config['student']} taught by "
-        f"{config['teacher']}, T = {config['temperature']:g}, weight {config['distill_weight']:g}, "
+        f"{config['teacher']}, {config['method']}, T = {config['temperature']:g}, weight {config['distill_weight']:g}, "
         f"{config['epochs']} epochs, {len(config['seeds'])} seeds, {value['seconds']:.0f} s on {value['device']}",
         "",
     ]
@@ -95,7 +95,20 @@ def result(value: dict[str, Any]) -> str:
     if value.get("teacher_seconds"):
         lines.append(f"its teacher was trained first, in {duration(value['teacher_seconds'])}, and is kept")
     lines += ["", value["verdict"]["sentence"]]
+    if "sweep" in value:
+        lines += ["", sweep(value["sweep"])]
     return "\n".join(lines)
+
+
+def sweep(value: dict[str, Any]) -> str:
+    """A line for each point of a sweep."""
+    rows = []
+    for row in value["rows"]:
+        arms = (estimate(row["arms"][arm]["accuracy"]) for arm in ("baseline", "distilled"))
+        difference = row["paired_difference"]
+        between = f" [{points(difference['ci95'][0])}, {points(difference['ci95'][1])}]" if difference["ci95"] else ""
+        rows.append((*row["values"].values(), *arms, points(difference["mean"]) + between))
+    return table((*value["varied"], "baseline", "distilled", "difference"), rows)
 
 
 def duration(seconds: float) -> str:

@@ -31,6 +31,22 @@ def run(options: Namespace) -> Answer:
         return follow(store, jobs.submit(store, config, VISITOR))
 
 
+def sweep(options: Namespace) -> Answer:
+    """A sweep that this person began and that is not over is gone on with; a finished one is trained again."""
+    from kdcore import jobs
+    from kdcore.config import make_run_config
+    from kdcore.sweeps import parse_vary
+
+    config = make_run_config(options.dataset, vary=parse_vary(options.vary), **_given(options))
+    with Store() as store:
+        run_id = jobs.unfinished(store, config, VISITOR)
+        if run_id is None:
+            run_id = jobs.submit(store, config, VISITOR)
+        elif store.run(run_id).done:
+            jobs.resume(store, run_id)
+        return follow(store, run_id)
+
+
 def rerun(options: Namespace) -> Answer:
     from kdcore import jobs
     from kdcore.config import make_run_config
@@ -92,8 +108,30 @@ def follow(store: Store, run_id: str) -> Answer:
 
 
 def _given(options: Namespace) -> dict[str, object]:
-    """The settings that the command line names."""
-    return {name: value for name in SETTINGS + RECIPE if (value := getattr(options, name)) is not None}
+    """The settings that the command line names.
+
+    Raises:
+        ConfigError: a parameter that is not understood.
+    """
+    from kdcore.controls import CONTROLS
+
+    given = {name: value for name in SETTINGS + RECIPE if (value := getattr(options, name)) is not None}
+    if options.controls is not None:
+        names = [name.strip() for name in options.controls.split(",") if name.strip()]
+        given["controls"] = tuple(CONTROLS) if names == ["all"] else tuple(names)
+    if options.set:
+        given["parameters"] = dict(_parameter(text) for text in options.set)
+    return given
+
+
+def _parameter(text: str) -> tuple[str, float | str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"A parameter is given as NAME=VALUE, not {text!r}.")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        return name.strip(), value.strip()
 
 
 def _stop(store: Store, run_id: str) -> None:

@@ -34,7 +34,8 @@ def run_form() -> RunConfig:
     Raises:
         KdError: they say something that is not legal; one sentence.
     """
-    from kdcore.config import MAX_EPOCHS, defaults_for, make_run_config
+    from kdcore.config import MAX_EPOCHS, make_run_config
+    from kdcore.defaults import defaults_for
 
     statuses = cache.dataset_statuses()
     infos = {info.name: info for info in cache.dataset_infos()}
@@ -108,7 +109,7 @@ def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
 
 def _use_defaults() -> None:
     """Another dataset has other sensible settings; those of the last one would be out of place."""
-    from kdcore.config import defaults_for
+    from kdcore.defaults import defaults_for
 
     defaults = defaults_for(str(state.widget("dataset")))
     for key, field in FIELDS.items():

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdcore.config import defaults_for, make_run_config
+from kdcore.config import make_run_config
 from kdcore.datasets import add_dataset, dataset_info, dataset_status, list_datasets, load_dataset, remove_dataset
+from kdcore.defaults import defaults_for
 from kdcore.errors import ConfigError, DatasetUnavailable, UnknownName
 
 COLOURS = {"red": (200, 30, 30), "blue": (30, 30, 200)}

@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from kdcore.config import DEFAULTS, RunConfig, make_run_config
+from kdcore.arms import Answers, build_students
+from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import load_dataset
+from kdcore.defaults import DEFAULTS
 from kdcore.device import pick_device
 from kdcore.errors import ConfigError
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, event_from_json
-from kdcore.students import build_students, labelled_subset
+from kdcore.fitting import is_validated
+from kdcore.students import Schedule
+from kdcore.sweeps import points
 from kdcore.teachers import load_teacher
-from kdcore.trainer import is_validated, train
+from kdcore.teams import build_teams
+from kdcore.trainer import train
+from kdcore.transfer_sets import labelled_subset
 
 EPOCHS = 6
 
@@ -76,7 +82,7 @@ def test_distill_weight_0_is_the_baseline(tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on_to_the_result_of_an_undisturbed_one(config: RunConfig, tmp_path: Path) -> None:
     whole = list(train(config, run_dir=tmp_path / "whole", home=tmp_path))
     asked = iter(range(10_000))
-    steps_an_epoch = 2 * 3  # seeds x batches
+    steps_an_epoch = 3  # batches; all students of both seeds take each step together
     stop = 3 * steps_an_epoch + 2
     first = list(train(config, run_dir=tmp_path / "cut", home=tmp_path, should_stop=lambda: next(asked) >= stop))
     assert isinstance(first[-1], RunFailed)
@@ -117,8 +123,15 @@ def test_the_teacher_is_byte_equal_after_a_run_and_stays_in_eval_mode(config: Ru
 
 def test_the_arms_of_a_seed_start_equal_and_seeds_differ(config: RunConfig) -> None:
     dataset = load_dataset("digits")
-    students = build_students(config, dataset, pick_device("cpu"), ("baseline", "distilled"))
-    weights = {(s.seed, s.arm): torch.cat([p.flatten() for p in s.network.parameters()]) for s in students}
+    logits = {"digits": torch.zeros(1, len(dataset.train), 10, dtype=torch.float16)}
+    answers = Answers(dataset.train.images, {}, logits, {})
+    students = build_students(points(config), dataset, answers)
+    teams = build_teams(students, dataset.image_shape, 10, Schedule.of(config), pick_device("cpu"))
+    weights = {
+        (student.seed, student.arm): torch.cat([value.flatten() for value in state.values()])
+        for team in teams
+        for student, state in zip(team.students, team.states(), strict=True)
+    }
     assert torch.equal(weights[0, "baseline"], weights[0, "distilled"])
     assert not torch.equal(weights[0, "baseline"], weights[1, "baseline"])
 

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
-from kdcore.config import DEFAULTS, make_run_config
+from kdcore.config import make_run_config
 from kdcore.database import runs
+from kdcore.defaults import DEFAULTS
 from kdcore.events import EpochEnded
 from kdcore.model_cards import list_teachers
 from kdcore.store import Store

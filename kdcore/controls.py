@@ -1,0 +1,107 @@
+"""Controls: further arms of a run that take one thing away from distillation, to show what carries its gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from kdcore.ensemble_names import parse_name
+from kdcore.errors import ConfigError, UnknownName
+
+
+@dataclass(frozen=True)
+class Control:
+    """One row of the registry; the key is the arm's name.
+
+    Attributes:
+        sentence: what is different from the distilled arm.
+        theory: what should come out, and why.
+        teacher: what the name of the run's teacher is followed by where another teacher takes part.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    theory: str
+    teacher: str = ""
+
+
+CONTROLS: dict[str, Control] = {
+    control.name: control
+    for control in (
+        Control(
+            "label-smoothing",
+            "Label smoothing",
+            "No teacher; every wrong class gets the same small share of the label.",
+            "Soft labels that know nothing: what is gained here needs no teacher.",
+        ),
+        Control(
+            "shuffled",
+            "Shuffled within classes",
+            "Every picture gets the soft labels of another picture of its class.",
+            "What is known of the classes stays, what is known of the picture goes: less than distilled.",
+        ),
+        Control(
+            "permuted",
+            "Wrong classes permuted",
+            "The soft labels of each picture's wrong classes change places.",
+            "The teacher's confidence stays, its dark knowledge goes: no better than label smoothing.",
+        ),
+        Control(
+            "random-teacher",
+            "Random teacher",
+            "The teacher's network before it learned anything.",
+            "Nothing to learn from it: no better than baseline.",
+        ),
+        Control(
+            "undertrained-teacher",
+            "Undertrained teacher",
+            "The teacher after a tenth of its training.",
+            "Less accurate, and less sure: between baseline and distilled.",
+            teacher="undertrained",
+        ),
+        Control(
+            "smoothed-teacher",
+            "Teacher with label smoothing",
+            "The teacher learned with label smoothing, which pulls the pictures of a class together.",
+            "Its soft labels hold less of what it saw in the single picture (Müller et al. 2019): less than distilled.",
+            teacher="smoothed",
+        ),
+        Control(
+            "unlabelled",
+            "Unlabelled pictures",
+            "As many other pictures, with the teacher's soft labels only.",
+            "The soft labels say what the hard labels would: as good as distilled.",
+        ),
+        Control(
+            "noise",
+            "Pictures of noise",
+            "Pictures of nothing, with the teacher's soft labels only.",
+            "The teacher's answers away from real pictures hardly tell what it knows: far below baseline.",
+        ),
+    )
+}
+
+
+def check_controls(names: tuple[str, ...]) -> tuple[str, ...]:
+    """These controls in the registry's order, each once.
+
+    Raises:
+        UnknownName: a control that is not there.
+        ConfigError: no list of names.
+    """
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"Controls are names, such as {next(iter(CONTROLS))}, not {name!r}.")
+        if name not in CONTROLS:
+            raise UnknownName("control", name, CONTROLS)
+    return tuple(name for name in CONTROLS if name in names)
+
+
+def control_teacher(teacher: str, control: str) -> str:
+    """The name of the teacher that takes part in a control: the run's own, or one made for the control; of an
+    ensemble, one for each member."""
+    suffix = CONTROLS[control].teacher
+    if not suffix:
+        return teacher
+    spec = parse_name(teacher)
+    return str(replace(spec, members=tuple(f"{member}-{suffix}" for member in spec.members)))

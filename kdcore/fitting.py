@@ -1,0 +1,111 @@
+"""Fitting: students learn epoch by epoch, are looked at on validation, and are saved after each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kdcore.datasets import Dataset
+from kdcore.events import CheckpointSaved, Curves
+from kdcore.inference import hit_rate
+from kdcore.run_checkpoint import RunCheckpoint
+from kdcore.teams import PEER, Team, train_epoch
+
+VALIDATION_POINTS = 15  # how often a training looks at validation, at most; the last epoch always does
+VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split
+
+
+class Stopped(Exception):
+    """Somebody asked for the end."""
+
+
+@dataclass(eq=False)
+class Clock:
+    """Where a run's seconds went."""
+
+    started: float = field(default_factory=time.perf_counter)
+    before: float = 0.0  # of earlier attempts at the same run
+    teacher: float = 0.0  # spent on training the teacher first, in this attempt
+    epochs: list[float] = field(default_factory=list)  # the students' epochs in this attempt
+
+    def total(self) -> float:
+        """Seconds of all attempts so far."""
+        return self.before + time.perf_counter() - self.started
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One epoch that is over; `saved` is its checkpoint, where there is one and it was not there before."""
+
+    epoch: int  # 1-based
+    seconds: float
+    curves: Curves
+    saved: CheckpointSaved | None
+
+
+def fit(
+    teams: Sequence[Team], dataset: Dataset, checkpoint: RunCheckpoint, clock: Clock, should_stop: Callable[[], bool]
+) -> Iterator[EpochDone]:
+    """Train all students to the end of their schedule, from the checkpoint if there is one.
+
+    Yields:
+        the last epoch of the checkpoint, then every further one.
+
+    Raises:
+        Stopped: `should_stop`, asked before every batch, said so.
+        StoreError: a checkpoint could not be written.
+    """
+    epochs = teams[0].schedule.epochs
+    history = _restore(teams, checkpoint)
+    if history:
+        yield EpochDone(len(history), 0.0, history[-1], None)
+    for epoch in range(len(history), epochs):
+        began = time.perf_counter()
+        losses = train_epoch(teams, epoch, should_stop)
+        if losses is None:
+            raise Stopped
+        curves: Curves = {}
+        for (arm, _), loss in losses.items():
+            if arm != PEER:
+                curves.setdefault(arm, {}).setdefault("train_loss", []).append(loss)
+        if is_validated(epoch, epochs):
+            _validate(teams, dataset, curves)
+        history.append(curves)
+        seconds = time.perf_counter() - began
+        clock.epochs.append(seconds)
+        saved = None
+        if checkpoint.enabled:  # first the disk, then the word: an epoch that was told is never lost
+            tensors = {f"{i}.{name}": value for i, team in enumerate(teams) for name, value in team.tensors().items()}
+            saved = checkpoint.save(epoch + 1, tensors, history, clock.total())
+        yield EpochDone(epoch + 1, seconds, curves, saved)
+
+
+def is_validated(epoch: int, epochs: int) -> bool:
+    """Whether the curves have a validation point after this epoch (0-based)."""
+    every = -(-epochs // VALIDATION_POINTS)
+    return (epoch + 1) % every == 0 or epoch + 1 == epochs
+
+
+def _validate(teams: Sequence[Team], dataset: Dataset, curves: Curves) -> None:
+    images = dataset.validation.images[:VALIDATION_PICTURES]
+    hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
+    for team in teams:
+        for student, logits in zip(team.students, team.logits(images), strict=True):
+            if student.arm != PEER:
+                found = curves[student.arm].setdefault("validation_accuracy", [])
+                found.append(hit_rate(logits, hard_labels))
+
+
+def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint) -> list[Curves]:
+    """Puts the last checkpoint's weights back; the curves of the finished epochs."""
+    saved = checkpoint.load()
+    if saved is None:
+        return []
+    tensors, metadata = saved
+    for index, team in enumerate(teams):
+        prefix = f"{index}."
+        team.put_back({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
+    history: list[Curves] = json.loads(metadata["history"])
+    return history

@@ -1,0 +1,274 @@
+"""Methods: how the distilled student learns. A method's key here is its name in a configuration and in a URL.
+
+Every student minimises (1 - w) · hard loss + w · distill loss, w being the distill weight; a method says what its
+distill loss is, and may add a feature loss, a second student, or stages before. With AdamW only the ratio of the
+parts matters, so a paper's "cross-entropy plus eight times ours" is the weight 8 / 9 with a parameter of 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from kdcore.errors import ConfigError, UnknownName
+from kdcore.logit_losses import dist_loss, dkd_loss, standardised_loss
+from kdcore.losses import Number, distill_loss, hard_loss
+
+Settings = Mapping[str, Number]
+DistillLoss = Callable[[Tensor, Tensor, Tensor, Settings], Tensor]
+Value = float | str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number with its legal range, or a text such as the path of a layer."""
+
+    name: str
+    default: Value
+    meaning: str
+    low: float = 0.0
+    high: float = 1000.0
+
+    def check(self, method: str, value: object) -> Value:
+        """`value`, if it is legal.
+
+        Raises:
+            ConfigError: one sentence with what is legal.
+        """
+        if isinstance(self.default, str):
+            if isinstance(value, str) and len(value) <= 200:
+                return value
+            raise ConfigError(f"The {self.name} of {method} must be a text of at most 200 letters, not {value!r}.")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and self.low <= value <= self.high:  # type: ignore[operator]
+            return float(value)  # type: ignore[arg-type]
+        raise ConfigError(
+            f"The {self.name} of {method} must be a number from {self.low:g} to {self.high:g}, not {value!r}."
+        )
+
+
+def _kd(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, settings: Settings) -> Tensor:
+    return distill_loss(student_logits, teacher_logits, settings["temperature"])
+
+
+def _standardised(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, settings: Settings) -> Tensor:
+    return standardised_loss(student_logits, teacher_logits, settings["temperature"])
+
+
+def _dkd(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, settings: Settings) -> Tensor:
+    weights = (settings["target_weight"], settings["non_target_weight"])
+    return dkd_loss(student_logits, teacher_logits, hard_labels, settings["temperature"], *weights)
+
+
+def _dist(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, settings: Settings) -> Tensor:
+    weights = (settings["between_weight"], settings["within_weight"])
+    return dist_loss(student_logits, teacher_logits, settings["temperature"], *weights)
+
+
+def _several(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, settings: Settings) -> Tensor:
+    losses = [distill_loss(student_logits, one, settings["temperature"]) for one in teacher_logits.unbind(1)]
+    return sum(losses[1:], losses[0]) / len(losses)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the registry.
+
+    Attributes:
+        sentence: what the student learns, for someone who reads of it for the first time.
+        distill: the distill loss, of student logits [B, K], teacher logits [B, K], hard labels [B] and the settings;
+            "multi-teacher" gets [B, M, K] teacher logits of its M members.
+        temperature, distill_weight: the paper's, where the dataset's own would not fit; None leaves the dataset's.
+        uses: "teacher", "features" (the teacher's inner layers too), "peer" (another student), "stages" (students that
+            are trained before) or "nothing".
+    """
+
+    name: str
+    title: str
+    sentence: str
+    paper: str
+    parameters: tuple[Parameter, ...] = ()
+    distill: DistillLoss = _kd
+    temperature: float | None = None
+    distill_weight: float | None = None
+    uses: str = "teacher"
+
+    def to_json(self) -> dict[str, Any]:
+        parameters = [
+            {"name": one.name, "default": one.default, "meaning": one.meaning}
+            | ({} if isinstance(one.default, str) else {"low": one.low, "high": one.high})
+            for one in self.parameters
+        ]
+        return {
+            "name": self.name,
+            "title": self.title,
+            "sentence": self.sentence,
+            "paper": self.paper,
+            "uses": self.uses,
+            "parameters": parameters,
+        }
+
+
+_LAYERS = (
+    Parameter("student_layer", "", "path of the student's layer; empty for one that fits"),
+    Parameter("teacher_layer", "", "path of the teacher's layer; empty for one that fits"),
+)
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "kd",
+            "Knowledge distillation",
+            "The student matches the teacher's soft labels at a temperature.",
+            "Hinton, Vinyals and Dean 2015, Distilling the Knowledge in a Neural Network, section 2",
+        ),
+        Method(
+            "label-smoothing",
+            "Label smoothing",
+            "No teacher: every wrong class gets the same small share. What distillation must beat.",
+            "Szegedy et al. 2016, Rethinking the Inception Architecture for Computer Vision, section 7",
+            (Parameter("smoothing", 0.1, "share of the label that is spread over all classes", 0.0, 0.99),),
+            distill_weight=0.0,
+            uses="nothing",
+        ),
+        Method(
+            "standardised-kd",
+            "Logit standardisation",
+            "Both networks' logits are brought to mean 0 and spread 1 first, so that only their shape is matched.",
+            "Sun et al. 2024, Logit Standardization in Knowledge Distillation, section 4",
+            distill=_standardised,
+            temperature=2.0,
+            distill_weight=0.9,
+        ),
+        Method(
+            "dkd",
+            "Decoupled distillation",
+            "How sure the teacher is and how it ranks the wrong classes are matched apart, each with its weight.",
+            "Zhao et al. 2022, Decoupled Knowledge Distillation, section 3",
+            (
+                Parameter("target_weight", 1.0, "of how sure the teacher is of the hard label"),
+                Parameter("non_target_weight", 8.0, "of its soft labels among the wrong classes"),
+            ),
+            distill=_dkd,
+            distill_weight=0.5,
+        ),
+        Method(
+            "dist",
+            "Relations of probabilities",
+            "Only correlations with the teacher's probabilities count, within a picture and within a class.",
+            "Huang et al. 2022, Knowledge Distillation from A Stronger Teacher, section 4",
+            (
+                Parameter("between_weight", 2.0, "of the correlation between the classes of a picture"),
+                Parameter("within_weight", 2.0, "of the correlation within a class over the pictures of a batch"),
+            ),
+            distill=_dist,
+            distill_weight=0.5,
+        ),
+        Method(
+            "fitnets",
+            "Hints",
+            "For the first epochs the student's middle layer imitates the teacher's; then it learns the soft labels.",
+            "Romero et al. 2015, FitNets: Hints for Thin Deep Nets, section 2",
+            (Parameter("hint_share", 0.3, "share of the epochs that only imitate", 0.0, 1.0), *_LAYERS),
+            uses="features",
+        ),
+        Method(
+            "attention-transfer",
+            "Attention transfer",
+            "Beside the soft labels, the student learns where in the picture the teacher's activity is.",
+            "Zagoruyko and Komodakis 2017, Paying More Attention to Attention, section 3.1",
+            (Parameter("attention_weight", 1000.0, "of the attention maps' difference", 0.0, 1e6), *_LAYERS),
+            uses="features",
+        ),
+        Method(
+            "rkd",
+            "Relations of pictures",
+            "Beside the soft labels, pictures lie to each other as they do in the teacher's last layer.",
+            "Park et al. 2019, Relational Knowledge Distillation, section 3.2",
+            (
+                Parameter("distance_weight", 25.0, "of the distances between pairs of pictures", 0.0, 1e4),
+                Parameter("angle_weight", 50.0, "of the angles between triples of pictures", 0.0, 1e4),
+                *_LAYERS,
+            ),
+            uses="features",
+        ),
+        Method(
+            "mutual",
+            "Mutual learning",
+            "No teacher: two students that start differently learn from each other's answers.",
+            "Zhang et al. 2018, Deep Mutual Learning, section 2",
+            temperature=1.0,
+            distill_weight=0.5,
+            uses="peer",
+        ),
+        Method(
+            "born-again",
+            "Born again",
+            "The teacher is a student of the same kind, trained on the hard labels before.",
+            "Furlanello et al. 2018, Born-Again Neural Networks, section 3",
+            (Parameter("generations", 1.0, "how many students are trained before, each by the last", 1.0, 10.0),),
+            uses="stages",
+        ),
+        Method(
+            "teacher-assistant",
+            "Teacher assistants",
+            "The teacher teaches a network of middle size first, and that one teaches the student.",
+            "Mirzadeh et al. 2020, Improved Knowledge Distillation via Teacher Assistant, section 4",
+            (Parameter("assistants", "", "models between teacher and student, joined by commas; empty for one"),),
+            uses="stages",
+        ),
+        Method(
+            "multi-teacher",
+            "Several teachers",
+            "The student matches the soft labels of every member of an ensemble at once.",
+            "You et al. 2017, Learning from Multiple Teacher Networks, section 3",
+            distill=_several,
+        ),
+    )
+}
+
+
+def find_method(name: str) -> Method:
+    """The method called `name`.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    if name not in METHODS:
+        raise UnknownName("method", name, METHODS)
+    return METHODS[name]
+
+
+def check_parameters(method: Method, given: Mapping[str, object]) -> tuple[tuple[str, Value], ...]:
+    """All parameters of a method: those given, and the defaults of the others.
+
+    Raises:
+        ConfigError: a name that the method does not have, or a value that is not legal.
+    """
+    known = {one.name: one for one in method.parameters}
+    for name in given:
+        if name not in known:
+            raise ConfigError(
+                f"The method {method.name} has no parameter {name!r}; it has: {', '.join(known) or 'none'}."
+            )
+    return tuple((name, one.check(method.name, given.get(name, one.default))) for name, one in known.items())
+
+
+def total_loss(
+    method: Method, student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, settings: Settings
+) -> Tensor:
+    """(1 - w) · hard loss + w · distill loss, a scalar in nats.
+
+    Args:
+        student_logits: [B, K].
+        teacher_logits: [B, K], or [B, M, K] for "multi-teacher"; anything finite where w is 0.
+        hard_labels: int64 [B]; anything legal where w is 1.
+        settings: "temperature", "distill_weight", "label_smoothing" and the method's numbers.
+    """
+    weight = settings["distill_weight"]
+    hard = hard_loss(student_logits, hard_labels, settings["label_smoothing"])
+    return (1 - weight) * hard + weight * method.distill(student_logits, teacher_logits, hard_labels, settings)

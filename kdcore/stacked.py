@@ -1,0 +1,157 @@
+"""Many small networks of one architecture, computed as one.
+
+A step of a small network is mostly overhead: a processor is idle between its short operations. Here the channels of
+M networks stand side by side, so that one grouped convolution, one norm and one batched product do the work of M.
+Weights, gradients and updates stay those of M separate networks (a test compares them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdcore.convolutional import Scale
+from kdcore.fully_connected import Ink
+
+# What needs no weights works on channels side by side as it does on one network's.
+_PLAIN = (nn.ReLU, nn.GELU, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Identity, Ink, Scale)
+
+
+def can_stack(network: nn.Module) -> bool:
+    """Whether networks like this one can be computed as one: plain chains of known layers."""
+    layers = _layers(network)
+    known = (*_PLAIN, nn.Conv2d, nn.BatchNorm2d, nn.Flatten, nn.Linear)
+    return isinstance(network, nn.Sequential) and all(isinstance(layer, known) for _, layer in layers)
+
+
+class StackedNetwork(nn.Module):
+    """M networks of one architecture.
+
+    It takes pictures [B, G · C, H, W] for a G that divides M: the first M / G networks see the first C channels, and
+    so on; with G = 1 all see the same pictures. It gives logits [B, M, K].
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], image_channels: int) -> None:
+        super().__init__()
+        self.size = len(networks)
+        chains = [_layers(network) for network in networks]
+        self.names = [name for name, _ in chains[0]]
+        channels = image_channels
+        layers: list[nn.Module] = []
+        for same in zip(*([layer for _, layer in chain] for chain in chains), strict=True):
+            first = same[0]
+            if isinstance(first, nn.Conv2d):
+                layers.append(_Convolution(same))
+                channels = first.out_channels
+            elif isinstance(first, nn.BatchNorm2d):
+                layers.append(_BatchNorm(same))
+            elif isinstance(first, nn.Flatten):
+                layers.append(_Flatten(channels))
+            elif isinstance(first, nn.Linear):
+                layers.append(_Linear(same))
+            else:
+                layers.append(first)
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, pictures: Tensor) -> Tensor:  # [B, G * C, H, W] -> [B, M, K]
+        x = pictures
+        for layer in self.layers:
+            x = layer(x)
+        return x.transpose(0, 1)
+
+    def states(self) -> list[dict[str, Tensor]]:
+        """The state dict of each network, as it would be alone."""
+        found: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
+        for name, layer in zip(self.names, self.layers, strict=True):
+            for key, value in layer.state_dict().items():
+                whole = value.ndim == 0  # a counter that all share
+                parts = [value] * self.size if whole else value.view(self.size, -1, *value.shape[1:])
+                for state, part in zip(found, parts, strict=True):
+                    state[f"{name}.{key}"] = part.detach().clone()
+        return found
+
+
+class _Convolution(nn.Module):
+    """Grouped convolution with the kernels of M networks, [M · O, C, k, k]."""
+
+    def __init__(self, same: Sequence[nn.Module]) -> None:
+        super().__init__()
+        first = same[0]
+        assert isinstance(first, nn.Conv2d)
+        self.stride, self.padding = first.stride, first.padding
+        self.weight, self.bias = _joined(same, "weight"), _joined(same, "bias")
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = x.shape[1] // self.weight.shape[1]
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=groups)
+
+
+class _BatchNorm(nn.Module):
+    """Batch norm over the channels of M networks: each channel is on its own anyway."""
+
+    def __init__(self, same: Sequence[nn.Module]) -> None:
+        super().__init__()
+        first = same[0]
+        assert isinstance(first, nn.BatchNorm2d) and first.momentum is not None
+        self.momentum, self.eps = first.momentum, first.eps
+        self.weight, self.bias = _joined(same, "weight"), _joined(same, "bias")
+        for name in ("running_mean", "running_var"):
+            self.register_buffer(name, torch.cat([getattr(one, name) for one in same]).clone())
+        self.register_buffer("num_batches_tracked", torch.clone(first.num_batches_tracked))  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, variance = self.get_buffer("running_mean"), self.get_buffer("running_var")
+        if self.training:
+            self.get_buffer("num_batches_tracked").add_(1)
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, self.training, self.momentum, self.eps)
+
+
+class _Flatten(nn.Module):
+    """[B, G · C, H, W] -> [G, B, C · H · W]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(len(x), x.shape[1] // self.channels, -1).transpose(0, 1)
+
+
+class _Linear(nn.Module):
+    """M products at once: [G, B, I] -> [M, B, O], with a matrix [M · O, I]."""
+
+    def __init__(self, same: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = len(same)
+        self.weight, self.bias = _joined(same, "weight"), _joined(same, "bias")
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups, batch, inputs = x.shape
+        weight = self.weight.view(groups, -1, inputs)  # networks that see the same vectors share one product
+        y = torch.bmm(x, weight.transpose(1, 2)).view(groups, batch, self.networks // groups, -1)
+        y = y.transpose(1, 2).reshape(self.networks, batch, -1)
+        return y if self.bias is None else y + self.bias.view(self.networks, 1, -1)
+
+
+def _joined(same: Sequence[nn.Module], name: str) -> Any:
+    """A parameter of M networks, one after the other: vectors stay vectors, which weight decay leaves alone. None
+    stays None."""
+    parts = [getattr(one, name) for one in same]
+    if parts[0] is None:
+        return None
+    return nn.Parameter(torch.cat([part.detach() for part in parts]), requires_grad=parts[0].requires_grad)
+
+
+def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The layers of nested chains with their paths, in order."""
+    if not isinstance(network, nn.Sequential):
+        return [("", network)]
+    return [
+        (f"{name}.{path}" if path else name, layer)
+        for name, child in network.named_children()
+        for path, layer in _layers(child)
+    ]

@@ -1,0 +1,128 @@
+"""Stages: students that are trained before, because a method learns from them instead of from the teacher."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kdcore.arms import Answers, objective_of
+from kdcore.config import RunConfig
+from kdcore.datasets import Dataset
+from kdcore.device import Device
+from kdcore.events import Event, TeacherEpochEnded
+from kdcore.fitting import Clock, fit
+from kdcore.methods import METHODS
+from kdcore.models import parse_model
+from kdcore.run_checkpoint import RunCheckpoint
+from kdcore.students import Objective, Schedule, Student
+from kdcore.teams import Team, build_teams
+from kdcore.transfer_sets import TransferSet, labelled_subset
+
+STAGE_WEIGHTS = 100_000_007  # how far from a run's seed that of a stage's first weights is
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Students that are trained before.
+
+    Attributes:
+        taught: whether they learn soft labels: of the stage before, or, in the first one, of the run's teacher.
+    """
+
+    name: str
+    model: str
+    taught: bool
+
+
+def stages_of(config: RunConfig) -> tuple[Stage, ...]:
+    """The stages of a run's method; most have none.
+
+    Raises:
+        ConfigError: an assistant that is no model's name.
+    """
+    parameters = dict(config.parameters)
+    if config.method == "born-again":
+        generations = round(float(parameters["generations"]))
+        return tuple(Stage(f"generation {i + 1}", config.student, taught=i > 0) for i in range(generations))
+    if config.method == "teacher-assistant":
+        names = [name.strip() for name in str(parameters["assistants"]).split(",") if name.strip()]
+        for name in names:
+            parse_model(name)
+        return tuple(Stage(f"assistant {name}", name, taught=True) for name in names or [_twice(config.student)])
+    return ()
+
+
+def _twice(model: str) -> str:
+    """A network of the same family with twice the widths."""
+    return re.sub(r"-(\d+)", lambda width: f"-{2 * int(width[1])}", model)
+
+
+def train_stages(
+    config: RunConfig,
+    dataset: Dataset,
+    answers: Answers,
+    device: Device,
+    checkpoints: Callable[[int], RunCheckpoint],
+    clock: Clock,
+    should_stop: Callable[[], bool],
+) -> Generator[Event, None, dict[int, Tensor]]:
+    """Train every stage of a run's method, one network for each seed, with the run's own schedule.
+
+    Yields:
+        a `TeacherEpochEnded` for each epoch.
+
+    Returns:
+        the last stage's logits by seed, float16 [V, N, K].
+
+    Raises:
+        Stopped, StoreError: as `fitting.fit`.
+    """
+    schedule = Schedule.of(config)
+    said: dict[int, Tensor] = {}
+    for number, stage in enumerate(stages_of(config)):
+        students = [_student(config, stage, number, seed, dataset, answers, said) for seed in config.seeds]
+        teams = build_teams(students, dataset.image_shape, dataset.num_classes, schedule, device)
+        for done in fit(teams, dataset, checkpoints(number), clock, should_stop):
+            found = done.curves[stage.name].get("validation_accuracy", [])
+            accuracy = sum(found) / len(found) if found else 0.0
+            yield TeacherEpochEnded(stage.name, done.epoch, schedule.epochs, accuracy, done.seconds)
+        said = _said(teams, answers.images, schedule)
+    return said
+
+
+def _student(
+    config: RunConfig,
+    stage: Stage,
+    number: int,
+    seed: int,
+    dataset: Dataset,
+    answers: Answers,
+    before: Mapping[int, Tensor],
+) -> Student:
+    hard_labels = dataset.train.hard_labels
+    rows = labelled_subset(hard_labels, config.labels, seed)
+    teacher_logits = None
+    if stage.taught:
+        teacher_logits = before[seed] if number else answers.logits[config.teacher][:, rows]
+    weight = config.distill_weight if stage.taught else 0.0
+    settings = {**objective_of(config).settings, "distill_weight": weight}
+    told = TransferSet("labelled", answers.images, rows, hard_labels[rows], teacher_logits)
+    weights = seed + (number + 1) * STAGE_WEIGHTS
+    return Student(stage.name, seed, stage.model, weights, told, Objective(METHODS["kd"], settings))
+
+
+def _said(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int, Tensor]:
+    """What each seed's student says about every view of the pictures that it learned from, float16 [V, N, K]."""
+    found = {}
+    for team in teams:
+        rows = torch.cat([student.transfer_set.rows for student in team.students]).unique()
+        views = schedule.views
+        each = torch.stack([team.logits(views.apply(images[rows], view)) for view in range(len(views))])  # [V, M, R, K]
+        for place, student in enumerate(team.students):
+            own = torch.searchsorted(rows, student.transfer_set.rows)
+            found[student.seed] = each[:, place, own].half()
+    return found

@@ -1,0 +1,162 @@
+"""Sweeps: one run over many settings. Every combination of the varied values is a point, and a run of its own kind;
+points that differ only in what the teacher says share their baseline and learn together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from kdcore.controls import control_teacher
+from kdcore.defaults import Recipe, defaults_for
+from kdcore.ensemble_names import members_of
+from kdcore.errors import ConfigError, UnknownName
+from kdcore.methods import find_method
+
+if TYPE_CHECKING:
+    from kdcore.config import RunConfig
+
+MAX_POINTS = 100
+_RECIPE = tuple(field.name for field in fields(Recipe))
+VARIED = ("labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs", *_RECIPE)
+_WHOLE = ("labels", "epochs", "batch_size")
+_TEXT = ("teacher", "student", "method")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of the varied values.
+
+    Attributes:
+        values: the varied settings, in the order of the sweep.
+        config: the whole configuration, which varies nothing.
+        main: whether it is the run's own.
+    """
+
+    values: tuple[tuple[str, Any], ...]
+    config: RunConfig
+    main: bool = False
+
+    @property
+    def label(self) -> str:
+        """Such as "temperature=4, labels=100"; empty where nothing is varied."""
+        return ", ".join(f"{name}={_short(value)}" for name, value in self.values)
+
+    def arm(self, name: str) -> str:
+        """An arm's name among those of all points."""
+        return name if self.main else f"{name} ({self.label})"
+
+
+def parse_vary(texts: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    """What `--vary temperature=1,2,4` and its like say; a method's own parameters may be varied too.
+
+    Raises:
+        ConfigError: it is not understood.
+    """
+    found: dict[str, tuple[Any, ...]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        parts = [part.strip() for part in values.split(",") if part.strip()]
+        if not equals or not parts:
+            raise ConfigError(f"Say what to vary and over which values, such as temperature=1,2,4, not {text!r}.")
+        if name in found:
+            raise ConfigError(f"{name} is varied twice; give all of its values at once.")
+        found[name] = tuple(_value(name, part) for part in parts)
+    return found
+
+
+def _value(name: str, text: str) -> Any:
+    if name in _TEXT:
+        return text
+    try:
+        return int(text) if name in _WHOLE else float(text)
+    except ValueError as error:
+        kind = "a whole number" if name in _WHOLE else "a number"
+        raise ConfigError(f"{name} is {kind}, not {text!r}.") from error
+
+
+def normal_sweep(config: RunConfig) -> RunConfig:
+    """The same sweep, about a point that is one of its own: a setting whose value is not among the varied ones takes
+    the first of them.
+
+    Raises:
+        ConfigError: something that cannot be varied, a value twice, or too many points.
+    """
+    own = dict(config.parameters)
+    count = 1
+    for name, values in config.vary:
+        if name not in VARIED and name not in own:
+            raise UnknownName("setting that can be varied", name, (*VARIED, *own))
+        if not values or len(set(values)) != len(values):
+            raise ConfigError(f"{name} needs values that differ from each other, not {', '.join(map(str, values))}.")
+        count *= len(values)
+    if count > MAX_POINTS:
+        raise ConfigError(f"A sweep has at most {MAX_POINTS} points, not {count}; leave some values out.")
+    if not config.vary:
+        return config
+    main = {name: current if (current := _current(config, name)) in some else some[0] for name, some in config.vary}
+    return replace(_at(config, main), vary=config.vary, controls=config.controls)
+
+
+def points(config: RunConfig) -> tuple[Point, ...]:
+    """Every point of a sweep, in the order of its values; the run's own alone has the controls. Of a plain run, the
+    run itself."""
+    names = [name for name, _ in config.vary]
+    main = tuple((name, _current(config, name)) for name in names)
+    found = []
+    for combination in itertools.product(*(values for _, values in config.vary)):
+        values = tuple(zip(names, combination, strict=True))
+        own = values == main
+        found.append(Point(values, replace(config, vary=()) if own else _at(config, dict(values)), own))
+    return tuple(found)
+
+
+def groups(some: Iterable[Point]) -> tuple[tuple[Point, ...], ...]:
+    """Points that can learn together, because their students and schedules are the same; the run's own come first."""
+    together: dict[object, list[Point]] = {}
+    for point in sorted(some, key=lambda one: not one.main):
+        one = point.config
+        together.setdefault((one.student, one.labels, one.epochs, one.recipe), []).append(point)
+    return tuple(tuple(group) for group in together.values())
+
+
+def teachers_of(config: RunConfig) -> tuple[str, ...]:
+    """The names of all teachers that take part in a run, its own first; of several at once, the members too."""
+    names = [config.teacher]
+    for point in points(config):
+        several = point.config.method == "multi-teacher"
+        names += members_of(point.config.teacher) if several else [point.config.teacher]
+    return tuple(dict.fromkeys([*names, *(control_teacher(config.teacher, name) for name in config.controls)]))
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _current(config: RunConfig, name: str) -> Any:
+    if name in _RECIPE:
+        return getattr(config.recipe, name)
+    return getattr(config, name) if name in VARIED else dict(config.parameters).get(name)
+
+
+def _at(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """The configuration at one point. Another method brings its own temperature, weight and parameters, where these
+    are not varied themselves."""
+    base = replace(config, vary=(), controls=())
+    if values.get("method", config.method) != config.method:
+        before, method = find_method(config.method), find_method(values["method"])
+        defaults = defaults_for(config.dataset)
+        changes: dict[str, Any] = {"method": method.name, "parameters": ()}
+        for name in ("temperature", "distill_weight"):
+            if getattr(method, name) is not None:
+                changes[name] = getattr(method, name)
+            elif getattr(before, name) is not None:
+                changes[name] = getattr(defaults, name)
+        base = replace(base, **changes)
+    recipe = {name: value for name, value in values.items() if name in _RECIPE}
+    plain = {name: value for name, value in values.items() if name in VARIED and name not in recipe}
+    own = {name: value for name, value in values.items() if name not in VARIED}
+    parameters = tuple({**dict(base.parameters), **own}.items())
+    return replace(base, **plain, recipe=replace(base.recipe, **recipe), parameters=parameters).validate()

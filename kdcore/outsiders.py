@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -54,13 +54,23 @@ class Outsiders:
     outside: Tensor
     inside: Tensor
 
+    def to(self, device: torch.device) -> Outsiders:
+        """The same pictures there."""
+        return replace(self, outside=self.outside.to(device), inside=self.inside.to(device))
+
     def draw(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures to go beside a batch, and which of them are inside: uint8 [3 M, C, H, W] and bool [3 M]."""
+        """Pictures to go beside a batch, and which of them are inside: uint8 [3 M, C, H, W] and bool [3 M].
+
+        All pictures are on one device; numbers are drawn on the CPU, so that a seed means the same on every device.
+        """
         count = max(1, round(len(images) * self.recipe.share))
-        kinds = [pool[torch.randint(len(pool), (count,), generator=generator)] for pool in (self.inside, self.outside)]
-        own = images[torch.randint(len(images), (count,), generator=generator)]
-        kinds.append(shuffle_blocks(own, generator))
-        return torch.cat(kinds), torch.arange(3 * count) < count
+
+        def some(pool: Tensor) -> Tensor:
+            rows = torch.randint(len(pool), (count,), generator=generator)
+            return pool[rows.to(pool.device, non_blocking=True)]
+
+        kinds = [some(self.inside), some(self.outside), shuffle_blocks(some(images), generator)]
+        return torch.cat(kinds), torch.arange(3 * count, device=images.device) < count
 
 
 def load_outsiders(recipe: OutsiderRecipe, image_shape: tuple[int, int, int]) -> Outsiders:
@@ -89,7 +99,7 @@ def shuffle_blocks(images: Tensor, generator: torch.Generator) -> Tensor:
     block = (height // BLOCKS, width // BLOCKS)
     even = images[..., : block[0] * BLOCKS, : block[1] * BLOCKS]
     tiles = F.unfold(even.float(), block, stride=block)  # [N, C * h * w, BLOCKS ** 2]
-    order = torch.rand(count, 1, BLOCKS**2, generator=generator).argsort(-1)
+    order = torch.rand(count, 1, BLOCKS**2, generator=generator).argsort(-1).to(images.device, non_blocking=True)
     mixed = F.fold(tiles.gather(2, order.expand_as(tiles)), even.shape[-2:], block, stride=block)
     return F.pad(mixed, (0, width - even.shape[-1], 0, height - even.shape[-2]), mode="replicate").to(images.dtype)
 

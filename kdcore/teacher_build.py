@@ -16,7 +16,8 @@ from kdcore import metrics, paths
 from kdcore.config import make_run_config
 from kdcore.datasets import Dataset, creatures, load_dataset
 from kdcore.device import Device, pick_device
-from kdcore.errors import UnknownName
+from kdcore.distributed import ALONE, World
+from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.inference import predict_logits
 from kdcore.model_cards import ModelCard, own_folder
@@ -29,7 +30,11 @@ from kdcore.trainer import train
 
 
 def build(
-    name: str, out: Path | None = None, device: str = "auto", should_stop: Callable[[], bool] = lambda: False
+    name: str,
+    out: Path | None = None,
+    device: str = "auto",
+    should_stop: Callable[[], bool] = lambda: False,
+    world: World = ALONE,
 ) -> Iterator[TeacherEpoch | EpochEnded | ModelCard]:
     """Train the model called `name` by its recipe; yields progress, then the card of each file written to `out`.
 
@@ -37,34 +42,38 @@ def build(
 
     Args:
         out: `model_cards.own_folder()` unless given; the bundled models are in `assets/models`.
+        world: the processes that train a teacher together; the first of them writes the card and yields it.
 
     Raises:
         UnknownName: no recipe has this name.
+        ConfigError: a `world` of several processes cannot train what is asked for.
         KdError: the dataset is not here, or the disk cannot be written.
     """
     folder = out or own_folder()
     if name in STUDENT_RECIPES:
+        if world.size > 1:
+            raise ConfigError(f"{name} are students, which train in one process; start kdcore without torchrun.")
         yield from _build_students(name, folder, device)
     else:
         recipe = teacher_recipe(name)
         if recipe is None:
             raise UnknownName("recipe", name, (*TEACHER_RECIPES, *STUDENT_RECIPES))
-        yield from _build_teacher(recipe, folder, pick_device(device), should_stop)
+        yield from _build_teacher(recipe, folder, pick_device(device), should_stop, world)
 
 
 def _build_teacher(
-    recipe: TeacherRecipe, folder: Path, device: Device, should_stop: Callable[[], bool]
+    recipe: TeacherRecipe, folder: Path, device: Device, should_stop: Callable[[], bool], world: World
 ) -> Iterator[TeacherEpoch | ModelCard]:
     dataset = load_dataset(recipe.dataset)
     if recipe.drawn:  # far from the seeds of the dataset's own splits
         drawn = creatures.draw_pictures(recipe.drawn, seed=2_000_000 + recipe.seed)
         dataset = replace(dataset, train=drawn)
     checkpoint = paths.home() / "teachers" / f"{recipe.name}.safetensors"
-    for step in train_teacher(recipe, dataset, device, checkpoint, should_stop):
+    for step in train_teacher(recipe, dataset, device, checkpoint, should_stop, world):
         if isinstance(step, TeacherEpoch):
             yield step
-        else:
-            yield _write_card(recipe, dataset, round_to_half(step), folder, device)
+        elif world.rank == 0:
+            yield _write_card(recipe, dataset, round_to_half(step), folder, device, world.command)
             checkpoint.unlink(missing_ok=True)
 
 
@@ -77,7 +86,9 @@ def round_to_half(network: nn.Module) -> nn.Module:
     return network
 
 
-def _write_card(recipe: TeacherRecipe, dataset: Dataset, network: nn.Module, folder: Path, device: Device) -> ModelCard:
+def _write_card(
+    recipe: TeacherRecipe, dataset: Dataset, network: nn.Module, folder: Path, device: Device, command: str
+) -> ModelCard:
     frozen = FrozenNetwork(network, recipe.crop)
     validation = predict_logits(frozen, dataset.validation.images, device)
     calibration = fit_calibration(validation, dataset.validation.hard_labels)
@@ -100,7 +111,7 @@ def _write_card(recipe: TeacherRecipe, dataset: Dataset, network: nn.Module, fol
         "num_params": count_params(network),
         "macs": count_macs(network, dataset.image_shape),
         "recipe": asdict(recipe),
-        "command": f"kdcore teachers train {recipe.name}",
+        "command": f"{command} teachers train {recipe.name}",
         "seeds": (recipe.seed,),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "notes": NOTES.get(recipe.name, ""),

@@ -24,6 +24,8 @@ from kdcore.checkpoints import (
 from kdcore.convolutional import whiten_
 from kdcore.datasets.base import Dataset, Split
 from kdcore.device import Device
+from kdcore.distributed import ALONE, World
+from kdcore.errors import ConfigError
 from kdcore.inference import hit_rate, predict_logits
 from kdcore.models import build_model
 from kdcore.optimizers import one_cycle, parameter_groups
@@ -83,12 +85,20 @@ def train_teacher(
     device: Device,
     checkpoint: Path,
     should_stop: Callable[[], bool] = lambda: False,
+    world: World = ALONE,
 ) -> Iterator[TeacherEpoch | nn.Module]:
     """Train by the recipe; yields a `TeacherEpoch` after each epoch and the trained model at the end.
 
     Continues from `checkpoint` when it holds an earlier part of the same training. Ends early, without a model, when
-    `should_stop`, asked after every batch, says so.
+    `should_stop`, asked after every batch, says so. Of the processes of a `world`, which yield the same, the first
+    writes the checkpoint.
+
+    Raises:
+        ConfigError: a batch has fewer pictures than there are processes, or they have different checkpoints.
     """
+    smallest = min(recipe.batch_size, len(dataset.train))
+    if world.size > smallest:
+        raise ConfigError(f"A batch of {smallest} pictures is too small for {world.size} processes; start fewer.")
     model = build_model(recipe.model, dataset.image_shape, dataset.num_classes, seed=recipe.seed)
     whiten_(model, to_float(dataset.train.images[:WHITENING_PICTURES]))
     device.place(model)
@@ -99,15 +109,23 @@ def train_teacher(
     key = canonical_json(deciding) + dataset.sha256
     strangers = recipe.outsiders
     outsiders = load_outsiders(strangers, dataset.image_shape) if strangers and strangers.share > 0 else None
+    if outsiders is not None:
+        outsiders = outsiders.to(device.torch)
+    train = Split(dataset.train.images.to(device.torch), dataset.train.hard_labels.to(device.torch))
     done = _restore(checkpoint, key, model, optimizer)
+    if not world.agrees(done, device.torch):
+        raise ConfigError("The processes have different checkpoints; give all of them the same KDCORE_HOME.")
+    network = world.wrap(model)
     for epoch in range(done, recipe.epochs):
         start = time.perf_counter()
-        loss = _train_epoch(model, optimizer, recipe, dataset.train, outsiders, epoch, device, should_stop)
+        loss = _train_epoch(network, optimizer, recipe, train, outsiders, epoch, device, should_stop, world)
         if loss is None:
             return
-        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-        tensors |= pack_optimizer(optimizer, "optimizer.")
-        save_tensors(checkpoint, tensors, {"key": key, "epoch": str(epoch + 1)})
+        world.average_statistics_(model)
+        if world.rank == 0:
+            tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+            tensors |= pack_optimizer(optimizer, "optimizer.")
+            save_tensors(checkpoint, tensors, {"key": key, "epoch": str(epoch + 1)})
         logits = predict_logits(model, dataset.validation.images, device)
         accuracy = hit_rate(logits, dataset.validation.hard_labels)
         seconds = time.perf_counter() - start
@@ -116,11 +134,12 @@ def train_teacher(
 
 
 def draw_order(split: Split, balance: float, generator: torch.Generator) -> Tensor:
-    """Row indices of one epoch, int64 [N]; small classes come more often when `balance` is above 0."""
+    """Row indices of one epoch, int64 [N] on the CPU; small classes come more often when `balance` is above 0."""
     if balance == 0:
         return torch.randperm(len(split), generator=generator)
-    counts = split.hard_labels.bincount().clamp(min=1).double()
-    weights = counts.pow(-balance)[split.hard_labels]
+    hard_labels = split.hard_labels.cpu()
+    counts = hard_labels.bincount().clamp(min=1).double()
+    weights = counts.pow(-balance)[hard_labels]
     return torch.multinomial(weights, len(split), replacement=True, generator=generator)
 
 
@@ -133,11 +152,12 @@ def _train_epoch(
     epoch: int,
     device: Device,
     should_stop: Callable[[], bool],
+    world: World,
 ) -> float | None:
-    """The mean loss, None when it was stopped."""
+    """The mean loss, None when it was stopped; `split` and `outsiders` are on the device, and no step waits for it."""
     model.train()
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
-    order = draw_order(split, recipe.balance, generator)
+    order = draw_order(split, recipe.balance, generator).to(device.torch)
     steps = max(1, len(order) // recipe.batch_size)
     size = recipe.small_size if epoch < recipe.small_epochs else None
     total = torch.zeros((), device=device.torch)
@@ -146,24 +166,26 @@ def _train_epoch(
         share = one_cycle((epoch * steps + step) / (recipe.epochs * steps))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * share
-        pictures, inside = split.images[rows], torch.ones(len(rows), dtype=torch.bool)
+        pictures, inside = split.images[rows], torch.ones(len(rows), dtype=torch.bool, device=device.torch)
         if outsiders is not None:
             strangers, known = outsiders.draw(pictures, generator)
             pictures, inside = torch.cat([pictures, strangers]), torch.cat([inside, known])
-        images = recipe.views.apply(pictures.to(device.torch), generator, size)
-        hard_labels = split.hard_labels[rows].to(device.torch)
+        images = recipe.views.apply(pictures, generator, size, world.share)
+        hard_labels = split.hard_labels[rows][world.share]  # those of the outsiders' share come behind
         with device.autocast():
             logits = model(images.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
-        loss = F.cross_entropy(logits[: len(rows)], hard_labels)
+        loss = F.cross_entropy(logits[: len(hard_labels)], hard_labels) * world.weight(len(rows))
         if outsiders is not None:
-            loss = loss + outsiders.recipe.weight * outsider_loss(logits, inside.to(device.torch))
+            weight = outsiders.recipe.weight * world.weight(len(inside))
+            loss = loss + weight * outsider_loss(logits, inside[world.share])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         total += loss.detach()
         if should_stop():
             return None
+    world.average_(total)
     return float(total) / steps
 
 

@@ -116,10 +116,28 @@ class RandomViews:
     stretch: float = 0.0
     colour: float = 0.0
 
-    def apply(self, images: Tensor, generator: torch.Generator, size: int | None = None) -> Tensor:
-        """uint8 [B, C, H, W] -> float32 [B, C, size, size] in about -1 to 1; `size` is H unless given."""
+    def apply(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        size: int | None = None,
+        share: slice | None = None,
+    ) -> Tensor:
+        """uint8 [B, C, H, W] -> float32 [B, C, size, size] in about -1 to 1, where the pictures are.
+
+        Args:
+            generator: of the CPU, so that a seed means the same views on every device.
+            size: H unless given.
+            share: of the batch, whose views are wanted, all unless given; numbers are drawn for the whole batch.
+        """
         batch, channels, height, _ = images.shape
-        size = size or height
+        size, share = size or height, share or slice(None)
+        images = images[share]
+
+        def here(numbers: Tensor) -> Tensor:
+            """The share of what was drawn, beside the pictures; nothing waits for it."""
+            return numbers[share].to(images.device, non_blocking=True)
+
         draw = torch.rand(batch, 6, generator=generator)
         hole = torch.rand(batch, 2, generator=generator) if self.cutout else None
         scale = self.zoom + (1 - self.zoom) * draw[:, 0]
@@ -138,16 +156,16 @@ class RandomViews:
         if self.zoom == 1 and size == height and not self.turn and not self.stretch:
             move = (move * (size / 2)).round() * (2 / size)  # whole pixels: nothing is blurred
         theta[:, 0, 2], theta[:, 1, 2] = move[:, 0], move[:, 1]
-        grid = F.affine_grid(theta.to(images.device), [batch, channels, size, size], align_corners=False)
+        grid = F.affine_grid(here(theta), [len(images), channels, size, size], align_corners=False)
         views = F.grid_sample(to_float(images), grid, padding_mode="reflection", align_corners=False)
         if self.colour:
             grey = views.mean(1, keepdim=True)
-            views = grey + (views - grey) * (1 + self.colour * more[:, 2]).view(-1, 1, 1, 1).to(views)
+            views = grey + (views - grey) * here(1 + self.colour * more[:, 2]).view(-1, 1, 1, 1)
         if self.light:
             contrast = 1 + self.light * (2 * draw[:, 4] - 1)
             brightness = self.light * (2 * draw[:, 5] - 1)
-            views = views * contrast.view(-1, 1, 1, 1).to(views) + brightness.view(-1, 1, 1, 1).to(views)
-        return views if hole is None else _hide(views, hole.to(views), self.cutout)
+            views = views * here(contrast).view(-1, 1, 1, 1) + here(brightness).view(-1, 1, 1, 1)
+        return views if hole is None else _hide(views, here(hole), self.cutout)
 
 
 def _hide(views: Tensor, middle: Tensor, side: float) -> Tensor:

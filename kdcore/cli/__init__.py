@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module, function = options.command.split(".")
         # Imported only now, so that help and bad usage answer at once.
         answer = getattr(importlib.import_module(f"kdcore.cli.{module}"), function)(options)
-        print(answer.to_json() if options.json else answer.text)
-        sys.stdout.flush()
+        if answer is not None:  # else another process gives it
+            print(answer.to_json() if options.json else answer.text)
+            sys.stdout.flush()
         return 0
     except KdError as error:
         return _fail(str(error), 2 if isinstance(error, BAD_INPUT) else 1)

@@ -50,18 +50,20 @@ def teachers_measure(options: Namespace) -> Answer:
     return Answer({**data, "figures": card.figures}, card_words(card, (card,)))
 
 
-def teachers_train(options: Namespace) -> Answer:
+def teachers_train(options: Namespace) -> Answer | None:
+    """None in all but the first of the processes that torchrun started."""
+    from kdcore.distributed import join
     from kdcore.model_cards import ModelCard
     from kdcore.teacher_build import build
 
     cards = []
-    with progress() as line:
-        for step in build(options.name, Path(options.out) if options.out else None, options.device):
+    with progress() as line, join(options.device) as world:
+        for step in build(options.name, Path(options.out) if options.out else None, options.device, world=world):
             if isinstance(step, ModelCard):
                 cards.append(step.to_json())
-            else:
+            elif world.rank == 0:
                 line(f"{options.name}: epoch {step.epoch} of {step.epochs}")
-    return Answer({"cards": cards}, text.cards(cards))
+    return Answer({"cards": cards}, text.cards(cards)) if world.rank == 0 else None
 
 
 def predict(options: Namespace) -> Answer:

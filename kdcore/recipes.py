@@ -99,6 +99,8 @@ TEACHER_RECIPES: dict[str, TeacherRecipe] = {
     )
 }
 
+SMOOTHING = 0.1  # of the teacher that shows what label smoothing erases (Müller et al. 2019)
+
 # Teachers that do not come with the project: trained once, on the machine that first needs them, in minutes.
 _PHOTOS = TeacherRecipe(
     name="cifar100",
@@ -117,16 +119,30 @@ ON_DEMAND: dict[str, TeacherRecipe] = {
 
 
 def teacher_recipe(name: str) -> TeacherRecipe | None:
-    """How the teacher called `name` is made; None where nobody knows. The teacher of your own dataset has its name."""
+    """How the teacher called `name` is made; None where nobody knows. The teacher of your own dataset has its name, and
+    those of the controls have that of the teacher whose they are, with a word behind it."""
     known = {**ON_DEMAND, **TEACHER_RECIPES}.get(name)
-    if known is not None or name not in {info.name for info in list_datasets()}:
+    if known is not None:
         return known
+    if name not in {info.name for info in list_datasets()}:
+        return _control_recipe(name)
     info = dataset_info(name)
     if info.name in DATASETS:
         return None
     # As many steps as a mid-sized set gets, within bounds: a small one is seen more often.
     epochs = max(10, min(60, 400_000 // max(1, info.train_size)))
     return replace(_PHOTOS, name=name, dataset=name, epochs=epochs, balance=0.5)
+
+
+def _control_recipe(name: str) -> TeacherRecipe | None:
+    """The recipe of `TEACHER-smoothed` and `TEACHER-undertrained`: the teacher's own but for one thing."""
+    teacher, _, control = name.rpartition("-")
+    own = teacher_recipe(teacher) if control in ("smoothed", "undertrained") else None
+    if own is None:
+        return None
+    if control == "smoothed":
+        return replace(own, name=name, label_smoothing=SMOOTHING)
+    return replace(own, name=name, epochs=-(-own.epochs // 10), small_epochs=own.small_epochs // 10)
 
 
 STUDENT_RECIPES: dict[str, StudentRecipe] = {

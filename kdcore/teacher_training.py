@@ -47,6 +47,7 @@ class TeacherRecipe:
         crop: share of a picture's side that the trained network looks at, in the middle; decides no weight. Views
             that zoom in show things larger than they are, and a network answers best at the size that it learned
             (Touvron et al. 2019).
+        label_smoothing: 0 but for the teacher of a control, to show what it erases.
         outsiders: pictures of no class that it learns to know as such; None for a teacher that does not.
         small_epochs: epochs at the beginning that see pictures of `small_size` pixels, which cost less.
     """
@@ -66,6 +67,7 @@ class TeacherRecipe:
     seed: int = 0
     crop: float = 1.0
     outsiders: OutsiderRecipe | None = None
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def train_teacher(
         parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, momentum=0.9, nesterov=True
     )
     deciding = {name: value for name, value in asdict(recipe).items() if name != "crop"}
+    if not recipe.label_smoothing:  # the key of before there was any
+        del deciding["label_smoothing"]
     key = canonical_json(deciding) + dataset.sha256
     strangers = recipe.outsiders
     outsiders = load_outsiders(strangers, dataset.image_shape) if strangers and strangers.share > 0 else None
@@ -175,7 +179,8 @@ def _train_epoch(
         with device.autocast():
             logits = model(images.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
-        loss = F.cross_entropy(logits[: len(hard_labels)], hard_labels) * world.weight(len(rows))
+        own = logits[: len(hard_labels)]
+        loss = F.cross_entropy(own, hard_labels, label_smoothing=recipe.label_smoothing) * world.weight(len(rows))
         if outsiders is not None:
             weight = outsiders.recipe.weight * world.weight(len(inside))
             loss = loss + weight * outsider_loss(logits, inside[world.share])

@@ -68,7 +68,7 @@ def test_the_command_of_every_card_would_rebuild_it(card: ModelCard, monkeypatch
     assert (program, told.command) == ("kdcore", "commands.teachers_train")
     if card.role == "teacher":
         assert told.name == card.name
-        assert_same(card.recipe, recipes.TEACHER_RECIPES[told.name])
+        assert_same(card.recipe, recipes.teacher_recipe(told.name))
         return
     asked: list[Any] = []
     monkeypatch.setattr(teacher_build, "train", lambda config, **_rest: asked.append(config) or iter(()))

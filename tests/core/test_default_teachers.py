@@ -88,3 +88,13 @@ def test_a_recipe_sees_a_small_set_more_often(colours: str) -> None:
     recipe = teacher_recipe(colours)
     assert recipe is not None
     assert (recipe.dataset, recipe.name, recipe.epochs) == (colours, colours, 60)
+
+
+def test_the_teacher_of_a_control_differs_in_one_thing() -> None:
+    for name, own in {**ON_DEMAND, **TEACHER_RECIPES}.items():
+        smoothed, undertrained = teacher_recipe(f"{name}-smoothed"), teacher_recipe(f"{name}-undertrained")
+        assert smoothed is not None and undertrained is not None
+        assert smoothed == replace(own, name=f"{name}-smoothed", label_smoothing=0.1)
+        assert 1 <= undertrained.epochs <= max(1, own.epochs / 10 + 1)
+        assert undertrained.small_epochs <= undertrained.epochs
+    assert teacher_recipe("nobody-smoothed") is None

@@ -81,7 +81,7 @@ class ViewSet:
             images: uint8 [B, C, H, W].
             views: int64 [B].
         """
-        table = torch.tensor(self.offsets, device=images.device)  # [V, 3]
+        table = torch.tensor(self.offsets).to(images.device, non_blocking=True)  # [V, 3]
         dy, dx, mirrored = table[views].unbind(1)
         height, width = images.shape[-2:]
         rows = (torch.arange(height, device=images.device) - dy[:, None]).clamp(0, height - 1)  # [B, H]

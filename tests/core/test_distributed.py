@@ -1,4 +1,4 @@
-"""Teachers that several processes train: real processes, whose result is that of one."""
+"""Teachers that several processes train: real processes, whose result is that of one; and on other devices."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ import torch
 from kdcore import paths
 from kdcore.checkpoints import load_tensors
 from kdcore.datasets import load_dataset
+from kdcore.device import Device
 from kdcore.distributed import World
+from kdcore.teacher_training import train_teacher
 from kdcore.views import RandomViews
 from tests.core.trained_together import NORM, PLAIN, train, weights
 
@@ -119,6 +122,21 @@ def test_when_one_process_is_killed_the_job_ends(tmp_path: Path, monkeypatch: py
     assert (job.returncode > 0, out) == (True, "")
     assert err.count("kdcore: ") == err.count("kdcore: Another process") <= 1  # torchrun may be quicker to end it
     assert checkpoint.exists()
+
+
+@pytest.mark.parametrize("model", ["convnet-4", "airbench-4-8"])
+def test_no_step_reads_from_the_device(tmp_path: Path, model: str) -> None:
+    nowhere = Device(torch.device("meta"), "fp32", "none", 1)  # whose tensors have no numbers to read, only a place
+    recipe = replace(PLAIN, model=model, balance=0.0)
+    asked = 0
+
+    def after_three_steps() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 3
+
+    assert list(train_teacher(recipe, load_dataset("digits"), nowhere, tmp_path / "none", after_three_steps)) == []
+    assert asked == 3
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -6,7 +6,6 @@ an interrupted run goes on with the next.
 
 from __future__ import annotations
 
-import copy
 import datetime
 import json
 import shutil
@@ -44,11 +43,11 @@ def kept_result(folder: Path) -> dict[str, Any] | None:
 
 
 def kept_teacher(folder: Path) -> nn.Module | None:
-    """The teacher that a full run trained, behind the engine's pictures; None where there is none."""
+    """The teacher that a full run trained; None where there is none."""
     network = build_deep(SEED)
     with suppress(ModelFileError, RuntimeError):
         network.load_state_dict(load_tensors(folder / "teacher.safetensors")[0])
-        return Renormalised(network).eval()
+        return network
     return None
 
 
@@ -80,12 +79,12 @@ def full_run(
         return train_ours(Renormalised(network), pictures, logits, epochs, SEED, device)
 
     def by_the_reference(network: nn.Module) -> Iterator[object]:
-        # A teacher of its own: the engine's lies in another order in memory.
-        plain = copy.deepcopy(deep).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        plain = build_deep(SEED)  # its own: the engine's lies in another order in memory
+        plain.load_state_dict(deep.state_dict())
         batches = reference.make_loader(pictures.images, pictures.hard_labels)
         return reference.train_reference(plain, network, batches, epochs, device.torch)
 
-    deep, light, ours = build_deep(SEED), build_light(SEED), build_light(SEED)
+    deep, light, ours = build_deep(SEED, lean=True), build_light(SEED), build_light(SEED, lean=True)
     seconds = {}
     path = folder / "teacher.safetensors"
     seconds["teacher"] = _fit("teacher", deep, lambda: by_ours(deep, None), path, facts, steps, say)

@@ -1,12 +1,19 @@
 """The loop that a user would write: the distillation loop of PyTorch's tutorial, in our own words.
 
 Deliberately plain. A Dataset that makes one picture at a time, a DataLoader with two workers, fp32, the teacher's
-forward pass in every step, and the loss read in every step; nothing of the engine is in it.
+forward pass in every step, and the loss read in every step; nothing of the engine is in it. It is timed in a process
+of its own, so that nothing that the engine sets for its process helps or hinders it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Generator, Iterator
+from itertools import islice
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from kdcore.bench.networks import MEAN, STD
+from kdcore.bench.networks import MEAN, STD, build_deep, build_light
+from kdcore.device import Device
+from kdcore.errors import KdError
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
@@ -81,3 +90,77 @@ def train_reference(
             loss.backward()
             optimizer.step()
             yield loss.item()
+
+
+class PlainLoop:
+    """The loop in a process of its own, which waits until it is asked for some steps."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def seconds_per_step(self, warm_up: int, count: int) -> float:
+        """Start the loop anew and time `count` steps after `warm_up` others, in which its workers start.
+
+        Raises:
+            KdError: its process died.
+        """
+        try:
+            self.connection.send((warm_up, count))
+            seconds: float = self.connection.recv()
+        except (EOFError, OSError) as error:
+            raise KdError("The process of the plain loop died; free some memory, then measure again.") from error
+        return seconds
+
+
+@contextlib.contextmanager
+def plain_loop(
+    images: Tensor, hard_labels: Tensor, teacher: nn.Module, seed: int, device: Device
+) -> Iterator[PlainLoop]:
+    """The loop that distils `teacher`, a tutorial's network, from uint8 [N, 3, 32, 32] and int64 [N]."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    # NumPy arrays: tensors would go through shared memory, of which a container may have little.
+    weights = {name: value.cpu().contiguous().numpy() for name, value in teacher.state_dict().items()}
+    place = (str(device.torch), device.threads, multiprocessing.get_start_method())
+    arguments = (theirs, images.numpy(), hard_labels.numpy(), weights, seed, *place)
+    process = context.Process(target=_serve, args=arguments, name="plain loop")
+    process.start()
+    theirs.close()
+    try:
+        yield PlainLoop(ours)
+    finally:
+        ours.close()  # which ends it
+        process.join()
+
+
+def _serve(
+    connection: Connection,
+    images: NDArray[np.uint8],
+    hard_labels: NDArray[np.int64],
+    weights: dict[str, NDArray[Any]],
+    seed: int,
+    place: str,
+    threads: int,
+    start_method: str,
+) -> None:
+    """Time what is asked for until nobody asks any more."""
+    # The way in which this process was started would be that of the loader's workers too, and not this system's own.
+    multiprocessing.set_start_method(start_method, force=True)
+    torch.set_num_threads(threads)
+    teacher = build_deep(seed)
+    teacher.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    device = torch.device(place)
+    batches = make_loader(torch.from_numpy(images), torch.from_numpy(hard_labels))
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            warm_up, count = connection.recv()
+            epochs = -(-(warm_up + count) // len(batches))
+            steps = train_reference(teacher, build_light(seed), batches, epochs, device)
+            with contextlib.closing(steps):
+                for _ in islice(steps, warm_up):
+                    pass
+                began = time.perf_counter()
+                for _ in islice(steps, count):  # every step waits for its loss, so nothing is left on the device
+                    pass
+                seconds = time.perf_counter() - began
+            connection.send(seconds / count)  # now that the workers are gone

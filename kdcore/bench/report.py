@@ -16,7 +16,7 @@ from kdcore import paths
 from kdcore.bench import ceiling, full_run, growth, sweep, tutorial
 from kdcore.bench.clock import AT_LEAST, Say
 from kdcore.bench.memory import PeakMemory
-from kdcore.bench.networks import Renormalised, build_deep
+from kdcore.bench.networks import build_deep
 from kdcore.datasets import load_dataset
 from kdcore.device import Device, pick_device
 from kdcore.errors import ConfigError, UnknownName
@@ -122,8 +122,7 @@ def _tutorial(plan: Plan, device: Device, say: Say) -> dict[str, Any]:
     if plan.full:
         full_run.full_run(dataset, device, place, say, plan.epochs, plan.restart)
     kept, trained = full_run.kept_result(place), full_run.kept_teacher(place)
-    teacher = trained or Renormalised(build_deep(tutorial.SEED)).eval()
-    device.place(teacher)
+    teacher = trained or build_deep(tutorial.SEED)
     extent = plan.extent or (tutorial.WHOLE if plan.full else tutorial.Extent())
     pictures = tutorial.pictures_of(dataset)
     found = tutorial.measure_tutorial(pictures, teacher, device, plan.repeats, extent, say)

@@ -6,8 +6,6 @@ in one uint8 tensor, asks the teacher once, computes in bf16 where the processor
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from torch import Tensor, nn
 
 from kdcore.bench import reference
 from kdcore.bench.clock import Say, seconds_of, take_turns
-from kdcore.bench.networks import Renormalised, build_light
+from kdcore.bench.networks import Renormalised, build_deep, build_light
 from kdcore.datasets.base import Dataset
 from kdcore.device import Device
 from kdcore.inference import predict_logits
@@ -29,6 +27,7 @@ from kdcore.views import to_float
 DATASET = "cifar10"
 EPOCHS = 10
 SEED = 42
+ASKED = 64  # pictures at once, whose activations stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,8 @@ def pictures_of(dataset: Dataset) -> Pictures:
 
 def teach(teacher: nn.Module, pictures: Pictures, device: Device) -> Tensor:
     """The teacher's logits of all pictures, computed once and kept in half the bytes: float16 [N, 10] on the device."""
-    return predict_logits(teacher, pictures.images, device).half().to(device.torch)
+    batch_size = ASKED if device.torch.type == "cpu" else 1024
+    return predict_logits(teacher, pictures.images, device, batch_size).half().to(device.torch)
 
 
 def train_ours(
@@ -117,17 +117,26 @@ def measure_tutorial(
     """Seconds of the whole job on both sides, medians over `repeats`, taking turns.
 
     Args:
-        teacher: takes what `to_float` makes, as `Renormalised` does; given to both sides.
+        teacher: a network of `build_deep`, given to both sides.
 
     Returns:
         reference_seconds, our_seconds and their ratio, the spread of both, and how much of the job was timed.
     """
-    teacher_logits = teach(teacher, pictures, device)
-    jobs = {
-        "the plain loop": lambda: _reference_seconds(pictures, teacher, device, extent),
-        "the engine": lambda: _our_seconds(pictures, teacher, teacher_logits, device, extent),
-    }
-    plain, ours = take_turns(jobs, repeats, lambda line: say(f"tutorial: {line}")).values()
+    lean = Renormalised(build_deep(SEED, lean=True))
+    lean.network.load_state_dict(teacher.state_dict())
+    device.place(lean)
+    teacher_logits = teach(lean, pictures, device)
+    whole_job = EPOCHS * pictures.steps
+
+    def plain_seconds() -> float:
+        return whole_job * loop.seconds_per_step(extent.warm_up, extent.reference_batches)
+
+    with reference.plain_loop(pictures.images, pictures.hard_labels, teacher, SEED, device) as loop:
+        jobs = {
+            "the plain loop": plain_seconds,
+            "the engine": lambda: _our_seconds(pictures, lean, teacher_logits, device, extent),
+        }
+        plain, ours = take_turns(jobs, repeats, lambda line: say(f"tutorial: {line}")).values()
     return {
         "reference_seconds": plain.median,
         "our_seconds": ours.median,
@@ -139,28 +148,10 @@ def measure_tutorial(
         "epochs": EPOCHS,
         "timed": {
             "reference_batches": extent.reference_batches,
-            "our_steps": extent.steps or EPOCHS * pictures.steps,
+            "our_steps": extent.steps or whole_job,
             "teacher_pictures": extent.teacher_pictures or len(pictures.images),
         },
     }
-
-
-def _reference_seconds(pictures: Pictures, teacher: nn.Module, device: Device, extent: Extent) -> float:
-    """The plain loop's seconds for the whole job, from some batches of its first epoch; the start of workers is not
-    counted."""
-    inner = copy.deepcopy(teacher.network if isinstance(teacher, Renormalised) else teacher)
-    plain = inner.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    batches = reference.make_loader(pictures.images, pictures.hard_labels)
-    with closing(reference.train_reference(plain, build_light(SEED), batches, EPOCHS, device.torch)) as steps:
-        for _ in islice(steps, extent.warm_up):
-            pass
-        device.synchronize()
-        began, count = time.perf_counter(), 0
-        for _ in islice(steps, extent.reference_batches):
-            count += 1
-        device.synchronize()
-        seconds = time.perf_counter() - began
-    return seconds / count * EPOCHS * pictures.steps
 
 
 def _our_seconds(
@@ -173,7 +164,7 @@ def _our_seconds(
     asking = seconds_of(device, lambda: teach(teacher, seen, device)) * len(pictures.images) / len(seen.images)
 
     def learn() -> None:
-        student = Renormalised(build_light(SEED))
+        student = Renormalised(build_light(SEED, lean=True))
         with closing(train_ours(student, pictures, teacher_logits, EPOCHS, SEED, device)) as steps:
             for _ in islice(steps, count):
                 pass

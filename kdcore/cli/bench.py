@@ -17,6 +17,7 @@ class Stopped(KdError):
 
 
 def bench(options: Namespace) -> Answer:
+    from kdcore.allocator import keep_freed_memory
     from kdcore.bench.report import Plan, check, measure
     from kdcore.bench.tutorial import DATASET
     from kdcore.datasets import dataset_status
@@ -25,6 +26,7 @@ def bench(options: Namespace) -> Answer:
     plan = check(Plan(parts, options.repeats, options.device, options.full, options.restart))
     if "tutorial" in plan.parts and not (status := dataset_status(DATASET)).ready:
         raise DatasetUnavailable(status.needs)  # said now, and not after waiting for the machine
+    keep_freed_memory()  # as every process that trains
     try:
         with progress() as line, Store() as store, contextlib.ExitStack() as stack:
             _take_turn(stack, store, line)

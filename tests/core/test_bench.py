@@ -6,10 +6,13 @@ No test here looks at how long anything took.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import pickle
 import re
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -32,7 +35,7 @@ from kdcore.cli import main
 from kdcore.cli.bench_text import table
 from kdcore.datasets.base import Dataset, DatasetStatus
 from kdcore.device import Device, pick_device
-from kdcore.errors import ConfigError, UnknownName
+from kdcore.errors import ConfigError, KdError, UnknownName
 from kdcore.models import count_params
 from kdcore.store import Store
 from kdcore.views import to_float
@@ -92,6 +95,22 @@ def test_the_networks_are_the_tutorials() -> None:
         assert [layer.out_channels for layer in network if isinstance(layer, nn.Conv2d)] == outputs
         assert next(layer for layer in network if isinstance(layer, nn.Linear)).in_features == widest
         assert [layer.p for layer in network if isinstance(layer, nn.Dropout)] == [0.1]
+
+
+@pytest.mark.parametrize("build", [build_deep, build_light])
+def test_lean_networks_compute_the_same(build: Callable[..., nn.Module]) -> None:
+    plain, lean = build(3, dropout=0.0), build(4, dropout=0.0, lean=True)
+    lean.load_state_dict(plain.state_dict())  # the same names
+    kinds = [[type(layer) for layer in network] for network in (plain, lean)]
+    assert kinds[0] != kinds[1] and all(layer.inplace for layer in lean if isinstance(layer, nn.ReLU))
+    pictures = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    answers, slopes = [], []
+    for network in (plain, lean):
+        answers.append(network(pictures))
+        slopes.append(torch.autograd.grad(answers[-1].square().sum(), list(network.parameters())))
+    torch.testing.assert_close(answers[1], answers[0], rtol=1e-6, atol=1e-7)
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-6)
 
 
 def test_both_sides_show_the_same_numbers_to_a_network(small: Dataset) -> None:
@@ -226,6 +245,26 @@ def test_peak_memory_sees_what_was_held_for_a_moment(monkeypatch: pytest.MonkeyP
     assert before + 200 < peak.mb < before + 600
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux's C library is told to keep memory")
+def test_a_process_that_keeps_what_it_frees_asks_the_system_for_no_more() -> None:
+    code = """
+import resource, torch
+from kdcore.allocator import keep_freed_memory
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)  # 64 MiB, more than glibc ever learns to keep by itself
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+first = pages()
+print(keep_freed_memory(), first, pages(), pages())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    told, by_default, once, kept = done.stdout.split()
+    if told == "False":  # another C library is left alone
+        return
+    assert int(kept) < 100 < int(by_default) / 10, (by_default, once, kept)
+
+
 # --- the whole ---
 
 
@@ -336,7 +375,7 @@ def test_a_full_run_goes_on_where_it_was_stopped(
     assert first["accuracy_difference"]["mean"] == pytest.approx(first["our_accuracy"] - first["reference_accuracy"])
     teacher = full_run.kept_teacher(tmp_path)
     assert teacher is not None
-    right = (teacher(to_float(small.test.images)).argmax(1) == small.test.hard_labels).sum()
+    right = (Renormalised(teacher).eval()(to_float(small.test.images)).argmax(1) == small.test.hard_labels).sum()
     assert first["teacher_accuracy"] == pytest.approx(int(right) / TESTED, abs=2 / TESTED)
     full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2, restart=True)
     assert trained[4:] == ["teacher", "reference", "ours"]
@@ -390,6 +429,15 @@ def test_the_command_waits_for_what_has_the_machine(home: Path, monkeypatch: pyt
         assert main(["bench", "--only", "ceiling"]) == 1
     assert waited == [0.0, float("inf")]
     assert any(line.startswith("waiting for run") for line in lines)
+
+
+def test_a_plain_loop_that_died_is_one_sentence(small: Dataset, exact: Device) -> None:
+    with reference.plain_loop(small.train.images, small.train.hard_labels, build_deep(0), 0, exact) as loop:
+        (process,) = multiprocessing.active_children()
+        process.kill()
+        process.join()
+        with pytest.raises(KdError, match="plain loop died"):
+            loop.seconds_per_step(1, 1)
 
 
 def test_what_the_command_refuses(

@@ -71,3 +71,11 @@ def host() -> Iterator[Host]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Any:
+    """Trains runs without measuring them: a `tests.core.unmeasured.Trained`."""
+    from tests.core.unmeasured import Trained
+
+    return Trained(monkeypatch, own_home)

@@ -1,0 +1,348 @@
+"""The methods: their registry, their losses against NumPy, and what each student is really told and trained by."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.special import log_softmax, softmax
+
+from kdcore.config import make_run_config
+from kdcore.datasets import load_dataset
+from kdcore.defaults import Recipe
+from kdcore.ensemble_names import members_of
+from kdcore.errors import ConfigError
+from kdcore.events import TeacherEpochEnded
+from kdcore.inference import predict_logits
+from kdcore.methods import METHODS, check_parameters, find_method, total_loss
+from kdcore.models import build_model
+from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.students import Objective, Schedule, Student
+from kdcore.teachers import load_teacher
+from kdcore.teams import PEER, Team
+from kdcore.transfer_sets import TransferSet
+from kdcore.views import ViewSet, to_float
+from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat
+
+ISSUE = ["kd", "label-smoothing", "standardised-kd", "dkd", "dist", "fitnets", "attention-transfer", "rkd", "mutual"]
+ISSUE += ["born-again", "teacher-assistant", "multi-teacher"]
+
+
+# --- the registry ---
+
+
+def test_the_registry_holds_what_the_issue_asks_for_with_papers() -> None:
+    assert list(METHODS) == ISSUE
+    for name, method in METHODS.items():
+        assert method.name == name
+        assert method.sentence.endswith(".") and method.title
+        assert any(str(year) in method.paper for year in range(2015, 2025)) and "section" in method.paper
+        names = [one.name for one in method.parameters]
+        assert len(set(names)) == len(names)
+        assert not set(names) & {"alpha", "beta", "gamma", "lambda", "tau"}
+        row = method.to_json()
+        assert [one["name"] for one in row["parameters"]] == names
+        assert check_parameters(method, {}) == tuple((one.name, one.default) for one in method.parameters)
+        make_run_config("digits", method=name, teacher="digits+b" if name == "multi-teacher" else "digits")
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "word"),
+    [
+        ("kd", {"target_weight": 1.0}, "it has: none"),
+        ("dkd", {"hint_share": 0.5}, "it has: target_weight, non_target_weight"),
+        ("dkd", {"target_weight": -1}, "from 0 to 1000, not -1"),
+        ("dkd", {"target_weight": math.nan}, "not nan"),
+        ("dkd", {"target_weight": math.inf}, "not inf"),
+        ("dkd", {"target_weight": True}, "not True"),
+        ("dkd", {"target_weight": None}, "not None"),
+        ("label-smoothing", {"smoothing": 1.0}, "from 0 to 0.99"),
+        ("fitnets", {"hint_share": 1.1}, "from 0 to 1"),
+        ("fitnets", {"student_layer": 3}, "a text"),
+        ("fitnets", {"student_layer": "x" * 201}, "a text"),
+        ("born-again", {"generations": 0}, "from 1 to 10"),
+        ("teacher-assistant", {"assistants": 2}, "a text"),
+    ],
+)
+def test_a_parameter_that_is_not_legal_is_refused_in_one_sentence(
+    method: str, given: dict[str, object], word: str
+) -> None:
+    for refuse in (
+        lambda: check_parameters(find_method(method), given),
+        lambda: make_run_config("digits", method=method, parameters=given),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            refuse()
+        said = str(caught.value)
+        assert word in said and method in said and "\n" not in said and said.endswith(".") and len(said) < 500
+
+
+def test_a_method_brings_its_own_temperature_and_weight_unless_they_are_given() -> None:
+    config = make_run_config("creatures", method="standardised-kd")
+    assert (config.temperature, config.distill_weight) == (2.0, 0.9)
+    config = make_run_config("creatures", method="mutual", temperature=3.0)
+    assert (config.temperature, config.distill_weight) == (3.0, 0.5)
+    assert dict(make_run_config("creatures", method="dkd", parameters={"target_weight": 2}).parameters) == {
+        "target_weight": 2.0,
+        "non_target_weight": 8.0,
+    }
+
+
+# --- the losses ---
+
+SETTINGS = {"temperature": 3.0, "distill_weight": 0.7, "label_smoothing": 0.1}
+Logits = np.ndarray
+
+
+def kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return (p * (np.log(p) - np.log(q))).sum(-1)
+
+
+def kd_reference(student: Logits, teacher: Logits, hard_labels: np.ndarray, settings: dict[str, float]) -> float:
+    t = settings["temperature"]
+    return float(t**2 * kl(softmax(teacher / t, axis=1), softmax(student / t, axis=1)).mean())
+
+
+def standardised_reference(student: Logits, teacher: Logits, labels: np.ndarray, settings: dict[str, float]) -> float:
+    def scores(z: Logits) -> Logits:
+        return (z - z.mean(1, keepdims=True)) / z.std(1, keepdims=True)
+
+    return kd_reference(scores(student), scores(teacher), labels, settings)
+
+
+def dkd_reference(student: Logits, teacher: Logits, hard_labels: np.ndarray, settings: dict[str, float]) -> float:
+    """KL(p ‖ q) = target + (1 - p_t) · rest (Zhao et al. 2022, equation 6), so the rest comes from the whole."""
+    t, rows = settings["temperature"], np.arange(len(hard_labels))
+    p, q = softmax(teacher / t, axis=1), softmax(student / t, axis=1)
+    sure, guess = p[rows, hard_labels], q[rows, hard_labels]
+    target = kl(np.stack([sure, 1 - sure], 1), np.stack([guess, 1 - guess], 1))
+    rest = (kl(p, q) - target) / (1 - sure)
+    return float(t**2 * (settings["target_weight"] * target + settings["non_target_weight"] * rest).mean())
+
+
+def dist_reference(student: Logits, teacher: Logits, hard_labels: np.ndarray, settings: dict[str, float]) -> float:
+    t = settings["temperature"]
+    p, q = softmax(teacher / t, axis=1), softmax(student / t, axis=1)
+    between = np.mean([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p, q, strict=True)])
+    within = np.mean([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p.T, q.T, strict=True)])
+    return float(t**2 * (settings["between_weight"] * between + settings["within_weight"] * within))
+
+
+def several_reference(student: Logits, teacher: Logits, labels: np.ndarray, settings: dict[str, float]) -> float:
+    each = [kd_reference(student, teacher[:, member], labels, settings) for member in range(teacher.shape[1])]
+    return float(np.mean(each))
+
+
+REFERENCES: dict[str, Callable[[Logits, Logits, np.ndarray, dict[str, float]], float]] = {
+    "standardised-kd": standardised_reference,
+    "dkd": dkd_reference,
+    "dist": dist_reference,
+    "multi-teacher": several_reference,
+}  # all others have Hinton's beside what else they do
+
+
+def a_batch(members: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    shape = (12, members, 5) if members else (12, 5)
+    student = torch.randn(12, 5, generator=generator, dtype=torch.float64)
+    teacher = 3 * torch.randn(*shape, generator=generator, dtype=torch.float64)
+    return student, teacher, torch.randint(5, (12,), generator=generator)
+
+
+def numbers_of(name: str) -> dict[str, float]:
+    own = {key: value for key, value in check_parameters(METHODS[name], {}) if not isinstance(value, str)}
+    return {**SETTINGS, **own}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_total_is_the_hard_loss_and_the_distill_loss_by_their_weights(name: str) -> None:
+    student, teacher, hard_labels = a_batch(3 if name == "multi-teacher" else 0)
+    settings = numbers_of(name)
+    z, labels = student.numpy(), hard_labels.numpy()
+    log_probs = log_softmax(z, axis=1)
+    hard = -(0.9 * log_probs[np.arange(12), labels] + 0.1 * log_probs.mean(1)).mean()
+    distill = REFERENCES.get(name, kd_reference)(z, teacher.numpy(), labels, settings)
+    found = total_loss(METHODS[name], student, teacher, hard_labels, settings)
+    assert float(found) == pytest.approx(0.3 * hard + 0.7 * distill, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_many_students_at_once_have_the_losses_that_each_has_alone(name: str) -> None:
+    """Every setting may differ between them; as `teams` computes it."""
+    student, teacher, hard_labels = a_batch(3 if name == "multi-teacher" else 0)
+    factors = torch.tensor([0.4, 1.0, 1.3], dtype=torch.float64)
+    each = [{key: value * float(factor) for key, value in numbers_of(name).items()} for factor in factors]
+    stacked = {key: torch.tensor([one[key] for one in each], dtype=torch.float64) for key in each[0]}
+    students = torch.stack([student, student * 2, student - 1])
+    loss = torch.func.vmap(lambda *inputs: total_loss(METHODS[name], *inputs))
+    found = loss(students, teacher.expand(3, *teacher.shape), hard_labels.expand(3, -1), stacked)
+    alone = [
+        total_loss(METHODS[name], logits, teacher, hard_labels, one) for logits, one in zip(students, each, strict=True)
+    ]
+    torch.testing.assert_close(found, torch.stack(alone))
+
+
+def test_several_teachers_teach_like_one_that_averages_their_soft_labels() -> None:
+    """The losses differ by a constant, which no student can change: the gradient is that of kd."""
+    student, teacher, hard_labels = a_batch(members=3)
+    t = SETTINGS["temperature"]
+    mean = torch.from_numpy(t * np.log(softmax(teacher.numpy() / t, axis=2).mean(1)))
+    gradients = []
+    for name, told in (("multi-teacher", teacher), ("kd", mean)):
+        z = student.clone().requires_grad_()
+        total_loss(METHODS[name], z, told, hard_labels, SETTINGS).backward()
+        gradients.append(z.grad)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-12)
+
+
+def test_weight_0_and_1_leave_one_part_each_whatever_the_other_is_told() -> None:
+    student, teacher, hard_labels = a_batch()
+    for name in ("kd", "standardised-kd", "dist"):
+        for weight, told in (
+            (1.0, [(teacher, hard_labels), (teacher, 0 * hard_labels)]),
+            (0.0, [(teacher, hard_labels), (0 * teacher, hard_labels)]),
+        ):
+            settings = {**numbers_of(name), "distill_weight": weight}
+            assert len({float(total_loss(METHODS[name], student, *each, settings)) for each in told}) == 1
+
+
+# --- training ---
+
+
+@pytest.mark.parametrize("student", ["convnet-4", "mlp-8"])
+def test_every_method_trains(trained: Trained, student: str) -> None:
+    """All in one sweep: losses are numbers, weights move, and what a method adds to Hinton's makes a difference."""
+    left_out = {"multi-teacher"} | ({"attention-transfer", "fitnets"} if student == "mlp-8" else set())
+    names = [name for name in METHODS if name not in left_out]
+    trained.run(student=student, seeds=1, vary={"method": names})
+    arms = {name: "distilled" if name == "kd" else f"distilled (method={name})" for name in names}
+    assert set(trained.curves()) == {"baseline", "posterior", *arms.values()}
+    for curves in trained.curves().values():
+        assert np.isfinite(curves["train_loss"]).all() and np.isfinite(curves["validation_accuracy"]).all()
+    students = trained.students()
+    first = flat(build_model(student, (3, 32, 32), 8, seed=0).state_dict())
+    hinton = flat(students["distilled", 0][1])
+    for name, arm in arms.items():
+        told, state = students[arm, 0]
+        assert told.objective.method.name == ("kd" if name == "label-smoothing" else name)
+        weights = flat(state)
+        assert weights.isfinite().all() and (weights - first).abs().max() > 1e-3
+        assert name == "kd" or (weights - hinton).abs().max() > 1e-3, name
+
+
+def test_without_maps_there_is_no_attention_and_hints_need_a_vector(trained: Trained) -> None:
+    few = {"student": "mlp-8", "seeds": 1, "epochs": 1}
+    for method, words in (("attention-transfer", "no maps"), ("fitnets", "both a vector")):
+        with pytest.raises(ConfigError, match=words):
+            trained.run(method=method, **few)
+    trained.run(method="fitnets", parameters={"teacher_layer": "10.input"}, **few)
+    assert np.isfinite(trained.curves()["distilled"]["train_loss"]).all()
+
+
+def test_several_teachers_are_told_apart_and_each_is_heard(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+    another_teacher(tmp_path / "models", "zebra", of="creatures")
+    trained.run(student="mlp-8", seeds=1, method="multi-teacher", teacher="zebra+creatures")
+    student, state = trained.students()["distilled", 0]
+    found = student.transfer_set
+    assert found.teacher_logits is not None and found.teacher_logits.shape == (2, 40, 2, 8)
+    for place, name in enumerate(members_of("creatures+zebra")):
+        alone = load_teacher(name).logits(found.images[found.rows])
+        torch.testing.assert_close(found.teacher_logits[0, :, place].float(), alone, atol=2e-2, rtol=2e-3)
+    trained.run(student="mlp-8", seeds=1, method="kd", teacher="zebra+creatures@4")  # averaged where they are matched
+    _, expected = trained.students()["distilled", 0]
+    torch.testing.assert_close(flat(state), flat(expected), atol=5e-3, rtol=0)
+
+
+def answers_of(student: Student, state: dict[str, torch.Tensor], views: ViewSet) -> torch.Tensor:
+    """What a trained student says of every view of its pictures, asked by a network of its own, [V, N, K]."""
+    images, rows = student.transfer_set.images, student.transfer_set.rows
+    network = build_model(student.model, (3, 32, 32), 8)
+    network.load_state_dict(state)
+    return torch.stack([predict_logits(network, views.apply(images[rows], v), PRECISE) for v in range(len(views))])
+
+
+def close(told: torch.Tensor | None, said: torch.Tensor) -> None:
+    assert told is not None
+    torch.testing.assert_close(told.float(), said, atol=1e-2, rtol=2e-3)  # kept in fp16
+
+
+def test_a_student_born_again_learns_from_the_one_before(trained: Trained) -> None:
+    config = trained.run(student="convnet-4", seeds=2, method="born-again", parameters={"generations": 2})
+    told, students = [event for event in trained.events if isinstance(event, TeacherEpochEnded)], trained.students()
+    assert [(one.teacher, one.epoch) for one in told] == [(f"generation {i}", j) for i in (1, 2) for j in (1, 2)]
+    views = Schedule.of(config).views
+    for seed in (0, 1):
+        first, second, last = (students[arm, seed] for arm in ("generation 1", "generation 2", "distilled"))
+        assert first[0].transfer_set.teacher_logits is None and first[0].objective.settings["distill_weight"] == 0.0
+        close(second[0].transfer_set.teacher_logits, answers_of(*first, views))
+        close(last[0].transfer_set.teacher_logits, answers_of(*second, views))
+        assert last[0].objective.settings["distill_weight"] == config.distill_weight
+        assert {one[0].model for one in (first, second, last)} == {"convnet-4"}
+        assert len({one[0].weights for one in (first, second, last)}) == 3
+        assert all(torch.equal(one[0].transfer_set.rows, last[0].transfer_set.rows) for one in (first, second))
+
+
+def test_an_assistant_stands_between_teacher_and_student(trained: Trained) -> None:
+    parameters = {"assistants": "convnet-8, convnet-6"}
+    config = trained.run(student="convnet-4", seeds=1, method="teacher-assistant", parameters=parameters)
+    students, views = trained.students(), Schedule.of(config).views
+    first, second, last = (students[arm, 0] for arm in ("assistant convnet-8", "assistant convnet-6", "distilled"))
+    found = first[0].transfer_set
+    teacher = load_teacher("creatures")
+    said = [teacher.logits(views.apply(found.images[found.rows], view)) for view in range(len(views))]
+    close(found.teacher_logits, torch.stack(said))
+    close(second[0].transfer_set.teacher_logits, answers_of(*first, views))
+    close(last[0].transfer_set.teacher_logits, answers_of(*second, views))
+    assert [one[0].model for one in (first, second, last)] == ["convnet-8", "convnet-6", "convnet-4"]
+    trained.run(student="mlp-8-6", seeds=1, epochs=1, method="teacher-assistant")
+    assert ("assistant mlp-16-12", 0) in trained.students()
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+def test_mutual_learning_is_the_loop_that_the_paper_writes(stacked: bool) -> None:
+    """Two pairs in a team, against networks and their two losses in a plain loop, all by SGD."""
+    dataset, generator = load_dataset("digits"), torch.Generator().manual_seed(0)
+    recipe = Recipe(batch_size=10, learning_rate=0.05, weight_decay=0.1)
+    schedule = Schedule(labels=30, epochs=1, recipe=recipe, views=ViewSet(flip=False, shift=0))
+    settings = {"temperature": 1.0, "distill_weight": 0.5, "label_smoothing": 0.0}
+    seeds = (0, 1) if stacked else (0,)  # what is not stacked sees one seed's pictures
+    students, networks = [], []
+    for seed in seeds:
+        rows = torch.arange(30) + 30 * seed
+        told = TransferSet("labelled", dataset.train.images, rows, dataset.train.hard_labels[rows])
+        for arm in ("distilled", PEER):
+            students.append(Student(arm, seed, "convnet-4", 0, told, Objective(METHODS["mutual"], settings)))
+            networks.append(build_model("convnet-4", (1, 8, 8), 10, seed=len(networks)))
+    team = Team(students, copy.deepcopy(networks), schedule, PRECISE, stacked=stacked)
+    team.optimizer = torch.optim.SGD(parameter_groups(team.network, recipe.weight_decay), lr=0.05)  # type: ignore
+    optimizers = [torch.optim.SGD(parameter_groups(one, recipe.weight_decay), lr=0.05) for one in networks]
+    for step in range(3):
+        order = {seed: torch.randperm(30, generator=generator)[:10] for seed in seeds}
+        losses = team.learn(order, {seed: torch.zeros(10, dtype=torch.int64) for seed in seeds}, step / 3)
+        expected = []
+        for seed in seeds:
+            rows = 30 * seed + order[seed]
+            labels = dataset.train.hard_labels[rows]
+            pair = slice(2 * seed, 2 * seed + 2)
+            logits = [network.train()(to_float(dataset.train.images[rows])) for network in networks[pair]]
+            for own, peer, optimizer in zip(logits, reversed(logits), optimizers[pair], strict=True):
+                mimicry = F.kl_div(own.log_softmax(1), peer.detach().softmax(1), reduction="batchmean")
+                loss = (F.cross_entropy(own, labels) + mimicry) / 2
+                optimizer.zero_grad()
+                loss.backward()
+                expected.append(loss.detach())
+                optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = 0.05 * one_cycle(step / 3)
+                optimizer.step()
+        torch.testing.assert_close(losses, torch.stack(expected), rtol=1e-4, atol=1e-5)
+    for state, network in zip(team.states(), networks, strict=True):
+        for key, value in network.state_dict().items():
+            torch.testing.assert_close(state[key], value, rtol=1e-3, atol=1e-4, msg=key)

@@ -19,9 +19,9 @@ def predict_logits(model: nn.Module, images: Tensor, device: Device, batch_size:
         batch = to_float(chunk.to(device.torch)).contiguous(memory_format=torch.channels_last)
         with device.autocast():
             logits = model(batch)
-        parts.append(logits.float().cpu())
+        parts.append(logits.float())
     model.train(training)
-    return torch.cat(parts)
+    return torch.cat(parts).cpu()  # all at once: a device need not be waited for in between
 
 
 def hit_rate(logits: Tensor, hard_labels: Tensor) -> float:

@@ -33,11 +33,13 @@ PEER = "peer"  # the arm of a student's partner in mutual learning, which takes 
 
 
 class _Objectives(NamedTuple):
-    """Students of one method: their places in the team, and each setting as [m]."""
+    """Students of one method, each setting as [m], and their places in the team, int64 [m]: indices that are on the
+    device already make no step wait."""
 
     method: Method
-    places: list[int]
+    students: list[Student]
     settings: dict[str, Tensor]
+    places: Tensor
 
 
 class _SideBySide(nn.Module):
@@ -84,6 +86,7 @@ class Team:
         # One student for each source of pictures.
         self.sources = list({(one.seed, one.transfer_set.kind): one for one in self.students}.values())
         self._objectives = list(_by_method(self.students, device))
+        self._back = torch.cat([group.places for group in self._objectives]).argsort()
 
     def learn(self, order: dict[int, Tensor], view: dict[int, Tensor], progress: float) -> Tensor:
         """One step; the loss of each student [M], on the device.
@@ -146,19 +149,17 @@ class Team:
     def _losses(self, logits: Tensor, order: dict[int, Tensor], view: dict[int, Tensor]) -> Tensor:
         """[M, B, K] -> [M]."""
         parts = []
-        for method, places, settings in self._objectives:
-            own = logits if len(places) == len(self.students) else logits[places]
-            learners = [self.students[place] for place in places]
+        for method, learners, settings, places in self._objectives:
+            own = logits if len(learners) == len(self.students) else logits[places]
             told = [_told(one, order[one.seed], view[one.seed], logits[0]) for one in learners]
             hard_labels, teacher_logits = (torch.stack(part) for part in zip(*told, strict=True))
             if method.uses == "peer":  # the two of a pair stand next to each other
-                teacher_logits = logits.detach()[[place ^ 1 for place in places]]
+                teacher_logits = logits.detach()[places ^ 1]
             loss = partial(total_loss, method)
             parts.append(torch.func.vmap(loss)(own, teacher_logits, hard_labels, settings))
         if len(parts) == 1:
             return parts[0]
-        places = [place for group in self._objectives for place in group.places]
-        return torch.cat(parts)[torch.tensor(places, device=logits.device).argsort()]
+        return torch.cat(parts)[self._back]
 
 
 def build_teams(
@@ -245,15 +246,12 @@ def _chunks(units: list[list[tuple[Student, nn.Module]]]) -> Iterator[list[tuple
 
 def _by_method(students: Sequence[Student], device: Device) -> Iterator[_Objectives]:
     """The students in groups of one method, with their settings as one tensor each."""
-    methods = dict.fromkeys(student.objective.method.name for student in students)
-    for name in methods:
+    for name in dict.fromkeys(student.objective.method.name for student in students):
         places = [i for i, one in enumerate(students) if one.objective.method.name == name]
-        numbers = [students[place].objective.numbers() for place in places]
-        settings = {
-            key: torch.tensor([one[key] for one in numbers], dtype=torch.float32, device=device.torch)
-            for key in numbers[0]
-        }
-        yield _Objectives(students[places[0]].objective.method, places, settings)
+        learners = [students[place] for place in places]
+        numbers = [student.objective.numbers() for student in learners]
+        settings = {key: torch.tensor([one[key] for one in numbers], device=device.torch) for key in numbers[0]}
+        yield _Objectives(learners[0].objective.method, learners, settings, torch.tensor(places, device=device.torch))
 
 
 def _told(student: Student, order: Tensor, view: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,11 +34,11 @@ from kdcore.metrics import hits, paired_difference, wilson
 TELL_SECONDS = 0.5
 
 
-def kept_result(folder: Path) -> dict[str, Any] | None:
-    """What the last full run found; None where there was none."""
-    with suppress(OSError, ValueError):
+def kept_result(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
+    """What the last full run found on this copy of the dataset; None where there was none."""
+    with suppress(OSError, ValueError, KeyError):
         found: dict[str, Any] = json.loads((folder / "tutorial.json").read_text(encoding="utf-8"))
-        return found
+        return found if found["dataset"] == dataset.sha256 else None
     return None
 
 

@@ -121,7 +121,7 @@ def _tutorial(plan: Plan, device: Device, say: Say) -> dict[str, Any]:
     place, dataset = folder(), load_dataset(tutorial.DATASET)
     if plan.full:
         full_run.full_run(dataset, device, place, say, plan.epochs, plan.restart)
-    kept, trained = full_run.kept_result(place), full_run.kept_teacher(place)
+    kept, trained = full_run.kept_result(place, dataset), full_run.kept_teacher(place)
     teacher = trained or build_deep(tutorial.SEED)
     extent = plan.extent or (tutorial.WHOLE if plan.full else tutorial.Extent())
     pictures = tutorial.pictures_of(dataset)

@@ -9,15 +9,18 @@ from typing import Any
 from torch import Tensor
 
 from kdcore import paths
+from kdcore.arms import baseline_student, objective_of
 from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
 from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import load_dataset
 from kdcore.datasets.base import Dataset
 from kdcore.defaults import defaults_for
 from kdcore.device import Device
-from kdcore.students import TrainingData, build_students, labelled_subset, train_epoch
+from kdcore.students import Schedule
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import load_teacher
+from kdcore.teams import build_teams, train_epoch
+from kdcore.transfer_sets import labelled_subset
 
 DATASET, STUDENT, LABELS = "creatures", "convnet-8", 100
 TEMPERATURES = tuple(float(t) for t in range(1, 17))
@@ -25,24 +28,22 @@ TEMPERATURES = tuple(float(t) for t in range(1, 17))
 
 def one_epoch(
     config: RunConfig, temperatures: Sequence[float], dataset: Dataset, teacher_logits: Tensor, device: Device
-) -> Callable[[], object]:
-    """One epoch of a distilled student for each temperature, ready to be done any number of times.
+) -> Callable[[], Any]:
+    """One epoch of a distilled student for each temperature, ready to be done any number of times; gives their losses.
 
     Args:
         config: one seed; its own temperature does not count.
-        teacher_logits: float16 [V, N, K].
+        teacher_logits: float16 [V, N, K] of all training pictures, valid for those that are learned from.
     """
     (seed,) = config.seeds
-    subsets = {seed: labelled_subset(dataset.train.hard_labels, config.labels, seed)}
-    data = TrainingData(dataset, subsets, teacher_logits, device)
-    configs = [replace(config, temperature=temperature) for temperature in temperatures]
-    teams = [(one, build_students(one, dataset, device, ("distilled",))) for one in configs]
-
-    def work() -> None:
-        for one, team in teams:
-            train_epoch(one, team, data, epoch=0)
-
-    return work
+    first = baseline_student(config, dataset, dataset.train.images.to(device.torch), seed)
+    told = first.transfer_set.taught(teacher_logits[:, first.transfer_set.rows])
+    students = []
+    for temperature in temperatures:
+        objective = objective_of(replace(config, temperature=temperature))
+        students.append(replace(first, arm=f"at {temperature:g}", transfer_set=told, objective=objective))
+    teams = build_teams(students, dataset.image_shape, dataset.num_classes, Schedule.of(config), device)
+    return lambda: train_epoch(teams, epoch=0)
 
 
 def measure_sweep(device: Device, repeats: int, say: Say, at_least: float = AT_LEAST) -> dict[str, Any]:

@@ -27,12 +27,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kdcore import machine_turn
-from kdcore.bench import ceiling, clock, full_run, growth, reference, report, tutorial
+from kdcore.bench import ceiling, clock, full_run, growth, reference, report, sweep, tutorial
 from kdcore.bench.memory import PeakMemory
 from kdcore.bench.networks import MEAN, STD, Renormalised, build_deep, build_light
 from kdcore.bench.tutorial import Extent, Pictures
 from kdcore.cli import main
 from kdcore.cli.bench_text import table
+from kdcore.config import make_run_config
 from kdcore.datasets.base import Dataset, DatasetStatus
 from kdcore.device import Device, pick_device
 from kdcore.errors import ConfigError, KdError, UnknownName
@@ -265,6 +266,24 @@ print(keep_freed_memory(), first, pages(), pages())
     assert int(kept) < 100 < int(by_default) / 10, (by_default, once, kept)
 
 
+# --- the sweep ---
+
+
+def test_every_student_of_a_sweep_learns_at_its_own_temperature(exact: Device) -> None:
+    dataset = growth.random_dataset(20, 2)
+    config = make_run_config("creatures", labels=20, seeds=1, student="convnet-2")
+    logits = 5 * torch.randn(2, 20, 2, generator=torch.Generator().manual_seed(0))
+    found = []
+    for temperatures in ((1.0, 4.0), (4.0,)):
+        work = sweep.one_epoch(config, temperatures, dataset, logits.half(), exact)
+        found.append([work() for _ in range(3)])  # every time another epoch of the same students
+    for both, alone in zip(*found, strict=True):
+        assert set(both) == {("at 1", 0), ("at 4", 0)} and set(alone) == {("at 4", 0)}
+        assert both["at 4", 0] == pytest.approx(alone["at 4", 0], rel=1e-4)
+        assert both["at 1", 0] != pytest.approx(both["at 4", 0], rel=1e-2)
+    assert found[1][0] != found[1][2]
+
+
 # --- the whole ---
 
 
@@ -340,7 +359,7 @@ def test_plans_that_are_not_legal() -> None:
 def test_a_full_run_goes_on_where_it_was_stopped(
     small: Dataset, exact: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert full_run.kept_result(tmp_path) is None and full_run.kept_teacher(tmp_path) is None
+    assert full_run.kept_result(tmp_path, small) is None and full_run.kept_teacher(tmp_path) is None
     trained: list[str] = []
     fit = full_run.train_ours
 
@@ -361,18 +380,19 @@ def test_a_full_run_goes_on_where_it_was_stopped(
     stop = True
     with pytest.raises(KeyboardInterrupt):
         full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
-    assert trained == ["teacher", "reference"] and full_run.kept_result(tmp_path) is None
+    assert trained == ["teacher", "reference"] and full_run.kept_result(tmp_path, small) is None
     stop = False
     first = full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
     assert trained == ["teacher", "reference", "reference", "ours"]
     again = full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
     assert trained == ["teacher", "reference", "reference", "ours"]  # everything was there
-    assert again == first == full_run.kept_result(tmp_path)
+    assert again == first == full_run.kept_result(tmp_path, small)
     for name in ("teacher", "reference", "our"):
         low, high = first[f"{name}_ci95"]
         assert low <= first[f"{name}_accuracy"] <= high
         assert first[f"{name}_accuracy"] * TESTED == pytest.approx(round(first[f"{name}_accuracy"] * TESTED))
     assert first["accuracy_difference"]["mean"] == pytest.approx(first["our_accuracy"] - first["reference_accuracy"])
+    assert full_run.kept_result(tmp_path, replace(small, sha256="another copy")) is None
     teacher = full_run.kept_teacher(tmp_path)
     assert teacher is not None
     right = (Renormalised(teacher).eval()(to_float(small.test.images)).argmax(1) == small.test.hard_labels).sum()

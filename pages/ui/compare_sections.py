@@ -18,7 +18,7 @@ from pages.ui.run_panels import draw_chart, one_sentence, paragraph, text
 if TYPE_CHECKING:
     from kdcore.answers import Answers
 
-SECTIONS = ("picture", "mixups", "classes", "calibration", "cost", "gallery")
+SECTIONS = ("picture", "mixups", "classes", "likeness", "calibration", "cost", "gallery")
 CURVE_SIZES = (1, 8, 64, 256)
 
 
@@ -28,6 +28,7 @@ def pick() -> str:
         "picture": _("One picture"),
         "mixups": _("Mix-ups"),
         "classes": _("Class by class"),
+        "likeness": _("Like classes"),
         "calibration": _("Calibration"),
         "cost": _("Speed and cost"),
         "gallery": _("Where they differ"),
@@ -46,8 +47,8 @@ def show(section: str, trio: Trio) -> None:
     """Draw the chosen section; what it lacks is said in one sentence, and the rest of the page stands."""
     st.html(f"<style>{Path(__file__).with_name('compare.css').read_text(encoding='utf-8')}</style>")
     draw = {
-        "picture": _picture, "mixups": _mixups, "classes": _classes, "calibration": _calibration, "cost": _cost,
-        "gallery": _gallery,
+        "picture": _picture, "mixups": _mixups, "classes": _classes, "likeness": _likeness,
+        "calibration": _calibration, "cost": _cost, "gallery": _gallery,
     }  # fmt: skip
     with one_sentence():
         draw[section](trio)
@@ -130,6 +131,14 @@ def _first_seed_differences(found: Answers) -> list[dict[str, Any]]:
 
     pair = (found.decisions(arm)[None] for arm in ("distilled", "baseline"))
     return [one.to_json() for one in per_class_difference(*pair, found.hard_labels)]
+
+
+def _likeness(trio: Trio) -> None:
+    from pages.ui import likeness_section
+
+    st.subheader(_("Which classes are alike to them?"), anchor=False)
+    likeness_section.likeness(trio, answers(trio))
+    st.caption(_whose(every_seed=False))
 
 
 def _calibration(trio: Trio) -> None:

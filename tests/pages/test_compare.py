@@ -157,7 +157,7 @@ def test_every_chart_has_words(trained_store: Store, open_page: OpenPage) -> Non
     assert all(len(one) > 20 for one in words)
 
 
-SECTIONS = ("picture", "mixups", "classes", "calibration", "cost", "gallery")
+SECTIONS = ("picture", "mixups", "classes", "likeness", "calibration", "cost", "gallery")
 
 
 def heat_of(app: AppTest) -> tuple[list[str], np.ndarray]:

@@ -1,0 +1,55 @@
+"""Which classes a network holds for alike, as its soft labels at a temperature say: a table and a tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui import tree_charts
+from pages.ui import viewmodels as vm
+from pages.ui.comparison import Trio
+from pages.ui.i18n import _
+from pages.ui.run_panels import draw_chart, paragraph, text
+
+if TYPE_CHECKING:
+    from kdcore.answers import Answers
+
+HOTTEST = 20.0
+
+
+def likeness(trio: Trio, found: Answers) -> None:
+    """The similarity of every two classes for one of the networks, and the tree that joins them.
+
+    Raises:
+        ConfigError: a class without a test picture.
+    """
+    from kdcore.class_tree import class_similarity, class_tree
+
+    whose, heat = st.columns((1, 1), gap="large", vertical_alignment="bottom")
+    with whose:
+        arm = st.segmented_control(
+            _("Whose answers"), list(trio.arms), default="teacher", required=True, key="likeness_arm",
+            format_func=vm.arm_name, label_visibility="collapsed", persist_state="session",
+        )  # fmt: skip
+    with heat:
+        temperature = st.slider(
+            _("Temperature"), 1.0, HOTTEST, min(HOTTEST, max(1.0, trio.temperature)), 0.5, format="%g",
+            key="likeness_t", persist_state="session",
+        )  # fmt: skip
+    similarity = class_similarity(found.logits[arm].float(), found.hard_labels, temperature)
+    tree, shares = class_tree(similarity), similarity.tolist()
+    words = tree_charts.likeness_words(shares, tree, trio.class_names, arm, temperature)
+    small = len(trio.class_names) <= tree_charts.MOST_IN_TABLE
+    table, drawing = st.columns((1.25, 1), gap="large") if small else (None, st.container())
+    if table is not None:
+        caption = _("How alike the classes are, {arm}").format(arm=vm.arm_name(arm))
+        with table:
+            st.html(tree_charts.likeness_html(shares, tree, trio.class_names, arm, caption))
+    with drawing:
+        draw_chart(tree_charts.class_tree_chart(tree, trio.class_names, arm, text()), "kd-tree", words)
+    st.html(paragraph(words, "kd-lead"))
+    st.caption(
+        _("Two classes are as alike as the mean soft labels of their test pictures overlap (Bhattacharyya's "
+          "coefficient, in percent). The tree joins the likest first, by the mean distance of their members.")
+    )  # fmt: skip

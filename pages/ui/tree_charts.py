@@ -1,0 +1,117 @@
+"""Which classes a network holds for alike: a shaded table, and the tree beside it. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from pages.ui import look
+from pages.ui.charts import GRID, TYPE, Type, _style
+from pages.ui.i18n import _
+from pages.ui.viewmodels import arm_name
+
+if TYPE_CHECKING:
+    from kdcore.class_tree import ClassTree
+
+MOST_IN_TABLE = 20  # classes; of more only the tree is drawn
+PAIRS = 3  # that are named
+LEAF = 26  # pixels a class
+
+
+def branches(tree: ClassTree) -> list[tuple[tuple[float, float, float, float], tuple[float, float, float, float]]]:
+    """Each merge as a bracket: the distances (x) and the places (y) of its four corners. The first leaf is on top."""
+    leaves = len(tree.order)
+    at = {leaf: (0.0, float(-place)) for place, leaf in enumerate(tree.order)}
+    drawn = []
+    for number, merge in enumerate(tree.merges):
+        (left_x, left_y), (right_x, right_y) = at[merge.left], at[merge.right]
+        drawn.append(((left_x, merge.distance, merge.distance, right_x), (left_y, left_y, right_y, right_y)))
+        at[leaves + number] = (merge.distance, (left_y + right_y) / 2)
+    return drawn
+
+
+def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text: Type = TYPE) -> go.Figure:
+    """The tree with its leaves in order from top to bottom; classes that join further left are more alike."""
+    figure = go.Figure()
+    colour = look.arm_colour(arm)
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for x, y in branches(tree):
+        xs += [*x, None]  # None lifts the pen
+        ys += [*y, None]
+    line = {"color": colour, "width": 2.2}
+    figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip"))
+    _style(figure, text, f"tree-{arm}")
+    figure.update_layout(height=90 + LEAF * len(tree.order), hovermode=False)
+    figure.update_xaxes(
+        title_text=_("distance of their soft labels"), rangemode="tozero", showgrid=True, gridcolor=GRID
+    )
+    names = [class_names[leaf] for leaf in tree.order]
+    figure.update_yaxes(
+        tickvals=[-place for place in range(len(names))], ticktext=names, showgrid=False,
+        range=[0.6 - len(names), 0.6],
+    )  # fmt: skip
+    return figure
+
+
+def likeness_html(
+    similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, caption: str
+) -> str:
+    """The similarities as a table in the order of the tree, so that like classes make dark blocks; every text is
+    escaped."""
+    head = "".join(f'<th scope="col"><span>{escape(class_names[leaf])}</span></th>' for leaf in tree.order)
+    body = "".join(
+        f'<tr><th scope="row">{escape(class_names[row])}</th>'
+        + "".join(_cell(similarity[row][column], arm, class_names[row], class_names[column]) for column in tree.order)
+        + "</tr>"
+        for row in tree.order
+    )
+    many = " kd-many" if len(tree.order) > 10 else ""
+    return (
+        f'<div class="kd-heat-box" role="region" tabindex="0" aria-label="{escape(caption)}">'
+        f'<table class="kd-heat{many}"><caption>{escape(caption)}</caption>'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(share: float, arm: str, row: str, column: str) -> str:
+    written = f"{100 * share:.0f}" if share >= 0.005 else ""
+    what = f"{row}, {column}: {look.percent(share)}"
+    shade = f"color-mix(in srgb, {look.arm_colour(arm)} {70 * share:.1f}%, transparent)"
+    return f'<td style="background:{shade}" title="{escape(what)}">{written}</td>'
+
+
+def likest(similarity: Sequence[Sequence[float]], class_names: Sequence[str]) -> list[tuple[str, str, float]]:
+    """The pairs of classes that are most alike, the most alike first."""
+    pairs = [(class_names[i], class_names[j], similarity[i][j]) for i in range(len(class_names)) for j in range(i)]
+    return sorted(pairs, key=lambda pair: -pair[2])[:PAIRS]
+
+
+def likeness_words(
+    similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, temperature: float
+) -> str:
+    """The tree in words: the likest pairs, and what stands alone longest."""
+    text = _("For the {arm} at T = {t:g}, most alike: {pairs}.")
+    pairs = ", ".join(
+        _("{one} and {other} ({share})").format(one=other, other=one, share=look.percent(share))
+        for one, other, share in likest(similarity, class_names)
+    )
+    said = text.format(arm=arm_name(arm), t=temperature, pairs=pairs)
+    last = tree.merges[-1]
+    sides = [_members(tree, branch) for branch in (last.left, last.right)]
+    few = min(sides, key=len)
+    if len(class_names) > 2 and len(few) <= 6:
+        names = ", ".join(class_names[leaf] for leaf in few)
+        said += " " + _("Furthest from the rest: {names}.").format(names=names)
+    return said
+
+
+def _members(tree: ClassTree, branch: int) -> list[int]:
+    leaves = len(tree.order)
+    if branch < leaves:
+        return [branch]
+    merge = tree.merges[branch - leaves]
+    return [*_members(tree, merge.left), *_members(tree, merge.right)]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from kdcore.controls import CONTROLS
 from kdcore.run_curves import Curve
 
 # Okabe and Ito's palette, with a marker and a dash each, so that no arm is told by its colour alone.
@@ -22,6 +23,11 @@ def in_order(arms: Mapping[str, Any]) -> list[str]:
     return [*(arm for arm in ORDER if arm in arms), *(arm for arm in arms if arm not in ORDER)]
 
 
+def name_of(arm: str) -> str:
+    """What an arm is called in a report."""
+    return CONTROLS[arm].title.lower() if arm in CONTROLS else arm
+
+
 def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str:
     """Accuracy on test of every arm: marker, 95 % interval, and each seed as a faint dot; values 0 to 1.
 
@@ -33,9 +39,10 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
     values = [value for one in known.values() for value in (one["mean"], *(one["ci95"] or ()), *one["per_seed"])]
     low, high, step = _axis([value for value in [*values, ceiling] if value is not None])
     height, foot = 48 + 44 * len(known), 34
+    left = max([LEFT, *(22 + 7.5 * len(name_of(arm)) for arm in known if arm in CONTROLS)])
 
     def x(value: float) -> float:
-        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+        return left + (value - low) / (high - low) * (WIDTH - left - RIGHT)
 
     parts = []
     for value in _steps(low, high, step):
@@ -46,7 +53,7 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
         parts.append(_text(x(ceiling), 12, f"ceiling {100 * ceiling:.1f} %", "middle"))
     for row, (arm, one) in enumerate(known.items()):
         y, colour = 40 + 44 * row, COLOURS.get(arm, OTHER)
-        parts.append(_text(LEFT - 14, y + 5, arm, "end"))
+        parts.append(_text(left - 14, y + 5, name_of(arm), "end"))
         if len(one["per_seed"]) > 1:
             seeds = (value for value in one["per_seed"] if value is not None)
             parts += [f'<circle cx="{x(v):.1f}" cy="{y}" r="4" fill="{colour}" opacity=".35"/>' for v in seeds]
@@ -55,15 +62,17 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
             parts.append(_line(start, y, end, y, colour, 2.5))
             parts += [_line(bound, y - 6, bound, y + 6, colour, 2.5) for bound in (start, end)]
         parts.append(_marker(arm, x(one["mean"]), y, 7))
-    words = "; ".join(f"{arm} {describe(one)}" for arm, one in known.items())
+    words = "; ".join(f"{name_of(arm)} {describe(one)}" for arm, one in known.items())
     return _svg(height, f"Accuracy on the test pictures: {words}.", parts)
 
 
 def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
-    """Accuracy on validation of every arm over the epochs, with a 95 % band over seeds where there are several."""
-    known = {arm: curves[arm] for arm in in_order(curves) if curves[arm].mean}
+    """Accuracy on validation of every arm over the epochs, with a 95 % band over seeds where there are several; the
+    controls, of which there may be many, are thin and grey."""
+    every = {arm: curves[arm] for arm in in_order(curves) if curves[arm].mean}
+    known = {arm: curve for arm, curve in every.items() if arm not in CONTROLS}
     bands = [band for curve in known.values() for band in (curve.low, curve.high) if band]
-    low, high, step = _axis([value for curve in known.values() for value in curve.mean] + [v for b in bands for v in b])
+    low, high, step = _axis([value for curve in every.values() for value in curve.mean] + [v for b in bands for v in b])
     height, foot, top = 320, 44, 34
 
     def x(epoch: float) -> float:
@@ -76,8 +85,8 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
     for value in _steps(low, high, step):
         parts.append(_line(x(0), y(value), x(epochs), y(value), "#d8dae0"))
         parts.append(_text(x(0) - 8, y(value) + 5, _percent(value, step), "end"))
-    every = _nice(max(epochs, 1) / 6)
-    for epoch in range(0, epochs + 1, max(1, round(every))):
+    between = _nice(max(epochs, 1) / 6)
+    for epoch in range(0, epochs + 1, max(1, round(between))):
         parts.append(_text(x(epoch), height - 22, str(epoch), "middle"))
     parts.append(_text(x(epochs / 2), height - 4, "epoch", "middle"))
     for arm, curve in known.items():
@@ -85,14 +94,17 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
             there = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.high, strict=True)]
             back = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.low, strict=True)][::-1]
             parts.append(f'<polygon points="{" ".join(there + back)}" fill="{COLOURS.get(arm, OTHER)}" opacity=".15"/>')
-    for place, (arm, curve) in enumerate(known.items()):
-        colour, dash = COLOURS.get(arm, OTHER), DASHES.get(arm, "")
+    for arm in sorted(every, key=known.__contains__):  # what is drawn first lies under the rest
+        colour, dash, width = COLOURS.get(arm, OTHER), DASHES.get(arm, ""), 2.5 if arm in known else 1.2
+        curve = every[arm]
         points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.mean, strict=True))
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"{dashed}/>')
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width:g}"{dashed}/>')
+    for place, (arm, curve) in enumerate(known.items()):
         parts.append(_marker(arm, x(curve.epochs[-1]), y(curve.mean[-1]), 5))
         parts += [_marker(arm, x(0) + 12 + 150 * place, 12, 6), _text(x(0) + 26 + 150 * place, 17, arm, "start")]
-    words = "; ".join(f"{arm} {100 * curve.mean[-1]:.1f} % at epoch {curve.epochs[-1]}" for arm, curve in known.items())
+    last = {arm: f"{100 * curve.mean[-1]:.1f} % at epoch {curve.epochs[-1]}" for arm, curve in every.items()}
+    words = "; ".join(f"{name_of(arm)} {value}" for arm, value in last.items())
     return _svg(height, f"Accuracy on the validation pictures over the epochs: {words}.", parts)
 
 
@@ -136,6 +148,9 @@ def _marker(arm: str, x: float, y: float, r: float) -> str:
         }[arm]
         points = " ".join(f"{x + r * dx:.1f},{y + r * dy:.1f}" for dx, dy in corners)
         return f'<polygon points="{points}" {fill}/>'
+    if arm in CONTROLS:
+        ends = ((x - r, y - r, x + r, y + r), (x - r, y + r, x + r, y - r))
+        return "".join(_line(*end, OTHER, 0.45 * r) for end in ends)
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {fill}/>'
 
 

@@ -6,14 +6,16 @@ It holds its drawings and its style, no script, and asks for nothing from anywhe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from kdcore import report_tables
+from kdcore.controls import CONTROLS
 from kdcore.events import Event
-from kdcore.report_charts import accuracy_chart, curves_chart, describe, in_order, marker
-from kdcore.report_words import method, plain, repeating, run_command
-from kdcore.run_comparison import flatten
+from kdcore.report_charts import accuracy_chart, curves_chart, in_order, marker
+from kdcore.report_tables import cell, points, settings, table
+from kdcore.report_words import method, repeating, run_command, taught_by
 from kdcore.run_curves import validation_curves
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ pre span { white-space: nowrap; }
 def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
     """The report: what was asked, what came out, how it was measured, and how to repeat it."""
     config = row.config
-    title = f"{config['dataset']}: {config['student']} taught by {config['teacher']}"
+    title = f"{config['dataset']}: {config['student']} {taught_by(config)}"
     tags = "".join(f'<span class="tag">{escape(tag)}</span>' for tag in row.tags)
     parent = f" It repeats run {escape(row.parent)} with a change." if row.parent else ""
     parts = [
@@ -53,11 +55,13 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
         f'<p class="when">Run {escape(row.id)}, {_date(row.created)}, {escape(row.status)}.{parent}</p>',
         f"<p>{tags}</p>" if tags else "",
         _verdict(row),
+        *(report_tables.sweep(row.result) if row.result else ()),
         *(_results(row.result) if row.result else ()),
+        *(report_tables.controls(row.result) if row.result else ()),
         *_curves(events, int(config["epochs"])),
         *(_classes(row.result) if row.result else ()),
         "<h2>Settings</h2>",
-        _table(("setting", "value"), _settings(config), "list"),
+        table(("setting", "value"), settings(config), "list"),
         "<h2>How it was measured</h2>",
         *(f"<p>{escape(words)}</p>" for words in method(row)),
         "<h2>To repeat it</h2>",
@@ -85,13 +89,14 @@ def _verdict(row: RunRow) -> str:
 
 
 def _results(result: Mapping[str, Any]) -> list[str]:
-    arms, order = result["arms"], in_order(result["arms"])
+    arms, every = result["arms"], in_order(result["arms"])
+    order = [arm for arm in every if arm not in CONTROLS]
     ceiling = result.get("bayes_accuracy")
-    chart = accuracy_chart({arm: arms[arm]["accuracy"] for arm in order}, ceiling)
+    chart = accuracy_chart({arm: arms[arm]["accuracy"] for arm in every}, ceiling)
     rows = [
-        ("Accuracy", *(_cell(arms[arm].get("accuracy")) for arm in order)),
-        ("Calibration error (ECE)", *(_cell(arms[arm].get("ece")) for arm in order)),
-        ("Agreement with the teacher", *(_cell(arms[arm].get("agreement")) for arm in order)),
+        ("Accuracy", *(cell(arms[arm].get("accuracy")) for arm in order)),
+        ("Calibration error (ECE)", *(cell(arms[arm].get("ece")) for arm in order)),
+        ("Agreement with the teacher", *(cell(arms[arm].get("agreement")) for arm in order)),
         *(
             (f"Time of {n} picture{'s' if n > 1 else ''}", *(_time(arms[arm], n) for arm in order))
             for n in _batches(arms)
@@ -105,8 +110,8 @@ def _results(result: Mapping[str, Any]) -> list[str]:
     return [
         f"<h2>On {pictures}</h2>",
         f'<div class="wide">{chart}</div>',
-        f"<p>Distilled minus baseline, seed by seed: {_points(difference)}.</p>",
-        _table(("", *map(_head, order)), rows),
+        f"<p>Distilled minus baseline, seed by seed: {points(difference)}.</p>",
+        table(("", *map(_head, order)), rows),
     ]
 
 
@@ -114,15 +119,13 @@ def _head(arm: str) -> str:
     return marker(arm) + escape(arm)
 
 
-def _settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(escape(name.replace("_", " ")), escape(plain(value))) for name, value in flatten(config).items()]
-
-
 def _curves(events: Sequence[Event], epochs: int) -> list[str]:
     curves = validation_curves(events)
     if not any(curve.mean for curve in curves.values()):
         return []
     note = "Bands are 95 % intervals over the seeds alone." if any(curve.low for curve in curves.values()) else ""
+    if any(arm in CONTROLS for arm in curves):
+        note += " The thin grey lines are the controls."
     return [
         "<h2>On the validation pictures, epoch by epoch</h2>",
         f'<div class="wide">{curves_chart(curves, epochs)}</div>',
@@ -131,7 +134,8 @@ def _curves(events: Sequence[Event], epochs: int) -> list[str]:
 
 
 def _classes(result: Mapping[str, Any]) -> list[str]:
-    arms = {arm: row["per_class"] for arm in in_order(result["arms"]) if (row := result["arms"][arm]).get("per_class")}
+    shown = [arm for arm in in_order(result["arms"]) if arm not in CONTROLS]
+    arms = {arm: row["per_class"] for arm in shown if (row := result["arms"][arm]).get("per_class")}
     names = result.get("class_names") or ()
     if not arms or any(len(rows) != len(names) for rows in arms.values()):
         return []
@@ -140,47 +144,22 @@ def _classes(result: Mapping[str, Any]) -> list[str]:
         (
             escape(str(name)),
             str(first[place]["n"]),
-            *(_cell({**one[place], "mean": one[place]["accuracy"]}) for one in arms.values()),
+            *(cell({**one[place], "mean": one[place]["accuracy"]}) for one in arms.values()),
         )
         for place, name in enumerate(names)
     ]
     note = "Share of each class that is right, mean over seeds, with a Wilson interval for its number of pictures."
     return [
         "<h2>Class by class</h2>",
-        _table(("class", "pictures", *map(_head, arms)), rows),
+        table(("class", "pictures", *map(_head, arms)), rows),
         f'<p class="note">{note}</p>',
     ]
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table of cells that are HTML already; the first of a row is its head."""
-    head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in heads)
-    body = "".join(
-        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-        for first, *cells in rows
-    )
-    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="wide"><table class="{kind}">{table}</table></div>'
 
 
 def _command(config: Mapping[str, Any]) -> str:
     """The command with no line broken inside an option."""
     first, *options = run_command(config).split(" --")
     return " ".join(f"<span>{escape(part)}</span>" for part in (first, *(f"--{option}" for option in options)))
-
-
-def _cell(estimate: Mapping[str, Any] | None) -> str:
-    value, _space, interval = describe(estimate).partition(" (")
-    return escape(value) + (f"<small>{escape(interval.rstrip(')'))}</small>" if interval else "")
-
-
-def _points(difference: Mapping[str, Any]) -> str:
-    if difference.get("mean") is None:
-        return "not measured"
-    words = f"{100 * difference['mean']:+.1f} points"
-    if interval := difference.get("ci95"):
-        words += f", 95 % interval {100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}"
-    return words
 
 
 def _batches(arms: Mapping[str, Any]) -> list[int]:

@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kdcore.controls import CONTROLS
 from kdcore.run_comparison import flatten
 
 if TYPE_CHECKING:
+    from kdcore.methods import Method
     from kdcore.rows import RunRow
 
 _OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")  # of a recipe, on the command line
@@ -18,10 +20,17 @@ def run_command(config: Mapping[str, Any]) -> str:
     """The command line that repeats a run, with every setting named, whatever the defaults are by then."""
     flat = flatten(config)
     names = ("dataset", "teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", *_OPTIONS)
-    words = ["kdcore", "run"]
+    vary = flat.get("vary") or {}
+    words = ["kdcore", "sweep" if vary else "run"]
     for name in names:
         if flat.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", plain(flat[name])]
+    for name, value in (flat.get("parameters") or {}).items():
+        words += ["--set", f"{name}={plain(value)}"]
+    if flat.get("controls"):
+        words += ["--controls", ",".join(flat["controls"])]
+    for name, values in vary.items():
+        words += ["--vary", f"{name}={','.join(map(plain, values))}"]
     return shlex.join([*words, "--seeds", str(len(flat["seeds"]))])
 
 
@@ -33,8 +42,7 @@ def method(row: RunRow) -> list[str]:
         f"Both students have the same architecture ({config['student']}) and were trained {seeds} "
         f"time{'s' if seeds != 1 else ''} each, side by side: same initial weights, same {config['labels']} labelled "
         f"pictures in the same order, same views, same optimiser, {config['epochs']} epochs. The baseline learned from "
-        "hard labels. The distilled student learned from the teacher's soft labels too, at temperature "
-        f"{config['temperature']:g} with weight {config['distill_weight']:g}.",
+        f"hard labels. {_distilled(config)}",
         "Validation pictures were split from the training pictures. The test pictures were read once, at the end, and "
         "nothing was chosen on them.",
     ]
@@ -52,6 +60,10 @@ def method(row: RunRow) -> list[str]:
             f"turn, on {result.get('device', 'its device')} ({result.get('precision', 'fp32')}); the run took "
             f"{result.get('seconds', 0) or 0:.0f} s."
         )
+    if any(name in CONTROLS for name in config.get("controls") or ()):
+        words.insert(1, "The controls are students of the same kind, each told something else, as their table says.")
+    if config.get("vary"):
+        words.insert(1, "All figures but those of the sweep's table are of one of its points, which the settings name.")
     if "posterior" in (result.get("arms") or {}):
         words.insert(1, "A third student, posterior, was taught by the true posterior: the best teacher there can be.")
     if result.get("bayes_accuracy") is not None:
@@ -60,6 +72,29 @@ def method(row: RunRow) -> list[str]:
             "themselves allow somewhat less."
         )
     return words
+
+
+def taught_by(config: Mapping[str, Any]) -> str:
+    """Who teaches the distilled student, for a heading."""
+    kind = _method(config).uses
+    return {"nothing": "without a teacher", "peer": "and its peer"}.get(kind, f"taught by {config['teacher']}")
+
+
+def _method(config: Mapping[str, Any]) -> Method:
+    """The run's method; of one that this version does not know, Hinton's."""
+    from kdcore.methods import METHODS
+
+    return METHODS.get(str(config.get("method")), METHODS["kd"])
+
+
+def _distilled(config: Mapping[str, Any]) -> str:
+    """What the distilled student learned from."""
+    found = _method(config)
+    at = f"temperature {config['temperature']:g} and distill weight {config['distill_weight']:g}"
+    if found.name == "kd":
+        return f"The distilled student learned from the teacher's soft labels too, at {at}."
+    said = f"The distilled student learned by “{found.title}” ({found.paper}): {found.sentence}"
+    return said if found.uses == "nothing" else f"{said} It learned at {at}."
 
 
 def repeating(row: RunRow) -> list[str]:

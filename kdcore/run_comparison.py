@@ -74,7 +74,7 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> tuple[Setting, .
 
     Seeds are compared as a list, so that 0, 1, 2 and 3, 4, 5 differ.
     """
-    flat = [flatten(config) for config in configs]
+    flat = [settings_of(config) for config in configs]
     names = dict.fromkeys(name for config in flat for name in config)
     settings = (Setting(name, tuple(config.get(name) for config in flat)) for name in names)
     return tuple(one for one in settings if any(value != one.values[0] for value in one.values))
@@ -85,6 +85,16 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     flat = {name: value for name, value in config.items() if name != "recipe"}
     recipe = config.get("recipe")
     return {**flat, **(recipe if isinstance(recipe, Mapping) else {})}
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as it is read: the parameters of its method stand among the settings, and a setting that is
+    varied holds the list of its values. What is empty is left out, as in runs of before it existed."""
+    flat = flatten(config)
+    own, vary = flat.pop("parameters", None) or {}, flat.pop("vary", None) or {}
+    if not flat.get("controls"):
+        flat.pop("controls", None)
+    return {**flat, **{name: value for name, value in own.items() if value != ""}, **vary}
 
 
 def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> Step:

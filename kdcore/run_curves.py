@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from kdcore.events import EpochEnded, Event
+from kdcore.events import EpochEnded, Event, RunStarted
 
 CONFIDENCE = 0.95
 
@@ -23,10 +23,14 @@ class Curve:
 
 
 def validation_curves(events: Iterable[Event]) -> dict[str, Curve]:
-    """Accuracy on validation of every trained arm, 0 to 1. What is no number (a diverged run) is left out."""
+    """Accuracy on validation of every trained arm, 0 to 1; of a sweep, of the run's own point. What is no number (a
+    diverged run) is left out."""
+    events = list(events)
+    started = {arm for event in events if isinstance(event, RunStarted) for arm in event.arms}
     by_epoch = {event.epoch: event for event in events if isinstance(event, EpochEnded)}
     arms = dict.fromkeys(arm for event in by_epoch.values() for arm in event.curves)
-    return {arm: _curve([by_epoch[epoch] for epoch in sorted(by_epoch)], arm) for arm in arms}
+    own = [arm for arm in arms if not started or arm in started]
+    return {arm: _curve([by_epoch[epoch] for epoch in sorted(by_epoch)], arm) for arm in own}
 
 
 def _curve(events: Sequence[EpochEnded], arm: str) -> Curve:

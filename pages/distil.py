@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import run_form, run_panels, state
+from pages.ui import explain_panel, run_form, run_panels, state
 from pages.ui.i18n import _
 from pages.ui.shell import link, open_page, page_title
 
@@ -35,4 +35,4 @@ with stage, run_panels.one_sentence():
         if run.result is not None:
             link("compare", _("Compare speed, size and answers"), primary=True)
     elif config is not None:
-        run_panels.explain(config)
+        explain_panel.explain(config)

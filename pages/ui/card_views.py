@@ -143,7 +143,7 @@ def shares_html(shares: Sequence[Share], role: str, caption: str) -> str:
 
     An n of 0 is one that the card does not say.
     """
-    colour = look.ARM_COLOURS.get(role, look.MUTE)
+    colour = look.arm_colour(role)
     rows = "".join(
         f'<tr><th scope="row">{escape(one.name)}{_of(one.n)}</th>'
         f'<td class="kd-share-bar"><div><i style="width:{100 * one.accuracy:.2f}%;background:{colour}"></i>'

@@ -55,7 +55,7 @@ def accuracy_dots(result: Mapping[str, Any], text: Type = TYPE) -> go.Figure:
     arms = in_order(result["arms"])
     figure = go.Figure()
     for arm, row in arms.items():
-        accuracy, colour, name = row["accuracy"], look.ARM_COLOURS.get(arm, look.MUTE), _broken(arm_name(arm))
+        accuracy, colour, name = row["accuracy"], look.arm_colour(arm), _broken(arm_name(arm))
         if len(accuracy["per_seed"]) > 1:
             figure.add_trace(
                 go.Scatter(
@@ -66,7 +66,7 @@ def accuracy_dots(result: Mapping[str, Any], text: Type = TYPE) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=[100 * accuracy["mean"]], y=[name], mode="markers",
-                marker={"color": colour, "size": 15, "symbol": look.ARM_MARKERS.get(arm, "circle")},
+                marker={"color": colour, "size": 15, "symbol": look.arm_marker(arm)},
                 error_x=_error(accuracy, colour), hovertemplate="%{x:.1f} %<extra></extra>",
             )
         )  # fmt: skip
@@ -88,13 +88,13 @@ def tradeoff(points: Sequence[TradeoffPoint], text: Type = TYPE) -> go.Figure:
     """Accuracy against the time of one answer, with the interval of the one and p50 to p95 of the other."""
     figure = go.Figure()
     for point in points:
-        colour = look.ARM_COLOURS.get(point.arm, look.MUTE)
+        colour = look.arm_colour(point.arm)
         figure.add_trace(
             go.Scatter(
                 x=[point.p50], y=[100 * point.accuracy["mean"]], mode="markers+text", text=[arm_name(point.arm)],
                 # The students take the same time, so one stands above the other.
                 textposition="bottom right" if point.arm == "baseline" else "top right", textfont=text.font,
-                marker={"color": colour, "size": 16, "symbol": look.ARM_MARKERS.get(point.arm, "circle")},
+                marker={"color": colour, "size": 16, "symbol": look.arm_marker(point.arm)},
                 error_y=_error(point.accuracy, colour),
                 error_x={"type": "data", "array": [point.p95 - point.p50], "arrayminus": [0], "color": colour},
                 hovertemplate="%{x:.2g} ms, %{y:.1f} %<extra></extra>",
@@ -127,10 +127,10 @@ class TradeoffPoint:
 
 
 def _line(arm: str, curve: Curve) -> go.Scatter:
-    colour = look.ARM_COLOURS.get(arm, look.MUTE)
+    colour = look.arm_colour(arm)
     return go.Scatter(
         x=list(curve.epochs), y=list(curve.mean), name=arm_name(arm), mode="lines", hovertemplate="%{y:.3f}",
-        line={"color": colour, "width": 3, "dash": look.ARM_DASHES.get(arm, "solid")},
+        line={"color": colour, "width": 3, "dash": look.arm_dash(arm)},
     )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def _add_bands(figure: go.Figure, curves: Mapping[str, Curve]) -> None:
         figure.add_trace(
             go.Scatter(
                 x=[*curve.epochs, *curve.epochs[::-1]], y=[*curve.high, *curve.low[::-1]],
-                fill="toself", fillcolor=_faint(look.ARM_COLOURS.get(arm, look.MUTE), 0.16),
+                fill="toself", fillcolor=_faint(look.arm_colour(arm), 0.16),
                 line={"width": 0}, mode="lines", hoverinfo="skip", showlegend=False,
             )
         )  # fmt: skip
@@ -157,7 +157,7 @@ def _add_seeds(figure: go.Figure, arm: str, curve: Curve) -> None:
         figure.add_trace(
             go.Scatter(
                 x=list(curve.epochs), y=list(values), mode="lines", hoverinfo="skip", showlegend=False,
-                line={"color": _faint(look.ARM_COLOURS.get(arm, look.MUTE), 0.55), "width": 1.25},
+                line={"color": _faint(look.arm_colour(arm), 0.55), "width": 1.25},
             )
         )  # fmt: skip
 

@@ -57,7 +57,7 @@ def class_differences(rows: Sequence[ClassRow], text: Type = TYPE) -> go.Figure:
         chosen = [(name, row) for name, row in zip(names, rows, strict=True) if row.claim == claim]
         if not chosen:
             continue
-        colour = look.ARM_COLOURS.get(claim, look.MUTE)
+        colour = look.arm_colour(claim)
         figure.add_trace(
             go.Scatter(
                 x=[100 * row.mean for _name, row in chosen], y=[name for name, _row in chosen], mode="markers",
@@ -114,12 +114,12 @@ def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type
         )
     )  # fmt: skip
     for arm, many in in_order(bins).items():
-        colour = look.ARM_COLOURS.get(arm, look.MUTE)
+        colour = look.arm_colour(arm)
         figure.add_trace(
             go.Scatter(
                 x=[100 * one.confidence for one in many], y=[100 * one.accuracy for one in many], name=arm_name(arm),
-                mode="markers+lines", line={"color": colour, "width": 1.5, "dash": look.ARM_DASHES.get(arm, "solid")},
-                marker={"color": colour, "size": 11, "symbol": look.ARM_MARKERS.get(arm, "circle")},
+                mode="markers+lines", line={"color": colour, "width": 1.5, "dash": look.arm_dash(arm)},
+                marker={"color": colour, "size": 11, "symbol": look.arm_marker(arm)},
                 error_y={
                     "type": "data", "color": colour, "thickness": 1.2, "width": 3,
                     "array": [100 * (one.ci95[1] - one.accuracy) for one in many],
@@ -156,12 +156,12 @@ def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type
     """Milliseconds a batch against its size, both on log scales; a whisker goes from p50 to p95."""
     figure = go.Figure()
     for arm, times in in_order(latency).items():
-        colour = look.ARM_COLOURS.get(arm, look.MUTE)
+        colour = look.arm_colour(arm)
         figure.add_trace(
             go.Scatter(
                 x=[one["batch_size"] for one in times], y=[one["p50"] for one in times], name=arm_name(arm),
-                mode="markers+lines", line={"color": colour, "width": 2.5, "dash": look.ARM_DASHES.get(arm, "solid")},
-                marker={"color": colour, "size": 12, "symbol": look.ARM_MARKERS.get(arm, "circle")},
+                mode="markers+lines", line={"color": colour, "width": 2.5, "dash": look.arm_dash(arm)},
+                marker={"color": colour, "size": 12, "symbol": look.arm_marker(arm)},
                 error_y={
                     "type": "data", "color": colour, "thickness": 2, "width": 6,
                     "array": [one["p95"] - one["p50"] for one in times], "arrayminus": [0] * len(times),

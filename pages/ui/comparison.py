@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from pages.ui.charts import TradeoffPoint
+from pages.ui.config_words import config_sentence
 from pages.ui.i18n import _, ngettext
-from pages.ui.sentences import config_sentence
 from pages.ui.viewmodels import arm_name, format_accuracy, format_ms
 
 COMPARED = ("teacher", "distilled", "baseline")

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from kdcore.run_comparison import Comparison, Step
+from pages.ui.config_words import setting_names, setting_value
 from pages.ui.i18n import _
 from pages.ui.run_charts import LETTERS, letter_html, line_html
 from pages.ui.sentences import status_name
@@ -14,7 +15,6 @@ from pages.ui.tables import NONE, Cell, Row, arm_mark
 from pages.ui.viewmodels import (
     arm_name,
     format_accuracy,
-    format_count,
     format_duration,
     format_interval,
     format_signed,
@@ -25,9 +25,13 @@ from pages.ui.viewmodels import (
 
 def setting_rows(comparison: Comparison) -> list[Row]:
     """One row a setting that is not the same in all runs."""
-    names = _setting_names()
+    names = setting_names()
     return [
-        Row(names.get(one.name, one.name.replace("_", " ")), "", tuple(Cell(_setting(value)) for value in one.values))
+        Row(
+            names.get(one.name, one.name.replace("_", " ")),
+            "",
+            tuple(Cell(_setting(one.name, value)) for value in one.values),
+        )
         for one in comparison.settings
     ]
 
@@ -125,31 +129,10 @@ def _points(step: Step) -> Cell:
     return Cell(format_signed(step.mean), _("{low} to {high}").format(low=low, high=high))
 
 
-def _setting(value: object) -> str:
+def _setting(name: str, value: object) -> str:
     if isinstance(value, list):
-        counted = value == list(range(len(value)))
-        return str(len(value)) if counted else ", ".join(map(str, value))
-    if value is None:
-        return NONE
-    if isinstance(value, int) and not isinstance(value, bool):
-        return format_count(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _setting_names() -> dict[str, str]:
-    return {
-        "dataset": _("Dataset"),
-        "labels": _("Labelled pictures"),
-        "teacher": _("Teacher"),
-        "student": _("Student"),
-        "method": _("Method"),
-        "temperature": _("Temperature"),
-        "distill_weight": _("Distill weight"),
-        "epochs": _("Epochs"),
-        "seeds": _("Seeds"),
-        "device": _("Device"),
-        "batch_size": _("Batch size"),
-        "learning_rate": _("Learning rate"),
-        "weight_decay": _("Weight decay"),
-        "label_smoothing": _("Label smoothing"),
-    }
+        counted = name == "seeds" and value == list(range(len(value)))
+        return str(len(value)) if counted else ", ".join(_setting(name, one) for one in value)
+    if name == "controls":
+        return arm_name(str(value))
+    return NONE if value is None else setting_value(name, value)

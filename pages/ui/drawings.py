@@ -39,9 +39,11 @@ def ceiling_reference(accuracy: float) -> Reference:
 
 def accuracy_range(curves: Mapping[str, Curve], references: Sequence[Reference]) -> tuple[float, float]:
     """Shares in whole tenths, so that the axis moves rarely while the curves grow."""
-    shown = [(curve.mean, *(() if curve.has_band else curve.per_seed)) for curve in curves.values()]
-    lows = [value for lines in shown for line in lines for value in line]
-    highs = [value for curve in curves.values() if curve.has_band for value in curve.high or ()]
+    loud = [curve for arm, curve in curves.items() if not look.is_control(arm)]
+    shown = [*(curve.mean for curve in curves.values())]
+    shown += [values for curve in loud if not curve.has_band for values in curve.per_seed]
+    lows = [value for line in shown for value in line]
+    highs = [value for curve in loud if curve.has_band for value in curve.high or ()]
     tops = [*lows, *highs, *(line.value for line in references)]
     if not tops:
         return 0.0, 1.0
@@ -67,7 +69,7 @@ def curves_data(
         "ticks": ticks(epochs),
         "axis": _("epoch"),
         "words": words,
-        "series": [_series(arm, curve) for arm, curve in curves.items()],
+        "series": [_series(arm, curve) for arm, curve in sorted(curves.items(), key=_controls_first)],
         "references": [
             {
                 "value": 100 * line.value,
@@ -81,20 +83,29 @@ def curves_data(
     }
 
 
+def _controls_first(item: tuple[str, Curve]) -> bool:
+    """What is drawn first lies under the rest."""
+    return not look.is_control(item[0])
+
+
 def _series(arm: str, curve: Curve) -> dict[str, Any]:
+    """A control is a thin line without a band: many of them must not hide the others."""
+    quiet = look.is_control(arm)
+
     def percent(values: Sequence[float] | None) -> list[float] | None:
         return None if values is None else [round(100 * value, 4) for value in values]
 
     return {
         "arm": arm,
-        "colour": look.ARM_COLOURS.get(arm, look.MUTE),
-        "dash": look.ARM_DASHES.get(arm, "solid"),
-        "marker": look.ARM_MARKERS.get(arm, "circle"),
+        "colour": look.arm_colour(arm),
+        "dash": look.arm_dash(arm),
+        "marker": look.arm_marker(arm),
         "epochs": list(curve.epochs),
         "mean": percent(curve.mean),
-        "low": percent(curve.low) if curve.has_band else None,
-        "high": percent(curve.high) if curve.has_band else None,
-        "seeds": [] if curve.has_band else [percent(values) for values in curve.per_seed],
+        "quiet": quiet,
+        "low": percent(curve.low) if curve.has_band and not quiet else None,
+        "high": percent(curve.high) if curve.has_band and not quiet else None,
+        "seeds": [] if curve.has_band or quiet else [percent(values) for values in curve.per_seed],
         "says": [_said(arm, curve, index) for index in range(len(curve.epochs))],
     }
 
@@ -121,7 +132,7 @@ def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], words: s
         others: whether the last row is the sum of classes that have none of their own: it cannot win.
     """
     winner = max(range(len(shares) - others), key=lambda index: shares[index])
-    colour = look.ARM_COLOURS.get(arm, look.MUTE)
+    colour = look.arm_colour(arm)
     rows = "".join(
         f'<div class="kd-bar{" kd-won" if index == winner else ""}"><b>{escape(name)}</b>'
         f'<div><i style="width:{100 * share:.2f}%;background:{colour}"></i></div>'

@@ -58,15 +58,27 @@ class Example:
         """Whether the last row stands for all classes without one of their own."""
         return len(self.shown) < len(self.logits)
 
-    def soft_labels(self, temperature: float) -> list[float]:
-        """The teacher's probabilities at a temperature, by the engine, one a row; they sum to 1."""
+    def soft_labels(self, temperature: float, standardised: bool = False) -> list[float]:
+        """The teacher's probabilities at a temperature, by the engine, one a row; they sum to 1.
+
+        Args:
+            standardised: whether its logits are brought to mean 0 and spread 1 first.
+        """
         import torch
 
+        from kdcore.logit_losses import standardise
         from kdcore.soft_labels import soften
 
-        shares = soften(torch.tensor(self.logits), temperature)
+        logits = torch.tensor(self.logits)
+        shares = soften(standardise(logits[None])[0] if standardised else logits, temperature)
         rows: list[float] = shares[list(self.shown)].tolist()
         return [*rows, max(0.0, 1.0 - sum(rows))] if self.has_others else rows
+
+    def smoothed(self, share: float) -> list[float]:
+        """The hard label with `share` of it spread over all classes, one a row; they sum to 1."""
+        each = share / len(self.logits)
+        rows = [(1 - share) * one + each for one in self.told_to_baseline()]
+        return [*rows[:-1], each * (len(self.logits) - len(self.shown))] if self.has_others else rows
 
     def told_to_baseline(self) -> list[float]:
         """All of the probability on the hard label."""

@@ -17,6 +17,26 @@ ARM_MARKERS = {"teacher": "circle", "baseline": "square", "distilled": "diamond"
 ARM_DASHES = {"teacher": "solid", "baseline": "dash", "distilled": "solid", "posterior": "dot"}
 
 
+def arm_colour(arm: str) -> str:
+    """The arm's colour; the controls, which are many, share a grey."""
+    return ARM_COLOURS.get(arm, MUTE)
+
+
+def arm_marker(arm: str) -> str:
+    """The arm's marker; the controls share a cross."""
+    return ARM_MARKERS.get(arm, "x")
+
+
+def arm_dash(arm: str) -> str:
+    """The arm's line."""
+    return ARM_DASHES.get(arm, "solid")
+
+
+def is_control(arm: str) -> bool:
+    """Whether an arm is a control, which stands behind the others."""
+    return arm not in ARM_COLOURS
+
+
 def percent(probability: float) -> str:
     """A probability the way every page writes it: `90.2 %`, and nothing is rounded to never or to certainty."""
     if 0.0 < probability < 0.0005:

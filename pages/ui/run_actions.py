@@ -10,11 +10,9 @@ import streamlit as st
 
 from kdcore import report
 from kdcore.errors import KdError, RunNotFound
-from pages.ui import cache, run_controls, run_panels, state
-from pages.ui import sentences as say
+from pages.ui import cache, config_words, run_controls, run_form, run_panels, state
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _, ngettext
-from pages.ui.run_form import FIELDS
 from pages.ui.shell import link_afresh
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ def undo_bar() -> None:
     if run is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="kd-undo-bar"):
-        st.html(f'<p class="kd-what">{_("Deleted:")} {escape(say.config_sentence(run.config))}</p>')
+        st.html(f'<p class="kd-what">{_("Deleted:")} {escape(config_words.config_sentence(run.config))}</p>')
         st.button(_("Undo"), key="kd-undo", on_click=_restore, args=(run.id, True), icon=":material/undo:")
 
 
@@ -76,7 +74,7 @@ def deleted_runs(visitor: str | None) -> None:
         for run in runs:
             what, button = st.columns((5, 1), vertical_alignment="center")
             when = vm.format_when(run.created)
-            what.html(run_panels.paragraph(f"{say.config_sentence(run.config)} ({when})", "kd-what"))
+            what.html(run_panels.paragraph(f"{config_words.config_sentence(run.config)} ({when})", "kd-what"))
             button.button(_("Restore"), key=f"kd-restore-{run.id}", on_click=_restore, args=(run.id,), width="stretch")
 
 
@@ -98,12 +96,7 @@ def tag_html(tags: tuple[str, ...]) -> str:
 
 def settings_query(run: RunRow) -> dict[str, str]:
     """A run's settings as the Distil page's URL has them, and which run they are of."""
-    config = run.config
-    query = {"dataset": str(config["dataset"]), "seeds": str(len(config["seeds"])), "parent": run.id}
-    for key, field in FIELDS.items():
-        value = config[field]
-        query[key] = repr(value) if isinstance(value, float) else str(value)
-    return query
+    return {**run_form.settings_query(run.config), "parent": run.id}
 
 
 def _tags(run: RunRow, known_tags: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, ensemble_pickers, state
+from pages.ui import cache, ensemble_pickers, method_form, state, sweep_form
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _
 from pages.ui.shell import link
@@ -36,6 +36,8 @@ def run_form() -> RunConfig:
     """
     from kdcore.config import MAX_EPOCHS, make_run_config
     from kdcore.defaults import defaults_for
+    from kdcore.ensemble_names import members_of
+    from kdcore.sweeps import teachers_of
 
     statuses = cache.dataset_statuses()
     infos = {info.name: info for info in cache.dataset_infos()}
@@ -57,11 +59,15 @@ def run_form() -> RunConfig:
         _("Student"), students, students.index(defaults.student), key="student", bind="query-params",
         help=_("The small network that is trained. The numbers are its widths."),
     )  # fmt: skip
+    plain = method_form.chosen_method().uses == "nothing"  # it has no soft labels
     temperature = st.number_input(
-        _("Temperature"), 0.01, 1000.0, defaults.temperature, step=0.5, format="%g", key="temperature",
-        bind="query-params", help=_("How soft the teacher's labels are: above 1, the small ones grow."),
+        _("Temperature"), 0.01, 1000.0, method_form.usual(defaults, "temperature"), step=0.5, format="%g",
+        key="temperature", bind="query-params", disabled=plain,
+        help=_("How soft the teacher's labels are: above 1, the small ones grow."),
     )  # fmt: skip
     with st.expander(_("More settings")):
+        method = method_form.method_form(dataset)
+        known = [card.name for card in cache.teacher_cards()]
         here = [card.name for card in cache.teacher_cards() if card.dataset == dataset]
         here = ensemble_pickers.with_ensembles(here, "distil_teacher")
         teachers = here if defaults.teacher in here else [defaults.teacher, *here]
@@ -70,7 +76,8 @@ def run_form() -> RunConfig:
             help=_("The trained network, or several, whose soft labels the distilled student learns from."),
         )  # fmt: skip
         weight = st.slider(
-            _("Distill weight"), 0.0, 1.0, defaults.distill_weight, 0.05, key="distill_weight", bind="query-params",
+            _("Distill weight"), 0.0, 1.0, method_form.usual(defaults, "distill_weight"), 0.05,
+            key="distill_weight", bind="query-params", disabled=plain,
             help=_("How much the soft labels count; the hard labels count for the rest."),
         )  # fmt: skip
         epochs = st.number_input(
@@ -81,12 +88,16 @@ def run_form() -> RunConfig:
             _("Seeds"), 1, MOST_SEEDS, defaults.seeds, key="seeds", bind="query-params",
             help=_("How many students of each kind: only their spread tells luck from skill."),
         )  # fmt: skip
-    if teacher not in here:
-        st.caption(_teacher_first(teacher))
-    return make_run_config(
+        controls = method_form.controls_form(method_form.chosen_method())
+        vary = sweep_form.sweep_form(dataset, infos[dataset].train_size)
+    config = make_run_config(
         dataset, labels=labels, teacher=teacher, student=student, temperature=temperature, distill_weight=weight,
-        epochs=epochs, seeds=seeds,
+        epochs=epochs, seeds=seeds, controls=controls, vary=vary, **method,
     )  # fmt: skip
+    for name in dict.fromkeys(member for teacher in teachers_of(config) for member in members_of(teacher)):
+        if name not in known:
+            st.caption(_teacher_first(name))
+    return config
 
 
 def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
@@ -115,6 +126,9 @@ def _use_defaults() -> None:
     for key, field in FIELDS.items():
         state.preset(key, getattr(defaults, field))
     state.preset("seeds", defaults.seeds)
+    for name in method_form.BROUGHT:
+        state.preset(name, method_form.usual(defaults, name))
+    sweep_form.take_sweep({})
 
 
 def _teacher_first(teacher: str) -> str:
@@ -137,3 +151,15 @@ def take_settings(config: dict[str, object]) -> None:
         state.preset(key, config[field])
     seeds = config["seeds"]
     state.preset("seeds", len(seeds) if isinstance(seeds, list) else 1)
+    method_form.take_method(config)
+    sweep_form.take_sweep(config)
+
+
+def settings_query(config: dict[str, object]) -> dict[str, str]:
+    """A run's settings as the Distil page's URL has them."""
+    seeds = config["seeds"]
+    query = {"dataset": str(config["dataset"]), "seeds": str(len(seeds) if isinstance(seeds, list) else 1)}
+    for key, field in FIELDS.items():
+        value = config[field]
+        query[key] = repr(value) if isinstance(value, float) else str(value)
+    return {**query, **method_form.method_query(config), **sweep_form.sweep_query(config)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.store import RunDeleted
-from pages.ui import cache, run_actions, run_compare, run_panels, state, tables
+from pages.ui import cache, config_words, run_actions, run_compare, run_panels, state, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _
@@ -87,7 +87,7 @@ def _row(run: RunRow, whole: bool, places: dict[str, int]) -> None:
         run_compare.pick(run, places)
     when.html(tables.status_html(run.status, say.status_name(run.status), vm.format_when(run.created)))
     tags = "" if whole else run_actions.tag_html(run.tags)
-    what.html(run_panels.paragraph(say.config_sentence(run.config), "kd-what") + tags)
+    what.html(run_panels.paragraph(config_words.config_sentence(run.config), "kd-what") + tags)
     outcome.html(run_panels.paragraph(say.short_outcome(run.status, run.result), "kd-what"))
     button.button(
         _("Close") if whole else _("Open"), key=f"kd-open-{run.id}", on_click=_toggle,
@@ -106,7 +106,7 @@ def _open(run: RunRow, known_tags: list[str]) -> None:
         run_actions.say_refusal()
         run_actions.actions(run, known_tags)
         run_panels.show_run(run, settings=False)
-        st.html(tables.facts_html([*say.config_facts(run.config), (_("Run"), run.id)]))
+        st.html(tables.facts_html([*config_words.config_facts(run.config), (_("Run"), run.id)]))
         with st.container(horizontal=True):
             link("distil", _("Open on the Distil page"), primary=True)
             if run.result is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,23 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, charts, drawings, queue_words, run_controls, state, tables
+from pages.ui import (
+    cache,
+    charts,
+    config_words,
+    control_views,
+    drawings,
+    queue_words,
+    run_controls,
+    state,
+    sweep_panels,
+    sweep_views,
+    tables,
+)
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
 from pages.ui.components.curves import curves
-from pages.ui.examples import Example, NoTeacherYet
+from pages.ui.examples import NoTeacherYet
 from pages.ui.i18n import _
 from pages.ui.run_controls import may_stop
 from pages.ui.run_form import take_settings
@@ -89,40 +102,6 @@ def run_in_url() -> RunRow | None:
     return cache.store().run(run_id) if run_id else None
 
 
-def explain(config: RunConfig) -> None:
-    """Before the first run: one picture, and what each student is told about it."""
-    lead = _(
-        "Start trains {seeds} pairs of students. Both of a pair begin with the same weights, see the same {labels} "
-        "pictures in the same order, and learn for {epochs} epochs. Only what they are told differs:"
-    ).format(seeds=len(config.seeds), labels=vm.format_count(config.labels), epochs=config.epochs)
-    st.html(paragraph(lead, "kd-lead"))
-    try:
-        with st.spinner(_("Reading the pictures of {name}").format(name=config.dataset)):
-            example = cache.telling_example(config.dataset, config.teacher)
-        _told(config, example)
-    except NoTeacherYet as error:
-        st.info(str(error), icon=":material/school:")
-    st.html(paragraph(say.explanation(config.dataset == "creatures"), "kd-lead"))
-
-
-def _told(config: RunConfig, example: Example) -> None:
-    """The picture, and what is said of it to each student."""
-    picture, hard, soft = st.columns((0.66, 1, 1), gap="medium")
-    soft_labels = example.soft_labels(config.temperature)
-    name = example.class_names[example.hard_label]
-    with picture, st.container(key="kd-picture"):
-        st.image(example.picture, caption=_("Really a {name}").format(name=name), width="stretch")
-    for place, arm, shares, told in (
-        (hard, "baseline", example.told_to_baseline(), _("is told the hard label")),
-        (soft, "distilled", soft_labels, _("is told soft labels, T = {t:g}").format(t=config.temperature)),
-    ):
-        with place:
-            st.html(f'<p class="kd-told">{tables.arm_mark(arm)}<b>{vm.arm_name(arm)}</b> {told}</p>')
-            words = say.answer_caption(example.class_names, shares)
-            st.html(drawings.bars(arm, example.class_names, shares, words, others=example.has_others))
-    st.caption(say.held(say.weight_note(config.distill_weight)))
-
-
 def show_run(run: RunRow, settings: bool = True) -> None:
     """A run wherever it is: it redraws itself until it is over.
 
@@ -130,7 +109,7 @@ def show_run(run: RunRow, settings: bool = True) -> None:
         settings: whether the page has the settings of another run, which can take those of this one.
     """
     if settings:
-        st.html(paragraph(say.config_sentence(run.config), "kd-what"))
+        st.html(paragraph(config_words.config_sentence(run.config), "kd-what"))
     if not may_stop(run):
         st.caption(queue_words.foreign_sentence())
     if run.done:
@@ -159,16 +138,26 @@ def _follow(run_id: str) -> None:
 
 def _draw(run: RunRow) -> None:
     run_controls.say_refusal()
-    view = vm.run_view(_heard(run))
+    heard = _heard(run)
+    view = vm.run_view(heard)
     place = st.container(key="kd-progress")
     if not run.done:
         with place:
             _progress(run, view)
     elif run.result is not None:
+        sweep = sweep_views.finished_sweep(run.result)
         with place.container(key="kd-outcome"):
-            st.html(paragraph(say.outcome_sentence(run.result), "kd-outcome"))
+            words = sweep_views.outcome_words(sweep) if sweep else say.outcome_sentence(run.result)
+            st.html(paragraph(words, "kd-outcome"))
     else:
         place.warning(say.ending_sentence(run.status, run.error, view.epochs_done, view.epochs))
+    if run.config.get("vary") and run.result is None:
+        sweep_panels.growing(run.id, run.config, heard)
+        return
+    if run.result is not None and run.config.get("vary"):
+        sweep_panels.outcome(run.result, text())
+        st.subheader(sweep_views.own_point(run.config), anchor=False)
+        st.html(paragraph(say.outcome_sentence(run.result), "kd-lead"))
     if not run.done or any(curve.mean for curve in view.accuracy.values()):
         _curves(run, view)
     if run.result is not None:
@@ -209,7 +198,7 @@ def _curves(run: RunRow, view: vm.RunView) -> None:
     references = [] if teacher is None else [drawings.teacher_reference(teacher)]
     if (ceiling := known.get("bayes_accuracy")) is not None:
         references.append(drawings.ceiling_reference(ceiling))
-    caption = say.curves_caption(view)
+    caption = say.curves_caption(replace(view, epochs=run.config["epochs"]))  # of a sweep, those of its own point
     with st.container(key="kd-chart"):
         data = drawings.curves_data(view.accuracy, run.config["epochs"], references, caption)
         curves(data, key=f"curves_{run.id}")
@@ -226,11 +215,17 @@ def _teacher_accuracy(run: RunRow) -> float | None:
 def _details(result: dict[str, Any], view: vm.RunView) -> None:
     st.subheader(_("On the test pictures"))
     draw_chart(charts.accuracy_dots(result, text()), "kd-dots", say.dots_caption(result))
-    st.html(tables.table_html(tables.quality_table(result["arms"]), _("What each arm reached on the test pictures")))
+    arms = control_views.without_controls(result["arms"])
+    st.html(tables.table_html(tables.quality_table(arms), _("What each arm reached on the test pictures")))
     st.caption(say.held(say.interval_note(result)))
+    if found := control_views.controls_html(result["arms"], _("What each control reached on the test pictures")):
+        st.subheader(_("What carries the gain?"), anchor=False)
+        st.html(found)
+        st.caption(control_views.controls_note())
     if whole := say.whole_sentence(result):
         st.html(paragraph(whole, "kd-what"))
     with st.expander(_("Training loss")):
+        loss = control_views.without_controls(view.loss)
         note = _("Each arm lowers a loss of its own, so only the shapes compare, not the heights.")
-        draw_chart(charts.loss_curves(view.loss, view.epochs, result["run_id"], text()), "kd-loss", note)
+        draw_chart(charts.loss_curves(loss, result["config"]["epochs"], result["run_id"], text()), "kd-loss", note)
         st.caption(note)

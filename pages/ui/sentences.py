@@ -61,6 +61,8 @@ def progress_sentence(view: RunView, place: int) -> str:
         return _("Waiting: place {n} in the queue. It starts by itself.").format(n=place)
     if view.phase == "teacher" and view.teacher is not None:
         return _teacher_sentence(view.teacher)
+    if view.phase == "stage" and view.teacher is not None:
+        return _stage_sentence(view.teacher)
     phases = {
         "waiting": _("Starting"),
         "preparing": _("The teacher looks at the pictures"),
@@ -84,6 +86,14 @@ def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
         all=teacher.epochs,
         accuracy=format_accuracy(teacher.validation_accuracy),
         time=format_duration(teacher.seconds * (teacher.epochs - teacher.epoch)),
+    )
+
+
+def _stage_sentence(stage: TeacherEpochEnded) -> str:
+    """Where the students are that a method trains before, because the distilled ones learn from them."""
+    text = _("First their teacher, {name}: epoch {done} of {all}, right on {accuracy} of validation")
+    return text.format(
+        name=stage.teacher, done=stage.epoch, all=stage.epochs, accuracy=format_accuracy(stage.validation_accuracy)
     )
 
 
@@ -127,33 +137,6 @@ def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
 def held(words: str) -> str:
     """The words with every "%" held to its number: a lone one at the start of a line puzzles."""
     return words.replace(" %", "\u00a0%")
-
-
-def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A run's configuration in the words of the page."""
-    return [
-        (_("Dataset"), str(config["dataset"])),
-        (_("Labelled pictures"), format_count(config["labels"])),
-        (_("Teacher"), str(config["teacher"])),
-        (_("Student"), str(config["student"])),
-        (_("Temperature"), f"{config['temperature']:g}"),
-        (_("Distill weight"), f"{config['distill_weight']:g}"),
-        (_("Epochs"), str(config["epochs"])),
-        (_("Seeds"), str(len(config["seeds"]))),
-    ]
-
-
-def config_sentence(config: Mapping[str, Any]) -> str:
-    """A run's configuration in one line."""
-    text = _(
-        "{dataset}, {labels} labelled pictures, {student}, T\u00a0=\u00a0{temperature:g}, "
-        "weight\u00a0{weight:g}, {seeds}"
-    )
-    seeds = ngettext("{n}\u00a0seed", "{n}\u00a0seeds", len(config["seeds"])).format(n=len(config["seeds"]))
-    return text.format(
-        dataset=config["dataset"], labels=format_count(config["labels"]), student=config["student"],
-        temperature=config["temperature"], weight=config["distill_weight"], seeds=seeds,
-    )  # fmt: skip
 
 
 def curves_caption(view: RunView) -> str:
@@ -239,9 +222,3 @@ def explanation(has_posterior: bool) -> str:
     if has_posterior:
         text += " " + _("A third student is taught by the true posterior: the best teacher there can be.")
     return text
-
-
-def weight_note(distill_weight: float) -> str:
-    """What the distill weight means, in the words of the picture above it."""
-    text = _("For the distilled student the soft labels count for {soft}, the hard label for {hard}.")
-    return text.format(soft=look.percent(distill_weight), hard=look.percent(1 - distill_weight))

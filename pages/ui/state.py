@@ -25,6 +25,10 @@ TEMPERATURE_RANGE = (0.2, 20.0)
 SHARED_KEYS = (
     "source", "teacher", "t", "dataset", "labels", "distil_teacher", "student", "temperature", "distill_weight",
     "epochs", "seeds", "seed", "run", "lang", "present",
+    "method", "controls", "vary", "vary_values",
+    "smoothing", "target_weight", "non_target_weight", "between_weight", "within_weight", "hint_share",
+    "attention_weight", "distance_weight", "angle_weight", "generations", "assistants", "student_layer",
+    "teacher_layer",
     "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown", "sample_of", "model", "networks",
 )  # fmt: skip
 
@@ -119,6 +123,12 @@ def preset(key: str, value: object) -> None:
     st.session_state[key] = value
 
 
+def begin(key: str, value: object) -> None:
+    """The value of the widget `key` when it is drawn first on this visit to the page."""
+    if key not in st.session_state:
+        st.session_state[key] = value
+
+
 def at_first_drawing(key: str, value: T) -> T:
     """`value` as it was when the component `key` was first drawn since the visitor came to this page.
 
@@ -193,6 +203,22 @@ def set_choice(key: str, value: str, legal: Sequence[str]) -> None:
     For widgets whose options have translated labels: `bind="query-params"` would write the labels into the URL.
     """
     _set_query(key, None if value == legal[0] else value)
+
+
+def choices(key: str, legal: Sequence[str]) -> list[str]:
+    """The URL's values of `key` that are legal, joined by commas there."""
+    asked = _query(key).split(",")
+    return [name for name in legal if name in asked]
+
+
+def set_choices(key: str, values: Sequence[str]) -> None:
+    """Put several choices into the URL; none take the key out."""
+    _set_query(key, ",".join(values) or None)
+
+
+def hear_choices(key: str, widget_key: str) -> None:
+    """A widget's callback: put its choices into the URL before the page is drawn."""
+    set_choices(key, list(cast("list[str]", st.session_state.get(widget_key) or [])))
 
 
 def run_id() -> str | None:

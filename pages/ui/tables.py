@@ -21,7 +21,7 @@ from pages.ui.viewmodels import (
     in_order,
 )
 
-GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲"}
+GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "x": "✕"}
 NONE = "–"
 
 
@@ -148,21 +148,28 @@ def status_html(status: str, name: str, when: str) -> str:
 
 
 def readouts_html(readouts: Sequence[Readout], marked: bool = True) -> str:
-    """Large numbers above a chart, each with its arm's marker and colour: the legend, and the latest value.
+    """Large numbers above a chart, each with its arm's marker and colour: the legend, and the latest value; those of
+    controls are smaller and below.
 
     Args:
         marked: False where all are of one network.
     """
+    large = [one for one in readouts if not (marked and look.is_control(one.arm))]
+    small = [one for one in readouts if one not in large]
+    return _readouts(large, marked, "") + (_readouts(small, marked, " kd-small") if small else "")
+
+
+def _readouts(readouts: Sequence[Readout], marked: bool, kind: str) -> str:
     items = "".join(
         f'<div class="kd-readout"><b>{escape(one.value)}</b>'
         f"<span>{arm_mark(one.arm) if marked else ''}{escape(one.name)}</span>"
         f"<small>{escape(held(one.detail))}</small></div>"
         for one in readouts
     )
-    return f'<div class="kd-readouts">{items}</div>'
+    return f'<div class="kd-readouts{kind}">{items}</div>'
 
 
 def arm_mark(arm: str) -> str:
     """The arm's marker in its colour, for beside its name."""
-    glyph = GLYPHS.get(look.ARM_MARKERS.get(arm, "circle"), "●")
-    return f'<i class="kd-mark" aria-hidden="true" style="color:{look.ARM_COLOURS.get(arm, look.MUTE)}">{glyph}</i>'
+    glyph = GLYPHS[look.arm_marker(arm)]
+    return f'<i class="kd-mark" aria-hidden="true" style="color:{look.arm_colour(arm)}">{glyph}</i>'

@@ -13,6 +13,7 @@ from datetime import datetime
 from statistics import fmean
 from typing import Any
 
+from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
 from kdcore.run_curves import seed_interval
 from pages.ui.i18n import _
@@ -89,7 +90,10 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 
 
 def arm_name(arm: str) -> str:
-    """What an arm is called on the page."""
+    """What an arm is called on the page; a control by its title, as a word among others."""
+    if arm in CONTROLS:
+        title = _(CONTROLS[arm].title)
+        return title[:1].lower() + title[1:]
     names = {
         "teacher": _("teacher"),
         "baseline": _("baseline"),
@@ -125,7 +129,8 @@ class RunView:
     """A run as far as its events tell.
 
     Attributes:
-        phase: "waiting", "preparing", "training", "measuring", "finished" or "failed".
+        phase: "waiting", "teacher", "preparing", "stage" (students that a method trains before), "training",
+            "measuring", "finished" or "failed".
         seconds_left: until the last epoch, judged by the epochs so far; None before there is one.
         accuracy, loss: curves by arm, on validation pictures and while training.
     """
@@ -140,7 +145,7 @@ class RunView:
     result: Mapping[str, Any] | None
     failure: RunFailed | None
     device: str
-    teacher: TeacherEpochEnded | None = None  # the last epoch of a teacher that had to be trained first
+    teacher: TeacherEpochEnded | None = None  # the last epoch of a teacher, or of a stage, that is trained first
 
     @property
     def share(self) -> float:
@@ -158,11 +163,14 @@ def run_view(events: Sequence[Event]) -> RunView:
     done = max(by_epoch, default=0)
     cached = any(isinstance(event, TeacherCached) for event in events)
     teaching = [event for event in events if isinstance(event, TeacherEpochEnded)]
+    told = (RunStarted, TeacherCached, TeacherEpochEnded, EpochEnded)
+    last = next((event for event in reversed(events) if isinstance(event, told)), None)
     phase = (
         "finished" if finished
         else "failed" if failure
         else "teacher" if started is None and teaching
         else "waiting" if started is None
+        else "stage" if isinstance(last, TeacherEpochEnded) and done < epochs
         else "measuring" if done >= epochs
         else "training" if cached or done
         else "preparing"

@@ -1,4 +1,4 @@
-// Curves over the epochs of a run: grid, references, bands, lines and markers, drawn anew at every change and size.
+// Curves over the epochs of a run, or over the points of a sweep: grid, references, bands, lines and markers, drawn anew at every change and size.
 // What is drawn, and every word, comes from Python; text enters the page through textContent only.
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -47,7 +47,10 @@ function picture(data, root) {
   for (const one of data.series) if (one.low) svg.append(band(one, x, y));
   for (const one of data.series) for (const values of one.seeds) svg.append(thin(one, values, x, y));
   for (const one of data.series) svg.append(line(one, x, y));
-  for (const one of data.series) one.epochs.forEach((epoch, i) => svg.append(marker(one, i, x(epoch), y(one.mean[i]), rem)));
+  for (const one of data.series) {
+    const first = one.quiet ? one.epochs.length - 1 : 0;
+    for (let i = Math.max(0, first); i < one.epochs.length; i++) svg.append(marker(one, i, x(one.epochs[i]), y(one.mean[i]), rem));
+  }
   return svg;
 }
 
@@ -57,9 +60,10 @@ function axes(svg, data, box, x, y, rem) {
     const place = { class: "axis", x: box.left - 0.5 * rem, y: y(value), "text-anchor": "end", "dominant-baseline": "central" };
     svg.append(node("text", place, `${value} %`));
   }
-  for (const epoch of data.ticks) {
-    svg.append(node("text", { class: "axis", x: x(epoch), y: box.bottom + 1.2 * rem, "text-anchor": "middle" }, String(epoch)));
-  }
+  data.ticks.forEach((epoch, i) => {
+    const words = data.tick_words?.[i] ?? String(epoch);
+    svg.append(node("text", { class: "axis", x: x(epoch), y: box.bottom + 1.2 * rem, "text-anchor": "middle" }, words));
+  });
   const middle = (box.left + box.right) / 2;
   svg.append(node("text", { class: "axis", x: middle, y: box.bottom + 2.6 * rem, "text-anchor": "middle" }, data.axis));
 }
@@ -89,8 +93,15 @@ function thin(one, values, x, y) {
 
 function line(one, x, y) {
   const along = points(one.epochs, one.mean, x, y).join(" ");
-  const style = { class: "line", stroke: one.colour, "stroke-dasharray": DASHES[one.dash] };
+  const style = { class: one.quiet ? "line quiet" : "line", stroke: one.colour, "stroke-dasharray": DASHES[one.dash] };
   return node("polyline", { ...style, points: along, "data-arm": one.arm });
+}
+
+/** An outline of two crossing bars. */
+function cross(cx, cy, r) {
+  const w = 0.4 * r;
+  const corners = [[-r, w - r], [w - r, -r], [0, -w], [r - w, -r], [r, w - r], [w, 0], [r, r - w], [r - w, r], [0, w], [w - r, r], [-r, r - w], [-w, 0]];
+  return `M${corners.map(([dx, dy]) => `${cx + dx} ${cy + dy}`).join("L")}z`;
 }
 
 /** A mark of the arm's shape; under the pointer it says its numbers. */
@@ -100,6 +111,7 @@ function marker(one, index, cx, cy, rem) {
     circle: `M${cx - r} ${cy}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
     square: `M${cx - r} ${cy - r}h${2 * r}v${2 * r}h${-2 * r}z`,
     diamond: `M${cx} ${cy - 1.3 * r}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}z`,
+    x: cross(cx, cy, r),
     "triangle-up": `M${cx} ${cy - 1.3 * r}l${1.3 * r} ${2.3 * r}h${-2.6 * r}z`,
   }[one.marker];
   const made = node("path", { d: outline, fill: one.colour });

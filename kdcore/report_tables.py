@@ -1,0 +1,86 @@
+"""The tables of a report as HTML: settings, controls, the points of a sweep. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from kdcore.controls import CONTROLS
+from kdcore.report_charts import describe, marker, name_of
+from kdcore.report_words import plain
+from kdcore.run_comparison import difference_of, settings_of
+
+
+def settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Each setting and its value; of a sweep, the run's own value, and then what is varied."""
+    own = settings_of({**config, "vary": {}})
+    varied = {f"{name}, varied": values for name, values in (config.get("vary") or {}).items()}
+    return [(escape(name.replace("_", " ")), escape(plain(value))) for name, value in {**own, **varied}.items()]
+
+
+def controls(result: Mapping[str, Any]) -> list[str]:
+    """What each control takes away, what theory says, and what came out; nothing without controls."""
+    arms = {arm: row["accuracy"] for arm, row in result["arms"].items() if arm in CONTROLS}
+    if not arms:
+        return []
+    distilled = result["arms"]["distilled"]["accuracy"]
+    rows = []
+    for arm, accuracy in arms.items():
+        step = difference_of(distilled, accuracy)
+        told = f"{escape(CONTROLS[arm].sentence)} {escape(CONTROLS[arm].theory)}"
+        rows.append(
+            (marker(arm) + escape(name_of(arm)), told, cell(accuracy), points({"mean": step.mean, "ci95": step.ci95}))
+        )
+    note = (
+        "The interval of a control minus distilled takes the two for independent; they share seeds and pictures, so it "
+        "is rather too wide than too narrow."
+    )
+    return [
+        "<h2>What carries the gain: the controls</h2>",
+        table(("control", "what is different, and what theory says", "accuracy", "minus distilled"), rows),
+        f'<p class="note">{note}</p>',
+    ]
+
+
+def sweep(result: Mapping[str, Any]) -> list[str]:
+    """Accuracies and their paired difference at every point of a sweep; nothing for a plain run."""
+    found = result.get("sweep")
+    if not found:
+        return []
+    heads = [escape(name.replace("_", " ")) for name in found["varied"]]
+    rows = [
+        (
+            *(escape(plain(row["values"][name])) for name in found["varied"]),
+            *(cell(row["arms"][arm]["accuracy"]) for arm in ("baseline", "distilled")),
+            points(row["paired_difference"]),
+        )
+        for row in found["rows"]
+    ]
+    heads += [marker(arm) + arm for arm in ("baseline", "distilled")]
+    return ["<h2>The sweep, on the test pictures</h2>", table((*heads, "distilled minus baseline"), rows)]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A table of cells that are HTML already; the first of a row is its head."""
+    head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in heads)
+    body = "".join(
+        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+        for first, *cells in rows
+    )
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="wide"><table class="{kind}">{table}</table></div>'
+
+
+def cell(estimate: Mapping[str, Any] | None) -> str:
+    value, _space, interval = describe(estimate).partition(" (")
+    return escape(value) + (f"<small>{escape(interval.rstrip(')'))}</small>" if interval else "")
+
+
+def points(difference: Mapping[str, Any]) -> str:
+    if difference.get("mean") is None:
+        return "not measured"
+    words = f"{100 * difference['mean']:+.1f} points"
+    if interval := difference.get("ci95"):
+        words += f", 95 % interval {100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}"
+    return words

@@ -1,0 +1,162 @@
+"""What a run was told, in the words of the page: its method, its settings, what is varied. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pages.ui import look
+from pages.ui.i18n import _, ngettext
+from pages.ui.viewmodels import arm_name, format_count
+
+PLAIN = "kd"  # Hinton's, which goes without saying
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """The method's name; a run of before there were others has Hinton's."""
+    return str(config.get("method") or PLAIN)
+
+
+def method_title(name: str) -> str:
+    """What a method is called; a name that this version does not know stands for itself."""
+    from kdcore.methods import METHODS
+
+    return _(METHODS[name].title) if name in METHODS else name
+
+
+def method_sentence(name: str) -> str:
+    """What the student learns by it."""
+    from kdcore.methods import METHODS
+
+    return _(METHODS[name].sentence) if name in METHODS else ""
+
+
+def uses(config: Mapping[str, Any]) -> str:
+    """What the method learns from: "teacher", "features", "peer", "stages" or "nothing"."""
+    from kdcore.methods import METHODS
+
+    name = method_of(config)
+    return METHODS[name].uses if name in METHODS else "teacher"
+
+
+def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A run's configuration, setting by setting; those that its method does not use are left out."""
+    varied = _varied(config)
+    names = ["dataset", "labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs"]
+    if uses(config) == "nothing" and "method" not in varied:
+        names = [name for name in names if name not in ("temperature", "distill_weight")]
+    known = setting_names()
+    values = {"method": method_of(config), **{name: config[name] for name in names if name in config}}
+    facts = [(known[name], varied.get(name) or setting_value(name, values[name])) for name in names]
+    own = dict(config.get("parameters") or {})
+    facts += [(parameter_name(name), varied.get(name) or setting_value(name, own[name])) for name in own if own[name]]
+    facts += [(parameter_name(name), some) for name, some in varied.items() if name not in (*names, *own)]
+    if controls := config.get("controls"):
+        facts.append((_("Controls"), ", ".join(map(arm_name, controls))))
+    return [*facts, (_("Seeds"), str(len(config["seeds"])))]
+
+
+def config_sentence(config: Mapping[str, Any]) -> str:
+    """A run's configuration in one line."""
+    varied = _varied(config)
+    parts = [
+        ("dataset", str(config["dataset"])),
+        ("labels", _("{n} labelled pictures").format(n=format_count(config["labels"]))),
+        ("student", str(config["student"])),
+    ]
+    if method_of(config) != PLAIN:
+        parts.append(("method", method_title(method_of(config))))
+    if uses(config) != "nothing":
+        parts += [
+            ("temperature", _("T\u00a0=\u00a0{t:g}").format(t=config["temperature"])),
+            ("distill_weight", _("weight\u00a0{w:g}").format(w=config["distill_weight"])),
+        ]
+    said = [words for name, words in parts if name not in varied]
+    said += [f"{parameter_name(name)}\u00a0({values})" for name, values in varied.items()]
+    if controls := config.get("controls"):
+        said.append(ngettext("{n}\u00a0control", "{n}\u00a0controls", len(controls)).format(n=len(controls)))
+    seeds = ngettext("{n}\u00a0seed", "{n}\u00a0seeds", len(config["seeds"]))
+    return ", ".join([*said, seeds.format(n=len(config["seeds"]))])
+
+
+def setting_names() -> dict[str, str]:
+    """Every setting of a run in the words of the page."""
+    return {
+        "dataset": _("Dataset"),
+        "labels": _("Labelled pictures"),
+        "teacher": _("Teacher"),
+        "student": _("Student"),
+        "method": _("Method"),
+        "temperature": _("Temperature"),
+        "distill_weight": _("Distill weight"),
+        "epochs": _("Epochs"),
+        "seeds": _("Seeds"),
+        "controls": _("Controls"),
+        "device": _("Device"),
+        "batch_size": _("Batch size"),
+        "learning_rate": _("Learning rate"),
+        "weight_decay": _("Weight decay"),
+        "label_smoothing": _("Label smoothing"),
+    }
+
+
+def parameter_name(name: str) -> str:
+    """The name of a setting, or of a method's parameter, in words."""
+    words = name.replace("_", " ")
+    return setting_names().get(name, words[:1].upper() + words[1:])
+
+
+def setting_name(name: str) -> str:
+    """A setting within a sentence."""
+    words = parameter_name(name)
+    return words[:1].lower() + words[1:]
+
+
+def setting_value(name: str, value: object) -> str:
+    """A setting's value as it is read."""
+    if name == "method":
+        return method_title(str(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return format_count(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _varied(config: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that a sweep varies, each with its values."""
+    vary = config.get("vary") or {}
+    return {name: ", ".join(setting_value(name, value) for value in values) for name, values in vary.items()}
+
+
+def is_told(config: Mapping[str, Any]) -> str:
+    """What the distilled student is told of a picture; "" where no one answer says it."""
+    kind = uses(config)
+    if kind == "nothing":
+        share = float(dict(config.get("parameters") or {}).get("smoothing", 0.0))
+        return _("is told the hard label, {share} of it spread over all classes").format(share=look.percent(share))
+    if kind in ("peer", "stages"):
+        return ""
+    return _("is told soft labels, T = {t:g}").format(t=config["temperature"])
+
+
+def weight_note(config: Mapping[str, Any]) -> str:
+    """What the distill weight means, in the words of the picture above it; "" for a method without one."""
+    if uses(config) == "nothing":
+        return ""
+    weight = config["distill_weight"]
+    text = _("For the distilled student the soft labels count for {soft}, the hard label for {hard}.")
+    if uses(config) == "peer":
+        text = _("For each of the two students the other's soft labels count for {soft}, the hard label for {hard}.")
+    elif method_of(config) in ("dkd", "dist"):
+        text = _("For the distilled student what the teacher says counts for {soft}, the hard label for {hard}.")
+    return text.format(soft=look.percent(weight), hard=look.percent(1 - weight))
+
+
+def further(config: Mapping[str, Any]) -> str:
+    """What is trained besides the pairs: the other points of a sweep, and the controls; "" for neither."""
+    said = []
+    for name, values in _varied(config).items():
+        said.append(_("This is done for each {setting}: {values}.").format(setting=setting_name(name), values=values))
+    if controls := config.get("controls"):
+        text = _("One more student of each control: {names}.")
+        said.append(text.format(names=", ".join(map(arm_name, controls))))
+    return " ".join(said)

@@ -1,0 +1,67 @@
+"""The controls of a run: what each takes away, what theory says, and what came out. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from kdcore.controls import CONTROLS
+from kdcore.run_comparison import difference_of
+from pages.ui.i18n import _
+from pages.ui.sentences import held
+from pages.ui.tables import NONE, Cell, arm_mark
+from pages.ui.viewmodels import arm_name, format_accuracy, format_interval, format_signed
+
+
+def without_controls(arms: Mapping[str, Any]) -> dict[str, Any]:
+    """The arms that every run has; they fit a table's width."""
+    return {arm: row for arm, row in arms.items() if arm not in CONTROLS}
+
+
+def control_sentences(name: str) -> tuple[str, str]:
+    """What is different, and what theory says."""
+    return _(CONTROLS[name].sentence), _(CONTROLS[name].theory)
+
+
+def controls_html(arms: Mapping[str, Any], caption: str) -> str:
+    """A row a control, in the registry's order; every text is escaped. Empty without controls."""
+    distilled = arms["distilled"]["accuracy"]
+    rows = "".join(
+        _row(name, distilled, arms[name]["accuracy"])
+        for name in CONTROLS
+        if name in arms and arms[name]["accuracy"]["mean"] is not None
+    )
+    if not rows:
+        return ""
+    heads = (_("Control"), _("Accuracy"), _("Minus distilled"))
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    return (
+        f'<table class="kd-table kd-controls"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def controls_note() -> str:
+    """How the difference and its interval are to be read."""
+    return _(
+        "In points. The intervals of these differences take control and distilled for independent; both share seeds "
+        "and pictures, so they are rather too wide than too narrow."
+    )
+
+
+def _row(name: str, distilled: Mapping[str, Any], accuracy: Mapping[str, Any]) -> str:
+    different, theory = control_sentences(name)
+    step = difference_of(distilled, accuracy)
+    minus = Cell(format_signed(step.mean) if step.mean is not None else NONE)
+    if step.ci95:
+        low, high = (format_signed(bound) for bound in step.ci95)
+        minus = Cell(minus.value, _("{low} to {high}").format(low=low, high=high))
+    reached = Cell(format_accuracy(accuracy["mean"]), format_interval(accuracy["ci95"]) if accuracy["ci95"] else "")
+    cells = "".join(
+        f"<td>{escape(one.value)}<small>{escape(held(one.detail))}</small></td>" for one in (reached, minus)
+    )
+    return (
+        f'<tr><th scope="row">{arm_mark(name)}{escape(arm_name(name))}<small>{escape(different)}</small>'
+        f"<small>{escape(_('Theory: {sentence}').format(sentence=theory))}</small></th>{cells}</tr>"
+    )

@@ -1,0 +1,68 @@
+"""Before the first run: one picture, and what each student is told about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui import cache, config_words, drawings, tables
+from pages.ui import sentences as say
+from pages.ui import viewmodels as vm
+from pages.ui.examples import Example, NoTeacherYet
+from pages.ui.i18n import _
+from pages.ui.run_panels import paragraph
+
+if TYPE_CHECKING:
+    from kdcore.config import RunConfig
+
+
+def explain(config: RunConfig) -> None:
+    """What Start does, and how the two students of a pair differ."""
+    lead = _(
+        "Start trains {seeds} pairs of students. Both of a pair begin with the same weights, see the same {labels} "
+        "pictures in the same order, and learn for {epochs} epochs. Only what they are told differs:"
+    ).format(seeds=len(config.seeds), labels=vm.format_count(config.labels), epochs=config.epochs)
+    st.html(paragraph(lead, "kd-lead"))
+    try:
+        with st.spinner(_("Reading the pictures of {name}").format(name=config.dataset)):
+            example = cache.telling_example(config.dataset, config.teacher)
+        _told(config, example)
+    except NoTeacherYet as error:
+        st.info(str(error), icon=":material/school:")
+    if more := config_words.further(config.to_json()):
+        st.html(paragraph(more, "kd-lead"))
+    st.html(paragraph(say.explanation(config.dataset == "creatures"), "kd-lead"))
+
+
+def _told(config: RunConfig, example: Example) -> None:
+    """The picture, and what is said of it to each student."""
+    settings = config.to_json()
+    picture, hard, soft = st.columns((0.66, 1, 1), gap="medium")
+    name = example.class_names[example.hard_label]
+    with picture, st.container(key="kd-picture"):
+        st.image(example.picture, caption=_("Really a {name}").format(name=name), width="stretch")
+    told = example.told_to_baseline()
+    with hard:
+        _bars("baseline", _("is told the hard label"), example, told)
+    with soft:
+        if words := config_words.is_told(settings):
+            _bars("distilled", words, example, _shares(config, example))
+        else:
+            st.html(f'<p class="kd-told">{tables.arm_mark("distilled")}<b>{vm.arm_name("distilled")}</b></p>')
+            st.html(paragraph(config_words.method_sentence(config.method), "kd-lead"))
+    if note := config_words.weight_note(settings):
+        st.caption(say.held(note))
+
+
+def _shares(config: RunConfig, example: Example) -> list[float]:
+    """What the distilled student's method makes of the picture's labels."""
+    if config_words.uses(config.to_json()) == "nothing":
+        return example.smoothed(float(dict(config.parameters)["smoothing"]))
+    return example.soft_labels(config.temperature, standardised=config.method == "standardised-kd")
+
+
+def _bars(arm: str, told: str, example: Example, shares: list[float]) -> None:
+    st.html(f'<p class="kd-told">{tables.arm_mark(arm)}<b>{vm.arm_name(arm)}</b> {told}</p>')
+    words = say.answer_caption(example.class_names, shares)
+    st.html(drawings.bars(arm, example.class_names, shares, words, others=example.has_others))

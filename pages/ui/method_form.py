@@ -1,0 +1,119 @@
+"""How the distilled student learns, and against which controls: a select box, the method's own numbers, a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.ui import config_words, control_views, state
+from pages.ui import viewmodels as vm
+from pages.ui.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.defaults import Defaults
+    from kdcore.methods import Method, Parameter
+
+METHOD, CONTROLS = "method", "controls"  # names in the URL; a widget's key has "_pick" behind it
+BROUGHT = ("temperature", "distill_weight")  # what a method may bring its own of
+
+
+def chosen_method() -> Method:
+    """The URL's method, else Hinton's; before any widget is drawn too."""
+    from kdcore.methods import METHODS
+
+    return METHODS[state.choice(METHOD, tuple(METHODS))]
+
+
+def usual(defaults: Defaults, name: str) -> float:
+    """The temperature or the distill weight of a run that says nothing else: the method's own, or the dataset's."""
+    own = getattr(chosen_method(), name)
+    return float(getattr(defaults, name) if own is None else own)
+
+
+def method_form(dataset: str) -> dict[str, Any]:
+    """Draw the method and its parameters; the method's name and the values of its parameters."""
+    from kdcore.methods import METHODS
+
+    method = chosen_method()
+    state.begin("method_pick", method.name)
+    st.selectbox(
+        _("Method"), list(METHODS), key="method_pick", format_func=config_words.method_title,
+        on_change=_another_method, args=(dataset,),
+        help=_("How the distilled student learns; the baseline stays as it is."),
+    )  # fmt: skip
+    st.caption(f"{_(method.sentence)} ({method.paper})")
+    return {"method": method.name, "parameters": {one.name: _parameter(one) for one in method.parameters}}
+
+
+def _parameter(one: Parameter) -> float | str:
+    name, meaning = config_words.parameter_name(one.name), _(one.meaning)
+    if isinstance(one.default, str):
+        return st.text_input(name, one.default, key=one.name, bind="query-params", max_chars=200, help=meaning)
+    low, high = float(one.low), float(one.high)
+    step = 1.0 if one.default >= 1.0 else 0.05
+    return st.number_input(
+        name, low, high, float(one.default), step=step, format="%g", key=one.name, bind="query-params", help=meaning
+    )
+
+
+def controls_form(method: Method) -> tuple[str, ...]:
+    """Draw the controls that this method can have; none for a method that learns from more than soft labels."""
+    from kdcore.controls import CONTROLS as KNOWN
+
+    if method.uses != "teacher":
+        return ()
+    state.begin("controls_pick", state.choices(CONTROLS, tuple(KNOWN)))
+    chosen = st.multiselect(
+        _("Controls"), list(KNOWN), key="controls_pick", format_func=vm.arm_name,
+        on_change=state.hear_choices, args=(CONTROLS, "controls_pick"),
+        placeholder=_("none"), help=_("Further students that lack one thing, to see what carries the gain."),
+    )  # fmt: skip
+    for name in chosen:
+        different, theory = control_views.control_sentences(name)
+        st.caption(f"**{vm.arm_name(name)}**: {different} {_('Theory: {sentence}').format(sentence=theory)}")
+    return tuple(chosen)
+
+
+def take_method(config: Mapping[str, Any]) -> None:
+    """Set the widgets to a run's method, parameters and controls; for a callback."""
+    from kdcore.methods import METHODS
+
+    name = config_words.method_of(config)
+    _set_method(name)
+    given = dict(config.get("parameters") or {})
+    for one in METHODS[name].parameters if name in METHODS else ():
+        state.preset(one.name, given.get(one.name, one.default))
+    controls = list(config.get("controls") or ())
+    state.preset("controls_pick", controls)
+    state.set_choices(CONTROLS, controls)
+
+
+def method_query(config: Mapping[str, Any]) -> dict[str, str]:
+    """A run's method, parameters and controls as the Distil page's URL has them."""
+    found = {METHOD: config_words.method_of(config), CONTROLS: ",".join(config.get("controls") or ())}
+    own = {name: repr(value) if isinstance(value, float) else str(value) for name, value in
+           dict(config.get("parameters") or {}).items()}  # fmt: skip
+    return {name: value for name, value in {**found, **own}.items() if value}
+
+
+def _set_method(name: str) -> None:
+    from kdcore.methods import METHODS
+
+    state.preset("method_pick", name)
+    state.set_choice(METHOD, name, tuple(METHODS))
+
+
+def _another_method(dataset: str) -> None:
+    """Another method may bring its own temperature and weight; where the last one had, the dataset's come back."""
+    from kdcore.defaults import defaults_for
+    from kdcore.methods import METHODS
+
+    before, method = chosen_method(), METHODS[str(state.widget("method_pick"))]
+    _set_method(method.name)
+    for name in BROUGHT:
+        if getattr(method, name) is not None or getattr(before, name) is not None:
+            state.preset(name, usual(defaults_for(dataset), name))
+    for one in method.parameters:
+        state.preset(one.name, one.default)

@@ -1,0 +1,136 @@
+"""The chart of a sweep: while it grows, and when it is over, with error bars. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from pages.ui import look
+from pages.ui.charts import GRID, TYPE, Type, _error, _faint, _style
+from pages.ui.config_words import setting_name, setting_value
+from pages.ui.i18n import _
+from pages.ui.sweep_views import ARMS, Sweep, SweepPoint, places, point_name
+from pages.ui.viewmodels import arm_name, format_accuracy
+
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
+    """Accuracy on test of distilled with 95 % intervals along the first setting, a line for each of the others'; the
+    baseline as a band where it is the same at every point, else as points with intervals."""
+    figure = go.Figure()
+    shared = _shared_baseline(sweep)
+    if shared is not None:
+        _band(figure, sweep, shared)
+    for number, (name, points) in enumerate(sweep.lines().items()):
+        for arm in ARMS if shared is None else ARMS[:1]:
+            _line(figure, sweep, arm, name, points, DASHES[number % len(DASHES)])
+    _style(figure, text, "sweep", legend=True)
+    figure.update_layout(height=420, hovermode="closest")
+    first, values = sweep.varied[0], sweep.along()
+    words = setting_name(first)
+    title = _("{setting} (log scale)").format(setting=words) if sweep.is_log else words
+    axis: dict[str, Any] = {"title_text": title}
+    if sweep.is_words:
+        axis |= {"type": "category"}
+    else:
+        names = [setting_value(first, value) for value in values]
+        axis |= {"type": "log" if sweep.is_log else "linear", "tickvals": values, "ticktext": names}
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(ticksuffix=" %", title_text=_("accuracy on test"), gridcolor=GRID)
+    return figure
+
+
+def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
+    """The latest accuracies on validation along the first setting, as the component `curves` draws them: in place."""
+    at, first = places(sweep), sweep.varied[0]
+    series = []
+    for number, (name, points) in enumerate(sweep.lines().items()):
+        for arm in reversed(ARMS):  # distilled lies above
+            known = sorted((point for point in points if arm in point.arms), key=lambda one: at[one.values[first]])
+            curve = _growing(arm, name, [at[point.values[first]] for point in known], known, sweep.varied)
+            series.append({**curve, "dash": ("solid", "dash", "dot")[number % 3]})
+    ends = [end for one in series for line in ("mean", "low", "high") for end in one[line] or ()]
+    low, high = (min(ends) // 10 * 10, min(104.0, -(-max(ends) // 10) * 10 + 4)) if ends else (0.0, 100.0)
+    return {
+        "low": low,
+        "high": high,
+        "last": len(at) + 0.5,
+        "grid": list(range(round(low), round(high) + 1, 10)),
+        "ticks": list(at.values()),
+        "tick_words": [setting_value(first, value) for value in at],
+        "axis": setting_name(first),
+        "words": words,
+        "series": series,
+        "references": [],
+    }
+
+
+def _growing(
+    arm: str, name: str, at: Sequence[float], points: Sequence[SweepPoint], varied: Sequence[str]
+) -> dict[str, Any]:
+    means = [100 * point.arms[arm]["mean"] for point in points]
+    bounds = [point.arms[arm].get("ci95") for point in points]
+    whole = bool(bounds) and all(bounds)
+    called = f"{arm_name(arm)}, {name}" if name else arm_name(arm)
+    return {
+        "arm": called,
+        "colour": look.arm_colour(arm),
+        "marker": look.arm_marker(arm),
+        "quiet": False,
+        "epochs": list(at),
+        "mean": means,
+        "low": [100 * low for low, _high in bounds] if whole else None,
+        "high": [100 * high for _low, high in bounds] if whole else None,
+        "seeds": [],
+        "says": [
+            f"{point_name(point, varied)}: {arm_name(arm)} {format_accuracy(point.arms[arm]['mean'])}"
+            for point in points
+        ],
+    }
+
+
+def _shared_baseline(sweep: Sweep) -> Any:
+    """The baseline's accuracy, if it is the same at every point: points that learn together share it."""
+    found = [point.arms["baseline"] for point in sweep.points]
+    return found[0] if len(sweep.along()) > 1 and all(one == found[0] for one in found) else None
+
+
+def _band(figure: go.Figure, sweep: Sweep, accuracy: Mapping[str, Any]) -> None:
+    colour, along = look.arm_colour("baseline"), sweep.along()
+    ends = along if sweep.is_words else [min(along), max(along)]
+    if accuracy.get("ci95"):
+        low, high = (100 * bound for bound in accuracy["ci95"])
+        figure.add_trace(
+            go.Scatter(
+                x=[*ends, *ends[::-1]], y=[high] * len(ends) + [low] * len(ends), fill="toself", mode="lines",
+                fillcolor=_faint(colour, 0.16), line={"width": 0}, hoverinfo="skip", showlegend=False,
+            )
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=ends, y=[100 * accuracy["mean"]] * len(ends), mode="lines", name=arm_name("baseline"),
+            line={"color": colour, "width": 2.5, "dash": look.arm_dash("baseline")}, hovertemplate="%{y:.1f} %",
+        )
+    )  # fmt: skip
+
+
+def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence[SweepPoint], dash: str) -> None:
+    colour, first = look.arm_colour(arm), sweep.varied[0]
+    known = [point for point in points if point.arms[arm]["mean"] is not None]
+    errors = [_error(point.arms[arm], colour) for point in known]
+    bars = {"visible": False}
+    if known and all(error.get("array") for error in errors):
+        arrays = {key: [error[key][0] for error in errors] for key in ("array", "arrayminus")}
+        bars = {**errors[0], **arrays}
+    figure.add_trace(
+        go.Scatter(
+            x=[point.values[first] for point in known], y=[100 * point.arms[arm]["mean"] for point in known],
+            mode="markers+lines", name=f"{arm_name(arm)}, {name}" if name else arm_name(arm),
+            line={"color": colour, "width": 2, "dash": dash}, error_y=bars,
+            marker={"color": colour, "size": 13, "symbol": look.arm_marker(arm)},
+            hovertemplate="%{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        )
+    )  # fmt: skip

@@ -1,0 +1,227 @@
+"""A sweep, as it grows and when it is over: its points, in words and as a table. Pure, no streamlit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from statistics import fmean
+from typing import Any
+
+from kdcore.events import EpochEnded, Event
+from kdcore.run_curves import seed_interval
+from pages.ui.config_words import setting_name, setting_value
+from pages.ui.i18n import _, ngettext
+from pages.ui.sentences import held
+from pages.ui.tables import NONE, Cell, arm_mark
+from pages.ui.viewmodels import arm_name, format_accuracy, format_interval, format_signed
+
+ARMS = ("distilled", "baseline")
+SPREAD = 4.0  # from so many times the smallest value on, an axis of positive values is logarithmic
+
+Estimate = Mapping[str, Any]  # `mean` and `ci95`, as a result holds them
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One combination of the varied values.
+
+    Attributes:
+        values: by setting, in the order of the sweep.
+        arms: accuracy of baseline and distilled, where it is known yet.
+        difference: distilled minus baseline, seed by seed; None while the run goes on.
+        claim: "distilled", "baseline" or "none"; "" while the run goes on.
+    """
+
+    values: Mapping[str, Any]
+    arms: Mapping[str, Estimate]
+    difference: Estimate | None = None
+    claim: str = ""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The points in the order of the sweep, and the settings that are varied."""
+
+    varied: tuple[str, ...]
+    points: tuple[SweepPoint, ...]
+
+    def along(self) -> list[Any]:
+        """The values of the first setting."""
+        return list(dict.fromkeys(point.values[self.varied[0]] for point in self.points))
+
+    def lines(self) -> dict[str, list[SweepPoint]]:
+        """The points by what the other settings are; one line, without a name, where one setting is varied."""
+        found: dict[str, list[SweepPoint]] = {}
+        for point in self.points:
+            found.setdefault(point_name(point, self.varied[1:]), []).append(point)
+        return found
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the first setting's axis is logarithmic: its values are above 0 and far apart."""
+        values = self.along()
+        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        return numbers and min(values) > 0 and max(values) >= SPREAD * min(values)
+
+    @property
+    def is_words(self) -> bool:
+        """Whether the first setting's values are names."""
+        return any(isinstance(value, str) for value in self.along())
+
+
+def finished_sweep(result: Mapping[str, Any]) -> Sweep | None:
+    """What came out on test; None for a run that is no sweep."""
+    found = result.get("sweep")
+    if not found:
+        return None
+    points = (
+        SweepPoint(
+            row["values"], {arm: row["arms"][arm]["accuracy"] for arm in ARMS}, row["paired_difference"], row["claim"]
+        )
+        for row in found["rows"]
+    )
+    return Sweep(tuple(found["varied"]), tuple(points))
+
+
+def growing_sweep(config: Mapping[str, Any], events: Sequence[Event]) -> Sweep | None:
+    """The latest accuracy on validation at every point; None for a run that is no sweep."""
+    from kdcore.config import RunConfig
+    from kdcore.sweeps import groups, points
+
+    if not config.get("vary"):
+        return None
+    every = points(RunConfig.from_json(dict(config)))
+    latest: dict[str, list[float]] = {}
+    for event in events:
+        for arm, curves in event.curves.items() if isinstance(event, EpochEnded) else ():
+            if values := [value for value in curves.get("validation_accuracy", ()) if value is not None]:
+                latest[arm] = values
+    names = {}
+    for group in groups(every):  # points that learn together share their baseline
+        for point in group:
+            names[point.values] = {"distilled": point.arm("distilled"), "baseline": group[0].arm("baseline")}
+    found = []
+    for one in every:
+        known = {arm: _estimate(latest[name]) for arm, name in names[one.values].items() if name in latest}
+        found.append(SweepPoint(dict(one.values), known))
+    return Sweep(tuple(config["vary"]), tuple(found))
+
+
+def _estimate(values: Sequence[float]) -> Estimate:
+    interval = seed_interval(values)
+    return {"mean": fmean(values), "ci95": interval and [max(0.0, interval[0]), min(1.0, interval[1])]}
+
+
+def point_name(point: SweepPoint, names: Sequence[str]) -> str:
+    """Such as "temperature 4, labelled pictures 100"."""
+    return ", ".join(f"{setting_name(name)} {setting_value(name, point.values[name])}" for name in names)
+
+
+def own_point(config: Mapping[str, Any]) -> str:
+    """Which of its points a sweep is about, as a heading."""
+    from kdcore.config import RunConfig
+    from kdcore.sweeps import points
+
+    main = next(point for point in points(RunConfig.from_json(dict(config))) if point.main)
+    return _("In detail: {point}").format(point=point_name(SweepPoint(dict(main.values), {}), tuple(config["vary"])))
+
+
+def outcome_words(sweep: Sweep) -> str:
+    """For how many points there is a claim, in one sentence."""
+    n = len(sweep.points)
+    better, worse = (sum(point.claim == claim for point in sweep.points) for claim in ARMS)
+    if not better and not worse:
+        return ngettext(
+            "At none of the {n} point of the sweep can a difference be claimed.",
+            "At none of the {n} points of the sweep can a difference be claimed.",
+            n,
+        ).format(n=n)
+    said = []
+    if better:
+        said.append(_("distilled is better at {k}").format(k=better))
+    if worse:
+        said.append(_("the baseline is better at {k}").format(k=worse))
+    if rest := n - better - worse:
+        said.append(_("no difference can be claimed at {k}").format(k=rest))
+    return _("Of the {n} points of the sweep, {said}.").format(n=n, said=", ".join(said))
+
+
+def sweep_words(sweep: Sweep, what: str) -> str:
+    """The chart in words; `what` is what the accuracies were measured on."""
+    parts = []
+    for point in sweep.points:
+        known = [f"{arm_name(arm)} {_said(point.arms[arm])}" for arm in ARMS if arm in point.arms]
+        if known:
+            parts.append(f"{point_name(point, sweep.varied)}: {', '.join(known)}")
+    if not parts:
+        return _("No point has been checked on the validation pictures yet.")
+    return f"{what} {'; '.join(parts)}."
+
+
+def _said(estimate: Estimate) -> str:
+    if estimate["mean"] is None:
+        return NONE
+    value = format_accuracy(estimate["mean"])
+    return f"{value} ({format_interval(estimate['ci95'])})" if estimate.get("ci95") else value
+
+
+def sweep_html(sweep: Sweep, caption: str) -> str:
+    """The tidy table: a row a point, its values, both accuracies and, when it is known, their paired difference."""
+    over = any(point.difference is not None for point in sweep.points)
+    heads = [escape(_capital(setting_name(name))) for name in sweep.varied]
+    heads += [f"{arm_mark(arm)}{escape(arm_name(arm))}" for arm in ARMS]
+    heads += [escape(_("Distilled minus baseline"))] if over else []
+    rows = ""
+    for point in sweep.points:
+        names = [escape(setting_value(name, point.values[name])) for name in sweep.varied]
+        cells = [_share(point.arms.get(arm)) for arm in ARMS] + ([_points(point.difference)] if over else [])
+        shown = "".join(f"<td>{escape(one.value)}<small>{escape(held(one.detail))}</small></td>" for one in cells)
+        rows += "<tr>" + "".join(f'<th scope="row">{name}</th>' for name in names) + shown + "</tr>"
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    return (
+        f'<table class="kd-table kd-sweep"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def table_note(sweep: Sweep) -> str:
+    """What the intervals hold, and what many points do to the best of them."""
+    seeds = max((len(point.difference.get("per_seed", ())) for point in sweep.points if point.difference), default=0)
+    if seeds < 2:
+        return _("One seed gives no interval, and without one nothing can be claimed.")
+    return _(
+        "Intervals are 95 %, over seeds and test pictures, each point's for itself: of {n} points some look best by "
+        "luck. To choose a setting, look at the validation pictures, and measure it once more with other seeds."
+    ).format(n=len(sweep.points))
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _share(estimate: Estimate | None) -> Cell:
+    if not estimate or estimate["mean"] is None:
+        return Cell(NONE)
+    return Cell(format_accuracy(estimate["mean"]), format_interval(estimate["ci95"]) if estimate.get("ci95") else "")
+
+
+def _points(difference: Estimate | None) -> Cell:
+    if not difference or difference["mean"] is None:
+        return Cell(NONE)
+    if not difference.get("ci95"):
+        return Cell(format_signed(difference["mean"]), _("no interval"))
+    low, high = (format_signed(bound) for bound in difference["ci95"])
+    return Cell(format_signed(difference["mean"]), _("{low} to {high}").format(low=low, high=high))
+
+
+def places(sweep: Sweep) -> dict[Any, float]:
+    """Where each value of the first setting stands on an axis, from 1 to their number: names side by side, numbers
+    where they belong on its scale."""
+    values = sweep.along()
+    if sweep.is_words or len(values) == 1:
+        return {value: place + 1.0 for place, value in enumerate(values)}
+    scaled = [math.log(value) if sweep.is_log else float(value) for value in values]
+    low, span = min(scaled), max(scaled) - min(scaled)
+    return {value: 1.0 + (len(values) - 1) * (at - low) / span for value, at in zip(values, scaled, strict=True)}

@@ -1,0 +1,158 @@
+"""Methods, controls and sweeps on the pages, with runs that really trained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kdcore import jobs, worker
+from kdcore.config import make_run_config
+from kdcore.defaults import DEFAULTS
+from kdcore.store import RunRow, Store
+from tests.pages.conftest import (
+    OTHER,
+    VISITOR,
+    OpenPage,
+    _store,
+    bars_of,
+    chart_of,
+    curves_of,
+    html_of,
+    in_address,
+    only_run,
+)
+
+TINY = {"labels": 40, "epochs": 2, "seeds": 2, "student": "mlp-8", "device": "cpu"}
+CONTROLLED = {"method": "dkd", "parameters": {"non_target_weight": 4}, "controls": ("shuffled", "noise")}
+
+
+@pytest.fixture(scope="module")
+def two_runs_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a run that has controls, and a sweep; tests only read it."""
+    home = tmp_path_factory.mktemp("methods")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KDCORE_HOME", str(home))
+        for settings in (CONTROLLED, {"vary": {"temperature": (1.0, 4.0), "labels": (40, 60)}}):
+            with Store() as store:
+                run_id = jobs.submit(store, make_run_config("digits", **{**TINY, **settings}), VISITOR)
+            assert worker.main([run_id]) == 0
+    return home
+
+
+@pytest.fixture
+def two_runs(two_runs_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[RunRow, RunRow]]:
+    """The run with controls, and the sweep."""
+    for store in _store(two_runs_home, monkeypatch):
+        sweep, controlled = store.list_runs()
+        yield controlled, sweep
+
+
+def test_a_method_brings_its_settings_and_takes_them_away(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", dataset="digits")
+    assert app.selectbox(key="method_pick").value == "kd" and app.multiselect(key="controls_pick").value == []
+    usual = DEFAULTS["digits"].distill_weight
+    app.selectbox(key="method_pick").select("dkd").run()
+    assert not app.exception and not app.error
+    assert app.slider(key="distill_weight").value == 0.5 and app.number_input(key="non_target_weight").value == 8.0
+    assert in_address(app, "method") == "dkd"
+    assert any("Zhao et al. 2022" in caption.value for caption in app.caption)
+    app.selectbox(key="method_pick").select("label-smoothing").run()
+    assert app.number_input(key="temperature").disabled and not app.multiselect
+    smoothed = bars_of(app)[1]
+    assert sorted(smoothed.values())[-2:] == [1.0, 91.0] and "spread over all classes" in html_of(app)
+    app.selectbox(key="method_pick").select("mutual").run()
+    assert not app.exception and len(bars_of(app)) == 1 and "two students that start differently" in html_of(app)
+    app.selectbox(key="method_pick").select("kd").run()
+    assert not app.exception and not app.error
+    assert app.slider(key="distill_weight").value == usual and in_address(app, "method") is None
+
+
+def test_a_link_carries_method_controls_and_sweep(empty_store: Store, open_page: OpenPage) -> None:
+    link = {"method": "dkd", "non_target_weight": "4", "controls": "noise,shuffled,nonsense", "vary": "temperature"}
+    app = open_page("distil", dataset="digits", labels="60", vary_values="1, 4", **link)
+    assert not app.exception and not app.error
+    assert "each temperature: 1, 4" in html_of(app) and any("Theory:" in one.value for one in app.caption)
+    with jobs.turn(empty_store, "a test", OTHER):  # so that it does not start
+        app.button(key="kd-start").click().run()
+        assert not app.exception and not app.error
+    wanted = make_run_config(
+        "digits", labels=60, method="dkd", parameters={"non_target_weight": 4}, controls=("noise", "shuffled"),
+        vary={"temperature": (1.0, 4.0)},
+    )  # fmt: skip
+    assert only_run(empty_store).config == wanted.to_json()
+
+
+def test_values_that_are_no_values_are_one_sentence(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", dataset="digits", vary="temperature")
+    assert app.text_input(key="vary_values").value == "1, 2, 4, 8, 20" and not app.error
+    for text, words in (("1, hot", "temperature is a number, not 'hot'"), ("4, 4", "differ"), (" ", "over which")):
+        app.text_input(key="vary_values").set_value(text).run()
+        assert not app.exception and words in app.error[0].value
+    app.selectbox(key="vary_pick").select("student").run()
+    assert not app.exception and not app.error
+    assert app.text_input(key="vary_values").value == ", ".join(DEFAULTS["digits"].students)
+
+
+def test_a_run_with_controls_shows_what_each_takes_away(two_runs: tuple[RunRow, RunRow], open_page: OpenPage) -> None:
+    run = two_runs[0]
+    assert run.result is not None
+    app = open_page("distil", run=run.id)
+    assert not app.exception and not app.error
+    html = html_of(app)
+    for arm in ("shuffled", "noise"):
+        assert f"{100 * run.result['arms'][arm]['accuracy']['mean']:.1f} %" in html
+    table = re.search(r"kd-controls.*", html)
+    assert table is not None and "Theory: " in table.group()
+    drawn = [trace["y"][0] for trace in chart_of(app, "kd-dots")["data"] if len(trace["y"]) == 1]
+    assert [name.replace("<br>", " ") for name in drawn] == [
+        "teacher", "distilled", "baseline", "shuffled within classes", "pictures of noise",
+    ]  # fmt: skip
+    assert {line["arm"]: line["quiet"] for line in curves_of(app)["series"]} == {
+        "shuffled": True, "noise": True, "distilled": False, "baseline": False,
+    }  # fmt: skip
+    app.button(key="kd-take").click().run()
+    assert not app.exception and not app.error and not app.warning
+    assert app.selectbox(key="method_pick").value == "dkd" and app.number_input(key="non_target_weight").value == 4.0
+    assert app.multiselect(key="controls_pick").value == ["shuffled", "noise"]
+    assert in_address(app, "controls") == "shuffled,noise"
+
+
+def test_a_sweep_shows_its_chart_its_table_and_its_own_point(
+    two_runs: tuple[RunRow, RunRow], open_page: OpenPage
+) -> None:
+    run = two_runs[1]
+    assert run.result is not None
+    app = open_page("distil", run=run.id)
+    assert not app.exception and not app.error
+    lines = {trace["name"]: trace for trace in chart_of(app, "kd-sweep")["data"]}
+    rows = run.result["sweep"]["rows"]
+    for labels in (40, 60):
+        wanted = [row["arms"]["distilled"]["accuracy"]["mean"] for row in rows if row["values"]["labels"] == labels]
+        assert lines[f"distilled, labelled pictures {labels}"]["y"] == pytest.approx([100 * one for one in wanted])
+    assert html_of(app).count("<tr><th") >= 4 and "of the 4 points" in html_of(app).lower()
+    assert app.subheader[0].value == "In detail: temperature 4, labelled pictures 40"
+    assert [one["epochs"] for one in curves_of(app)["series"]] == [[1, 2], [1, 2]]
+
+
+def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_page: OpenPage) -> None:
+    for run in two_runs:
+        app = open_page("runs", run=run.id, compare=",".join(one.id for one in two_runs))
+        assert not app.exception and not app.error
+        html = html_of(app)
+        assert "Decoupled distillation" in html and "Temperature (1, 4)" in html and "2 controls" in html
+    app = open_page("compare", run=two_runs[0].id)
+    assert not app.exception and not app.error
+
+
+def test_like_classes_are_the_engines(two_runs: tuple[RunRow, RunRow], open_page: OpenPage) -> None:
+    app = open_page("compare", run=two_runs[0].id, look="likeness")
+    assert not app.exception and not app.error
+    names = chart_of(app, "kd-tree")["layout"]["yaxis"]["ticktext"]
+    assert sorted(names) == [str(digit) for digit in range(10)]
+    assert html_of(app).count("100.0 %") >= 10  # the diagonal
+    before = html_of(app)
+    app.slider(key="likeness_t").set_value(1.0).run()
+    assert not app.exception and html_of(app) != before

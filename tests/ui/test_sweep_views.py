@@ -1,0 +1,198 @@
+"""Sweeps and controls on the page: the numbers given, in order, in words, and text that stays text."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from typing import Any
+
+import pytest
+
+from kdcore.config import make_run_config
+from kdcore.controls import CONTROLS
+from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded
+from kdcore.methods import METHODS
+from kdcore.sweeps import points
+from pages.ui import config_words, control_views, drawings, look, state, sweep_charts, sweep_views, tables
+from pages.ui import sentences as say
+from pages.ui import viewmodels as vm
+
+
+def estimate(mean: float, half: float | None = 0.02) -> dict[str, Any]:
+    interval = None if half is None else [mean - half, mean + half]
+    return {"mean": mean, "ci95": interval, "per_seed": [mean, mean, mean]}
+
+
+def row(values: dict[str, Any], baseline: float, distilled: float, claim: str = "none") -> dict[str, Any]:
+    arms = {"baseline": {"accuracy": estimate(baseline)}, "distilled": {"accuracy": estimate(distilled)}}
+    return {"values": values, "arms": arms, "paired_difference": estimate(distilled - baseline, 0.03), "claim": claim}
+
+
+BY_TEMPERATURE = {
+    "sweep": {
+        "varied": ["temperature"],
+        "rows": [
+            row({"temperature": 1.0}, 0.60, 0.61),
+            row({"temperature": 4.0}, 0.60, 0.70, "distilled"),
+            row({"temperature": 20.0}, 0.60, 0.68, "distilled"),
+        ],
+    }
+}
+BY_BOTH = {
+    "sweep": {
+        "varied": ["labels", "student"],
+        "rows": [
+            row({"labels": labels, "student": student}, 0.5 + labels / 1000, 0.6 + labels / 1000, "baseline")
+            for labels in (50, 100)
+            for student in ("mlp-8", "mlp-64")
+        ],
+    }
+}
+
+
+def found(result: dict[str, Any]) -> sweep_views.Sweep:
+    sweep = sweep_views.finished_sweep(result)
+    assert sweep is not None
+    return sweep
+
+
+def test_the_chart_of_one_setting_holds_its_points_and_the_baseline_once() -> None:
+    figure = sweep_charts.sweep_chart(found(BY_TEMPERATURE))
+    traces = {trace.name: trace for trace in figure.data if trace.name}
+    distilled, baseline = traces["distilled"], traces["baseline"]
+    assert list(distilled.x) == [1.0, 4.0, 20.0] and list(distilled.y) == pytest.approx([61.0, 70.0, 68.0])
+    assert list(distilled.error_y.array) == pytest.approx([2.0] * 3) == list(distilled.error_y.arrayminus)
+    assert list(baseline.x) == [1.0, 20.0] and list(baseline.y) == pytest.approx([60.0, 60.0])  # a band: it is shared
+    (band,) = (trace for trace in figure.data if trace.fill == "toself")
+    assert sorted(set(band.y)) == pytest.approx([58.0, 62.0])
+    assert figure.layout.xaxis.type == "log" and list(figure.layout.xaxis.ticktext) == ["1", "4", "20"]
+    assert (distilled.marker.color, distilled.marker.symbol) == (look.DISTILLED, look.ARM_MARKERS["distilled"])
+
+
+def test_two_settings_give_a_line_for_each_value_of_the_second() -> None:
+    figure = sweep_charts.sweep_chart(found(BY_BOTH))
+    lines = {trace.name: list(trace.y) for trace in figure.data}
+    assert lines["distilled, student mlp-8"] == pytest.approx([65.0, 70.0])
+    assert lines["baseline, student mlp-64"] == pytest.approx([55.0, 60.0])
+    assert len(lines) == 4 and figure.layout.xaxis.type == "linear"  # 100 is not far from 50
+    assert len({trace.line.dash for trace in figure.data}) == 2
+
+
+def test_names_stand_side_by_side_and_numbers_where_they_belong() -> None:
+    names = sweep_views.Sweep(("method",), tuple(sweep_views.SweepPoint({"method": one}, {}) for one in ("kd", "dkd")))
+    assert sweep_views.places(names) == {"kd": 1.0, "dkd": 2.0} and not names.is_log
+    assert sweep_charts.growing_data(names)["tick_words"] == ["Knowledge distillation", "Decoupled distillation"]
+    numbers = [1.0, 2.0, 16.0]
+    some = sweep_views.Sweep(
+        ("temperature",), tuple(sweep_views.SweepPoint({"temperature": one}, {}) for one in numbers)
+    )
+    assert list(sweep_views.places(some).values()) == pytest.approx([1.0, 1.5, 3.0])  # log 2 is a quarter of log 16
+
+
+def test_a_table_and_a_sentence_say_every_point() -> None:
+    sweep = found(BY_TEMPERATURE)
+    html = sweep_views.sweep_html(sweep, "<caption>").replace("\u00a0", " ")
+    assert re.findall(r'scope="row">(.*?)<', html) == ["1", "4", "20"]
+    assert re.findall(r"<td>(.*?)<", html) == ["61.0 %", "60.0 %", "+1.0", "70.0 %", "60.0 %", "+10.0", "68.0 %",
+                                               "60.0 %", "+8.0"]  # fmt: skip
+    assert "+7.0 to +13.0" in html and "<caption><" not in html
+    words = sweep_views.sweep_words(sweep, "On test:")
+    assert "temperature 4: distilled 70.0 % (68.0 to 72.0 %), baseline 60.0 %" in words
+    told = sweep_views.outcome_words(sweep)
+    assert told == "Of the 3 points of the sweep, distilled is better at 2, no difference can be claimed at 1."
+    assert "the baseline is better at 4" in sweep_views.outcome_words(found(BY_BOTH))
+    assert sweep_views.finished_sweep({"arms": {}}) is None
+
+
+def test_a_sweep_grows_from_its_events_and_shares_what_learns_together() -> None:
+    config = make_run_config("digits", vary={"temperature": (1.0, 4.0), "labels": (100, 200)}, seeds=2)
+    every = points(config)
+    heard: list[Event] = [RunStarted(config.to_json(), ("teacher", "baseline", "distilled"), 120, "cpu", "", 200, 2)]
+    assert all(not one.arms for one in _growing(config, heard).points)
+    shared = "baseline"  # of the run's own point, whose labels are 200
+    told = {shared: [0.5, 0.6], "distilled": [0.7, 0.8], "distilled (temperature=1, labels=200)": [0.6, 0.6]}
+    heard += [
+        EpochEnded(1, 120, 1.0, {arm: {"validation_accuracy": values} for arm, values in told.items()}),
+        EpochEnded(2, 120, 1.0, {arm: {"train_loss": [1.0, 1.0]} for arm in told}),
+    ]
+    growing = _growing(config, heard)
+    means = {tuple(one.values.values()): {arm: x["mean"] for arm, x in one.arms.items()} for one in growing.points}
+    assert means[4.0, 200] == pytest.approx({"distilled": 0.75, "baseline": 0.55})
+    assert means[1.0, 200] == pytest.approx({"distilled": 0.6, "baseline": 0.55})
+    assert means[1.0, 100] == {} and len(means) == len(every)
+    data = sweep_charts.growing_data(growing, "words")
+    json.dumps(data, allow_nan=False)
+    assert [one["mean"] for one in data["series"] if one["arm"] == "distilled, labelled pictures 200"] == [
+        pytest.approx([60.0, 75.0])
+    ]
+    assert list(vm.run_view(heard).accuracy) == ["distilled", "baseline"]  # other points are no arms
+
+
+def _growing(config: Any, events: list[Event]) -> sweep_views.Sweep:
+    sweep = sweep_views.growing_sweep(config.to_json(), events)
+    assert sweep is not None
+    return sweep
+
+
+def test_a_stage_is_told_as_one() -> None:
+    started = RunStarted({}, ("teacher", "baseline", "distilled"), 10, "cpu", "fp32", 100, 3)
+    heard: list[Event] = [started, TeacherCached("t", 1, 0.1, True), TeacherEpochEnded("generation 1", 3, 10, 0.5, 1.0)]
+    view = vm.run_view(heard)
+    assert view.phase == "stage" and "generation 1: epoch 3 of 10" in say.progress_sentence(view, 0)
+    assert vm.run_view([*heard, EpochEnded(1, 10, 1.0, {})]).phase == "training"
+    assert vm.run_view(heard[:1]).phase == "preparing"
+
+
+def test_controls_stand_behind_the_arms_with_what_theory_says() -> None:
+    arms = {arm: {"accuracy": estimate(0.7)} for arm in ("teacher", "baseline", "distilled")}
+    arms |= {"noise": {"accuracy": estimate(0.3)}, "shuffled": {"accuracy": estimate(0.66)}}
+    html = control_views.controls_html(arms, "Controls").replace("\u00a0", " ")
+    assert html.index("shuffled within classes") < html.index("pictures of noise")  # the registry's order
+    assert escape(CONTROLS["noise"].theory) in html and "30.0 %" in html
+    assert "−40.0" in html and "−42.8 to −37.2" in html  # 2 · √2 points
+    assert control_views.controls_html({arm: arms[arm] for arm in ("teacher", "baseline", "distilled")}, "") == ""
+    assert list(control_views.without_controls(arms)) == ["teacher", "baseline", "distilled"]
+    assert all(vm.arm_name(name) != name or name.islower() for name in CONTROLS)
+    assert {look.arm_colour(name) for name in CONTROLS} == {look.MUTE} and not look.is_control("posterior")
+    readouts = [vm.Readout(arm, vm.arm_name(arm), "70.0 %", "") for arm in ("distilled", "noise")]
+    large, small = tables.readouts_html(readouts).split("kd-small")
+    assert "distilled" in large and "pictures of noise" in small and tables.GLYPHS["x"] in small
+
+
+def test_a_control_is_drawn_thin_and_first() -> None:
+    curves = {
+        arm: vm.Curve(arm, (1, 2), (0.4, 0.5), (0.3, 0.4), (0.5, 0.9), ((0.4, 0.5),) * 3)
+        for arm in ("distilled", "noise")
+    }
+    noise, distilled = drawings.curves_data(curves, 2)["series"]
+    assert noise["quiet"] and noise["low"] is None and not distilled["quiet"] and distilled["low"] is not None
+
+
+def test_what_a_run_was_told_in_words_for_every_method() -> None:
+    base = make_run_config("digits", seeds=3).to_json()
+    told = config_words.config_sentence(base).replace("\u00a0", " ")
+    assert told == "digits, 200 labelled pictures, mlp-16, T = 4, weight 0.9, 3 seeds"
+    old = {name: value for name, value in base.items() if name not in ("parameters", "controls", "vary", "method")}
+    assert config_words.config_sentence(old).replace("\u00a0", " ") == told  # a run of before there were methods
+    for name, method in METHODS.items():
+        teacher = "digits+mnist" if name == "multi-teacher" else None
+        config = make_run_config("digits", method=name, teacher=teacher).to_json()
+        facts = dict(config_words.config_facts(config))
+        assert facts["Method"] == method.title
+        assert ("Temperature" in facts) == (name != "label-smoothing")
+        assert config_words.config_sentence(config).count("T\u00a0=") == (name != "label-smoothing")
+    smooth = make_run_config("digits", method="label-smoothing").to_json()
+    assert "10.0 % of it spread over all classes" in config_words.is_told(smooth)
+    assert config_words.weight_note(smooth) == "" and "other's soft labels" in config_words.weight_note(
+        make_run_config("digits", method="mutual").to_json()
+    )
+    many = make_run_config("digits", vary={"temperature": (1.0, 4.0)}, controls=("noise",)).to_json()
+    said = config_words.config_sentence(many).replace("\u00a0", " ")
+    assert "Temperature (1, 4)" in said and "1 control" in said and "T =" not in said
+    assert "each temperature: 1, 4" in config_words.further(many) and "pictures of noise" in config_words.further(many)
+
+
+def test_every_parameter_of_a_method_travels_with_a_link() -> None:
+    names = {one.name for method in METHODS.values() for one in method.parameters}
+    assert names <= set(state.SHARED_KEYS)

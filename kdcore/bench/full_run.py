@@ -61,9 +61,9 @@ def full_run(
         restart: forget what is there.
 
     Returns:
-        Accuracies (0 to 1) with the 95 % Wilson interval over the test pictures of each student, the difference of
-        the two students with its interval over the same pictures, seconds of each training, date and hardware. One
-        seed: it says how these networks came out, not what others would.
+        Accuracies (0 to 1) with their 95 % Wilson intervals over the test pictures, the difference of the two
+        students, seconds of each training, date and hardware. One seed: it says how these networks came out, not what
+        others would, so the difference has no interval.
 
     Raises:
         StoreError: the disk cannot be written.

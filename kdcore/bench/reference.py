@@ -31,6 +31,7 @@ LEARNING_RATE = 1e-3
 TEMPERATURE = 2.0
 SOFT_WEIGHT, HARD_WEIGHT = 0.25, 0.75
 WORKERS = 2
+PATIENCE_SECONDS = 3.0
 
 
 class PictureDataset(Dataset[tuple[Tensor, int]]):
@@ -60,7 +61,7 @@ Batches = DataLoader[tuple[Tensor, int]]  # of pictures [B, 3, H, W] and hard la
 
 def make_loader(images: Tensor, hard_labels: Tensor, workers: int = WORKERS, shuffle: bool = True) -> Batches:
     """Shuffled batches of 128 from uint8 [N, 3, H, W] and int64 [N]."""
-    pictures = PictureDataset(images.numpy(), hard_labels.numpy())
+    pictures = PictureDataset(images.contiguous().numpy(), hard_labels.numpy())
     return DataLoader(pictures, batch_size=BATCH_SIZE, shuffle=shuffle, num_workers=workers)
 
 
@@ -122,15 +123,18 @@ def plain_loop(
     # NumPy arrays: tensors would go through shared memory, of which a container may have little.
     weights = {name: value.cpu().contiguous().numpy() for name, value in teacher.state_dict().items()}
     place = (str(device.torch), device.threads, multiprocessing.get_start_method())
-    arguments = (theirs, images.numpy(), hard_labels.numpy(), weights, seed, *place)
+    arguments = (theirs, images.contiguous().numpy(), hard_labels.numpy(), weights, seed, *place)
     process = context.Process(target=_serve, args=arguments, name="plain loop")
     process.start()
     theirs.close()
     try:
         yield PlainLoop(ours)
     finally:
-        ours.close()  # which ends it
-        process.join()
+        ours.close()  # which ends it, unless it is in the middle of a measurement that nobody wants any more
+        process.join(PATIENCE_SECONDS)
+        if process.is_alive():
+            process.terminate()
+            process.join()
 
 
 def _serve(

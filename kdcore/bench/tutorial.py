@@ -27,7 +27,7 @@ from kdcore.views import to_float
 DATASET = "cifar10"
 EPOCHS = 10
 SEED = 42
-ASKED = 64  # pictures at once, whose activations stay in a processor's cache
+TOGETHER = 64  # pictures that the teacher is asked about at once: their activations stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ WHOLE = Extent(steps=None, teacher_pictures=None)
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """What both sides learn from: uint8 [N, 3, 32, 32] and int64 [N], in memory."""
+    """What both sides learn from: uint8 [N, 3, 32, 32], in channels_last order, and int64 [N], in memory."""
 
     images: Tensor
     hard_labels: Tensor
@@ -65,12 +65,13 @@ class Pictures:
 def pictures_of(dataset: Dataset) -> Pictures:
     """Train and validation together, the tutorial's training set: nothing is chosen in this job."""
     splits = (dataset.train, dataset.validation)
-    return Pictures(torch.cat([one.images for one in splits]), torch.cat([one.hard_labels for one in splits]))
+    images = torch.cat([one.images for one in splits]).contiguous(memory_format=torch.channels_last)
+    return Pictures(images, torch.cat([one.hard_labels for one in splits]))
 
 
 def teach(teacher: nn.Module, pictures: Pictures, device: Device) -> Tensor:
     """The teacher's logits of all pictures, computed once and kept in half the bytes: float16 [N, 10] on the device."""
-    batch_size = ASKED if device.torch.type == "cpu" else 1024
+    batch_size = TOGETHER if device.torch.type == "cpu" else 1024
     return predict_logits(teacher, pictures.images, device, batch_size).half().to(device.torch)
 
 
@@ -91,8 +92,7 @@ def train_ours(
     """
     device.place(network).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=reference.LEARNING_RATE, fused=True)
-    images = pictures.images.to(device.torch).contiguous(memory_format=torch.channels_last)
-    hard_labels = pictures.hard_labels.to(device.torch)
+    images, hard_labels = pictures.images.to(device.torch), pictures.hard_labels.to(device.torch)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         order = torch.randperm(len(images), generator=generator) if shuffle else torch.arange(len(images))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kdcore.arms import Answers, build_students
+from kdcore.checkpoints import pack_optimizer, unpack_optimizer
 from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import load_dataset
 from kdcore.defaults import DEFAULTS
@@ -77,6 +78,24 @@ def test_distill_weight_0_is_the_baseline(tmp_path: Path) -> None:
         assert epoch["baseline"] == epoch["distilled"]
     assert events[-1].result["paired_difference"]["per_seed"] == [0.0, 0.0]
     assert events[-1].result["verdict"]["claim"] == "none"
+
+
+def test_the_optimiser_of_a_convnet_goes_on_with_the_step_that_it_would_have_taken() -> None:
+    """Kernels lie in channels_last order, which a file does not keep and a fused step takes for granted."""
+    generator, after = torch.Generator().manual_seed(0), []
+    gradients = [torch.randn(4, 3, 3, 3, generator=generator) for _ in range(2)]
+    for interrupted in (False, True):
+        kernel = torch.nn.Parameter(torch.ones(4, 3, 3, 3).to(memory_format=torch.channels_last))
+        optimizer = torch.optim.AdamW([kernel], lr=0.1, fused=True)
+        for gradient in gradients:
+            kernel.grad = torch.empty_like(kernel).copy_(gradient)
+            optimizer.step()
+            if interrupted:
+                kept = {name: value.contiguous() for name, value in pack_optimizer(optimizer, "o.").items()}
+                optimizer = torch.optim.AdamW([kernel], lr=0.1, fused=True)
+                unpack_optimizer(optimizer, kept, "o.")
+        after.append(kernel.detach().clone())
+    assert torch.equal(*after)
 
 
 def test_a_stopped_run_goes_on_to_the_result_of_an_undisturbed_one(config: RunConfig, tmp_path: Path) -> None:

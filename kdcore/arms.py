@@ -110,7 +110,7 @@ def _distilled(arm: str, seed: int, point: Point, labelled: TransferSet, answers
         told = labelled
     elif uses == "stages":
         told = labelled.taught(answers.chained[point.label, seed])
-    elif config.method == "multi-teacher":
+    elif uses == "members":
         each = [answers.logits[name][:, labelled.rows] for name in members_of(config.teacher)]
         told = labelled.taught(torch.stack(each, 2))
     else:
@@ -130,7 +130,7 @@ def _told(
     if name == "posterior":  # a teacher like any other: its log-probabilities are its logits
         assert train.posterior is not None
         logits = train.posterior[labelled.rows].clamp(min=1e-12).log().half()
-        return labelled.taught(logits.expand(len(views), -1, -1)), _kd(config)
+        return labelled.taught(logits.expand(len(views), -1, -1)), _by_posterior(config)
     if name == "label-smoothing":
         return labelled, _plain(config, float(METHODS[name].parameters[0].default))
     teacher = answers.teachers[config.teacher]
@@ -159,7 +159,7 @@ def untrained(teacher: Teacher, seed: int) -> Teacher:
     card = (teacher.members or (teacher,))[0].card
     network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed)
     teacher.device.place(network)
-    return Teacher(replace(card, calibration=1.0), FrozenNetwork(network), teacher.device)
+    return Teacher(replace(card, calibration=1.0), FrozenNetwork(network, card.crop), teacher.device)
 
 
 def objective_of(config: RunConfig) -> Objective:
@@ -179,8 +179,11 @@ def _common(config: RunConfig) -> dict[str, float]:
     }
 
 
-def _kd(config: RunConfig) -> Objective:
-    return Objective(METHODS["kd"], _common(config))
+def _by_posterior(config: RunConfig) -> Objective:
+    """Hinton's; where the run's own method has no use for soft labels, with the dataset's weight."""
+    uses_none = find_method(config.method).uses == "nothing"
+    weight = defaults_for(config.dataset).distill_weight if uses_none else config.distill_weight
+    return Objective(METHODS["kd"], {**_common(config), "distill_weight": weight})
 
 
 def _plain(config: RunConfig, label_smoothing: float | None = None) -> Objective:

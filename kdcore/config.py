@@ -93,11 +93,6 @@ class RunConfig:
         method = find_method(self.method)
         parameters = check_parameters(method, dict(self.parameters))
         controls = check_controls(self.controls)
-        if controls and method.uses != "teacher":
-            raise ConfigError(
-                f"Controls change what a teacher says, and {method.name} learns from more than that; choose a method "
-                "such as kd, or leave the controls out."
-            )
         if self.device not in DEVICES:
             raise UnknownName("device", self.device, DEVICES)
         parse_model(self.student)
@@ -117,9 +112,14 @@ class RunConfig:
         teacher = normal_name(str(self.teacher))
         if method.name == "multi-teacher" and not is_ensemble(teacher):
             raise ConfigError(f"Several teachers are needed, joined by + (such as {teacher}+NAME), not {teacher}.")
+        if method.uses == "features" and is_ensemble(teacher):
+            raise ConfigError(
+                f"{method.name} looks inside its teacher, and {teacher} has no inside; choose one member."
+            )
         same = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
         if same.vary:
             points(same)  # every one of them must be legal
+        _check_controls(same, info.train_size)
         return self if same == self else same
 
 
@@ -163,6 +163,19 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     values["controls"] = tuple(values["controls"])
     values["vary"] = tuple((name, tuple(some)) for name, some in vary.items())
     return RunConfig(**values).validate()
+
+
+def _check_controls(config: RunConfig, train_size: int) -> None:
+    if config.controls and find_method(config.method).uses != "teacher":
+        raise ConfigError(
+            f"Controls change what a teacher says, and {config.method} does not learn from that alone; choose a method "
+            "such as kd, or leave the controls out."
+        )
+    if "unlabelled" in config.controls and 2 * config.labels > train_size:
+        raise ConfigError(
+            f"The control unlabelled takes as many other pictures as there are labels, and {config.dataset} has "
+            f"{train_size}; choose at most {train_size // 2} labels, or leave it out."
+        )
 
 
 def _check(what: str, value: object, low: float, high: float, where: str = "", *, whole: bool = False) -> None:

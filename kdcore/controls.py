@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kdcore.ensemble_names import parse_name
+from kdcore.ensemble_names import is_ensemble, parse_name
 from kdcore.errors import ConfigError, UnknownName
 
 
@@ -103,5 +103,7 @@ def control_teacher(teacher: str, control: str) -> str:
     suffix = CONTROLS[control].teacher
     if not suffix:
         return teacher
+    if not is_ensemble(teacher):
+        return f"{teacher}-{suffix}"
     spec = parse_name(teacher)
     return str(replace(spec, members=tuple(f"{member}-{suffix}" for member in spec.members)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+import torch
 from torch import Tensor, nn
 
 from kdcore.errors import ConfigError
@@ -23,8 +24,13 @@ class FeatureLesson:
         trained: what learns along with the student: the regressor of hints, nothing for other methods.
     """
 
-    def __init__(self, objective: Objective, student: nn.Module, teacher: Teacher, image_shape: tuple[int, int, int]):
+    def __init__(
+        self, objective: Objective, student: nn.Module, teacher: Teacher, image_shape: tuple[int, int, int], seed: int
+    ):
         """
+        Args:
+            seed: of the first weights of what learns along.
+
         Raises:
             ConfigError: an ensemble, which has no inner layers of its own; layers that cannot be compared.
             UnknownName: a layer that is not there.
@@ -43,7 +49,11 @@ class FeatureLesson:
             feature_shape(network, path, image_shape)
             for network, path in zip((student, teacher.network), paths, strict=True)
         )
-        self.trained = build_regressor(student_shape, teacher_shape) if self.method == "fitnets" else nn.Identity()
+        self.trained: nn.Module = nn.Identity()
+        if self.method == "fitnets":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                self.trained = build_regressor(student_shape, teacher_shape)
         if self.method == "attention-transfer" and not len(student_shape) == len(teacher_shape) == 3:
             raise ConfigError("Attention is compared between maps; choose a layer that gives one in both networks.")
         self.size = tuple(min(sides) for sides in zip(student_shape[1:], teacher_shape[1:], strict=False))

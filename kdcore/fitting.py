@@ -58,7 +58,7 @@ def fit(
         StoreError: a checkpoint could not be written.
     """
     epochs = teams[0].schedule.epochs
-    history = _restore(teams, checkpoint)
+    history = _restore(teams, checkpoint, clock)
     if history:
         yield EpochDone(len(history), 0.0, history[-1], None)
     for epoch in range(len(history), epochs):
@@ -98,8 +98,9 @@ def _validate(teams: Sequence[Team], dataset: Dataset, curves: Curves) -> None:
                 found.append(hit_rate(logits, hard_labels))
 
 
-def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint) -> list[Curves]:
-    """Puts the last checkpoint's weights back; the curves of the finished epochs."""
+def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint, clock: Clock) -> list[Curves]:
+    """Puts the last checkpoint's weights back; the curves of the finished epochs. The clock learns how long all
+    attempts until then took."""
     saved = checkpoint.load()
     if saved is None:
         return []
@@ -107,5 +108,6 @@ def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint) -> list[Curves]:
     for index, team in enumerate(teams):
         prefix = f"{index}."
         team.put_back({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
+    clock.before = max(clock.before, float(metadata["seconds"]))
     history: list[Curves] = json.loads(metadata["history"])
     return history

@@ -116,9 +116,11 @@ def check(config: RunConfig) -> None:
     from kdcore.device import pick_device
     from kdcore.ensembles import ensemble_card
     from kdcore.model_cards import list_teachers
-    from kdcore.sweeps import teachers_of
+    from kdcore.stages import stages_of
+    from kdcore.sweeps import points, teachers_of
 
-    config.validate()
+    for point in points(config.validate()):
+        stages_of(point.config)
     if config.device == "cuda":
         pick_device(config.device)
     status = dataset_status(config.dataset)

@@ -82,8 +82,8 @@ class Method:
         distill: the distill loss, of student logits [B, K], teacher logits [B, K], hard labels [B] and the settings;
             "multi-teacher" gets [B, M, K] teacher logits of its M members.
         temperature, distill_weight: the paper's, where the dataset's own would not fit; None leaves the dataset's.
-        uses: "teacher", "features" (the teacher's inner layers too), "peer" (another student), "stages" (students that
-            are trained before) or "nothing".
+        uses: "teacher", "members" (each of an ensemble's apart), "features" (the teacher's inner layers too), "peer"
+            (another student), "stages" (students that are trained before) or "nothing".
     """
 
     name: str
@@ -227,9 +227,14 @@ METHODS: dict[str, Method] = {
             "The student matches the soft labels of every member of an ensemble at once.",
             "You et al. 2017, Learning from Multiple Teacher Networks, section 3",
             distill=_several,
+            uses="members",
         ),
     )
 }
+
+
+# Parameters whose value is a text, even if it looks like a number.
+TEXTS = frozenset(one.name for method in METHODS.values() for one in method.parameters if isinstance(one.default, str))
 
 
 def find_method(name: str) -> Method:

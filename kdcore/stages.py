@@ -50,9 +50,10 @@ def stages_of(config: RunConfig) -> tuple[Stage, ...]:
         return tuple(Stage(f"generation {i + 1}", config.student, taught=i > 0) for i in range(generations))
     if config.method == "teacher-assistant":
         names = [name.strip() for name in str(parameters["assistants"]).split(",") if name.strip()]
+        names = names or [_twice(config.student)]
         for name in names:
             parse_model(name)
-        return tuple(Stage(f"assistant {name}", name, taught=True) for name in names or [_twice(config.student)])
+        return tuple(Stage(f"assistant {name}", name, taught=True) for name in names)
     return ()
 
 
@@ -123,6 +124,6 @@ def _said(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int
         views = schedule.views
         each = torch.stack([team.logits(views.apply(images[rows], view)) for view in range(len(views))])  # [V, M, R, K]
         for place, student in enumerate(team.students):
-            own = torch.searchsorted(rows, student.transfer_set.rows)
+            own = torch.searchsorted(rows, student.transfer_set.rows).cpu()  # where the logits are
             found[student.seed] = each[:, place, own].half()
     return found

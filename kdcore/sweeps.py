@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.controls import control_teacher
 from kdcore.defaults import Recipe, defaults_for
-from kdcore.ensemble_names import members_of
+from kdcore.ensemble_names import members_of, normal_name
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.methods import find_method
+from kdcore.methods import TEXTS, find_method
 
 if TYPE_CHECKING:
     from kdcore.config import RunConfig
@@ -68,7 +68,7 @@ def parse_vary(texts: Iterable[str]) -> dict[str, tuple[Any, ...]]:
 
 
 def _value(name: str, text: str) -> Any:
-    if name in _TEXT:
+    if name in _TEXT or name in TEXTS:
         return text
     try:
         return int(text) if name in _WHOLE else float(text)
@@ -85,11 +85,12 @@ def normal_sweep(config: RunConfig) -> RunConfig:
         ConfigError: something that cannot be varied, a value twice, or too many points.
     """
     own = dict(config.parameters)
+    config = replace(config, vary=tuple((name, _normal(name, values)) for name, values in config.vary))
     count = 1
     for name, values in config.vary:
         if name not in VARIED and name not in own:
             raise UnknownName("setting that can be varied", name, (*VARIED, *own))
-        if not values or len(set(values)) != len(values):
+        if not values or any(value in values[:place] for place, value in enumerate(values)):
             raise ConfigError(f"{name} needs values that differ from each other, not {', '.join(map(str, values))}.")
         count *= len(values)
     if count > MAX_POINTS:
@@ -126,13 +127,19 @@ def teachers_of(config: RunConfig) -> tuple[str, ...]:
     """The names of all teachers that take part in a run, its own first; of several at once, the members too."""
     names = [config.teacher]
     for point in points(config):
-        several = point.config.method == "multi-teacher"
+        several = find_method(point.config.method).uses == "members"
         names += members_of(point.config.teacher) if several else [point.config.teacher]
     return tuple(dict.fromkeys([*names, *(control_teacher(config.teacher, name) for name in config.controls)]))
 
 
+def _normal(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(normal_name(str(value)) for value in values) if name == "teacher" else values
+
+
 def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """A value as people write it; different ones never look the same."""
+    short = f"{value:g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
 def _current(config: RunConfig, name: str) -> Any:

@@ -255,11 +255,14 @@ def _by_method(students: Sequence[Student], device: Device) -> Iterator[_Objecti
 
 
 def _told(student: Student, order: Tensor, view: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Hard labels [B] and teacher logits [B, K] of a batch; zeros, whose weight is 0, for what is not told."""
+    """Hard labels [B] and teacher logits [B, K] of a batch.
+
+    Without a teacher the logits are zeros, whose weight is 0. Without labels, what the teacher takes the pictures for
+    is the target of a distill loss that has one; the hard loss has the weight 0.
+    """
     found = student.transfer_set
-    hard_labels = order.new_zeros(len(order)) if found.hard_labels is None else found.hard_labels[order]
-    soft = found.teacher_logits
-    return hard_labels, torch.zeros_like(like) if soft is None else soft[view, order].float()
+    soft = torch.zeros_like(like) if found.teacher_logits is None else found.teacher_logits[view, order].float()
+    return (soft.argmax(-1) if found.hard_labels is None else found.hard_labels[order]), soft
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -133,7 +133,7 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
         for epoch in fit(teams, dataset, run.checkpoint(_part(number)), clock, should_stop):
             yield EpochEnded(before + epoch.epoch, epochs, epoch.seconds, epoch.curves)
             if epoch.saved is not None:
-                yield epoch.saved
+                yield replace(epoch.saved, epoch=before + epoch.epoch)
         before += schedule.epochs
         measured |= _measure(teams, dataset)
         networks |= _networks(teams, run) if number == 0 else {}
@@ -164,14 +164,13 @@ def _part(number: int) -> str:
 
 
 def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
-    """Epochs that earlier attempts finished; the clock learns how long they took."""
+    """Epochs of the run's own students that earlier attempts finished."""
     done = 0
     for number in range(len(together)):
         saved = run.checkpoint(_part(number)).load()
         if saved is None:
             break
         done += len(json.loads(saved[1]["history"]))
-        run.clock.before = float(saved[1]["seconds"])
     return done
 
 
@@ -188,7 +187,8 @@ def _teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
 def _lesson(run: _Run, student: Student, network: nn.Module) -> FeatureLesson | None:
     if student.objective.method.uses != "features":
         return None
-    return FeatureLesson(student.objective, network, run.teachers[student.teacher], run.dataset.image_shape)
+    teacher = run.teachers[student.teacher]
+    return FeatureLesson(student.objective, network, teacher, run.dataset.image_shape, student.weights)
 
 
 def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from argparse import Namespace
+from typing import Any
 
 from kdcore.cli import text
 from kdcore.cli.answer import VISITOR, Answer, progress
@@ -15,7 +16,8 @@ from kdcore.store import RunRow, Store
 STOP_SECONDS = 20.0  # how long a stopped run is waited for
 SETTINGS = ("teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", "seeds", "device")
 RECIPE = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
-OF_ANY_DATASET = ("method", "temperature", "distill_weight", "seeds", "device")  # the others fit one dataset only
+# The others fit one dataset only.
+OF_ANY_DATASET = ("method", "parameters", "temperature", "distill_weight", "controls", "vary", "seeds", "device")
 
 
 class RunNotFinished(KdError):
@@ -61,8 +63,23 @@ def rerun(options: Namespace) -> Answer:
         if not options.dataset and not _given(options):
             raise ConfigError(f"Say what to change, for example: kdcore runs rerun {row.id} --temperature 8.")
         before.pop("dataset", None)
-        config = make_run_config(dataset, **{**before, **_given(options)})
+        config = make_run_config(dataset, **_changed(before, _given(options)))
         return follow(store, jobs.submit(store, config, VISITOR, parent=row.id))
+
+
+def _changed(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run with some of them changed: another method brings its own."""
+    from kdcore.methods import find_method
+
+    method = given.get("method", before["method"])
+    own = {**before.get("parameters", {}), **given.get("parameters", {})}
+    if method != before["method"]:
+        own = given.get("parameters", {})
+        both = (find_method(before["method"]), find_method(method))
+        for name in ("temperature", "distill_weight"):
+            if any(getattr(one, name) is not None for one in both):
+                before.pop(name, None)
+    return {**before, **given, "parameters": own}
 
 
 def resume(options: Namespace) -> Answer:
@@ -125,11 +142,13 @@ def _given(options: Namespace) -> dict[str, object]:
 
 
 def _parameter(text: str) -> tuple[str, float | str]:
+    from kdcore.methods import TEXTS
+
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"A parameter is given as NAME=VALUE, not {text!r}.")
     try:
-        return name.strip(), float(value)
+        return name.strip(), value.strip() if name.strip() in TEXTS else float(value)
     except ValueError:
         return name.strip(), value.strip()
 

@@ -47,7 +47,9 @@ class Trained:
         return teams
 
     def run(self, dataset: str = "creatures", **settings: Any) -> RunConfig:
-        config = make_run_config(dataset, **{**SHORT, **settings})
+        return self.train(make_run_config(dataset, **{**SHORT, **settings}))
+
+    def train(self, config: RunConfig) -> RunConfig:
         self.teams = []
         self.events = list(trainer.train(config, home=self.home))
         return config

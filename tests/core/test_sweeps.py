@@ -1,0 +1,387 @@
+"""Sweeps: how they are asked for, what their points are, and that each point is the run that it would be alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from kdcore import results, trainer
+from kdcore.config import RunConfig, make_run_config
+from kdcore.errors import ConfigError
+from kdcore.events import CheckpointSaved, EpochEnded, Event, RunFailed, RunStarted, TeacherEpochEnded
+from kdcore.run_checkpoint import RunCheckpoint
+from kdcore.sweeps import MAX_POINTS, groups, parse_vary, points, teachers_of
+from kdcore.trainer import train
+from tests.core.unmeasured import PRECISE, Trained, flat
+
+SHORT = {"student": "mlp-8", "labels": 40, "batch_size": 10, "epochs": 2, "seeds": 2, "device": "cpu"}
+
+
+def sweep(dataset: str = "digits", /, **settings: Any) -> RunConfig:
+    return make_run_config(dataset, **{**SHORT, **settings})
+
+
+# --- how a sweep is asked for ---
+
+
+def test_what_is_varied_is_read_from_text() -> None:
+    texts = ["temperature=1, 2,4", "labels=50,100", "student=mlp-8,convnet-4", "distill-weight=0.5", "assistants=mlp-9"]
+    assert parse_vary(texts) == {
+        "temperature": (1.0, 2.0, 4.0),
+        "labels": (50, 100),
+        "student": ("mlp-8", "convnet-4"),
+        "distill_weight": (0.5,),
+        "assistants": ("mlp-9",),
+    }
+    assert all(type(value) is float for value in parse_vary(["temperature=1"])["temperature"])
+    assert all(type(value) is int for value in parse_vary(["epochs=1"])["epochs"])
+    assert parse_vary(["student_layer=2.0"]) == {"student_layer": ("2.0",)}  # the path of a layer
+    assert parse_vary([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "word"),
+    [
+        (["temperature"], "temperature=1,2,4"),
+        (["temperature="], "temperature=1,2,4"),
+        (["temperature=,"], "temperature=1,2,4"),
+        ([""], "temperature=1,2,4"),
+        (["temperature=1,hot"], "'hot'"),
+        (["labels=1.5"], "a whole number"),
+        (["temperature=1", "temperature=2"], "varied twice"),
+        (["batch-size=5", "batch_size=6"], "varied twice"),
+    ],
+)
+def test_what_is_not_understood_is_refused_in_one_sentence(texts: list[str], word: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_vary(texts)
+    assert word in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("vary", "word"),
+    [
+        ({"seeds": (1, 2)}, '"seeds"'),
+        ({"dataset": ("digits",)}, '"dataset"'),
+        ({"target_weight": (1.0, 2.0)}, '"target_weight"'),  # kd has none
+        ({"temperature": (1.0, 2.0, 1.0)}, "differ"),
+        ({"temperature": ()}, "differ"),
+        ({"temperature": (1.0, 0.0)}, "temperature must be"),
+        ({"temperature": (1.0, "hot")}, "temperature must be"),
+        ({"temperature": ([1.0], [2.0])}, "temperature must be"),
+        ({"labels": (10, 10_000)}, "labels must be"),
+        ({"student": ("mlp-8", "vit")}, '"vit"'),
+        ({"method": ("kd", "magic")}, '"magic"'),
+        ({"method": ("kd", "multi-teacher")}, "Several teachers"),
+        ({"learning_rate": (0.1, 100.0)}, "learning rate must be"),
+        ({"temperature": tuple(map(float, range(1, 12))), "labels": tuple(range(10, 20))}, "110"),
+    ],
+)
+def test_what_cannot_be_varied_is_refused_in_one_sentence(vary: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sweep(vary=vary)
+    assert word in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_a_hundred_points_are_the_most() -> None:
+    config = sweep(vary={"temperature": tuple(map(float, range(1, 11))), "labels": tuple(range(10, 20))})
+    assert len(points(config)) == MAX_POINTS == 100
+
+
+def test_a_sweep_is_about_one_of_its_points() -> None:
+    assert sweep(temperature=2, vary={"temperature": (1.0, 2.0)}).temperature == 2.0
+    assert sweep(temperature=3, vary={"temperature": (8.0, 2.0)}).temperature == 8.0
+    config = sweep(controls=["shuffled"], vary={"labels": (20, 30), "weight_decay": (0.0, 1.0)})
+    assert (config.labels, config.recipe.weight_decay, config.controls) == (20, 0.0, ("shuffled",))
+    config = sweep(method="dkd", vary={"target_weight": (2.0, 3.0)})
+    assert dict(config.parameters) == {"target_weight": 2.0, "non_target_weight": 8.0}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"vary": {"temperature": (8.0, 2.0)}},
+        {"vary": {"method": ("dkd", "dist")}, "controls": ["noise"]},
+        {"teacher": "b+a", "vary": {"teacher": ("digits", "b+a@1")}},
+        {"method": "dkd", "vary": {"target_weight": (2, 3)}},
+    ],
+)
+def test_a_legal_sweep_stays_as_it_is(settings: dict[str, Any]) -> None:
+    config = sweep(**settings)
+    assert config.validate() == config == RunConfig.from_json(config.to_json())
+    assert [point.main for point in points(config)].count(True) == 1
+    for point in points(config):
+        assert point.config.vary == () and point.config.validate() == point.config
+
+
+def test_controls_must_fit_the_point_that_has_them() -> None:
+    with pytest.raises(ConfigError, match="mutual does not learn from that"):
+        sweep(vary={"method": ("mutual", "dkd")}, controls=["shuffled"])
+    config = sweep(vary={"method": ("kd", "mutual")}, controls=["shuffled"])
+    assert [point.config.controls for point in points(config)] == [("shuffled",), ()]
+
+
+# --- points ---
+
+
+def test_points_come_in_the_order_of_the_values_and_one_is_the_runs_own() -> None:
+    config = sweep(temperature=4, labels=30, vary={"labels": (20, 30), "temperature": (1.0, 4.0)})
+    every = points(config)
+    assert [dict(point.values) for point in every] == [
+        {"labels": labels, "temperature": temperature} for labels in (20, 30) for temperature in (1.0, 4.0)
+    ]
+    assert [point.main for point in every] == [False, False, False, True]
+    assert [point.arm("distilled") for point in every[2:]] == ["distilled (labels=30, temperature=1)", "distilled"]
+    for point in every:
+        assert (point.config.labels, point.config.temperature) == tuple(value for _, value in point.values)
+    assert points(sweep()) == (points(sweep())[0],) and points(sweep())[0].main and points(sweep())[0].label == ""
+
+
+def test_arms_of_values_that_look_alike_are_told_apart() -> None:
+    every = points(sweep(vary={"learning_rate": (0.1, 0.10000001, 0.10000002)}))
+    assert len({point.arm("distilled") for point in every}) == 3
+
+
+def test_another_method_brings_its_own_settings_unless_they_are_varied() -> None:
+    def settings(**more: Any) -> dict[str, tuple[Any, ...]]:
+        names = ("kd", "standardised-kd", "dkd", "mutual")
+        every = points(sweep("creatures", vary={"method": names, **more.pop("vary", {})}, **more))
+        return {
+            point.label: (point.config.temperature, point.config.distill_weight, dict(point.config.parameters))
+            for point in every
+        }
+
+    weights = {"target_weight": 1.0, "non_target_weight": 8.0}
+    assert settings() == {
+        "method=kd": (4.0, 0.9, {}),
+        "method=standardised-kd": (2.0, 0.9, {}),
+        "method=dkd": (4.0, 0.5, weights),
+        "method=mutual": (1.0, 0.5, {}),
+    }
+    given = settings(method="dkd", temperature=8, parameters={"target_weight": 3})
+    assert given["method=dkd"] == (8.0, 0.5, {**weights, "target_weight": 3.0})
+    assert given["method=kd"] == (8.0, 0.9, {})  # dkd's weight is not kd's, and its temperature is anybody's
+    varied = settings(vary={"temperature": (1.0, 3.0)})
+    assert {label: found[0] for label, found in varied.items()} == {
+        f"method={name}, temperature={t:g}": t
+        for name in ("kd", "standardised-kd", "dkd", "mutual")
+        for t in (1.0, 3.0)
+    }
+
+
+def test_points_share_a_baseline_unless_it_would_be_another() -> None:
+    config = sweep("creatures", vary={"method": ("kd", "rkd", "mutual"), "temperature": (1.0, 4.0)})
+    (one,) = groups(points(config))
+    assert len(one) == 6 and one[0].main
+    for name, values in {
+        "student": ("mlp-8", "mlp-9"),
+        "labels": (20, 40),
+        "epochs": (1, 2),
+        "learning_rate": (0.1, 0.2),
+        "label_smoothing": (0.0, 0.1),
+        "batch_size": (5, 10),
+    }.items():
+        own, other = groups(points(sweep(vary={name: values, "temperature": (1.0, 4.0)}, **{name: values[1]})))
+        assert own[0].main and len(own) == len(other) == 2
+        assert {dict(point.values)[name] for point in own} == {values[1]}
+
+
+def test_every_teacher_of_every_point_takes_part_once() -> None:
+    assert teachers_of(sweep(vary={"teacher": ("a", "digits", "b+a")})) == ("digits", "a", "a+b")
+    config = sweep(method="multi-teacher", teacher="b+a", vary={"method": ("kd", "multi-teacher")})
+    assert teachers_of(config) == ("a+b", "a", "b")
+
+
+# --- JSON ---
+
+
+def test_a_configuration_with_everything_survives_json() -> None:
+    config = sweep(
+        method="dkd",
+        parameters={"target_weight": 2.5},
+        controls=["noise", "shuffled"],
+        vary={"temperature": (1.0, 4.0), "student": ("mlp-8", "convnet-4"), "labels": (20, 40)},
+    )
+    data = config.to_json()
+    assert data["parameters"] == {"target_weight": 2.5, "non_target_weight": 8.0}
+    assert data["controls"] == ["shuffled", "noise"]
+    assert data["vary"] == {"temperature": [1.0, 4.0], "student": ["mlp-8", "convnet-4"], "labels": [20, 40]}
+    assert RunConfig.from_json(data) == config
+    assert hash(RunConfig.from_json(data)) == hash(config)
+
+
+def test_a_configuration_of_before_has_none_of_the_new_settings() -> None:
+    """As version 0.3.0 stored it."""
+    recipe = {"batch_size": 20, "learning_rate": 0.003, "weight_decay": 0.1, "label_smoothing": 0.0}
+    old = {
+        "dataset": "creatures",
+        "labels": 100,
+        "teacher": "creatures",
+        "student": "convnet-8",
+        "method": "kd",
+        "temperature": 4.0,
+        "distill_weight": 0.9,
+        "epochs": 30,
+        "seeds": [0, 1, 2, 3, 4],
+        "device": "auto",
+        "recipe": recipe,
+    }
+    config = RunConfig.from_json(old)
+    assert config == make_run_config("creatures")
+    assert (config.parameters, config.controls, config.vary) == ((), (), ())
+    assert {name: value for name, value in config.to_json().items() if name in old} == old
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vary": [1]},
+        {"vary": {"temperature": 3}},
+        {"vary": {"temperature": [[1.0], [2.0]]}},
+        {"parameters": [1]},
+        {"parameters": {"target_weight": 1.0}},
+        {"controls": "noise"},
+        {"controls": [["noise"]]},
+        {"controls": 3},
+    ],
+)
+def test_json_that_is_no_configuration_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        RunConfig.from_json({**sweep().to_json(), **change})
+
+
+# --- training ---
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in fp32, whose latency nobody waits for."""
+    monkeypatch.setattr(trainer, "pick_device", lambda *_: PRECISE)
+    monkeypatch.setattr(results, "measure_latency", lambda timed, device: dict.fromkeys(timed, ()))
+
+
+VARY = {"temperature": (1.0, 4.0), "labels": (30, 40)}
+
+
+def test_every_point_is_the_run_that_it_would_be_alone(trained: Trained) -> None:
+    """Curves and weights of every point, against a plain run with its configuration."""
+    config = trained.run("digits", student="mlp-8", seeds=2, epochs=3, vary=VARY)
+    together, losses = trained.students(), {}
+    for event in trained.events:
+        if isinstance(event, EpochEnded):
+            losses |= event.curves
+    for group in groups(points(config)):
+        for point in group:
+            trained.train(point.config)
+            alone = trained.students()
+            for arm, name in (("baseline", group[0].arm("baseline")), ("distilled", point.arm("distilled"))):
+                expected = trained.curves()[arm]
+                np.testing.assert_allclose(losses[name]["train_loss"], expected["train_loss"], rtol=2e-3)
+                for seed in (0, 1):
+                    assert torch.equal(together[name, seed][0].transfer_set.rows, alone[arm, seed][0].transfer_set.rows)
+                    weights = flat(together[name, seed][1])
+                    torch.testing.assert_close(weights, flat(alone[arm, seed][1]), rtol=0, atol=2e-3)
+
+
+def test_the_row_of_the_runs_own_point_is_its_result(untimed: None, own_home: Path) -> None:
+    """And every row is what its arms' figures give."""
+    config = sweep(temperature=4, labels=40, vary=VARY)
+    result = list(train(config, home=own_home))[-1].result  # type: ignore[attr-defined]
+    assert result["config"] == config.to_json()
+    table = result["sweep"]
+    assert table["varied"] == ["temperature", "labels"]
+    assert [row["values"] for row in table["rows"]] == [dict(point.values) for point in points(config)]
+    (own,) = (row for row in table["rows"] if row["values"] == {"temperature": 4.0, "labels": 40})
+    for arm in ("baseline", "distilled"):
+        assert own["arms"][arm] == {name: result["arms"][arm][name] for name in own["arms"][arm]}
+    assert own["paired_difference"] == result["paired_difference"]
+    assert own["claim"] == result["verdict"]["claim"]
+    for row in table["rows"]:
+        each = [row["arms"][arm]["accuracy"]["per_seed"] for arm in ("distilled", "baseline")]
+        assert row["paired_difference"]["per_seed"] == pytest.approx(np.subtract(*each))
+    alike = [row["arms"]["baseline"] for row in table["rows"] if row["values"]["labels"] == 30]
+    assert alike[0] == alike[1]  # the temperature is nothing to the baseline
+    alone = list(train(sweep(temperature=4, labels=40), home=own_home))[-1].result  # type: ignore[attr-defined]
+    assert alone["arms"].keys() == result["arms"].keys() and "sweep" not in alone
+    for arm in ("baseline", "distilled"):
+        for figure in ("accuracy", "nll"):
+            found, expected = (one["arms"][arm][figure]["per_seed"] for one in (result, alone))
+            np.testing.assert_allclose(found, expected, atol=3e-3)
+
+
+def told(events: list[Event]) -> dict[int, Any]:
+    return {event.epoch: event.curves for event in events if isinstance(event, EpochEnded)}
+
+
+def test_a_sweep_that_was_stopped_goes_on_to_the_same_table(untimed: None, tmp_path: Path, own_home: Path) -> None:
+    """Stopped in its second group: the first is not trained again, the second not from its beginning."""
+    config = sweep(epochs=3, vary={**VARY, "labels": (40, 20)})
+    whole = list(train(config, run_dir=tmp_path / "whole", home=own_home))
+    asked = Counter[str]()
+
+    def stop_in_the_second() -> bool:  # 3 epochs of 4 batches, then 3 of 2
+        asked["first"] += 1
+        return asked["first"] > 12 + 2 + 1
+
+    first = list(train(config, run_dir=tmp_path / "cut", home=own_home, should_stop=stop_in_the_second))
+    assert isinstance(first[-1], RunFailed) and max(told(first)) == 4
+
+    def count() -> bool:
+        asked["rest"] += 1
+        return False
+
+    rest = list(train(config, run_dir=tmp_path / "cut", home=own_home, should_stop=count))
+    assert isinstance(rest[0], RunStarted) and (rest[0].epochs_done, rest[0].epochs) == (4, 6)
+    assert asked["rest"] == 1 + 4  # before it starts, and the two epochs of two batches that were left
+    assert {**told(first), **told(rest)} == told(whole)
+    assert [event.epoch for event in (*first, *rest) if isinstance(event, CheckpointSaved)] == [1, 2, 3, 4, 5, 6]
+    results = [dict(events[-1].result) for events in (whole, rest)]  # type: ignore[attr-defined]
+    assert results[0]["sweep"] == results[1]["sweep"] and results[0]["sweep"]["rows"]
+    assert results[0]["paired_difference"] == results[1]["paired_difference"]
+
+
+def test_stages_that_were_trained_are_not_trained_again_and_their_time_counts(
+    untimed: None, tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = sweep(epochs=2, method="born-again", parameters={"generations": 2}, vary={"temperature": (1.0, 4.0)})
+    whole = list(train(config, run_dir=tmp_path / "whole", home=own_home))
+    save = RunCheckpoint.save
+    asked = Counter[str]()
+
+    def stop_in_the_fourth_stage() -> bool:  # two points of two generations of two epochs of four batches
+        asked["first"] += 1
+        return asked["first"] > 3 * 8 + 4 + 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoint, "save", lambda self, *parts: save(self, *parts[:-1], parts[-1] + 1000))
+        first = list(train(config, run_dir=tmp_path / "cut", home=own_home, should_stop=stop_in_the_fourth_stage))
+    assert isinstance(first[-1], RunFailed) and not told(first)
+
+    def count() -> bool:
+        asked["rest"] += 1
+        return False
+
+    rest = list(train(config, run_dir=tmp_path / "cut", home=own_home, should_stop=count))
+    assert asked["rest"] == 1 + 4 + 8  # what was left of the fourth stage, and the students
+    stages = [(event.teacher, event.epoch) for event in rest if isinstance(event, TeacherEpochEnded)]
+    assert stages == [(f"generation {one}", epoch) for one, epoch in ((1, 2), (2, 2), (1, 2), (2, 1), (2, 2))]
+    assert told(rest) == told(whole)
+    results = [dict(events[-1].result) for events in (whole, rest)]  # type: ignore[attr-defined]
+    assert results[0]["sweep"] == results[1]["sweep"]
+    assert results[1]["seconds"] > 1000 > results[0]["seconds"]
+
+
+def test_hints_go_on_where_they_were_cut_off(untimed: None, tmp_path: Path, own_home: Path) -> None:
+    """Between imitation and soft labels: the regressor and what has no gradient yet come back too."""
+    config = sweep(student="convnet-4", seeds=1, epochs=3, method="fitnets", parameters={"hint_share": 0.5})
+    whole = list(train(config, run_dir=tmp_path / "whole", home=own_home))
+    asked = iter(range(1000))
+    first = list(train(config, run_dir=tmp_path / "cut", home=own_home, should_stop=lambda: next(asked) > 2 * 4))
+    assert isinstance(first[-1], RunFailed) and max(told(first)) == 1
+    rest = list(train(config, run_dir=tmp_path / "cut", home=own_home))
+    assert {**told(first), **told(rest)} == told(whole)

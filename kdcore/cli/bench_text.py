@@ -17,6 +17,8 @@ def table(found: dict[str, Any]) -> str:
     how = (found["date"], found["device"], threads, found["precision"], f"torch {found['torch']}", found["system"])
     memory = f"peak memory {found['peak_memory_mb']:.0f} MiB"
     blocks.append(f"medians of {found['repeats']}; {memory}; {', '.join(how)}")
+    if found["sweep"] is not None or found["growth"] is not None:
+        blocks[-1] += "\nsweep and growth have as many threads as a run of the queue"
     return "\n\n".join(blocks)
 
 

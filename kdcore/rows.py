@@ -143,10 +143,14 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
         later = sa.and_(events.c.epoch > event.epochs_done, events.c.type != TeacherEpochEnded.__name__)
         connection.execute(sa.delete(events).where(mine, later))
     epoch = int(getattr(event, "epoch", 0))
-    known = sa.select(events.c.seq).where(mine, events.c.type == event.type, events.c.epoch == epoch)
-    if isinstance(event, TeacherEpochEnded):  # several teachers and stages have an epoch of this number
-        known = known.where(events.c.payload.contains(f'"teacher": {to_text(event.teacher)},', autoescape=True))
-    if connection.execute(known).first() is not None:
+    alike = sa.and_(mine, events.c.type == event.type)
+    if isinstance(event, TeacherEpochEnded):  # of several teachers and stages, which have epochs of the same number
+        rows = connection.execute(sa.select(events.c.epoch, events.c.payload).where(alike)).all()
+        told = {(one["teacher"], one["epoch"]) for one in (json.loads(row.payload) for row in rows)}
+        if (event.teacher, event.epoch) in told:
+            return False
+        epoch = max((row.epoch for row in rows), default=-1) + 1  # their place among these events
+    elif connection.execute(sa.select(events.c.seq).where(alike, events.c.epoch == epoch)).first() is not None:
         return False
     values = {"run_id": run_id, "type": event.type, "epoch": epoch, "time": time.time()}
     connection.execute(sa.insert(events).values(**values, payload=to_text(event.to_json())))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,15 @@ from kdcore.database import events as event_table
 from kdcore.database import metadata
 from kdcore.database import runs as run_table
 from kdcore.errors import ConfigError, RunNotFound, StoreError
-from kdcore.events import CheckpointSaved, EpochEnded, RunFailed, RunFinished, RunStarted, TeacherCached
+from kdcore.events import (
+    CheckpointSaved,
+    EpochEnded,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TeacherCached,
+    TeacherEpochEnded,
+)
 from kdcore.store import SCHEMA_VERSION, RunActive, RunDeleted, Store, add_event, new_id, to_text
 
 
@@ -103,6 +112,13 @@ def test_ids_cannot_be_guessed_and_are_safe_everywhere() -> None:
     assert len(ids) == 2000
     assert all(len(one) == 14 and one.isalnum() and one == one.lower() for one in ids)
     assert 14 * math.log2(31) > 64  # bits that a guess would have to hit
+
+
+def test_epochs_of_several_teachers_are_told_apart(store: Store) -> None:
+    run_id = add_run(store)
+    first, second = TeacherEpochEnded('a "100%"', 1, 3, 0.5, 1.0), TeacherEpochEnded("a", 1, 3, 0.5, 1.0)
+    assert tell(store, run_id, first, second, first, replace(second, seconds=2.0)) == [True, True, False, False]
+    assert [stored.event for stored in store.events(run_id)] == [first, second]
 
 
 def test_every_event_comes_back_equal_and_in_order(store: Store) -> None:

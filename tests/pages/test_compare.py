@@ -178,7 +178,7 @@ def test_every_section_opens_by_its_address_with_the_bundled_networks(empty_stor
         assert not app.exception and not app.error
         assert app.subheader[0].value.endswith(("?", "answers"))
         words = [chart.proto.alt for chart in charts_of(app)]
-        assert len(words) == (2 if section in ("classes", "calibration", "cost") else 1)
+        assert len(words) == (2 if section in ("classes", "likeness", "calibration", "cost") else 1)
         assert all(len(one) > 20 for one in words)
         assert in_address(app, "look") == (None if section == "picture" else section)
 

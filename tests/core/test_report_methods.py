@@ -1,0 +1,93 @@
+"""Reports of runs with other methods, controls and sweeps: everything in its table, nothing said that is not so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kdcore.cli.parser import build_parser
+from kdcore.cli.training import _given
+from kdcore.config import make_run_config
+from kdcore.controls import CONTROLS
+from kdcore.events import EpochEnded, RunStarted
+from kdcore.methods import METHODS
+from kdcore.report_words import method, run_command
+from kdcore.run_comparison import differing_settings, settings_of
+from kdcore.run_curves import validation_curves
+from kdcore.sweeps import parse_vary
+from tests.core.test_report import RESULT, ROW, arm, estimate, page_of, told
+
+CONTROLLED = make_run_config(
+    "digits", method="dkd", parameters={"non_target_weight": 4}, controls=("noise", "shuffled"), seeds=2
+).to_json()
+SWEEP = make_run_config("digits", vary={"temperature": (1.0, 4.0), "labels": (50, 200)}, seeds=2).to_json()
+
+
+def test_controls_have_a_table_and_no_column() -> None:
+    arms = {**RESULT["arms"], "shuffled": arm(0.70, 0.66, 0.74), "noise": arm(0.20, 0.15, 0.25)}
+    page = page_of(replace(ROW, config=CONTROLLED, result={**RESULT, "arms": arms}))
+    assert CONTROLS["noise"].theory in page.text and "pictures of noise" in page.text
+    # noise 20 (15 to 25) minus distilled 72.3 (69.4 to 75.2): the ends are 5 and 2.9 away, √33.4 together
+    assert "-52.3 points, 95 % interval -58.1 to -46.5" in page.text
+    (chart,) = (value for name, value in page.attributes if name == "aria-label" and "test pictures" in value)
+    assert "shuffled within classes 70.0 % (66.0 to 74.0 %)" in chart
+    assert "Decoupled distillation" in page.text and "non target weight 4" in page.text
+
+
+def test_the_points_of_a_sweep_have_a_table() -> None:
+    rows = [
+        {
+            "values": {"temperature": temperature, "labels": labels},
+            "arms": {name: {"accuracy": estimate(mean, mean - 0.1, mean + 0.1)} for name, mean in arms.items()},
+            "paired_difference": estimate(0.0625, 0.01, 0.115),
+            "claim": "distilled",
+        }
+        for temperature, labels, arms in ((1.0, 50, {"baseline": 0.55, "distilled": 0.6125}),)
+    ]
+    result = {**RESULT, "sweep": {"varied": ["temperature", "labels"], "rows": rows}}
+    page = page_of(replace(ROW, config=SWEEP, result=result))
+    assert "temperature labels baseline distilled distilled minus baseline 1 50 55.0 % 45.0 to 65.0 %" in page.text
+    assert "+6.2 points" in page.text and "temperature, varied 1, 4" in page.text
+    assert "of one of its points" in page.text
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_what_is_said_of_a_method_is_so(name: str) -> None:
+    teacher = "digits+mnist" if name == "multi-teacher" else None
+    config = make_run_config("digits", method=name, teacher=teacher, seeds=2).to_json()
+    page = page_of(replace(ROW, config=config))
+    said = " ".join(method(replace(ROW, config=config)))
+    assert (METHODS[name].sentence in said) == (name != "kd")
+    assert ("at temperature" in said) == (name != "label-smoothing")
+    assert ("taught by" in page.text) == (name not in ("label-smoothing", "mutual"))
+
+
+@pytest.mark.parametrize("config", [CONTROLLED, SWEEP])
+def test_the_command_repeats_method_controls_and_sweep(config: dict[str, Any]) -> None:
+    words = run_command(config)
+    assert "kdcore sweep" in words if config["vary"] else "kdcore run" in words
+    options = build_parser().parse_args(words.replace("'", "").split()[1:])
+    vary = parse_vary(options.vary) if config["vary"] else None
+    again = make_run_config(options.dataset, vary=vary, **_given(options)).to_json()
+    assert {**again, "recipe": None} == {**config, "recipe": None}
+
+
+def test_settings_are_read_flat_and_those_of_before_are_no_difference() -> None:
+    assert settings_of(CONTROLLED)["non_target_weight"] == 4 and "parameters" not in settings_of(CONTROLLED)
+    assert settings_of(SWEEP)["temperature"] == [1.0, 4.0]
+    plain = make_run_config("digits", seeds=2).to_json()
+    before = {name: value for name, value in plain.items() if name not in ("parameters", "controls", "vary")}
+    assert differing_settings([plain, before]) == ()
+    assert [one.name for one in differing_settings([plain, SWEEP])] == ["labels", "temperature"]
+
+
+def test_other_points_of_a_sweep_are_no_arms() -> None:
+    started = RunStarted({}, ("teacher", "baseline", "distilled"), 2, "cpu", "fp32", 50, 2)
+    told_of = {
+        arm: {"validation_accuracy": [0.5, 0.7]} for arm in ("baseline", "distilled", "distilled (temperature=8)")
+    }
+    curves = validation_curves([started, EpochEnded(1, 2, 0.1, told_of)])
+    assert list(curves) == ["baseline", "distilled"] and curves["distilled"].mean == pytest.approx((0.6,))
+    assert "temperature=8" not in page_of(ROW, told(started, EpochEnded(1, 2, 0.1, told_of))).text

@@ -79,9 +79,11 @@ def _work(lease: Lease, row: RunRow) -> int:
 
 def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
     # Seconds of imports, during which the heart beats already.
+    from kdcore.allocator import keep_freed_memory
     from kdcore.config import RunConfig
     from kdcore.trainer import train
 
+    keep_freed_memory()
     config = RunConfig.from_json(row.config)
     check_space(config, lease.store.home)
     if lease.cancelled():  # while this process started

@@ -52,10 +52,12 @@ def teachers_measure(options: Namespace) -> Answer:
 
 def teachers_train(options: Namespace) -> Answer | None:
     """None in all but the first of the processes that torchrun started."""
+    from kdcore.allocator import keep_freed_memory
     from kdcore.distributed import join
     from kdcore.model_cards import ModelCard
     from kdcore.teacher_build import build
 
+    keep_freed_memory()
     cards = []
     with progress() as line, join(options.device) as world:
         for step in build(options.name, Path(options.out) if options.out else None, options.device, world=world):

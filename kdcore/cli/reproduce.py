@@ -18,9 +18,11 @@ class Stopped(KdError):
 
 def reproduce(options: Namespace) -> Answer:
     one_thread()  # threads that wait, sleep; to be said before PyTorch is imported
+    from kdcore.allocator import keep_freed_memory
     from kdcore.reproductions import find_reproduction
     from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded
 
+    keep_freed_memory()
     result: dict[str, Any] = {}
     try:
         with progress() as line:

@@ -1,0 +1,209 @@
+"""Methods, controls and sweeps on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from kdcore import jobs
+from kdcore.cli import training
+from kdcore.cli.answer import VISITOR, Answer
+from kdcore.config import make_run_config
+from kdcore.controls import CONTROLS
+from kdcore.database import runs
+from kdcore.events import EpochEnded
+from kdcore.methods import METHODS
+from kdcore.store import Store
+from kdcore.sweeps import points
+from tests.core.test_cli import ROOT, Said
+
+DIGITS = ["--dataset", "digits", "--student", "mlp-8", "--device", "cpu"]
+
+
+@pytest.fixture
+def said(store: Store, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
+    """The command line, which puts a run into the queue and does not stay with it."""
+    monkeypatch.setattr(training, "follow", lambda store, run_id: Answer({"run_id": run_id}, ""))
+    return Said(capfd)
+
+
+def config_of(store: Store, said: Said, *arguments: str) -> dict[str, Any]:
+    return store.run(said.data(*arguments)["run_id"]).config
+
+
+# --- methods ---
+
+
+def test_methods_are_listed_with_paper_and_parameters(said: Said) -> None:
+    data = said.data("methods")
+    assert set(data) == {"methods", "controls"}
+    assert [row["name"] for row in data["methods"]] == list(METHODS)
+    assert [row["name"] for row in data["controls"]] == list(CONTROLS)
+    for row in data["methods"]:
+        assert row["paper"] and row["sentence"] and row["title"]
+        for parameter in row["parameters"]:
+            assert parameter["meaning"]
+            if not isinstance(parameter["default"], str):
+                assert parameter["low"] <= parameter["default"] <= parameter["high"]
+    (dkd,) = (row for row in data["methods"] if row["name"] == "dkd")
+    assert {one["name"]: one["default"] for one in dkd["parameters"]} == {"target_weight": 1, "non_target_weight": 8}
+    text = said.text("methods")
+    assert all(name in text for name in (*METHODS, *CONTROLS)) and "Zhao et al. 2022" in text
+
+
+# --- bad usage ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ("sweep", "--vary"),
+        ("sweep --vary temperature", "temperature=1,2,4"),
+        ("sweep --vary temperature=1,hot", "'hot'"),
+        ("sweep --vary temperature=1,0", "temperature must be"),
+        ("sweep --vary temperature=1,1", "differ"),
+        ("sweep --vary temperature=1 --vary temperature=2", "varied twice"),
+        ("sweep --vary colour=1,2", '"colour"'),
+        ("sweep --vary seeds=1,2", '"seeds"'),
+        ("sweep --vary labels=10,2000", "labels must be"),
+        ("sweep --vary teacher=digits,gone", '"gone"'),
+        ("sweep --vary teacher=digits,creatures", "cannot teach"),
+        ("sweep --vary target_weight=1,2", '"target_weight"'),
+        ("sweep --vary method=kd,fitnets --teacher digits+b", "no inside"),
+        ("sweep --vary method=mutual,rkd --controls noise", "controls"),
+        ("run --set smoothing", "NAME=VALUE"),
+        ("run --set smoothing=0.1", "it has: none"),
+        ("run --method label-smoothing --set smoothing=much", "'much'"),
+        ("run --method label-smoothing --set smoothing=1", "0.99"),
+        ("run --method teacher-assistant --set assistants=vit-b", '"vit-b"'),
+        ("run --method teacher-assistant --student mlp-4096", "mlp-8192"),
+        ("run --method multi-teacher", "Several teachers"),
+        ("run --controls silence", '"silence"'),
+        ("run --controls shuffled --method mutual", "mutual"),
+        ("run --controls unlabelled --labels 600", "at most 538"),
+    ],
+)
+def test_what_is_not_legal_is_one_sentence_and_nothing_else(
+    said: Said, store: Store, arguments: str, word: str
+) -> None:
+    command, *rest = arguments.split()
+    assert word in said.refusal(command, "--dataset", "digits", *rest)
+    assert store.list_runs() == []
+
+
+# --- what a run is told ---
+
+
+def test_parameters_and_controls_reach_the_run(store: Store, said: Said) -> None:
+    command = ["run", *DIGITS, "--method", "dkd", "--set", "non_target_weight=4", "--controls", "noise,shuffled"]
+    config = config_of(store, said, *command)
+    assert config["parameters"] == {"target_weight": 1.0, "non_target_weight": 4.0}
+    assert config["controls"] == ["shuffled", "noise"]
+    assert config_of(store, said, "run", *DIGITS, "--controls", "all")["controls"] == list(CONTROLS)
+    config = config_of(store, said, "run", *DIGITS, "--method", "rkd", "--set", "teacher_layer=10")
+    assert config["parameters"]["teacher_layer"] == "10"  # the path of a layer, which may look like a number
+
+
+def test_another_run_with_a_change_keeps_what_still_fits(store: Store, said: Said) -> None:
+    settings = {"method": "dkd", "temperature": 3.0, "parameters": {"target_weight": 2.0}, "controls": ["noise"]}
+    before = jobs.submit(store, make_run_config("digits", **settings), VISITOR)
+    again = config_of(store, said, "runs", "rerun", before, "--set", "non_target_weight=5")
+    assert again["parameters"] == {"target_weight": 2.0, "non_target_weight": 5.0}
+    assert (again["temperature"], again["controls"]) == (3.0, ["noise"])
+    other = config_of(store, said, "runs", "rerun", before, "--method", "kd")
+    assert (other["parameters"], other["temperature"], other["distill_weight"]) == ({}, 3.0, 0.9)
+    other = config_of(store, said, "runs", "rerun", before, "--method", "dist", "--set", "within_weight=1")
+    assert (other["parameters"], other["distill_weight"]) == ({"between_weight": 2.0, "within_weight": 1.0}, 0.5)
+    elsewhere = config_of(store, said, "runs", "rerun", before, "--dataset", "creatures")
+    assert (elsewhere["parameters"]["target_weight"], elsewhere["controls"]) == (2.0, ["noise"])
+    varied = jobs.submit(store, make_run_config("digits", vary={"temperature": (1.0, 4.0)}), VISITOR)
+    assert config_of(store, said, "runs", "rerun", varied, "--epochs", "3")["vary"] == {"temperature": [1.0, 4.0]}
+
+
+# --- a sweep that was cut off ---
+
+
+def test_a_sweep_is_gone_on_with_until_it_is_finished(store: Store, said: Said) -> None:
+    command = ["sweep", *DIGITS, "--vary", "temperature=1,4", "--vary", "labels=20,40"]
+    first = said.data(*command)["run_id"]
+    assert store.run(first).config["vary"] == {"temperature": [1.0, 4.0], "labels": [20, 40]}
+    assert said.data(*command)["run_id"] == first  # it waits
+    jobs.cancel(store, first)
+    assert said.data(*command)["run_id"] == first and store.run(first).status == "queued"
+    assert said.data(*command, "--epochs", "7")["run_id"] != first  # another one
+    theirs = make_run_config("digits", student="mlp-8", device="cpu", vary={"temperature": (1.0, 5.0)})
+    foreign = jobs.submit(store, theirs, "a visitor")
+    assert said.data(*command[:-3], "temperature=1,5")["run_id"] != foreign
+    with store.write() as connection:
+        connection.execute(sa.update(runs).where(runs.c.id == first).values(status="finished", result="{}"))
+    assert said.data(*command)["run_id"] != first  # a finished one is trained again
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="ends a process group, which is POSIX; jobs are killed in test_faults"
+)
+def test_a_sweep_that_was_killed_is_continued_by_the_same_command(store: Store) -> None:
+    """`kill -9` for the command and its worker, in the second of two trainings; then the same words again."""
+    command = [sys.executable, "-m", "kdcore.cli", "sweep", *DIGITS, "--epochs", "60", "--seeds", "2"]
+    command += ["--vary", "temperature=1,4", "--vary", "labels=50,100", "--json"]
+
+    def epochs(run_id: str) -> dict[int, tuple[float, Any]]:
+        told = [one for one in store.events(run_id) if isinstance(one.event, EpochEnded)]
+        return {one.event.epoch: (one.seq, one.event.curves) for one in told}
+
+    end = time.monotonic() + 200
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        while not ((rows := store.list_runs()) and len(epochs(rows[0].id)) > 65):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.02)
+        (row,) = rows
+        worker = psutil.Process(store.run(row.id).worker_pid)
+        os.killpg(process.pid, signal.SIGKILL)
+        worker.kill()
+        out, _ = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("", -signal.SIGKILL)
+    psutil.wait_procs([worker], timeout=60)
+    before = epochs(row.id)
+    assert 65 < len(before) < 120 and store.run(row.id).result is None
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    assert result["run_id"] == row.id and [one.id for one in store.list_runs()] == [row.id]
+    after = epochs(row.id)
+    assert list(after) == list(range(1, 121))
+    # Not one epoch that was told is told again: it would have a later place. That holds for what was on the disk too.
+    assert before.items() <= after.items()
+    assert store.run(row.id).attempts == 2
+    values = [dict(point.values) for point in points(make_run_config("digits", vary=result["config"]["vary"]))]
+    assert [one["values"] for one in result["sweep"]["rows"]] == values
+    for one in result["sweep"]["rows"]:
+        assert len(one["paired_difference"]["per_seed"]) == 2 and one["paired_difference"]["ci95"]
+
+
+def test_the_table_of_a_sweep_is_printed_for_people(own_home: Path) -> None:
+    from kdcore.cli import text
+
+    figure = {"accuracy": {"mean": 0.5, "ci95": [0.4, 0.6]}}
+    rows = [
+        {
+            "values": {"temperature": t},
+            "arms": {"baseline": figure, "distilled": {"accuracy": {"mean": 0.5 + t / 100, "ci95": None}}},
+            "paired_difference": {"mean": t / 100, "ci95": [0.0, t / 50]},
+        }
+        for t in (1.0, 4.0)
+    ]
+    heads, first, last = text.sweep({"varied": ["temperature"], "rows": rows}).splitlines()
+    assert heads.split() == ["temperature", "baseline", "distilled", "difference"]
+    assert "50.0 % [40.0, 60.0]" in first and "51.0 %" in first and "+1.0" in first
+    assert "54.0 %" in last and "+4.0 [+0.0, +8.0]" in last

@@ -16,7 +16,7 @@ from kdcore.events import EpochEnded, TeacherCached
 from kdcore.fair_queue import queue, waiting
 from kdcore.store import RunRow, Store
 
-LIKE = ("dataset", "student", "device")  # what two runs share whose times can be compared
+LIKE = ("dataset", "student", "device", "method", "controls", "vary")  # what two runs share whose times can be compared
 LIKE_RUNS = 3  # the latest so many finished runs of a kind tell how long the next takes
 LOOKED_AT = 40  # finished runs among which they are searched
 RECENT_EPOCHS = 8  # the time left is judged by the last few epochs: other work on the machine comes and goes
@@ -76,7 +76,7 @@ class _Known:
         query = sa.select(runs.c.id, runs.c.config, runs.c.started, runs.c.finished).where(newest)
         found = connection.execute(query.order_by(runs.c.number.desc()).limit(LOOKED_AT)).all()
         self.finished = [(row, json.loads(row.config)) for row in found]
-        self.costs: dict[tuple[Any, ...], _Cost | None] = {}  # by what makes runs alike
+        self.costs: dict[tuple[str, ...], _Cost | None] = {}  # by what makes runs alike
 
     def whole(self, row: RunRow) -> float | None:
         """Seconds that a waiting run will take; one that was begun does not repeat its finished epochs."""
@@ -91,10 +91,12 @@ class _Known:
         """Seconds until a run that trains is over."""
         if row.kind != "run":
             return None
-        timed = self._recent(row)
+        told = self._recent(row)
+        timed = [one["seconds"] for one in told if one["seconds"]]  # one that is repeated after a checkpoint took none
         cost = self._cost(row.config)
         if timed:
-            return fmean(timed) * (int(row.config["epochs"]) - self._done(row)) + (cost.after if cost else 0.0)
+            epochs = int(told[0]["epochs"])  # of a sweep, those of all its points
+            return fmean(timed) * max(0, epochs - self._done(row)) + (cost.after if cost else 0.0)
         whole = self.whole(row)
         return None if whole is None else max(0.0, whole - max(0.0, time.time() - (row.started or time.time())))
 
@@ -103,23 +105,21 @@ class _Known:
         query = sa.select(sa.func.max(events.c.epoch)).where(_epochs_of(row))
         return int(self.connection.execute(query).scalar() or 0)
 
-    def _recent(self, row: RunRow) -> list[float]:
-        """Seconds of the last few epochs; one that is repeated after a checkpoint took none."""
+    def _recent(self, row: RunRow) -> list[dict[str, Any]]:
+        """What was told of the last few epochs, the last one first."""
         query = sa.select(events.c.payload).where(_epochs_of(row)).order_by(events.c.epoch.desc()).limit(RECENT_EPOCHS)
-        told = [json.loads(payload)["seconds"] for payload in self.connection.execute(query).scalars()]
-        return [seconds for seconds in told if seconds]
+        return [json.loads(payload) for payload in self.connection.execute(query).scalars()]
 
     def _cost(self, config: dict[str, Any]) -> _Cost | None:
-        kind = tuple(config.get(name) for name in LIKE)
+        kind = _kind(config)
         if kind not in self.costs:
             self.costs[kind] = self._cost_of_kind(kind)
         return self.costs[kind]
 
-    def _cost_of_kind(self, kind: tuple[Any, ...]) -> _Cost | None:
+    def _cost_of_kind(self, kind: tuple[str, ...]) -> _Cost | None:
         costs: list[_Cost] = []
         for row, config in self.finished:
-            alike = tuple(config.get(name) for name in LIKE) == kind
-            if alike and (cost := self._cost_of(row, config)) is not None:
+            if _kind(config) == kind and (cost := self._cost_of(row, config)) is not None:
                 costs.append(cost)
                 if len(costs) == LIKE_RUNS:
                     break
@@ -141,6 +141,11 @@ class _Known:
         if min(times) < 0:  # the clock was set meanwhile
             return None
         return _Cost(times[0] / _pictures(config), times[1], times[2])
+
+
+def _kind(config: dict[str, Any]) -> tuple[str, ...]:
+    """What makes runs alike; a run of before there were controls and sweeps had none."""
+    return tuple(json.dumps(config.get(name) or None) for name in LIKE)
 
 
 def _epochs_of(row: RunRow) -> sa.ColumnElement[bool]:

@@ -72,7 +72,7 @@ def config_sentence(config: Mapping[str, Any]) -> str:
             ("distill_weight", _("weight\u00a0{w:g}").format(w=config["distill_weight"])),
         ]
     said = [words for name, words in parts if name not in varied]
-    said += [f"{parameter_name(name)}\u00a0({values})" for name, values in varied.items()]
+    said += [f"{setting_name(name)}\u00a0({values})" for name, values in varied.items()]
     if controls := config.get("controls"):
         said.append(ngettext("{n}\u00a0control", "{n}\u00a0controls", len(controls)).format(n=len(controls)))
     seeds = ngettext("{n}\u00a0seed", "{n}\u00a0seeds", len(config["seeds"]))
@@ -155,8 +155,9 @@ def further(config: Mapping[str, Any]) -> str:
     """What is trained besides the pairs: the other points of a sweep, and the controls; "" for neither."""
     said = []
     for name, values in _varied(config).items():
-        said.append(_("This is done for each {setting}: {values}.").format(setting=setting_name(name), values=values))
+        text = _("They are trained at several values of a setting. {setting}: {values}.")
+        said.append(text.format(setting=parameter_name(name), values=values))
     if controls := config.get("controls"):
-        text = _("One more student of each control: {names}.")
+        text = _("One more student for each control: {names}.")
         said.append(text.format(names=", ".join(map(arm_name, controls))))
     return " ".join(said)

@@ -36,13 +36,14 @@ def method_form(dataset: str) -> dict[str, Any]:
     """Draw the method and its parameters; the method's name and the values of its parameters."""
     from kdcore.methods import METHODS
 
-    method = chosen_method()
-    state.begin("method_pick", method.name)
-    st.selectbox(
+    state.begin("method_pick", chosen_method().name)
+    chosen = st.selectbox(
         _("Method"), list(METHODS), key="method_pick", format_func=config_words.method_title,
         on_change=_another_method, args=(dataset,),
         help=_("How the distilled student learns; the baseline stays as it is."),
     )  # fmt: skip
+    state.set_choice(METHOD, chosen, tuple(METHODS))
+    method = METHODS[chosen]
     st.caption(f"{_(method.sentence)} ({method.paper})")
     return {"method": method.name, "parameters": {one.name: _parameter(one) for one in method.parameters}}
 

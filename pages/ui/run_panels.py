@@ -198,11 +198,13 @@ def _curves(run: RunRow, view: vm.RunView) -> None:
     references = [] if teacher is None else [drawings.teacher_reference(teacher)]
     if (ceiling := known.get("bayes_accuracy")) is not None:
         references.append(drawings.ceiling_reference(ceiling))
-    caption = say.curves_caption(replace(view, epochs=run.config["epochs"]))  # of a sweep, those of its own point
+    view = replace(view, epochs=run.config["epochs"])  # of a sweep, those of its own point
     with st.container(key="kd-chart"):
-        data = drawings.curves_data(view.accuracy, run.config["epochs"], references, caption)
+        data = drawings.curves_data(view.accuracy, view.epochs, references, say.curves_caption(view))
         curves(data, key=f"curves_{run.id}")
-    st.caption(say.held(caption))
+    arms = control_views.without_controls(view.accuracy)
+    grey = " " + _("The thin grey lines are the controls.") if len(arms) < len(view.accuracy) else ""
+    st.caption(say.held(say.curves_caption(replace(view, accuracy=arms)) + grey))
 
 
 def _teacher_accuracy(run: RunRow) -> float | None:

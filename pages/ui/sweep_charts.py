@@ -8,11 +8,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pages.ui import look
-from pages.ui.charts import GRID, TYPE, Type, _error, _faint, _style
+from pages.ui.charts import GRID, TYPE, Type, _broken, _error, _faint, _style
 from pages.ui.config_words import setting_name, setting_value
 from pages.ui.i18n import _
 from pages.ui.sweep_views import ARMS, Sweep, SweepPoint, places, point_name
-from pages.ui.viewmodels import arm_name, format_accuracy
+from pages.ui.viewmodels import BAND_SEEDS, arm_name, format_accuracy
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
@@ -28,13 +28,13 @@ def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
         for arm in ARMS if shared is None else ARMS[:1]:
             _line(figure, sweep, arm, name, points, DASHES[number % len(DASHES)])
     _style(figure, text, "sweep", legend=True)
-    figure.update_layout(height=420, hovermode="closest")
+    figure.update_layout(height=420, hovermode="closest", legend_itemwidth=60)  # wide enough to show a dash
     first, values = sweep.varied[0], sweep.along()
     words = setting_name(first)
     title = _("{setting} (log scale)").format(setting=words) if sweep.is_log else words
     axis: dict[str, Any] = {"title_text": title}
     if sweep.is_words:
-        axis |= {"type": "category"}
+        axis |= {"type": "category", "categoryarray": [_at(first, value) for value in values]}
     else:
         names = [setting_value(first, value) for value in values]
         axis |= {"type": "log" if sweep.is_log else "linear", "tickvals": values, "ticktext": names}
@@ -60,8 +60,9 @@ def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
         "last": len(at) + 0.5,
         "grid": list(range(round(low), round(high) + 1, 10)),
         "ticks": list(at.values()),
-        "tick_words": [setting_value(first, value) for value in at],
-        "axis": setting_name(first),
+        "tick_words": [str(value) if sweep.is_words else setting_value(first, value) for value in at],
+        "stagger": sweep.is_words,  # names are long
+        "axis": "" if sweep.is_words else setting_name(first),
         "words": words,
         "series": series,
         "references": [],
@@ -73,7 +74,8 @@ def _growing(
 ) -> dict[str, Any]:
     means = [100 * point.arms[arm]["mean"] for point in points]
     bounds = [point.arms[arm].get("ci95") for point in points]
-    whole = bool(bounds) and all(bounds)
+    seeds = min((len(point.arms[arm]["per_seed"]) for point in points), default=0)
+    whole = seeds >= BAND_SEEDS and all(bounds)
     called = f"{arm_name(arm)}, {name}" if name else arm_name(arm)
     return {
         "arm": called,
@@ -92,6 +94,11 @@ def _growing(
     }
 
 
+def _at(setting: str, value: Any) -> Any:
+    """A value's place on the axis: a number itself, a name in short lines."""
+    return _broken(setting_value(setting, value)) if isinstance(value, str) else value
+
+
 def _shared_baseline(sweep: Sweep) -> Any:
     """The baseline's accuracy, if it is the same at every point: points that learn together share it."""
     found = [point.arms["baseline"] for point in sweep.points]
@@ -100,7 +107,7 @@ def _shared_baseline(sweep: Sweep) -> Any:
 
 def _band(figure: go.Figure, sweep: Sweep, accuracy: Mapping[str, Any]) -> None:
     colour, along = look.arm_colour("baseline"), sweep.along()
-    ends = along if sweep.is_words else [min(along), max(along)]
+    ends = [_at(sweep.varied[0], one) for one in along] if sweep.is_words else [min(along), max(along)]
     if accuracy.get("ci95"):
         low, high = (100 * bound for bound in accuracy["ci95"])
         figure.add_trace(
@@ -120,6 +127,8 @@ def _band(figure: go.Figure, sweep: Sweep, accuracy: Mapping[str, Any]) -> None:
 def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence[SweepPoint], dash: str) -> None:
     colour, first = look.arm_colour(arm), sweep.varied[0]
     known = [point for point in points if point.arms[arm]["mean"] is not None]
+    if not sweep.is_words:
+        known.sort(key=lambda point: float(point.values[first]))
     errors = [_error(point.arms[arm], colour) for point in known]
     bars = {"visible": False}
     if known and all(error.get("array") for error in errors):
@@ -127,7 +136,8 @@ def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence
         bars = {**errors[0], **arrays}
     figure.add_trace(
         go.Scatter(
-            x=[point.values[first] for point in known], y=[100 * point.arms[arm]["mean"] for point in known],
+            x=[_at(first, point.values[first]) for point in known],
+            y=[100 * point.arms[arm]["mean"] for point in known],
             mode="markers+lines", name=f"{arm_name(arm)}, {name}" if name else arm_name(arm),
             line={"color": colour, "width": 2, "dash": dash}, error_y=bars,
             marker={"color": colour, "size": 13, "symbol": look.arm_marker(arm)},

@@ -34,6 +34,7 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
         on_change=_another_setting, args=(dataset, most_labels),
         help=_("One run over several values of a setting, with a chart of what came out at each."),
     )  # fmt: skip
+    state.set_choice(VARY, chosen, OFFERED)
     if chosen == NOTHING:
         return {}
     from kdcore.defaults import defaults_for

@@ -12,7 +12,7 @@ from typing import Any
 from kdcore.events import EpochEnded, Event
 from kdcore.run_curves import seed_interval
 from pages.ui.config_words import setting_name, setting_value
-from pages.ui.i18n import _, ngettext
+from pages.ui.i18n import _
 from pages.ui.sentences import held
 from pages.ui.tables import NONE, Cell, arm_mark
 from pages.ui.viewmodels import arm_name, format_accuracy, format_interval, format_signed
@@ -20,7 +20,7 @@ from pages.ui.viewmodels import arm_name, format_accuracy, format_interval, form
 ARMS = ("distilled", "baseline")
 SPREAD = 4.0  # from so many times the smallest value on, an axis of positive values is logarithmic
 
-Estimate = Mapping[str, Any]  # `mean` and `ci95`, as a result holds them
+Estimate = Mapping[str, Any]  # `mean`, `ci95` and `per_seed`, as a result holds them
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ def growing_sweep(config: Mapping[str, Any], events: Sequence[Event]) -> Sweep |
 
 def _estimate(values: Sequence[float]) -> Estimate:
     interval = seed_interval(values)
-    return {"mean": fmean(values), "ci95": interval and [max(0.0, interval[0]), min(1.0, interval[1])]}
+    bounds = interval and [max(0.0, interval[0]), min(1.0, interval[1])]
+    return {"mean": fmean(values), "ci95": bounds, "per_seed": list(values)}
 
 
 def point_name(point: SweepPoint, names: Sequence[str]) -> str:
@@ -129,23 +130,16 @@ def own_point(config: Mapping[str, Any]) -> str:
 
 
 def outcome_words(sweep: Sweep) -> str:
-    """For how many points there is a claim, in one sentence."""
+    """In how many settings there is a claim, in one sentence; no point is named the best."""
     n = len(sweep.points)
-    better, worse = (sum(point.claim == claim for point in sweep.points) for claim in ARMS)
-    if not better and not worse:
-        return ngettext(
-            "At none of the {n} point of the sweep can a difference be claimed.",
-            "At none of the {n} points of the sweep can a difference be claimed.",
-            n,
-        ).format(n=n)
-    said = []
-    if better:
-        said.append(_("distilled is better at {k}").format(k=better))
-    if worse:
-        said.append(_("the baseline is better at {k}").format(k=worse))
-    if rest := n - better - worse:
-        said.append(_("no difference can be claimed at {k}").format(k=rest))
-    return _("Of the {n} points of the sweep, {said}.").format(n=n, said=", ".join(said))
+    counts = {claim: sum(point.claim == claim for point in sweep.points) for claim in (*ARMS, "none")}
+    texts = {
+        "distilled": _("distilled is better in {k} of {n} settings"),
+        "baseline": _("the baseline is better in {k} of {n} settings"),
+        "none": _("no difference can be claimed in {k} of {n} settings"),
+    }
+    said = "; ".join(texts[claim].format(k=count, n=n) for claim, count in counts.items() if count)
+    return _capital(said) + "."
 
 
 def sweep_words(sweep: Sweep, what: str) -> str:

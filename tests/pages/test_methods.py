@@ -74,7 +74,7 @@ def test_a_link_carries_method_controls_and_sweep(empty_store: Store, open_page:
     link = {"method": "dkd", "non_target_weight": "4", "controls": "noise,shuffled,nonsense", "vary": "temperature"}
     app = open_page("distil", dataset="digits", labels="60", vary_values="1, 4", **link)
     assert not app.exception and not app.error
-    assert "each temperature: 1, 4" in html_of(app) and any("Theory:" in one.value for one in app.caption)
+    assert "Temperature: 1, 4" in html_of(app) and any("Theory:" in one.value for one in app.caption)
     with jobs.turn(empty_store, "a test", OTHER):  # so that it does not start
         app.button(key="kd-start").click().run()
         assert not app.exception and not app.error
@@ -132,9 +132,22 @@ def test_a_sweep_shows_its_chart_its_table_and_its_own_point(
     for labels in (40, 60):
         wanted = [row["arms"]["distilled"]["accuracy"]["mean"] for row in rows if row["values"]["labels"] == labels]
         assert lines[f"distilled, labelled pictures {labels}"]["y"] == pytest.approx([100 * one for one in wanted])
-    assert html_of(app).count("<tr><th") >= 4 and "of the 4 points" in html_of(app).lower()
+    assert html_of(app).count("<tr><th") >= 4 and "of 4 settings" in html_of(app)
     assert app.subheader[0].value == "In detail: temperature 4, labelled pictures 40"
     assert [one["epochs"] for one in curves_of(app)["series"]] == [[1, 2], [1, 2]]
+
+
+def test_a_sweep_that_waits_and_one_that_was_stopped_have_their_points(empty_store: Store, open_page: OpenPage) -> None:
+    config = make_run_config("digits", **{**TINY, "vary": {"temperature": (1.0, 4.0)}})
+    with jobs.turn(empty_store, "a test", OTHER):  # so that it does not start
+        run_id = jobs.submit(empty_store, config, VISITOR)
+        app = open_page("distil", run=run_id)
+        assert not app.exception and not app.error
+        assert curves_of(app)["tick_words"] == ["1", "4"] and html_of(app).count("<td>–<") == 4
+        jobs.cancel(empty_store, run_id)
+        app.run()
+        assert not app.exception and not app.error and len(app.warning) == 1
+        assert curves_of(app)["axis"] == "temperature"
 
 
 def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_page: OpenPage) -> None:
@@ -142,7 +155,7 @@ def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_pag
         app = open_page("runs", run=run.id, compare=",".join(one.id for one in two_runs))
         assert not app.exception and not app.error
         html = html_of(app)
-        assert "Decoupled distillation" in html and "Temperature (1, 4)" in html and "2 controls" in html
+        assert "Decoupled distillation" in html and "temperature (1, 4)" in html and "2 controls" in html
     app = open_page("compare", run=two_runs[0].id)
     assert not app.exception and not app.error
 

@@ -62,7 +62,8 @@ function axes(svg, data, box, x, y, rem) {
   }
   data.ticks.forEach((epoch, i) => {
     const words = data.tick_words?.[i] ?? String(epoch);
-    svg.append(node("text", { class: "axis", x: x(epoch), y: box.bottom + 1.2 * rem, "text-anchor": "middle" }, words));
+    const below = box.bottom + (data.stagger && i % 2 ? 2.3 : 1.2) * rem;
+    svg.append(node("text", { class: "axis", x: x(epoch), y: below, "text-anchor": "middle" }, words));
   });
   const middle = (box.left + box.right) / 2;
   svg.append(node("text", { class: "axis", x: middle, y: box.bottom + 2.6 * rem, "text-anchor": "middle" }, data.axis));

@@ -57,9 +57,9 @@ class FeatureLesson:
         if self.method == "attention-transfer" and not len(student_shape) == len(teacher_shape) == 3:
             raise ConfigError("Attention is compared between maps; choose a layer that gives one in both networks.")
         self.size = tuple(min(sides) for sides in zip(student_shape[1:], teacher_shape[1:], strict=False))
-        self._hooks = ExitStack()  # they stay as long as this lesson does
-        self._student = self._hooks.enter_context(record(student, paths[0]))
-        self._teacher = self._hooks.enter_context(record(teacher.network, paths[1]))
+        self._hook = ExitStack()  # it stays as long as this lesson does
+        self._student = self._hook.enter_context(record(student, paths[0]))
+        self._teacher_layer = paths[1]
 
     def add_to(self, loss: Tensor, pictures: Tensor, progress: float) -> Tensor:
         """The loss of a step with the feature loss in it, a scalar.
@@ -72,9 +72,10 @@ class FeatureLesson:
         number = {name: value for name, value in self.settings.items() if not isinstance(value, str)}
         if self.method == "fitnets" and progress >= number["hint_share"]:
             return loss
-        with self.teacher.device.autocast():
+        # Other lessons have the same teacher, and its latency is measured: it is not watched for longer than this.
+        with record(self.teacher.network, self._teacher_layer) as seen, self.teacher.device.autocast():
             self.teacher.network(pictures)
-        student, teacher = self._student.value.float(), self._teacher.value.float()
+        student, teacher = self._student.value.float(), seen.value.float()
         if self.method == "fitnets":
             return hint_loss(self.trained(student), teacher)
         if self.method == "attention-transfer":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from kdcore.defaults import Recipe
 from kdcore.ensemble_names import members_of
 from kdcore.errors import ConfigError
 from kdcore.events import TeacherEpochEnded
+from kdcore.feature_lessons import FeatureLesson
+from kdcore.feature_losses import relational_loss
 from kdcore.inference import predict_logits
 from kdcore.methods import METHODS, check_parameters, find_method, total_loss
 from kdcore.models import build_model
@@ -96,6 +99,7 @@ def test_a_method_brings_its_own_temperature_and_weight_unless_they_are_given() 
 
 # --- the losses ---
 
+NO_PATHS = {"student_layer": "", "teacher_layer": ""}  # the layers that fit
 SETTINGS = {"temperature": 3.0, "distill_weight": 0.7, "label_smoothing": 0.1}
 Logits = np.ndarray
 
@@ -243,6 +247,33 @@ def test_without_maps_there_is_no_attention_and_hints_need_a_vector(trained: Tra
             trained.run(method=method, **few)
     trained.run(method="fitnets", parameters={"teacher_layer": "10.input"}, **few)
     assert np.isfinite(trained.curves()["distilled"]["train_loss"]).all()
+
+
+@pytest.mark.parametrize("method", ["fitnets", "attention-transfer", "rkd"])
+def test_a_lesson_in_features_adds_what_its_paper_says_and_leaves_the_teacher_alone(method: str) -> None:
+    teacher = replace(load_teacher("creatures"), device=PRECISE)
+    student, inside = build_model("convnet-4", (3, 32, 32), 8, seed=0), teacher.network.network
+    assert isinstance(student, torch.nn.Sequential) and isinstance(inside, torch.nn.Sequential)
+    lesson = FeatureLesson(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
+    pictures, other = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.tensor(2.0)
+    logits = student(pictures)
+    begun, later = (lesson.add_to(other, pictures, progress) for progress in (0.0, 0.9))
+    if method == "fitnets":
+        assert begun.requires_grad and later.item() == 2.0  # hints alone, and then none
+        same = FeatureLesson(
+            Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1
+        )
+        assert all(map(torch.equal, lesson.trained.parameters(), same.trained.parameters()))
+    else:
+        assert begun.item() == later.item() > 2.0
+    if method == "rkd":
+        relations = relational_loss(student[:-1](pictures), inside[:-1](pictures), 25.0, 50.0)
+        torch.testing.assert_close(begun, 2.0 + relations, rtol=1e-4, atol=1e-5)
+    begun.backward()
+    kernel = next(student.parameters())
+    assert kernel.grad is not None and kernel.grad.abs().sum() > 0 and logits.requires_grad
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in teacher.network.modules())
+    assert all(parameter.grad is None for parameter in teacher.network.parameters())
 
 
 def test_several_teachers_are_told_apart_and_each_is_heard(

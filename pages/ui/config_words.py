@@ -39,11 +39,16 @@ def uses(config: Mapping[str, Any]) -> str:
     return METHODS[name].uses if name in METHODS else "teacher"
 
 
+def _has_soft_labels(config: Mapping[str, Any]) -> bool:
+    """Whether one temperature and one distill weight are said of a run: where methods vary, each brings its own."""
+    return uses(config) != "nothing" and "method" not in (config.get("vary") or {})
+
+
 def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A run's configuration, setting by setting; those that its method does not use are left out."""
     varied = _varied(config)
     names = ["dataset", "labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs"]
-    if uses(config) == "nothing" and "method" not in varied:
+    if not _has_soft_labels(config):
         names = [name for name in names if name not in ("temperature", "distill_weight")]
     known = setting_names()
     values = {"method": method_of(config), **{name: config[name] for name in names if name in config}}
@@ -66,7 +71,7 @@ def config_sentence(config: Mapping[str, Any]) -> str:
     ]
     if method_of(config) != PLAIN:
         parts.append(("method", method_title(method_of(config))))
-    if uses(config) != "nothing":
+    if _has_soft_labels(config):
         parts += [
             ("temperature", _("T\u00a0=\u00a0{t:g}").format(t=config["temperature"])),
             ("distill_weight", _("weight\u00a0{w:g}").format(w=config["distill_weight"])),

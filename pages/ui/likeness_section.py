@@ -51,5 +51,6 @@ def likeness(trio: Trio, found: Answers) -> None:
     st.html(paragraph(words, "kd-lead"))
     st.caption(
         _("Two classes are as alike as the mean soft labels of their test pictures overlap (Bhattacharyya's "
-          "coefficient, in percent). The tree joins the likest first, by the mean distance of their members.")
+          "coefficient, in percent; the lightest cell is the least alike). The tree joins the likest first, by the "
+          "mean distance of their members.")
     )  # fmt: skip

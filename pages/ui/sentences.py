@@ -91,10 +91,9 @@ def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
 
 def _stage_sentence(stage: TeacherEpochEnded) -> str:
     """Where the students are that a method trains before, because the distilled ones learn from them."""
-    text = _("First their teacher, {name}: epoch {done} of {all}, right on {accuracy} of validation")
-    return text.format(
-        name=stage.teacher, done=stage.epoch, all=stage.epochs, accuracy=format_accuracy(stage.validation_accuracy)
-    )
+    left = format_duration(stage.seconds * (stage.epochs - stage.epoch))
+    text = _("First their teacher, {name}: epoch {done} of {all}, about {time} to go")
+    return text.format(name=stage.teacher, done=stage.epoch, all=stage.epochs, time=left)
 
 
 def ending_sentence(status: str, error: str | None, epochs_done: int, epochs: int) -> str:

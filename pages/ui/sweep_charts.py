@@ -28,7 +28,9 @@ def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
         for arm in ARMS if shared is None else ARMS[:1]:
             _line(figure, sweep, arm, name, points, DASHES[number % len(DASHES)])
     _style(figure, text, "sweep", legend=True)
-    figure.update_layout(height=420, hovermode="closest", legend_itemwidth=60)  # wide enough to show a dash
+    # A legend of many entries stands above the chart on a phone; each is wide enough to show its dash.
+    more = max(0, sum(bool(trace.name) for trace in figure.data) - 2)
+    figure.update_layout(height=420 + 24 * more, hovermode="closest", legend_itemwidth=60)
     first, values = sweep.varied[0], sweep.along()
     words = setting_name(first)
     title = _("{setting} (log scale)").format(setting=words) if sweep.is_log else words
@@ -138,7 +140,9 @@ def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence
         go.Scatter(
             x=[_at(first, point.values[first]) for point in known],
             y=[100 * point.arms[arm]["mean"] for point in known],
-            mode="markers+lines", name=f"{arm_name(arm)}, {name}" if name else arm_name(arm),
+            # Between names there is nothing to follow; a dash tells several lines apart.
+            mode="markers" if sweep.is_words and not name else "markers+lines",
+            name=f"{arm_name(arm)}, {name}" if name else arm_name(arm),
             line={"color": colour, "width": 2, "dash": dash}, error_y=bars,
             marker={"color": colour, "size": 13, "symbol": look.arm_marker(arm)},
             hovertemplate="%{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",

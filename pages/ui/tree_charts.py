@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kdcore.class_tree import ClassTree
 
 MOST_IN_TABLE = 20  # classes; of more only the tree is drawn
+WIDE = 7  # classes beyond which the cells are narrow
 PAIRS = 3  # that are named
 LEAF = 26  # pixels a class
 
@@ -60,16 +61,20 @@ def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text
 def likeness_html(
     similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, caption: str
 ) -> str:
-    """The similarities as a table in the order of the tree, so that like classes make dark blocks; every text is
-    escaped."""
+    """The similarities as a table in the order of the tree, so that like classes make dark blocks: the lightest cell is
+    the least similarity, the darkest 1. Every text is escaped."""
+    least = min(share for row in similarity for share in row)
     head = "".join(f'<th scope="col"><span>{escape(class_names[leaf])}</span></th>' for leaf in tree.order)
     body = "".join(
         f'<tr><th scope="row">{escape(class_names[row])}</th>'
-        + "".join(_cell(similarity[row][column], arm, class_names[row], class_names[column]) for column in tree.order)
+        + "".join(
+            _cell(similarity[row][column], least, arm, f"{class_names[row]}, {class_names[column]}")
+            for column in tree.order
+        )
         + "</tr>"
         for row in tree.order
     )
-    many = " kd-many" if len(tree.order) > 10 else ""
+    many = " kd-many" if len(tree.order) > WIDE else ""
     return (
         f'<div class="kd-heat-box" role="region" tabindex="0" aria-label="{escape(caption)}">'
         f'<table class="kd-heat{many}"><caption>{escape(caption)}</caption>'
@@ -77,11 +82,11 @@ def likeness_html(
     )
 
 
-def _cell(share: float, arm: str, row: str, column: str) -> str:
+def _cell(share: float, least: float, arm: str, pair: str) -> str:
     written = f"{100 * share:.0f}" if share >= 0.005 else ""
-    what = f"{row}, {column}: {look.percent(share)}"
-    shade = f"color-mix(in srgb, {look.arm_colour(arm)} {70 * share:.1f}%, transparent)"
-    return f'<td style="background:{shade}" title="{escape(what)}">{written}</td>'
+    above = (share - least) / (1 - least) if least < 1 else 1.0
+    shade = f"color-mix(in srgb, {look.arm_colour(arm)} {70 * above:.1f}%, transparent)"
+    return f'<td style="background:{shade}" title="{escape(pair)}: {escape(look.percent(share))}">{written}</td>'
 
 
 def likest(similarity: Sequence[Sequence[float]], class_names: Sequence[str]) -> list[tuple[str, str, float]]:

@@ -139,7 +139,7 @@ def test_a_stage_is_told_as_one() -> None:
     started = RunStarted({}, ("teacher", "baseline", "distilled"), 10, "cpu", "fp32", 100, 3)
     heard: list[Event] = [started, TeacherCached("t", 1, 0.1, True), TeacherEpochEnded("generation 1", 3, 10, 0.5, 1.0)]
     view = vm.run_view(heard)
-    assert view.phase == "stage" and "generation 1: epoch 3 of 10" in say.progress_sentence(view, 0)
+    assert view.phase == "stage" and "generation 1: epoch 3 of 10, about 7 s to go" in say.progress_sentence(view, 0)
     assert vm.run_view([*heard, EpochEnded(1, 10, 1.0, {})]).phase == "training"
     assert vm.run_view(heard[:1]).phase == "preparing"
 
@@ -187,6 +187,9 @@ def test_what_a_run_was_told_in_words_for_every_method() -> None:
     assert config_words.weight_note(smooth) == "" and "other's soft labels" in config_words.weight_note(
         make_run_config("digits", method="mutual").to_json()
     )
+    methods = make_run_config("digits", vary={"method": ("kd", "dkd")}).to_json()
+    assert "T\u00a0=" not in config_words.config_sentence(methods)  # each brings its own
+    assert dict(config_words.config_facts(methods))["Method"] == "Knowledge distillation, Decoupled distillation"
     many = make_run_config("digits", vary={"temperature": (1.0, 4.0)}, controls=("noise",)).to_json()
     said = config_words.config_sentence(many).replace("\u00a0", " ")
     assert "temperature (1, 4)" in said and "1 control" in said and "T =" not in said

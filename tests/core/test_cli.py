@@ -504,7 +504,8 @@ def test_tune_shows_the_whole_grid_and_its_best(said: Said) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches one process only where signals exist")
 def test_ctrl_c_stops_the_run_and_says_so(home: Path) -> None:
-    size = ["--student", "mlp-256-256", "--labels", "1000", "--epochs", "1000", "--seeds", "4"]  # nothing that ends by itself
+    # Nothing that ends by itself.
+    size = ["--student", "mlp-256-256", "--labels", "1000", "--epochs", "1000", "--seeds", "4"]
     command = [sys.executable, "-m", "kdcore.cli", "run", "--dataset", "digits", *size, "--json"]
     pipe = subprocess.PIPE
     with Store() as store:

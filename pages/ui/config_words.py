@@ -10,6 +10,7 @@ from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_count
 
 PLAIN = "kd"  # Hinton's, which goes without saying
+LONG = 40  # letters of a list of values, beyond which one line says only how many there are
 
 
 def method_of(config: Mapping[str, Any]) -> str:
@@ -77,7 +78,10 @@ def config_sentence(config: Mapping[str, Any]) -> str:
             ("distill_weight", _("weight\u00a0{w:g}").format(w=config["distill_weight"])),
         ]
     said = [words for name, words in parts if name not in varied]
-    said += [f"{setting_name(name)}\u00a0({values})" for name, values in varied.items()]
+    for name, values in varied.items():
+        n = len(config["vary"][name])
+        many = ngettext("{n} value", "{n} values", n).format(n=n)
+        said.append(f"{setting_name(name)}\u00a0({values if len(values) <= LONG else many})")
     if controls := config.get("controls"):
         said.append(ngettext("{n}\u00a0control", "{n}\u00a0controls", len(controls)).format(n=len(controls)))
     seeds = ngettext("{n}\u00a0seed", "{n}\u00a0seeds", len(config["seeds"]))

@@ -47,8 +47,9 @@ def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text
     figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip"))
     _style(figure, text, f"tree-{arm}")
     figure.update_layout(height=90 + LEAF * len(tree.order), hovermode=False)
+    furthest = max(merge.distance for merge in tree.merges)
     figure.update_xaxes(
-        title_text=_("distance of their soft labels"), rangemode="tozero", showgrid=True, gridcolor=GRID
+        title_text=_("distance of their soft labels"), range=[0, 1.04 * furthest or 1.0], showgrid=True, gridcolor=GRID
     )
     names = [class_names[leaf] for leaf in tree.order]
     figure.update_yaxes(

@@ -189,6 +189,7 @@ def test_what_a_run_was_told_in_words_for_every_method() -> None:
     )
     methods = make_run_config("digits", vary={"method": ("kd", "dkd")}).to_json()
     assert "T\u00a0=" not in config_words.config_sentence(methods)  # each brings its own
+    assert "method\u00a0(2 values)" in config_words.config_sentence(methods)
     assert dict(config_words.config_facts(methods))["Method"] == "Knowledge distillation, Decoupled distillation"
     many = make_run_config("digits", vary={"temperature": (1.0, 4.0)}, controls=("noise",)).to_json()
     said = config_words.config_sentence(many).replace("\u00a0", " ")

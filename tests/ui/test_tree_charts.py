@@ -25,6 +25,7 @@ def test_the_chart_names_the_leaves_in_their_order() -> None:
     assert list(figure.layout.yaxis.tickvals) == [0, -1, -2, -3]
     (line,) = figure.data
     assert [x for x in line.x if x is not None] == [x for xs, _ys in tree_charts.branches(TREE) for x in xs]
+    assert figure.layout.xaxis.range[0] == 0 and figure.layout.xaxis.range[1] > 0.7
     assert figure.layout.font.size >= 14
 
 

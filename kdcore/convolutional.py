@@ -27,7 +27,7 @@ def build_convnet(widths: list[int], image_shape: tuple[int, int, int], num_clas
     channels = image_shape[0]
     for step, outputs in enumerate((width, 2 * width, 4 * width)):
         layers.append(conv_bn(channels, outputs))
-        if step < 2:  # the largest of four, then ReLU: the same numbers as the other way round, at a quarter of the cost
+        if step < 2:  # before ReLU: the same numbers as after it, for less
             layers.append(nn.MaxPool2d(2))
         layers.append(nn.ReLU(inplace=True))
         channels = outputs

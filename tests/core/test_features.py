@@ -15,7 +15,7 @@ from kdcore.teachers import FrozenNetwork
 
 # What each layer must be, told from how the network is built.
 DEFAULTS = {
-    "convnet-4": {"map": (16, 8, 8), "middle": (8, 16, 16), "embedding": (256,)},
+    "convnet-4": {"map": (16, 8, 8), "middle": (8, 8, 8), "embedding": (256,)},
     "resnet-4": {"map": (16, 4, 4), "middle": (8, 8, 8), "embedding": (16,)},
     "resnet9-4": {"map": (32, 4, 4), "middle": (8, 16, 16), "embedding": (32,)},
     "resnet18-4": {"map": (32, 4, 4), "middle": (8, 16, 16), "embedding": (32,)},
@@ -73,11 +73,11 @@ def test_stages_of_a_nested_network_are_named() -> None:
 def test_what_is_recorded_is_what_the_layer_gave_though_the_next_works_in_place() -> None:
     network = build_model("convnet-4", SHAPE, 5, seed=0)
     batch = pictures()
-    with record(network, "0") as normed, record(network, "1") as active:
+    with record(network, "1") as pooled, record(network, "2") as active:
         logits = network(batch)
-    assert float(normed.value.detach().min()) < 0
-    torch.testing.assert_close(active.value, normed.value.relu())
-    (logits.square().sum() + normed.value.sum()).backward()
+    assert float(pooled.value.detach().min()) < 0
+    torch.testing.assert_close(active.value, pooled.value.relu())
+    (logits.square().sum() + pooled.value.sum()).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ APP = Path(__file__).parents[2] / "app.py"
 VISITOR, OTHER = "a" * 32, "b" * 32
 
 OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True)
+def main_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app under test takes the main program's place, from which every process that is spawned later would start."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from kdcore.datasets import Dataset
 from kdcore.events import CheckpointSaved, Curves
 from kdcore.inference import hit_rate
 from kdcore.run_checkpoint import RunCheckpoint
-from kdcore.teams import PEER, Team, train_epoch
+from kdcore.teams import PEER, Team, each_team, train_epoch
 
 VALIDATION_POINTS = 15  # how often a training looks at validation, at most; the last epoch always does
 VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split
@@ -54,7 +54,7 @@ def fit(
         the last epoch of the checkpoint, then every further one.
 
     Raises:
-        Stopped: `should_stop`, asked before every batch, said so.
+        Stopped: `should_stop`, asked all along, said so.
         StoreError: a checkpoint could not be written.
     """
     epochs = teams[0].schedule.epochs
@@ -91,8 +91,9 @@ def is_validated(epoch: int, epochs: int) -> bool:
 def _validate(teams: Sequence[Team], dataset: Dataset, curves: Curves) -> None:
     images = dataset.validation.images[:VALIDATION_PICTURES]
     hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
-    for team in teams:
-        for student, logits in zip(team.students, team.logits(images), strict=True):
+    answers = each_team(lambda team, _: team.logits(images), teams)
+    for team, said in zip(teams, answers, strict=True):
+        for student, logits in zip(team.students, said, strict=True):
             if student.arm != PEER:
                 found = curves[student.arm].setdefault("validation_accuracy", [])
                 found.append(hit_rate(logits, hard_labels))

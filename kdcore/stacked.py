@@ -118,6 +118,8 @@ class _Flatten(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.requires_grad:  # in the order of the maps: the way back through their pooling is slow in any other
+            x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
         return x.reshape(len(x), x.shape[1] // self.channels, -1).transpose(0, 1)
 
 

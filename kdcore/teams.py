@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +22,15 @@ from kdcore.inference import predict_logits
 from kdcore.methods import Method, total_loss
 from kdcore.models import build_model, count_macs
 from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.side_by_side import cores, side_by_side
 from kdcore.stacked import StackedNetwork, can_stack
 from kdcore.students import Schedule, Student
 from kdcore.views import to_float
 
-# Beyond so many multiplications a step, or so many networks, nothing is idle that a stack could use.
+# Beyond so many multiplications a step, or so many networks, nothing of this core is idle that a stack could use.
 STACKED_MACS = 100e6
-MOST_STACKED = 32
+MOST_STACKED = 8
+T = TypeVar("T")
 PEER = "peer"  # the arm of a student's partner in mutual learning, which takes part in no figure
 
 
@@ -205,21 +207,35 @@ def train_epoch(
         place = teams[0].device.torch  # drawn on the processor: the same numbers on every device
         order[seed] = torch.randperm(schedule.labels, generator=generator).to(place)
         view[seed] = torch.randint(len(schedule.views), (schedule.labels,), generator=generator).to(place)
-    totals = [torch.zeros(len(team.students), device=team.device.torch) for team in teams]
-    for step in range(schedule.steps):
-        batch = slice(step * schedule.batch_size, (step + 1) * schedule.batch_size)
-        now = {seed: places[batch] for seed, places in order.items()}
-        seen = {seed: views[batch] for seed, views in view.items()}
-        progress = (epoch * schedule.steps + step) / (schedule.epochs * schedule.steps)
-        for number, team in enumerate(teams):
+
+    def learn(team: Team, should_stop: Callable[[], bool]) -> Tensor | None:
+        total = torch.zeros(len(team.students), device=team.device.torch)
+        for step in range(schedule.steps):
             if should_stop():
                 return None
-            totals[number] += team.learn(now, seen, progress)
-    return {
-        (student.arm, student.seed): loss / schedule.steps
-        for team, total in zip(teams, totals, strict=True)
-        for student, loss in zip(team.students, total.tolist(), strict=True)
-    }
+            batch = slice(step * schedule.batch_size, (step + 1) * schedule.batch_size)
+            now = {seed: places[batch] for seed, places in order.items()}
+            seen = {seed: views[batch] for seed, views in view.items()}
+            total += team.learn(now, seen, (epoch * schedule.steps + step) / (schedule.epochs * schedule.steps))
+        return total / schedule.steps
+
+    found: dict[tuple[str, int], float] = {}
+    for team, losses in zip(teams, each_team(learn, teams, should_stop), strict=True):
+        if losses is None:
+            return None
+        found |= {(one.arm, one.seed): loss for one, loss in zip(team.students, losses.tolist(), strict=True)}
+    return found
+
+
+def each_team(
+    work: Callable[[Team, Callable[[], bool]], T],
+    teams: Sequence[Team],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[T]:
+    """`side_by_side` for teams: on all cores where an operation takes only one of them."""
+    device = teams[0].device
+    alone = device.torch.type != "cpu" or device.threads > 1
+    return side_by_side(work, teams, 1 if alone else cores(), should_stop)
 
 
 def _pairs(students: Sequence[Student]) -> list[list[Student]]:

@@ -36,7 +36,7 @@ from kdcore.sweep_table import sweep_table
 from kdcore.sweeps import Point, groups, points, teachers_of
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import Teacher, load_teacher
-from kdcore.teams import PEER, Team, build_teams
+from kdcore.teams import PEER, Team, build_teams, each_team
 
 # Students here are small: a second thread gains a fifth on a quiet machine, and beside a busy page both threads spend
 # most of their time waiting for each other.
@@ -55,7 +55,7 @@ def train(
     Args:
         run_dir: where checkpoints and the arms' final models go; a checkpoint found there is continued, and the
             folder's name is the run's id.
-        should_stop: asked after every batch; True ends the run with `RunFailed(kind="cancelled")`.
+        should_stop: asked all along; True ends the run with `RunFailed(kind="cancelled")`.
         home: holds the teacher-logit cache; `paths.home()` unless given.
 
     Yields:
@@ -194,8 +194,9 @@ def _lesson(run: _Run, student: Student, network: nn.Module) -> FeatureLesson | 
 def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:
     """Logits on test, read once, of every arm: [S, N, K]."""
     found: dict[str, list[tuple[int, Tensor]]] = {}
-    for team in teams:
-        for student, logits in zip(team.students, team.logits(dataset.test.images), strict=True):
+    answers = each_team(lambda team, _: team.logits(dataset.test.images), teams)
+    for team, said in zip(teams, answers, strict=True):
+        for student, logits in zip(team.students, said, strict=True):
             found.setdefault(student.arm, []).append((student.seed, logits))
     seeds = {arm: dict(each) for arm, each in found.items() if arm != PEER}
     return {arm: torch.stack(list(by_seed.values())) for arm, by_seed in seeds.items()}

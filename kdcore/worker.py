@@ -7,6 +7,7 @@ any moment: whoever looks at the queue next finds it dead, and another worker co
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import traceback
@@ -141,4 +142,6 @@ def error_sentence(error: Exception) -> str:
 
 
 if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(5)  # it computes on all cores, and pages come first
     sys.exit(main())

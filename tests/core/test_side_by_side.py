@@ -1,0 +1,92 @@
+"""Work on several cores: everything is done once, in order, and is left when somebody says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from kdcore import teams
+from kdcore.arms import baseline_student
+from kdcore.config import make_run_config
+from kdcore.datasets import load_dataset
+from kdcore.device import pick_device
+from kdcore.side_by_side import cores, side_by_side
+from kdcore.students import Schedule
+
+PATIENCE = 30.0
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 9])
+def test_every_part_is_worked_on_once_and_answers_in_its_place(at_once: int) -> None:
+    seen: list[int] = []
+
+    def work(part: int, should_stop: Callable[[], bool]) -> int:
+        seen.append(part)
+        return part**2
+
+    assert side_by_side(work, range(7), at_once) == [0, 1, 4, 9, 16, 25, 36]
+    assert sorted(seen) == list(range(7))
+    assert side_by_side(work, [], at_once) == []
+
+
+def test_parts_are_worked_on_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=PATIENCE)  # nobody passes it alone
+    assert sorted(side_by_side(lambda part, _: meeting.wait(), "ab", 2)) == [0, 1]
+
+
+def test_one_at_a_time_means_the_callers_thread() -> None:
+    found = side_by_side(lambda part, _: threading.current_thread(), "abc", 1)
+    assert set(found) == {threading.current_thread()}
+
+
+def test_all_leave_their_work_when_somebody_says_so() -> None:
+    askers: list[threading.Thread] = []
+
+    def stop() -> bool:
+        askers.append(threading.current_thread())
+        return len(askers) > 1
+
+    def work(part: str, should_stop: Callable[[], bool]) -> str:
+        waiting = threading.Event()
+        while not should_stop():
+            waiting.wait(0.01)
+        return f"{part} left"
+
+    assert side_by_side(work, "ab", 2, stop) == ["a left", "b left"]
+    assert set(askers) == {threading.current_thread()}, "a store's connection belongs to one thread"
+
+
+def test_an_error_in_one_ends_the_others() -> None:
+    def work(part: str, should_stop: Callable[[], bool]) -> None:
+        if part == "b":
+            raise ZeroDivisionError(part)
+        waiting = threading.Event()
+        while not should_stop():
+            waiting.wait(0.01)
+
+    with pytest.raises(ZeroDivisionError, match="b"):
+        side_by_side(work, "abc", 3)
+
+
+def test_no_more_cores_than_this_process_may_use() -> None:
+    assert 1 <= cores() <= (torch.multiprocessing.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("student", ["mlp-8", "resnet-4"])  # in stacks, and one by one
+def test_teams_learn_the_same_side_by_side(student: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teams, "MOST_STACKED", 2)
+    dataset, config = load_dataset("digits"), make_run_config("digits", student=student, labels=40, seeds=5)
+    learners = [baseline_student(config, dataset, dataset.train.images, seed) for seed in config.seeds]
+    found = []
+    for at_once in (1, 3):
+        monkeypatch.setattr(teams, "cores", lambda at_once=at_once: at_once)
+        device = pick_device("cpu", threads=1)
+        built = teams.build_teams(learners, dataset.image_shape, dataset.num_classes, Schedule.of(config), device)
+        assert len(built) == (3 if student == "mlp-8" else 5)
+        losses = [teams.train_epoch(built, epoch) for epoch in range(2)]
+        found.append((losses, torch.stack(teams.each_team(lambda team, _: team.logits(dataset.test.images)[0], built))))
+    assert found[0][0] == found[1][0] and len(found[0][0][0] or {}) == 5
+    assert torch.equal(found[0][1], found[1][1])

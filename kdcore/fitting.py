@@ -11,7 +11,8 @@ from kdcore.datasets import Dataset
 from kdcore.events import CheckpointSaved, Curves
 from kdcore.inference import hit_rate
 from kdcore.run_checkpoint import RunCheckpoint
-from kdcore.teams import PEER, Team, each_team, train_epoch
+from kdcore.side_by_side import SideBySide
+from kdcore.teams import PEER, Team, threads_for, train_epoch
 
 VALIDATION_POINTS = 15  # how often a training looks at validation, at most; the last epoch always does
 VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split
@@ -57,13 +58,13 @@ def fit(
         Stopped: `should_stop`, asked all along, said so.
         StoreError: a checkpoint could not be written.
     """
-    epochs = teams[0].schedule.epochs
+    epochs, threads = teams[0].schedule.epochs, threads_for(teams)
     history = _restore(teams, checkpoint, clock)
     if history:
         yield EpochDone(len(history), 0.0, history[-1], None)
     for epoch in range(len(history), epochs):
         began = time.perf_counter()
-        losses = train_epoch(teams, epoch, should_stop)
+        losses = train_epoch(teams, epoch, threads, should_stop)
         if losses is None:
             raise Stopped
         curves: Curves = {}
@@ -71,7 +72,7 @@ def fit(
             if arm != PEER:
                 curves.setdefault(arm, {}).setdefault("train_loss", []).append(loss)
         if is_validated(epoch, epochs):
-            _validate(teams, dataset, curves)
+            _validate(teams, threads, dataset, curves)
         history.append(curves)
         seconds = time.perf_counter() - began
         clock.epochs.append(seconds)
@@ -88,10 +89,10 @@ def is_validated(epoch: int, epochs: int) -> bool:
     return (epoch + 1) % every == 0 or epoch + 1 == epochs
 
 
-def _validate(teams: Sequence[Team], dataset: Dataset, curves: Curves) -> None:
+def _validate(teams: Sequence[Team], threads: SideBySide, dataset: Dataset, curves: Curves) -> None:
     images = dataset.validation.images[:VALIDATION_PICTURES]
     hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
-    answers = each_team(lambda team, _: team.logits(images), teams)
+    answers = threads.each(lambda team, _: team.logits(images), teams)
     for team, said in zip(teams, answers, strict=True):
         for student, logits in zip(team.students, said, strict=True):
             if student.arm != PEER:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from kdcore.inference import predict_logits
 from kdcore.methods import Method, total_loss
 from kdcore.models import build_model, count_macs
 from kdcore.optimizers import one_cycle, parameter_groups
-from kdcore.side_by_side import cores, side_by_side
+from kdcore.side_by_side import SideBySide, cores
 from kdcore.stacked import StackedNetwork, can_stack
 from kdcore.students import Schedule, Student
 from kdcore.views import to_float
@@ -30,7 +30,6 @@ from kdcore.views import to_float
 # Beyond so many multiplications a step, or so many networks, nothing of this core is idle that a stack could use.
 STACKED_MACS = 100e6
 MOST_STACKED = 8
-T = TypeVar("T")
 PEER = "peer"  # the arm of a student's partner in mutual learning, which takes part in no figure
 
 
@@ -196,8 +195,15 @@ def build_teams(
     return teams
 
 
+def threads_for(teams: Sequence[Team]) -> SideBySide:
+    """One for every core, where an operation takes only one of them."""
+    device = teams[0].device
+    alone = device.torch.type != "cpu" or device.threads > 1
+    return SideBySide(1 if alone else min(len(teams), cores()))
+
+
 def train_epoch(
-    teams: Sequence[Team], epoch: int, should_stop: Callable[[], bool] = lambda: False
+    teams: Sequence[Team], epoch: int, threads: SideBySide, should_stop: Callable[[], bool] = lambda: False
 ) -> dict[tuple[str, int], float] | None:
     """One pass of every student over its transfer set: the mean loss by arm and seed; None when it was stopped."""
     schedule = teams[0].schedule
@@ -220,22 +226,11 @@ def train_epoch(
         return total / schedule.steps
 
     found: dict[tuple[str, int], float] = {}
-    for team, losses in zip(teams, each_team(learn, teams, should_stop), strict=True):
+    for team, losses in zip(teams, threads.each(learn, teams, should_stop), strict=True):
         if losses is None:
             return None
         found |= {(one.arm, one.seed): loss for one, loss in zip(team.students, losses.tolist(), strict=True)}
     return found
-
-
-def each_team(
-    work: Callable[[Team, Callable[[], bool]], T],
-    teams: Sequence[Team],
-    should_stop: Callable[[], bool] = lambda: False,
-) -> list[T]:
-    """`side_by_side` for teams: on all cores where an operation takes only one of them."""
-    device = teams[0].device
-    alone = device.torch.type != "cpu" or device.threads > 1
-    return side_by_side(work, teams, 1 if alone else cores(), should_stop)
 
 
 def _pairs(students: Sequence[Student]) -> list[list[Student]]:

@@ -36,7 +36,7 @@ from kdcore.sweep_table import sweep_table
 from kdcore.sweeps import Point, groups, points, teachers_of
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import Teacher, load_teacher
-from kdcore.teams import PEER, Team, build_teams, each_team
+from kdcore.teams import PEER, Team, build_teams, threads_for
 
 # Students here are small: a second thread gains a fifth on a quiet machine, and beside a busy page both threads spend
 # most of their time waiting for each other.
@@ -194,7 +194,7 @@ def _lesson(run: _Run, student: Student, network: nn.Module) -> FeatureLesson | 
 def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:
     """Logits on test, read once, of every arm: [S, N, K]."""
     found: dict[str, list[tuple[int, Tensor]]] = {}
-    answers = each_team(lambda team, _: team.logits(dataset.test.images), teams)
+    answers = threads_for(teams).each(lambda team, _: team.logits(dataset.test.images), teams)
     for team, said in zip(teams, answers, strict=True):
         for student, logits in zip(team.students, said, strict=True):
             found.setdefault(student.arm, []).append((student.seed, logits))

@@ -14,7 +14,7 @@ from kdcore.device import pick_device
 from kdcore.inference import hit_rate
 from kdcore.metrics import seed_estimate
 from kdcore.students import Schedule
-from kdcore.teams import build_teams, train_epoch
+from kdcore.teams import build_teams, threads_for, train_epoch
 
 LEARNING_RATES = (3e-3, 1e-2, 3e-2)
 WEIGHT_DECAYS = (1e-2, 1e-1)
@@ -56,8 +56,9 @@ def baseline_on_validation(config: RunConfig, dataset: Dataset) -> tuple[float, 
     images = dataset.train.images.to(device.torch)
     students = [baseline_student(config, dataset, images, seed) for seed in config.seeds]
     teams = build_teams(students, dataset.image_shape, dataset.num_classes, Schedule.of(config), device)
+    threads = threads_for(teams)
     for epoch in range(config.epochs):
-        train_epoch(teams, epoch)
+        train_epoch(teams, epoch, threads)
     validation = dataset.validation
     return tuple(
         hit_rate(logits, validation.hard_labels) for team in teams for logits in team.logits(validation.images)

@@ -19,7 +19,7 @@ from kdcore.device import Device
 from kdcore.students import Schedule
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import load_teacher
-from kdcore.teams import build_teams, train_epoch
+from kdcore.teams import build_teams, threads_for, train_epoch
 from kdcore.transfer_sets import labelled_subset
 
 DATASET, STUDENT, LABELS = "creatures", "convnet-8", 100
@@ -43,7 +43,8 @@ def one_epoch(
         objective = objective_of(replace(config, temperature=temperature))
         students.append(replace(first, arm=f"at {temperature:g}", transfer_set=told, objective=objective))
     teams = build_teams(students, dataset.image_shape, dataset.num_classes, Schedule.of(config), device)
-    return lambda: train_epoch(teams, epoch=0)
+    threads = threads_for(teams)
+    return lambda: train_epoch(teams, 0, threads)
 
 
 def measure_sweep(device: Device, repeats: int, say: Say, at_least: float = AT_LEAST) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kdcore.students import Schedule, Student
 from kdcore.sweeps import points, teachers_of
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import load_teacher
-from kdcore.teams import build_teams, train_epoch
+from kdcore.teams import build_teams, threads_for, train_epoch
 from kdcore.transfer_sets import (
     labelled_subset,
     noise_pictures,
@@ -238,7 +238,7 @@ def test_pictures_without_labels_teach_the_same_whatever_their_labels_are(told: 
         config, arms = told(dataset=dataset, controls=("unlabelled", "noise"), method=method)
         students = [arms["unlabelled"], arms["noise"]]
         teams = build_teams(students, (1, 8, 8), 10, Schedule.of(config), PRECISE)
-        losses = train_epoch(teams, 0)
+        losses = train_epoch(teams, 0, threads_for(teams))
         found.append((losses, [state for team in teams for state in team.states()]))
     assert found[0][0] == found[1][0]
     for one, other in zip(found[0][1], found[1][1], strict=True):

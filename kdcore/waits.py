@@ -83,8 +83,8 @@ class _Known:
         cost = self._cost(row.config)
         if row.kind != "run" or cost is None:
             return None
-        epochs = int(row.config["epochs"])
-        share = 1 - min(epochs, self._done(row)) / epochs
+        told = self._recent(row)
+        share = 1 - told[0]["epoch"] / told[0]["epochs"] if told else 1.0  # of a sweep, of all its points' epochs
         return cost.before + share * _pictures(row.config) * cost.picture + cost.after
 
     def left(self, row: RunRow) -> float | None:

@@ -256,6 +256,17 @@ def test_what_is_left_of_the_running_run_counts(store: Store) -> None:
     assert jobs.expected_wait(store, second) == pytest.approx(2 + 20 + 1)
 
 
+def test_of_a_sweep_that_goes_on_the_epochs_of_all_its_points_count(store: Store) -> None:
+    vary = {"vary": {"labels": (40, 20)}}  # two trainings of 2 epochs
+    trained(store, (2, 8, 1), **vary)
+    first, second = submit(store, "a", **vary), submit(store, "b")
+    row = claim(store)
+    Lease(store, first, row.attempts).record(EpochEnded(1, 4, 1.0, {}))
+    set_row(store, first, status="queued")
+    assert jobs.position(store, second) == 2
+    assert jobs.expected_wait(store, second) == pytest.approx(2 + 3 / 4 * 8 + 1)
+
+
 def test_nobody_knows_how_long_a_measurement_takes(store: Store) -> None:
     trained(store, (2, 8, 1))
     with jobs.turn(store, "latency"):

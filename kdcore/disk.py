@@ -6,6 +6,7 @@ import errno
 import shutil
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,26 +26,60 @@ class NoSpace(KdError):
 
 
 def space_needed(config: RunConfig) -> int:
-    """Bytes that a run may need at once, at most: two checkpoints of all students, the teacher's logits, the models.
+    """Bytes that a run may need at once, at most: two checkpoints of all students (stages, peers and the regressors of
+    hints too), the teacher's logits, the models.
 
     Raises:
         KdError: an unknown dataset or student.
     """
     from kdcore.datasets import dataset_info
     from kdcore.defaults import defaults_for
+    from kdcore.methods import find_method
     from kdcore.models import build_model, count_params
+    from kdcore.stages import stages_of
     from kdcore.sweeps import points, teachers_of
 
     info = dataset_info(config.dataset)
+
+    @cache
+    def size(model: str) -> int:
+        return 4 * count_params(build_model(model, info.image_shape, info.num_classes, seed=0))
+
     every = points(config)
-    models = {point.config.student for point in every}
-    sizes = {name: count_params(build_model(name, info.image_shape, info.num_classes, seed=0)) for name in models}
     own = 3 + len(config.controls)  # baseline, distilled, the one taught by the true posterior, controls
-    weights = 4 * sum(sizes[point.config.student] * (own if point.main else 2) for point in every)
-    students = len(config.seeds) * 3 * weights  # the weights and both moments of AdamW
+    weights = sum(size(point.config.student) * (own if point.main else 2) for point in every)
+    beside = sum(size(stage.model) for point in every for stage in stages_of(point.config))  # they stay till the end
+    for one in (point.config for point in every):
+        beside += size(one.student) if find_method(one.method).uses == "peer" else 0
+        beside += _regressor(one, info.image_shape, info.num_classes) if one.method == "fitnets" else 0
+    students = len(config.seeds) * 3 * (weights + beside)  # the weights and both moments of AdamW
     views = len(defaults_for(config.dataset).views)
     logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # fp16
     return 2 * students + 2 * logits + weights + MARGIN  # what is replaced stays until the new one is whole
+
+
+def _regressor(config: RunConfig, image_shape: tuple[int, int, int], num_classes: int) -> int:
+    """Bytes of the layer that learns beside a student with hints; of a teacher whose network is not built here, as many
+    as the student has."""
+    from kdcore.feature_lessons import LAYERS
+    from kdcore.feature_losses import build_regressor
+    from kdcore.features import default_layer, feature_shape
+    from kdcore.model_cards import list_teachers
+    from kdcore.models import build_model, count_params
+    from kdcore.recipes import teacher_recipe
+
+    known, recipe = {card.name: card.model for card in list_teachers()}, teacher_recipe(config.teacher)
+    model = known.get(config.teacher, recipe.model if recipe else "")
+    paths, student = dict(config.parameters), build_model(config.student, image_shape, num_classes, seed=0)
+    try:
+        both = {"student_layer": student, "teacher_layer": build_model(model, image_shape, num_classes, seed=0)}
+        shapes = [
+            feature_shape(one, str(paths[name]) or default_layer(one, LAYERS["fitnets"], image_shape), image_shape)
+            for name, one in both.items()
+        ]
+        return 4 * count_params(build_regressor(*shapes))
+    except KdError:  # layers that do not fit will be refused in the run's own words
+        return 4 * count_params(student)
 
 
 def free_space(folder: Path) -> int | None:

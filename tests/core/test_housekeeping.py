@@ -6,20 +6,25 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from kdcore import disk, housekeeping, jobs
+from kdcore.arms import objective_of
 from kdcore.checkpoints import write_whole
 from kdcore.config import make_run_config
 from kdcore.database import runs as run_table
 from kdcore.disk import MARGIN, NoSpace, check_space, free_space, patiently, space_needed, trouble
 from kdcore.errors import RunNotFound
 from kdcore.events import CheckpointSaved, RunFinished
+from kdcore.feature_lessons import FeatureLesson
 from kdcore.housekeeping import DAY, Cleaned, clean
+from kdcore.models import build_model, count_params
 from kdcore.spawn import LOG
 from kdcore.store import Store, new_id
+from kdcore.teachers import load_teacher
 from kdcore.trainer import train
 
 TINY = {"labels": 20, "epochs": 1, "seeds": 2, "student": "mlp-8", "device": "cpu"}
@@ -189,9 +194,12 @@ def test_no_home_and_no_store_are_no_error(store: Store) -> None:
 # --- room ---
 
 
-@pytest.mark.parametrize("student", ["mlp-8", "mlp-800-800"])
-def test_the_estimate_covers_what_a_run_really_writes(store: Store, student: str) -> None:
-    config = make_run_config("digits", **{**TINY, "student": student, "seeds": 1})
+SEVERAL = {"method": "teacher-assistant", "parameters": {"assistants": "mlp-800-801,mlp-800-802,mlp-800-803"}}
+
+
+@pytest.mark.parametrize(("student", "more"), [("mlp-8", {}), ("mlp-800-800", {}), ("mlp-8", SEVERAL)])
+def test_the_estimate_covers_what_a_run_really_writes(store: Store, student: str, more: dict[str, Any]) -> None:
+    config = make_run_config("digits", **{**TINY, "student": student, "seeds": 1, **more})
     folder, most = store.home / "runs" / new_id(), 0
     for event in train(config, run_dir=folder):
         if isinstance(event, CheckpointSaved | RunFinished):
@@ -200,8 +208,21 @@ def test_the_estimate_covers_what_a_run_really_writes(store: Store, student: str
             most = max(most, sum(files) + max(path.stat().st_size for path in checkpoint))  # the next one beside it
     needed = space_needed(config) - MARGIN
     assert needed + MARGIN > most
-    if student == "mlp-800-800":  # where the students weigh more than the rest
+    if student == "mlp-800-800" or more:  # where the students weigh more than the rest
         assert needed / 2 < most < needed
+
+
+def test_peers_and_the_regressors_of_hints_are_counted() -> None:
+    settings = {**TINY, "student": "convnet-4", "seeds": 3}
+    plain, hints, pairs = (
+        make_run_config("digits", **settings, method=method) for method in ("kd", "fitnets", "mutual")
+    )
+    teacher, student = load_teacher("digits"), build_model("convnet-4", (1, 8, 8), 10)
+    lesson = FeatureLesson(objective_of(hints), student, teacher, (1, 8, 8), 0)
+    assert space_needed(hints) - space_needed(plain) == 2 * 3 * 3 * 4 * count_params(lesson.trained) > 0
+    assert space_needed(pairs) - space_needed(plain) == 2 * 3 * 3 * 4 * count_params(student)
+    unfit = make_run_config("digits", **{**settings, "student": "mlp-8"}, method="fitnets")  # a vector and a map
+    assert space_needed(unfit) > MARGIN
 
 
 def test_more_seeds_and_larger_students_need_more() -> None:

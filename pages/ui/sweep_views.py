@@ -19,6 +19,7 @@ from pages.ui.viewmodels import arm_name, format_accuracy, format_interval, form
 
 ARMS = ("distilled", "baseline")
 SPREAD = 4.0  # from so many times the smallest value on, an axis of positive values is logarithmic
+SHARES = ("distill_weight", "label_smoothing", "smoothing", "hint_share")  # of a whole, which a log scale would hide
 
 Estimate = Mapping[str, Any]  # `mean`, `ci95` and `per_seed`, as a result holds them
 
@@ -60,7 +61,9 @@ class Sweep:
 
     @property
     def is_log(self) -> bool:
-        """Whether the first setting's axis is logarithmic: its values are above 0 and far apart."""
+        """Whether the first setting's axis is logarithmic: its values are no shares, above 0 and far apart."""
+        if self.varied[0] in SHARES:
+            return False
         values = self.along()
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         return numbers and min(values) > 0 and max(values) >= SPREAD * min(values)

@@ -59,11 +59,11 @@ def cards(rows: Sequence[dict[str, Any]]) -> str:
     return table(heads, lines)
 
 
-def epoch(event: EpochEnded) -> str:
-    """The state of a run in one line."""
+def epoch(event: EpochEnded, arms: Sequence[str]) -> str:
+    """The state of a run in one line; `arms` are those of its own point, of which it shows the first."""
     parts = [f"epoch {event.epoch} of {event.epochs}"]
-    for arm, curves in list(event.curves.items())[:3]:  # of the run's own point
-        values = [value for value in curves.get("validation_accuracy", []) if value is not None]
+    for arm in [arm for arm in arms if arm in event.curves][:3]:
+        values = [value for value in event.curves[arm].get("validation_accuracy", []) if value is not None]
         if values:
             parts.append(f"{arm} {percent(sum(values) / len(values))}")
     if left := round((event.epochs - event.epoch) * event.seconds):

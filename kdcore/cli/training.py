@@ -10,7 +10,7 @@ from typing import Any
 from kdcore.cli import text
 from kdcore.cli.answer import VISITOR, Answer, progress
 from kdcore.errors import ConfigError, KdError
-from kdcore.events import EpochEnded, RunFailed, RunFinished, TeacherEpochEnded
+from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
 from kdcore.store import RunRow, Store
 
 STOP_SECONDS = 20.0  # how long a stopped run is waited for
@@ -99,6 +99,7 @@ def follow(store: Store, run_id: str) -> Answer:
     from kdcore import jobs
 
     started, told, failure = time.monotonic(), False, ""
+    arms: tuple[str, ...] = ()
     with progress() as line:
 
         def on_wait(row: RunRow) -> None:
@@ -109,9 +110,11 @@ def follow(store: Store, run_id: str) -> Answer:
 
         try:
             for event in jobs.follow(store, run_id, on_wait=on_wait):
-                if isinstance(event, EpochEnded):
+                if isinstance(event, RunStarted):
+                    arms = event.arms
+                elif isinstance(event, EpochEnded):
                     told = True
-                    line(text.epoch(event))
+                    line(text.epoch(event, arms))
                 elif isinstance(event, TeacherEpochEnded):
                     line(text.teacher_epoch(event))
                 elif isinstance(event, RunFailed):

@@ -256,9 +256,10 @@ def _chunks(units: list[list[tuple[Student, nn.Module]]]) -> Iterator[list[tuple
 
 
 def _by_method(students: Sequence[Student], device: Device) -> Iterator[_Objectives]:
-    """The students in groups of one method, with their settings as one tensor each."""
-    for name in dict.fromkeys(student.objective.method.name for student in students):
-        places = [i for i, one in enumerate(students) if one.objective.method.name == name]
+    """The students in groups of one method and as many teachers at once, with their settings as one tensor each."""
+    kinds = [(one.objective.method.name, one.transfer_set.members) for one in students]
+    for kind in dict.fromkeys(kinds):
+        places = [place for place, other in enumerate(kinds) if other == kind]
         learners = [students[place] for place in places]
         numbers = [student.objective.numbers() for student in learners]
         settings = {key: torch.tensor([one[key] for one in numbers], device=device.torch) for key in numbers[0]}

@@ -29,6 +29,11 @@ class TransferSet:
     hard_labels: Tensor | None
     teacher_logits: Tensor | None = None
 
+    @property
+    def members(self) -> tuple[int, ...]:
+        """(M,) where the logits are those of M teachers at once; () for one or none."""
+        return () if self.teacher_logits is None else tuple(self.teacher_logits.shape[2:-1])
+
     def to(self, device: torch.device) -> TransferSet:
         """The same on another device."""
         hard_labels = None if self.hard_labels is None else self.hard_labels.to(device)

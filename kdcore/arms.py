@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -76,10 +77,11 @@ def build_students(group: Sequence[Point], dataset: Dataset, answers: Answers) -
         config = group[0].config
         baseline = baseline_student(config, dataset, answers.images, seed)
         labelled = baseline.transfer_set
+        taught = _by_teacher(labelled, answers)
         students.append(replace(baseline, arm=group[0].arm("baseline")))
         for point in group:
             arm = point.arm("distilled")
-            students += _distilled(arm, seed, point, labelled, answers)
+            students += _distilled(arm, seed, point, labelled, answers, taught)
             if point.main:
                 for name in arm_names(config, dataset)[2:]:
                     told, objective = _told(name, seed, point, labelled, dataset, answers)
@@ -102,7 +104,14 @@ def _student(arm: str, seed: int, config: RunConfig, told: TransferSet, objectiv
     return Student(arm, seed, config.student, seed, told, objective, config.teacher)
 
 
-def _distilled(arm: str, seed: int, point: Point, labelled: TransferSet, answers: Answers) -> list[Student]:
+def _distilled(
+    arm: str,
+    seed: int,
+    point: Point,
+    labelled: TransferSet,
+    answers: Answers,
+    taught: Callable[[str, bool], TransferSet],
+) -> list[Student]:
     """The distilled student of a point, with its peer if its method has one."""
     config = point.config
     uses, objective = find_method(config.method).uses, objective_of(config)
@@ -110,13 +119,23 @@ def _distilled(arm: str, seed: int, point: Point, labelled: TransferSet, answers
         told = labelled
     elif uses == "stages":
         told = labelled.taught(answers.chained[point.label, seed])
-    elif uses == "members":
-        each = [answers.logits[name][:, labelled.rows] for name in members_of(config.teacher)]
-        told = labelled.taught(torch.stack(each, 2))
     else:
-        told = labelled.taught(answers.logits[config.teacher][:, labelled.rows])
+        told = taught(config.teacher, uses == "members")
     student = _student(arm, seed, config, told, objective)
     return [student, replace(student, arm=PEER, weights=seed + PEER_WEIGHTS)] if uses == "peer" else [student]
+
+
+def _by_teacher(labelled: TransferSet, answers: Answers) -> Callable[[str, bool], TransferSet]:
+    """What a seed's students are told by a teacher, or by each member of an ensemble apart. All points of a sweep share
+    it: their copies of the logits would be many."""
+
+    @cache
+    def told(teacher: str, apart: bool) -> TransferSet:
+        each = [answers.logits[name][:, labelled.rows] for name in (members_of(teacher) if apart else (teacher,))]
+        logits = torch.stack(each, 2) if apart else each[0]
+        return labelled.taught(logits.to(answers.images.device))
+
+    return told
 
 
 def _told(

@@ -55,10 +55,10 @@ def ready_teacher(
     from kdcore.teacher_build import build
 
     torch.set_num_threads(os.cpu_count() or 1)
-    yield TeacherEpochEnded(name, 0, recipe.epochs, 0.0, 0.0)  # the first word, before an epoch that may take a minute
+    yield TeacherEpochEnded(name, 0, recipe.epochs, None, 0.0)  # the first word, before an epoch that may take a minute
     for step in build(name, device=device, should_stop=should_stop):
         if not isinstance(step, ModelCard):
-            accuracy = getattr(step, "validation_accuracy", 0.0)
+            accuracy = getattr(step, "validation_accuracy", None)
             yield TeacherEpochEnded(name, step.epoch, step.epochs, accuracy, step.seconds)
 
 

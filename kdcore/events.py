@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from kdcore.errors import StoreError
@@ -24,7 +24,10 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """First event of a run, or of its continuation after a checkpoint (`epochs_done` > 0)."""
+    """First event of a run, or of its continuation after a checkpoint.
+
+    `epochs_done` and, for every stage of the run's methods, `stages` are the epochs that checkpoints cover.
+    """
 
     config: dict[str, Any]
     arms: tuple[str, ...]
@@ -34,16 +37,18 @@ class RunStarted(Event):
     train_size: int
     num_seeds: int
     epochs_done: int = 0
+    stages: dict[str, int] = field(default_factory=dict)  # by the name under which its epochs are told
 
 
 @dataclass(frozen=True)
 class TeacherEpochEnded(Event):
-    """One epoch of a teacher that is not on this machine yet and is trained first, once."""
+    """One epoch of a teacher that is not on this machine yet and is trained first, once; or of a stage: students that a
+    method trains before, for each point of a sweep anew."""
 
-    teacher: str
+    teacher: str  # its name; no two stages of a run have the same, such as "generation 1 (labels=50)"
     epoch: int  # 1-based; 0 says that it begins
     epochs: int
-    validation_accuracy: float  # 0 to 1
+    validation_accuracy: float | None  # 0 to 1; None where it was not measured, for which older versions wrote 0
     seconds: float  # of this epoch
 
 

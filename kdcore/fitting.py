@@ -29,7 +29,7 @@ class Clock:
     started: float = field(default_factory=time.perf_counter)
     before: float = 0.0  # of earlier attempts at the same run
     teacher: float = 0.0  # spent on training the teacher first, in this attempt
-    epochs: list[float] = field(default_factory=list)  # the students' epochs in this attempt
+    parts: list[list[float]] = field(default_factory=list)  # each stage's and group's epochs in this attempt
 
     def total(self) -> float:
         """Seconds of all attempts so far."""
@@ -60,6 +60,8 @@ def fit(
     """
     epochs, threads = teams[0].schedule.epochs, threads_for(teams)
     history = _restore(teams, checkpoint, clock)
+    timed: list[float] = []
+    clock.parts.append(timed)
     if history:
         yield EpochDone(len(history), 0.0, history[-1], None)
     for epoch in range(len(history), epochs):
@@ -75,7 +77,7 @@ def fit(
             _validate(teams, threads, dataset, curves)
         history.append(curves)
         seconds = time.perf_counter() - began
-        clock.epochs.append(seconds)
+        timed.append(seconds)
         saved = None
         if checkpoint.enabled:  # first the disk, then the word: an epoch that was told is never lost
             tensors = {f"{i}.{name}": value for i, team in enumerate(teams) for name, value in team.tensors().items()}

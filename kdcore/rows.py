@@ -140,8 +140,7 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
     """
     mine = events.c.run_id == run_id
     if isinstance(event, RunStarted):
-        later = sa.and_(events.c.epoch > event.epochs_done, events.c.type != TeacherEpochEnded.__name__)
-        connection.execute(sa.delete(events).where(mine, later))
+        _take_back(connection, mine, event)
     epoch = int(getattr(event, "epoch", 0))
     alike = sa.and_(mine, events.c.type == event.type)
     if isinstance(event, TeacherEpochEnded):  # of several teachers and stages, which have epochs of the same number
@@ -155,6 +154,18 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
     values = {"run_id": run_id, "type": event.type, "epoch": epoch, "time": time.time()}
     connection.execute(sa.insert(events).values(**values, payload=to_text(event.to_json())))
     return True
+
+
+def _take_back(connection: sa.Connection, mine: sa.ColumnElement[bool], started: RunStarted) -> None:
+    """Remove what was told of epochs that no checkpoint covers: they are trained again, and told again."""
+    of_teachers = events.c.type == TeacherEpochEnded.__name__
+    connection.execute(sa.delete(events).where(mine, ~of_teachers, events.c.epoch > started.epochs_done))
+    rows = connection.execute(sa.select(events.c.seq, events.c.payload).where(mine, of_teachers)).all()
+    told = [(row.seq, json.loads(row.payload)) for row in rows]
+    # A teacher, which is in no stage, is kept when it is trained.
+    gone = [{"gone": seq} for seq, one in told if one["epoch"] > started.stages.get(one["teacher"], math.inf)]
+    if gone:
+        connection.execute(sa.delete(events).where(events.c.seq == sa.bindparam("gone")), gone)
 
 
 def to_text(value: object) -> str:

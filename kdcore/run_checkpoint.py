@@ -79,6 +79,11 @@ class RunCheckpoint:
             return None
         return (tensors, metadata) if metadata.get("key") == self.key else None
 
+    def epochs_done(self) -> int:
+        """Epochs that the newest whole checkpoint of this very run holds."""
+        saved = self.load()
+        return 0 if saved is None else len(json.loads(saved[1]["history"]))
+
     def _pointer(self) -> dict[str, object] | None:
         if self.run_dir is None:
             return None

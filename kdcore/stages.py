@@ -19,6 +19,7 @@ from kdcore.methods import METHODS
 from kdcore.models import parse_model
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.students import Objective, Schedule, Student
+from kdcore.sweeps import Point
 from kdcore.teams import Team, build_teams
 from kdcore.transfer_sets import TransferSet, labelled_subset
 
@@ -57,13 +58,23 @@ def stages_of(config: RunConfig) -> tuple[Stage, ...]:
     return ()
 
 
+def told_names(point: Point) -> tuple[str, ...]:
+    """The names under which the stages of a point are told, in their order: no two in a run are the same."""
+    names = [stage.name for stage in stages_of(point.config)]
+    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    where = f" ({point.label})" if point.label else ""
+    return tuple(
+        f"{name}{f' number {count}' if count > 1 else ''}{where}" for name, count in zip(names, counts, strict=True)
+    )
+
+
 def _twice(model: str) -> str:
     """A network of the same family with twice the widths."""
     return re.sub(r"-(\d+)", lambda width: f"-{2 * int(width[1])}", model)
 
 
 def train_stages(
-    config: RunConfig,
+    point: Point,
     dataset: Dataset,
     answers: Answers,
     device: Device,
@@ -71,10 +82,10 @@ def train_stages(
     clock: Clock,
     should_stop: Callable[[], bool],
 ) -> Generator[Event, None, dict[int, Tensor]]:
-    """Train every stage of a run's method, one network for each seed, with the run's own schedule.
+    """Train every stage of a point's method, one network for each seed, with the point's own schedule.
 
     Yields:
-        a `TeacherEpochEnded` for each epoch.
+        a `TeacherEpochEnded` for each epoch, under the stage's name among `told_names`.
 
     Returns:
         the last stage's logits by seed, float16 [V, N, K].
@@ -82,15 +93,16 @@ def train_stages(
     Raises:
         Stopped, StoreError: as `fitting.fit`.
     """
+    config = point.config
     schedule = Schedule.of(config)
     said: dict[int, Tensor] = {}
-    for number, stage in enumerate(stages_of(config)):
+    for number, (stage, name) in enumerate(zip(stages_of(config), told_names(point), strict=True)):
         students = [_student(config, stage, number, seed, dataset, answers, said) for seed in config.seeds]
         teams = build_teams(students, dataset.image_shape, dataset.num_classes, schedule, device)
         for done in fit(teams, dataset, checkpoints(number), clock, should_stop):
             found = done.curves[stage.name].get("validation_accuracy", [])
-            accuracy = sum(found) / len(found) if found else 0.0
-            yield TeacherEpochEnded(stage.name, done.epoch, schedule.epochs, accuracy, done.seconds)
+            accuracy = sum(found) / len(found) if found else None
+            yield TeacherEpochEnded(name, done.epoch, schedule.epochs, accuracy, done.seconds)
         said = _said(teams, answers.images, schedule)
     return said
 

@@ -5,7 +5,7 @@ All seeds advance together, epoch by epoch, so that their spread can be watched 
 
 from __future__ import annotations
 
-import json
+import itertools
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,9 +30,9 @@ from kdcore.fitting import Clock, Stopped, fit
 from kdcore.models import build_model
 from kdcore.results import build_result, save_students
 from kdcore.run_checkpoint import RunCheckpoint
-from kdcore.stages import stages_of, train_stages
+from kdcore.stages import stages_of, told_names, train_stages
 from kdcore.students import Schedule, Student
-from kdcore.sweep_table import sweep_table
+from kdcore.sweep_table import Row, Values, rows_of_points, sweep_table
 from kdcore.sweeps import Point, groups, points, teachers_of
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import Teacher, load_teacher
@@ -86,7 +86,9 @@ class _Run:
     clock: Clock
     should_stop: Callable[[], bool]
 
-    def checkpoint(self, part: str) -> RunCheckpoint:
+    def checkpoint(self, group: int, *stage: int) -> RunCheckpoint:
+        """That of points that learn together, or of a stage: its point's place in the group, and its own."""
+        part = ".".join(map(str, (group, *stage))) if group or stage else ""  # that of a plain run has no name
         hashes = [teacher.card.sha256 for teacher in self.teachers.values()]
         return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, hashes, part)
 
@@ -105,7 +107,6 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
     run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop)
     together = groups(run.every)
     epochs = sum(group[0].config.epochs for group in together)
-    done = _epochs_done(run, together)
     yield RunStarted(
         config=config.to_json(),
         arms=("teacher", *arm_names(config, dataset)),
@@ -114,30 +115,36 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
         precision=device.precision,
         train_size=config.labels,
         num_seeds=len(config.seeds),
-        epochs_done=done,
+        epochs_done=_epochs_done(run, together),
+        stages=_stages_done(run, together),
     )
     logits = {}
-    views, rows = defaults_for(dataset.name).views, rows_of(config, dataset)
+    views, asked = defaults_for(dataset.name).views, rows_of(config, dataset)
     for name, teacher in teachers.items():
         began = time.perf_counter()
-        logits[name], reused = cached_teacher_logits(teacher, dataset, views, rows, home / "teacher_logits")
+        logits[name], reused = cached_teacher_logits(teacher, dataset, views, asked, home / "teacher_logits")
         yield TeacherCached(name, len(views), time.perf_counter() - began, reused)
     answers = Answers(dataset.train.images.to(device.torch), teachers, logits, {})
     before = 0
-    measured: dict[str, Tensor] = {}
+    own: dict[str, Tensor] = {}
     networks: dict[str, nn.Module] = {}
+    rows: dict[Values, Row] = {}
     for number, group in enumerate(together):
         students = yield from _students(run, group, number, answers)
         schedule = Schedule.of(group[0].config)
         teams = build_teams(students, dataset.image_shape, dataset.num_classes, schedule, device, partial(_lesson, run))
-        for epoch in fit(teams, dataset, run.checkpoint(_part(number)), clock, should_stop):
+        for epoch in fit(teams, dataset, run.checkpoint(number), clock, should_stop):
             yield EpochEnded(before + epoch.epoch, epochs, epoch.seconds, epoch.curves)
             if epoch.saved is not None:
                 yield replace(epoch.saved, epoch=before + epoch.epoch)
         before += schedule.epochs
-        measured |= _measure(teams, dataset)
-        networks |= _networks(teams, run) if number == 0 else {}
-    yield _finish(run, networks, measured)
+        measured = _measure(teams, dataset)
+        if config.vary:
+            rows |= rows_of_points(group, measured, dataset.test.hard_labels)
+        if number == 0:  # the run's own point is here; of the others their rows are enough
+            networks = _networks(teams, run)
+            own = {arm: measured[arm] for arm in networks if arm in measured}
+    yield _finish(run, networks, own, rows)
 
 
 def _students(
@@ -147,31 +154,28 @@ def _students(
     chained: dict[tuple[str, int], Tensor] = {}
     for place, point in enumerate(group):
         if stages_of(point.config):
-
-            def checkpoint(stage: int, place: int = place) -> RunCheckpoint:
-                return run.checkpoint(f"{number}.{place}.{stage}")
-
+            checkpoints = partial(run.checkpoint, number, place)
             said = yield from train_stages(
-                point.config, run.dataset, answers, run.device, checkpoint, run.clock, run.should_stop
+                point, run.dataset, answers, run.device, checkpoints, run.clock, run.should_stop
             )
             chained |= {(point.label, seed): soft for seed, soft in said.items()}
     return build_students(group, run.dataset, replace(answers, chained=chained))
 
 
-def _part(number: int) -> str:
-    """The name of a group's checkpoint; that of a plain run has none."""
-    return str(number) if number else ""
-
-
 def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
     """Epochs of the run's own students that earlier attempts finished."""
-    done = 0
-    for number in range(len(together)):
-        saved = run.checkpoint(_part(number)).load()
-        if saved is None:
-            break
-        done += len(json.loads(saved[1]["history"]))
-    return done
+    each = (run.checkpoint(number).epochs_done() for number in range(len(together)))
+    return sum(itertools.takewhile(bool, each))
+
+
+def _stages_done(run: _Run, together: Sequence[Sequence[Point]]) -> dict[str, int]:
+    """Epochs of every stage that earlier attempts finished."""
+    return {
+        name: run.checkpoint(number, place, stage).epochs_done()
+        for number, group in enumerate(together)
+        for place, point in enumerate(group)
+        for stage, name in enumerate(told_names(point))
+    }
 
 
 def _teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
@@ -214,19 +218,20 @@ def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
     return {name: found[name] for name in names}
 
 
-def _finish(run: _Run, networks: dict[str, nn.Module], measured: dict[str, Tensor]) -> RunFinished:
-    """Put everything that was measured together."""
+def _finish(
+    run: _Run, networks: dict[str, nn.Module], logits: dict[str, Tensor], rows: Mapping[Values, Row]
+) -> RunFinished:
+    """Put everything that was measured together: the arms of the run's own point, and the row of every point."""
     dataset, clock = run.dataset, run.clock
     config = next(point.config for point in run.every if point.main)
-    logits = {arm: measured[arm] for arm in networks}
     result = build_result(config, dataset, run.teachers[config.teacher], networks, logits, run.device)
     result["config"] = run.config.to_json()
     if run.config.vary:
-        result["sweep"] = sweep_table(run.every, measured, dataset.test.hard_labels)
+        result["sweep"] = sweep_table(run.every, rows)
     result["teacher_seconds"] = clock.teacher
-    if clock.epochs and not run.config.vary:  # what the same run would take on every labelled picture
-        share = len(dataset.train) / config.labels
-        result["whole"] = {"labels": len(dataset.train), "seconds": median(clock.epochs) * config.epochs * share}
+    if all(clock.parts) and not run.config.vary:  # what the same run, stages and all, would take on every picture
+        seconds = sum(map(median, clock.parts)) * config.epochs * len(dataset.train) / config.labels
+        result["whole"] = {"labels": len(dataset.train), "seconds": seconds}
     if run.run_dir is not None:
         save_students(run.run_dir / "models", config, dataset, networks, result)
     result["run_id"] = run.run_dir.name if run.run_dir is not None else ""

@@ -80,13 +80,12 @@ def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
     """Where a teacher is that has to be trained first."""
     if teacher.epoch == 0:
         return _("First its teacher is trained, once; the next run finds it here")
+    told = {"done": teacher.epoch, "all": teacher.epochs}
+    time = format_duration(teacher.seconds * (teacher.epochs - teacher.epoch))
+    if not teacher.validation_accuracy:  # unmeasured, which was 0 once
+        return _("First its teacher, once: epoch {done} of {all}, about {time} to go").format(**told, time=time)
     text = _("First its teacher, once: epoch {done} of {all}, right on {accuracy} of validation, about {time} to go")
-    return text.format(
-        done=teacher.epoch,
-        all=teacher.epochs,
-        accuracy=format_accuracy(teacher.validation_accuracy),
-        time=format_duration(teacher.seconds * (teacher.epochs - teacher.epoch)),
-    )
+    return text.format(**told, accuracy=format_accuracy(teacher.validation_accuracy), time=time)
 
 
 def _stage_sentence(stage: TeacherEpochEnded) -> str:

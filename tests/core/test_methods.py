@@ -26,7 +26,9 @@ from kdcore.inference import predict_logits
 from kdcore.methods import METHODS, check_parameters, find_method, total_loss
 from kdcore.models import build_model
 from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.stages import told_names
 from kdcore.students import Objective, Schedule, Student
+from kdcore.sweeps import points
 from kdcore.teachers import load_teacher
 from kdcore.teams import PEER, Team
 from kdcore.transfer_sets import TransferSet
@@ -336,6 +338,17 @@ def test_an_assistant_stands_between_teacher_and_student(trained: Trained) -> No
     assert [one[0].model for one in (first, second, last)] == ["convnet-8", "convnet-6", "convnet-4"]
     trained.run(student="mlp-8-6", seeds=1, epochs=1, method="teacher-assistant")
     assert ("assistant mlp-16-12", 0) in trained.students()
+
+
+def test_no_two_stages_of_a_run_are_told_under_one_name(trained: Trained) -> None:
+    parameters = {"assistants": "mlp-9,mlp-9,mlp-7,mlp-9"}
+    trained.run("digits", student="mlp-8", seeds=1, epochs=1, method="teacher-assistant", parameters=parameters)
+    names = ["assistant mlp-9", "assistant mlp-9 number 2", "assistant mlp-7", "assistant mlp-9 number 3"]
+    assert [event.teacher for event in trained.events if isinstance(event, TeacherEpochEnded)] == names
+    vary = {"temperature": (1.0, 4.0), "generations": (1.0, 2.0)}
+    every = points(make_run_config("digits", method="born-again", vary=vary))
+    told = [name for point in every for name in told_names(point)]
+    assert len(set(told)) == len(told) == 6 and "generation 2 (temperature=4, generations=2)" in told
 
 
 @pytest.mark.parametrize("stacked", [True, False])

@@ -121,6 +121,19 @@ def test_epochs_of_several_teachers_are_told_apart(store: Store) -> None:
     assert [stored.event for stored in store.events(run_id)] == [first, second]
 
 
+def test_stages_that_no_checkpoint_covers_are_told_again_and_teachers_are_not(store: Store) -> None:
+    run_id = add_run(store)
+    teacher = TeacherEpochEnded("digits", 2, 2, None, 1.0)
+    kept = [TeacherEpochEnded("generation 1", number, 3, 0.5, 1.0) for number in (1, 2)]
+    lost = [TeacherEpochEnded(f"generation {stage}", 3 - stage // 2, 3, None, 1.0) for stage in (1, 2)]
+    tell(store, run_id, teacher, started(), *kept, *lost)
+    again = replace(started(), stages={"generation 1": 2, "generation 2": 0})
+    assert tell(store, run_id, again, kept[1], *lost) == [False, False, True, True]
+    assert [one.event for one in store.events(run_id)] == [teacher, started(), *kept, *lost]
+    assert tell(store, run_id, again) == [False]
+    assert [one.event for one in store.events(run_id)] == [teacher, started(), *kept]
+
+
 def test_every_event_comes_back_equal_and_in_order(store: Store) -> None:
     run_id, other = add_run(store), add_run(store)
     told = [started(), TeacherCached("digits", 1, 0.5, False), epoch(1), CheckpointSaved(1, "ab", "checkpoints/ab")]

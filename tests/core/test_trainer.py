@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from kdcore import fitting
 from kdcore.arms import Answers, build_students
 from kdcore.checkpoints import pack_optimizer, unpack_optimizer
 from kdcore.config import RunConfig, make_run_config
-from kdcore.datasets import load_dataset
+from kdcore.datasets import dataset_info, load_dataset
 from kdcore.defaults import DEFAULTS
 from kdcore.device import pick_device
 from kdcore.errors import ConfigError
@@ -20,7 +23,7 @@ from kdcore.fitting import is_validated
 from kdcore.students import Schedule
 from kdcore.sweeps import points
 from kdcore.teachers import load_teacher
-from kdcore.teams import build_teams
+from kdcore.teams import Team, build_teams
 from kdcore.trainer import train
 from kdcore.transfer_sets import labelled_subset
 
@@ -42,6 +45,32 @@ def figures(events: list[Event]) -> object:
     arms = {arm: {k: v for k, v in row.items() if k != "latency_ms"} for arm, row in result["arms"].items()}
     clocks = dict.fromkeys(("seconds", "teacher_seconds", "whole", "run_id"))
     return {**result, "arms": arms, **clocks}
+
+
+def test_what_every_picture_would_take_is_the_time_of_all_stages_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only training moves: an epoch of the assistant takes 5 s and one of the students 2, but for the
+    first ones."""
+    now = [100.0]
+    train_epoch = fitting.train_epoch
+
+    def trained(teams: list[Team], epoch: int, should_stop: Callable[[], bool]) -> object:
+        now[0] += 60.0 if epoch == 0 else 5.0 if teams[0].students[0].arm.startswith("assistant") else 2.0
+        return train_epoch(teams, epoch, should_stop)
+
+    monkeypatch.setattr(fitting, "train_epoch", trained)
+    monkeypatch.setattr(fitting, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    short = {"labels": 60, "epochs": 4, "seeds": 1, "student": "mlp-8", "device": "cpu"}
+    run, asked = make_run_config("digits", method="teacher-assistant", **short), iter(range(1000))
+    result = list(train(run, run_dir=tmp_path / "whole", home=tmp_path))[-1].result
+    train_size = dataset_info("digits").train_size
+    assert result["whole"] == {"labels": train_size, "seconds": pytest.approx((4 * 5 + 4 * 2) * train_size / 60)}
+    # The assistant of a run that was cut off is not timed anew, and nothing is said.
+    steps = 4 * Schedule.of(run).steps
+    list(train(run, run_dir=tmp_path / "cut", home=tmp_path, should_stop=lambda: next(asked) > steps))
+    rest = list(train(run, run_dir=tmp_path / "cut", home=tmp_path))
+    assert isinstance(rest[-1], RunFinished) and "whole" not in rest[-1].result
 
 
 def test_a_run_tells_its_story_in_order(config: RunConfig, tmp_path: Path) -> None:

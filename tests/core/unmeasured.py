@@ -37,6 +37,7 @@ class Trained:
         self.teams: list[Team] = []
         patch.setattr(trainer, "pick_device", lambda *_: PRECISE)
         patch.setattr(trainer, "_measure", lambda *_: {})
+        patch.setattr(trainer, "rows_of_points", lambda *_: {})
         patch.setattr(trainer, "_finish", lambda *_: RunFinished({}))
         for module in (stages, trainer):
             patch.setattr(module, "build_teams", self._build)

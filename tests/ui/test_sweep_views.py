@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kdcore.config import make_run_config
 from kdcore.controls import CONTROLS
-from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded
+from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded, event_from_json
 from kdcore.methods import METHODS
-from kdcore.sweeps import points
+from kdcore.stages import told_names
+from kdcore.store import Store, add_event, to_text
+from kdcore.sweeps import groups, points
 from pages.ui import config_words, control_views, drawings, look, state, sweep_charts, sweep_views, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
@@ -90,6 +93,20 @@ def test_names_stand_side_by_side_and_numbers_where_they_belong() -> None:
     assert list(sweep_views.places(some).values()) == pytest.approx([1.0, 1.5, 3.0])  # log 2 is a quarter of log 16
 
 
+def test_a_share_is_on_no_log_axis() -> None:
+    values = [0.05, 0.5, 1.0]
+    for name, log in (
+        ("distill_weight", False),
+        ("label_smoothing", False),
+        ("smoothing", False),
+        ("weight_decay", True),
+    ):
+        sweep = sweep_views.Sweep((name,), tuple(sweep_views.SweepPoint({name: one}, {}) for one in values))
+        assert sweep.is_log is log
+    shares = {one.name for method in METHODS.values() for one in method.parameters if one.meaning.startswith("share")}
+    assert shares <= set(sweep_views.SHARES)
+
+
 def test_a_table_and_a_sentence_say_every_point() -> None:
     sweep = found(BY_TEMPERATURE)
     html = sweep_views.sweep_html(sweep, "<caption>").replace("\u00a0", " ")
@@ -142,6 +159,42 @@ def test_a_stage_is_told_as_one() -> None:
     assert view.phase == "stage" and "generation 1: epoch 3 of 10, about 7 s to go" in say.progress_sentence(view, 0)
     assert vm.run_view([*heard, EpochEnded(1, 10, 1.0, {})]).phase == "training"
     assert vm.run_view(heard[:1]).phase == "preparing"
+
+
+def test_a_stage_of_a_later_point_is_shown_while_it_trains(tmp_path: Path) -> None:
+    """Through the store, which keeps an event once."""
+    config = make_run_config("digits", method="born-again", vary={"temperature": (1.0, 4.0), "labels": (20, 40)})
+    arms, shown, done = ("teacher", "baseline", "distilled"), [], 0
+    with Store(home=tmp_path) as store:
+
+        def view(event: Event) -> vm.RunView:
+            with store.write() as connection:
+                add_event(connection, "x", event)
+            return vm.run_view([one.event for one in store.events("x")])
+
+        view(RunStarted(config.to_json(), arms, 4, "cpu", "fp32", 20, 1))
+        view(TeacherCached("digits", 1, 0.1, True))
+        for group in groups(points(config)):
+            for name in (name for point in group for name in told_names(point)):
+                found = view(TeacherEpochEnded(name, 1, 2, None, 30.0))
+                assert found.phase == "stage"
+                shown.append(say.progress_sentence(found, 0))
+                view(TeacherEpochEnded(name, 2, 2, 0.5, 30.0))
+            for _ in (1, 2):
+                done += 1
+                assert view(EpochEnded(done, 4, 1.0, {})).phase == ("training" if done < 4 else "measuring")
+    assert len(shown) == 4 and len(set(shown)) == 4
+    assert "generation 1 (temperature=1, labels=40): epoch 1 of 2, about 30 s to go" in shown[2]
+
+
+def test_what_was_not_measured_of_a_teacher_is_not_said() -> None:
+    def sentence(accuracy: float | None) -> str:
+        event = event_from_json(json.loads(to_text(TeacherEpochEnded("t", 1, 3, accuracy, 5.0).to_json())))
+        return say.progress_sentence(vm.run_view([event]), 0)
+
+    assert "right on 50.0 % of validation" in sentence(0.5).replace("\u00a0", " ")
+    for nothing in (None, 0.0):  # 0 is how it was written once
+        assert "%" not in sentence(nothing) and "epoch 1 of 3, about 10 s to go" in sentence(nothing)
 
 
 def test_controls_stand_behind_the_arms_with_what_theory_says() -> None:

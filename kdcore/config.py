@@ -14,7 +14,7 @@ from kdcore.ensemble_names import is_ensemble, normal_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.methods import Value, check_parameters, find_method
 from kdcore.models import parse_model
-from kdcore.sweeps import normal_sweep, points
+from kdcore.sweeps import normal_sweep, points, vary_around
 
 MAX_SEEDS, MAX_EPOCHS = 100, 1000
 
@@ -110,13 +110,14 @@ class RunConfig:
         _check("weight decay", self.recipe.weight_decay, 0.0, 10.0)
         _check("label smoothing", self.recipe.label_smoothing, 0.0, 0.99)
         teacher = normal_name(str(self.teacher))
+        same = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
+        teacher, method = same.teacher, find_method(same.method)  # a sweep is about one of its points
         if method.name == "multi-teacher" and not is_ensemble(teacher):
             raise ConfigError(f"Several teachers are needed, joined by + (such as {teacher}+NAME), not {teacher}.")
         if method.uses == "features" and is_ensemble(teacher):
             raise ConfigError(
                 f"{method.name} looks inside its teacher, and {teacher} has no inside; choose one member."
             )
-        same = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
         if same.vary:
             points(same)  # every one of them must be legal
         _check_controls(same, info.train_size)
@@ -128,13 +129,15 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
 
     `seeds` may be a number K (meaning 0 to K - 1) or a sequence of seeds. A value of None means the default.
     Fields of the recipe (`batch_size`, `learning_rate`, ...) may be given too; `parameters` and `vary` are mappings.
-    A method's own temperature and distill weight come before the dataset's.
+    A method's own temperature and distill weight come before the dataset's, and after those given: these hold for every
+    method of a sweep. A sweep is about the point that is given, if one is.
 
     Raises:
-        ConfigError: an unknown name or a value that is not legal.
+        ConfigError: an unknown name or a value that is not legal, or a setting that is given and varies over others.
     """
     defaults = defaults_for(dataset)
     given = {key: value for key, value in overrides.items() if value is not None}
+    vary = vary_around({**given, **given.get("parameters", {})}, given.pop("vary", {}))
     recipe_fields = {f.name for f in fields(Recipe)}
     recipe = replace(defaults.recipe, **{k: given.pop(k) for k in list(given) if k in recipe_fields})
     seeds = given.pop("seeds", defaults.seeds)
@@ -142,7 +145,7 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
         _check("number of seeds", seeds, 1, MAX_SEEDS, whole=True)
         seeds = range(seeds)
     method = find_method(given.get("method", "kd"))
-    parameters, vary = dict(given.pop("parameters", {})), dict(given.pop("vary", {}))
+    parameters = dict(given.pop("parameters", {}))
     values: dict[str, Any] = {
         "dataset": dataset,
         "labels": defaults.labels,
@@ -161,7 +164,7 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
         raise ConfigError(f"A run has no setting {unknown[0]!r}; it has: {', '.join(values)}, seeds.")
     values |= {**given, "seeds": tuple(seeds), "parameters": tuple(parameters.items())}
     values["controls"] = tuple(values["controls"])
-    values["vary"] = tuple((name, tuple(some)) for name, some in vary.items())
+    values["vary"] = tuple(vary.items())
     return RunConfig(**values).validate()
 
 

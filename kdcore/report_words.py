@@ -22,7 +22,8 @@ def run_command(config: Mapping[str, Any]) -> str:
     names = ("dataset", "teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", *_OPTIONS)
     vary = flat.get("vary") or {}
     words = ["kdcore", "sweep" if vary else "run"]
-    for name in names:
+    each = ("temperature", "distill_weight") if "method" in vary else ()  # every method has its own, or they are varied
+    for name in (name for name in names if name not in each):
         if flat.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", plain(flat[name])]
     for name, value in (flat.get("parameters") or {}).items():

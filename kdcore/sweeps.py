@@ -12,7 +12,7 @@ from kdcore.controls import control_teacher
 from kdcore.defaults import Recipe, defaults_for
 from kdcore.ensemble_names import members_of, normal_name
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.methods import TEXTS, find_method
+from kdcore.methods import METHODS, TEXTS, find_method
 
 if TYPE_CHECKING:
     from kdcore.config import RunConfig
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_POINTS = 100
 _RECIPE = tuple(field.name for field in fields(Recipe))
 VARIED = ("labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs", *_RECIPE)
+_OWN = tuple(dict.fromkeys(one.name for method in METHODS.values() for one in method.parameters))  # of some method
+BROUGHT = ("temperature", "distill_weight")  # what a method may bring its own of
 _WHOLE = ("labels", "epochs", "batch_size")
 _TEXT = ("teacher", "student", "method")
 
@@ -53,6 +55,7 @@ def parse_vary(texts: Iterable[str]) -> dict[str, tuple[Any, ...]]:
 
     Raises:
         ConfigError: it is not understood.
+        UnknownName: no such setting, and no method has such a parameter.
     """
     found: dict[str, tuple[Any, ...]] = {}
     for text in texts:
@@ -63,6 +66,8 @@ def parse_vary(texts: Iterable[str]) -> dict[str, tuple[Any, ...]]:
             raise ConfigError(f"Say what to vary and over which values, such as temperature=1,2,4, not {text!r}.")
         if name in found:
             raise ConfigError(f"{name} is varied twice; give all of its values at once.")
+        if name not in VARIED and name not in _OWN:
+            raise UnknownName("setting that can be varied", name, (*VARIED, *_OWN))
         found[name] = tuple(_value(name, part) for part in parts)
     return found
 
@@ -75,6 +80,24 @@ def _value(name: str, text: str) -> Any:
     except ValueError as error:
         kind = "a whole number" if name in _WHOLE else "a number"
         raise ConfigError(f"{name} is {kind}, not {text!r}.") from error
+
+
+def vary_around(given: Mapping[str, Any], vary: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
+    """What a sweep varies where these settings are given by themselves: a temperature or a distill weight among them
+    holds for every method, so that none brings its own.
+
+    Raises:
+        ConfigError: a setting that is given, and varies over other values.
+    """
+    found = {name: _normal(name, tuple(values)) for name, values in vary.items()}
+    for name, values in found.items():
+        if name in given and _normal(name, (given[name],))[0] not in values:
+            raise ConfigError(
+                f"{name} cannot be {_short(given[name])} and vary over {', '.join(map(_short, values))}; "
+                "choose one of its values, or vary other settings."
+            )
+    held = {name: (given[name],) for name in BROUGHT if name in given and "method" in found}
+    return {**found, **{name: value for name, value in held.items() if name not in found}}
 
 
 def normal_sweep(config: RunConfig) -> RunConfig:
@@ -156,7 +179,7 @@ def _at(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         before, method = find_method(config.method), find_method(values["method"])
         defaults = defaults_for(config.dataset)
         changes: dict[str, Any] = {"method": method.name, "parameters": ()}
-        for name in ("temperature", "distill_weight"):
+        for name in BROUGHT:
             if getattr(method, name) is not None:
                 changes[name] = getattr(method, name)
             elif getattr(before, name) is not None:

@@ -68,18 +68,27 @@ def rerun(options: Namespace) -> Answer:
 
 
 def _changed(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run with some of them changed: another method brings its own."""
+    """The settings of a run with some of them changed: one that is given varies no more, and another method brings its
+    own."""
     from kdcore.methods import find_method
+    from kdcore.sweeps import BROUGHT
 
+    varied = before.get("vary", {})
+    vary = {name: values for name, values in varied.items() if name not in {**given, **given.get("parameters", {})}}
+    if "method" in vary:  # what each brings was not asked for
+        before = {name: value for name, value in before.items() if name not in BROUGHT or name in vary}
+    elif "method" in varied:  # what was held for all of them is the one method's now
+        held = [name for name in BROUGHT if len(vary.get(name, ())) == 1]
+        given = {**{name: vary.pop(name)[0] for name in held}, **given}
     method = given.get("method", before["method"])
     own = {**before.get("parameters", {}), **given.get("parameters", {})}
     if method != before["method"]:
         own = given.get("parameters", {})
         both = (find_method(before["method"]), find_method(method))
-        for name in ("temperature", "distill_weight"):
+        for name in BROUGHT:
             if any(getattr(one, name) is not None for one in both):
                 before.pop(name, None)
-    return {**before, **given, "parameters": own}
+    return {**before, **given, "parameters": own, "vary": vary}
 
 
 def resume(options: Namespace) -> Answer:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kdcore.methods import Method, Parameter
 
 METHOD, CONTROLS = "method", "controls"  # names in the URL; a widget's key has "_pick" behind it
-BROUGHT = ("temperature", "distill_weight")  # what a method may bring its own of
+BROUGHT = ("temperature", "distill_weight")  # what a method may bring its own of, as `kdcore.sweeps.BROUGHT`
 
 
 def chosen_method() -> Method:
@@ -32,14 +32,14 @@ def usual(defaults: Defaults, name: str) -> float:
     return float(getattr(defaults, name) if own is None else own)
 
 
-def method_form(dataset: str) -> dict[str, Any]:
+def method_form(dataset: str, disabled: bool = False) -> dict[str, Any]:
     """Draw the method and its parameters; the method's name and the values of its parameters."""
     from kdcore.methods import METHODS
 
     state.begin("method_pick", chosen_method().name)
     chosen = st.selectbox(
         _("Method"), list(METHODS), key="method_pick", format_func=config_words.method_title,
-        on_change=_another_method, args=(dataset,),
+        on_change=_another_method, args=(dataset,), disabled=disabled,
         help=_("How the distilled student learns; the baseline stays as it is."),
     )  # fmt: skip
     state.set_choice(METHOD, chosen, tuple(METHODS))

@@ -49,24 +49,25 @@ def run_form() -> RunConfig:
     if len(names) < len(statuses):
         with st.container(key="kd_more_data"):
             link("datasets", _("More datasets"), dataset_shown=next(one.name for one in statuses if not one.ready))
-    defaults = defaults_for(dataset)
+    defaults, varied = defaults_for(dataset), sweep_form.varied()
     labels = st.number_input(
         _("Labelled pictures"), 1, infos[dataset].train_size, defaults.labels, step=50, key="labels",
-        bind="query-params", help=_("How many training pictures every student gets. With few, a teacher helps most."),
+        bind="query-params", disabled=varied == "labels",
+        help=_("How many training pictures every student gets. With few, a teacher helps most."),
     )  # fmt: skip
     students = _students(defaults.students)
     student = st.selectbox(
         _("Student"), students, students.index(defaults.student), key="student", bind="query-params",
-        help=_("The small network that is trained. The numbers are its widths."),
+        disabled=varied == "student", help=_("The small network that is trained. The numbers are its widths."),
     )  # fmt: skip
-    plain = method_form.chosen_method().uses == "nothing"  # it has no soft labels
+    plain = method_form.chosen_method().uses == "nothing" and varied != "method"  # it has no soft labels
     temperature = st.number_input(
         _("Temperature"), 0.01, 1000.0, method_form.usual(defaults, "temperature"), step=0.5, format="%g",
-        key="temperature", bind="query-params", disabled=plain,
+        key="temperature", bind="query-params", disabled=plain or varied == "temperature",
         help=_("How soft the teacher's labels are: above 1, the small ones grow."),
     )  # fmt: skip
     with st.expander(_("More settings")):
-        method = method_form.method_form(dataset)
+        method = method_form.method_form(dataset, disabled=varied == "method")
         known = [card.name for card in cache.teacher_cards()]
         here = [card.name for card in cache.teacher_cards() if card.dataset == dataset]
         here = ensemble_pickers.with_ensembles(here, "distil_teacher")
@@ -77,12 +78,12 @@ def run_form() -> RunConfig:
         )  # fmt: skip
         weight = st.slider(
             _("Distill weight"), 0.0, 1.0, method_form.usual(defaults, "distill_weight"), 0.05,
-            key="distill_weight", bind="query-params", disabled=plain,
+            key="distill_weight", bind="query-params", disabled=plain or varied == "distill_weight",
             help=_("How much the soft labels count; the hard labels count for the rest."),
         )  # fmt: skip
         epochs = st.number_input(
             _("Epochs"), 1, MAX_EPOCHS, defaults.epochs, step=10, key="epochs", bind="query-params",
-            help=_("How often every student sees all of its pictures."),
+            disabled=varied == "epochs", help=_("How often every student sees all of its pictures."),
         )  # fmt: skip
         seeds = st.number_input(
             _("Seeds"), 1, MOST_SEEDS, defaults.seeds, key="seeds", bind="query-params",
@@ -90,10 +91,12 @@ def run_form() -> RunConfig:
         )  # fmt: skip
         controls = method_form.controls_form(method_form.chosen_method())
         vary = sweep_form.sweep_form(dataset, infos[dataset].train_size)
-    config = make_run_config(
-        dataset, labels=labels, teacher=teacher, student=student, temperature=temperature, distill_weight=weight,
-        epochs=epochs, seeds=seeds, controls=controls, vary=vary, **method,
-    )  # fmt: skip
+    settings = {
+        "labels": labels, "teacher": teacher, "student": student, "temperature": temperature, "distill_weight": weight,
+        "epochs": epochs, **method,
+    }  # fmt: skip
+    asked = sweep_form.asked_for(settings, vary, defaults)
+    config = make_run_config(dataset, seeds=seeds, controls=controls, vary=vary, **asked)
     for name in dict.fromkeys(member for teacher in teachers_of(config) for member in members_of(teacher)):
         if name not in known:
             st.caption(_teacher_first(name))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import ConfigError
-from pages.ui import config_words, state
+from pages.ui import config_words, method_form, state
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
@@ -17,6 +17,23 @@ if TYPE_CHECKING:
 VARY, VALUES = "vary", "vary_values"  # names in the URL
 NOTHING = "nothing"
 OFFERED = (NOTHING, "temperature", "distill_weight", "labels", "student", "method", "epochs")
+
+
+def varied() -> str:
+    """The setting that the URL varies; before any widget is drawn too."""
+    return state.choice(VARY, OFFERED)
+
+
+def asked_for(settings: Mapping[str, Any], vary: Mapping[str, tuple[Any, ...]], defaults: Defaults) -> dict[str, Any]:
+    """Of the widgets' settings, those that a sweep leaves: one that varies says at most which of its values the run is
+    about. Where methods vary, each brings its own temperature and weight, unless the visitor changed them."""
+    asked = {name: value for name, value in settings.items() if value in vary.get(name, (value,))}
+    if "method" in vary:
+        usual = {name: method_form.usual(defaults, name) for name in method_form.BROUGHT}
+        asked = {name: value for name, value in asked.items() if usual.get(name) != value}
+        if "method" not in asked:
+            asked.pop("parameters", None)
+    return asked
 
 
 def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
@@ -28,7 +45,7 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
     from kdcore.sweeps import parse_vary
 
     names = config_words.setting_names() | {NOTHING: _("nothing")}
-    state.begin("vary_pick", state.choice(VARY, OFFERED))
+    state.begin("vary_pick", varied())
     chosen = st.selectbox(
         _("Vary a setting"), OFFERED, key="vary_pick", format_func=names.__getitem__,
         on_change=_another_setting, args=(dataset, most_labels),
@@ -81,6 +98,8 @@ def _offered(config: Mapping[str, Any]) -> tuple[str, str]:
     """The one setting that a run varies and its values; nothing for several, or for one that only the command line
     varies."""
     vary = dict(config.get("vary") or {})
+    if "method" in vary:  # what is held for all methods is in the widget of its own
+        vary = {name: some for name, some in vary.items() if name not in method_form.BROUGHT or len(some) > 1}
     name, values = next(iter(vary.items()), (NOTHING, ()))
     if len(vary) != 1 or name not in OFFERED:
         return NOTHING, ""

@@ -23,6 +23,10 @@ CONTROLLED = make_run_config(
     "digits", method="dkd", parameters={"non_target_weight": 4}, controls=("noise", "shuffled"), seeds=2
 ).to_json()
 SWEEP = make_run_config("digits", vary={"temperature": (1.0, 4.0), "labels": (50, 200)}, seeds=2).to_json()
+BY_METHOD = [
+    make_run_config("digits", vary={"method": ("standardised-kd", "dkd", "kd")}, seeds=2, **more).to_json()
+    for more in ({}, {"temperature": 8.0}, {"method": "dkd"})
+]
 
 
 def test_controls_have_a_table_and_no_column() -> None:
@@ -64,7 +68,7 @@ def test_what_is_said_of_a_method_is_so(name: str) -> None:
     assert ("taught by" in page.text) == (name not in ("label-smoothing", "mutual"))
 
 
-@pytest.mark.parametrize("config", [CONTROLLED, SWEEP])
+@pytest.mark.parametrize("config", [CONTROLLED, SWEEP, *BY_METHOD])
 def test_the_command_repeats_method_controls_and_sweep(config: dict[str, Any]) -> None:
     words = run_command(config)
     assert "kdcore sweep" in words if config["vary"] else "kdcore run" in words

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 import torch
 
-from kdcore import results, trainer
+from kdcore import jobs, results, trainer
 from kdcore.config import RunConfig, make_run_config
+from kdcore.database import runs
 from kdcore.errors import ConfigError
-from kdcore.events import CheckpointSaved, EpochEnded, Event, RunFailed, RunStarted, TeacherEpochEnded
+from kdcore.events import CheckpointSaved, EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
+from kdcore.lease import Lease
 from kdcore.run_checkpoint import RunCheckpoint
+from kdcore.store import Store
 from kdcore.sweeps import MAX_POINTS, groups, parse_vary, points, teachers_of
 from kdcore.trainer import train
-from tests.core.unmeasured import PRECISE, Trained, flat
+from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat
 
 SHORT = {"student": "mlp-8", "labels": 40, "batch_size": 10, "epochs": 2, "seeds": 2, "device": "cpu"}
 
 
 def sweep(dataset: str = "digits", /, **settings: Any) -> RunConfig:
-    return make_run_config(dataset, **{**SHORT, **settings})
+    short = {name: value for name, value in SHORT.items() if name not in settings.get("vary", {})}
+    return make_run_config(dataset, **{**short, **settings})
 
 
 # --- how a sweep is asked for ---
@@ -55,12 +63,15 @@ def test_what_is_varied_is_read_from_text() -> None:
         (["labels=1.5"], "a whole number"),
         (["temperature=1", "temperature=2"], "varied twice"),
         (["batch-size=5", "batch_size=6"], "varied twice"),
+        (["methods=kd,dkd"], 'Did you mean "method"?'),
+        (["dataset=mnist,digits"], "labels, teacher, student, method, temperature"),
+        (["seeds=1,2"], "no setting that can be varied"),
     ],
 )
 def test_what_is_not_understood_is_refused_in_one_sentence(texts: list[str], word: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_vary(texts)
-    assert word in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 200
+    assert word in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize(
@@ -95,11 +106,57 @@ def test_a_hundred_points_are_the_most() -> None:
 
 def test_a_sweep_is_about_one_of_its_points() -> None:
     assert sweep(temperature=2, vary={"temperature": (1.0, 2.0)}).temperature == 2.0
-    assert sweep(temperature=3, vary={"temperature": (8.0, 2.0)}).temperature == 8.0
+    assert sweep(vary={"temperature": (8.0, 2.0)}).temperature == 8.0  # the dataset's own, 4, is not asked for
     config = sweep(controls=["shuffled"], vary={"labels": (20, 30), "weight_decay": (0.0, 1.0)})
     assert (config.labels, config.recipe.weight_decay, config.controls) == (20, 0.0, ("shuffled",))
     config = sweep(method="dkd", vary={"target_weight": (2.0, 3.0)})
     assert dict(config.parameters) == {"target_weight": 2.0, "non_target_weight": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"temperature": 3, "vary": {"temperature": (8.0, 2.0)}}, "temperature"),
+        ({"batch_size": 7, "vary": {"labels": (20, 30), "batch_size": (5, 6)}}, "batch_size"),
+        ({"method": "dkd", "parameters": {"target_weight": 5}, "vary": {"target_weight": (1, 2)}}, "target_weight"),
+        ({"method": "rkd", "vary": {"method": ("kd", "dkd")}}, "method"),
+        ({"teacher": "b+a@2", "vary": {"teacher": ("a+b", "a")}}, "teacher"),
+    ],
+)
+def test_what_is_asked_for_is_not_replaced_by_what_varies(settings: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} cannot be .* and vary over .*; choose one of its values, or vary"):
+        sweep(**settings)
+    assert sweep(teacher="b+a", vary={"teacher": ("digits", "a+b")}).teacher == "a+b"  # two names of one teacher
+
+
+def test_a_temperature_that_is_asked_for_holds_for_every_method() -> None:
+    """Of the methods one brings 2, one the dataset's, and one 1."""
+    names = ("standardised-kd", "dkd", "mutual")
+    config = sweep("creatures", temperature=8.0, vary={"method": names})
+    assert [(one.config.method, one.config.temperature) for one in points(config)] == [(name, 8.0) for name in names]
+    assert [one.config.distill_weight for one in points(config)] == [0.9, 0.5, 0.5]  # nobody asked for one
+    assert RunConfig.from_json(config.to_json()) == config
+    config = sweep("creatures", distill_weight=0.3, vary={"temperature": (1.0, 3.0), "method": names})
+    found = [(one.config.method, one.config.temperature, one.config.distill_weight) for one in points(config)]
+    assert found == [(name, t, 0.3) for t in (1.0, 3.0) for name in names]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "multi-teacher", "vary": {"teacher": ("a+b", "c+d")}},  # around a default that is one teacher
+        {"method": "rkd", "teacher": None, "vary": {"teacher": ("a", "b")}},
+    ],
+)
+def test_only_the_teachers_that_take_part_must_fit_the_method(settings: dict[str, Any]) -> None:
+    config = sweep(**settings)
+    assert [point.config.teacher for point in points(config)] == list(settings["vary"]["teacher"])
+    base = {**config.to_json(), "teacher": "digits" if settings["method"] == "multi-teacher" else "x+y"}
+    assert RunConfig.from_json(base) == config
+    with pytest.raises(ConfigError, match="Several teachers are needed, joined by"):
+        sweep(method="multi-teacher", vary={"teacher": ("a+b", "c")})
+    with pytest.raises(ConfigError, match="has no inside"):
+        sweep(method="rkd", vary={"teacher": ("a", "b+c")})
 
 
 @pytest.mark.parametrize(
@@ -163,9 +220,9 @@ def test_another_method_brings_its_own_settings_unless_they_are_varied() -> None
         "method=dkd": (4.0, 0.5, weights),
         "method=mutual": (1.0, 0.5, {}),
     }
-    given = settings(method="dkd", temperature=8, parameters={"target_weight": 3})
-    assert given["method=dkd"] == (8.0, 0.5, {**weights, "target_weight": 3.0})
-    assert given["method=kd"] == (8.0, 0.9, {})  # dkd's weight is not kd's, and its temperature is anybody's
+    given = settings(method="dkd", parameters={"target_weight": 3})
+    assert given["method=dkd"] == (4.0, 0.5, {**weights, "target_weight": 3.0})
+    assert given["method=kd"] == (4.0, 0.9, {})  # dkd's weight is not kd's, and its temperature is anybody's
     varied = settings(vary={"temperature": (1.0, 3.0)})
     assert {label: found[0] for label, found in varied.items()} == {
         f"method={name}, temperature={t:g}": t
@@ -368,12 +425,105 @@ def test_stages_that_were_trained_are_not_trained_again_and_their_time_counts(
 
     rest = list(train(config, run_dir=tmp_path / "cut", home=own_home, should_stop=count))
     assert asked["rest"] == 1 + 4 + 8  # what was left of the fourth stage, and the students
-    stages = [(event.teacher, event.epoch) for event in rest if isinstance(event, TeacherEpochEnded)]
-    assert stages == [(f"generation {one}", epoch) for one, epoch in ((1, 2), (2, 2), (1, 2), (2, 1), (2, 2))]
+    names = [f"generation {one} (temperature={t})" for t in (4, 1) for one in (1, 2)]  # of the run's own point first
+    assert isinstance(rest[0], RunStarted) and rest[0].stages == dict(zip(names, (2, 2, 2, 1), strict=True))
+    assert stages_told(rest) == [*((name, 2) for name in names[:3]), (names[3], 1), (names[3], 2)]
     assert told(rest) == told(whole)
     results = [dict(events[-1].result) for events in (whole, rest)]  # type: ignore[attr-defined]
     assert results[0]["sweep"] == results[1]["sweep"]
     assert results[1]["seconds"] > 1000 > results[0]["seconds"]
+
+
+def stages_told(events: Iterable[Event]) -> list[tuple[str, int]]:
+    return [(event.teacher, event.epoch) for event in events if isinstance(event, TeacherEpochEnded)]
+
+
+def test_the_store_hears_every_stage_of_every_point_and_again_after_its_checkpoint_is_gone(
+    untimed: None, store: Store
+) -> None:
+    """What is told in time also says that the worker gets on: its setbacks are forgotten."""
+    config = sweep(epochs=2, seeds=1, method="born-again", vary={"temperature": (1.0, 4.0), "labels": (20, 40)})
+    run_id = jobs.submit(store, config, "someone")
+    folder = jobs.runs_dir(run_id, store.home)
+    own = [(4, 20), (1, 20), (1, 40), (4, 40)]  # group by group, the run's own first
+    names = [f"generation 1 (temperature={t}, labels={n})" for t, n in own]
+
+    def work(events: Iterable[Event]) -> None:
+        row = jobs.claim(store)
+        assert row is not None
+        lease = Lease(store, run_id, row.attempts)
+        for event in events:
+            if isinstance(event, RunFailed | RunFinished):
+                return
+            with store.write() as connection:
+                connection.execute(sa.update(runs).where(runs.c.id == run_id).values(setbacks=2))
+            lease.record(event)
+            new = isinstance(event, EpochEnded | TeacherEpochEnded)
+            assert store.run(run_id).setbacks == (0 if new else 2), event
+            assert not new or store.events(run_id)[-1].event == event
+
+    asked = iter(range(10_000))
+    # Two stages of 2 epochs of 2 batches, the students, and half of the first stage of the second group.
+    stop = 1 + 2 * 4 + 4 + 4
+    work(train(config, run_dir=folder, home=store.home, should_stop=lambda: next(asked) >= stop))
+    heard = [one.event for one in store.events(run_id)]
+    both = [(name, epoch) for name in names for epoch in (1, 2)]
+    assert stages_told(heard) == both[:5] and isinstance(heard[-1], TeacherEpochEnded)
+    shutil.rmtree(folder / "checkpoints")  # as housekeeping does after some days
+    with store.write() as connection:
+        connection.execute(sa.update(runs).where(runs.c.id == run_id).values(status="queued"))
+    work(train(config, run_dir=folder, home=store.home))
+    heard = [one.event for one in store.events(run_id)]
+    assert stages_told(heard) == both and sorted(told(heard)) == [1, 2, 3, 4]
+
+
+def test_points_that_a_teacher_tells_the_same_share_its_logits(trained: Trained) -> None:
+    trained.run("digits", student="mlp-8", seeds=2, epochs=1, vary={"temperature": (1.0, 2.0), "method": ("kd", "dkd")})
+    found: dict[int, set[int]] = {0: set(), 1: set()}
+    for (arm, seed), (student, _) in trained.students().items():
+        if student.transfer_set.teacher_logits is not None:
+            assert arm.startswith("distilled")
+            found[seed].add(student.transfer_set.teacher_logits.data_ptr())
+    assert [len(found[seed]) for seed in (0, 1)] == [1, 1] and found[0] != found[1]
+
+
+def test_what_was_measured_of_other_points_is_let_go(
+    untimed: None, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, build, held = trainer._measure, trainer.build_result, dict[str, weakref.ref[torch.Tensor]]()
+    alive: list[str] = []
+
+    def measured(*arguments: Any) -> dict[str, torch.Tensor]:
+        found = measure(*arguments)
+        held.update({arm: weakref.ref(logits) for arm, logits in found.items()})
+        return found
+
+    def built(*arguments: Any) -> dict[str, Any]:
+        alive.extend(arm for arm, logits in held.items() if logits() is not None)
+        return build(*arguments)
+
+    monkeypatch.setattr(trainer, "_measure", measured)
+    monkeypatch.setattr(trainer, "build_result", built)
+    (*_, last) = train(sweep(epochs=1, seeds=1, vary={"labels": (40, 20, 30)}), home=own_home)
+    assert isinstance(last, RunFinished) and len(last.result["sweep"]["rows"]) == 3
+    assert len(held) == 6 and {"baseline", "distilled"} <= set(alive)
+    assert "distilled (labels=20)" not in alive  # of the last group, which has just been measured, nothing is said
+
+
+def test_ensembles_of_different_size_teach_side_by_side(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
+    for name in ("yak", "zebra"):
+        another_teacher(tmp_path / "models", name, of="digits")
+    pairs = ("digits+zebra", "digits+yak+zebra")
+    config = trained.run("digits", student="mlp-8", seeds=1, method="multi-teacher", vary={"teacher": pairs})
+    together = trained.students()
+    for point in points(config):
+        trained.train(point.config)
+        alone = trained.students()["distilled", 0]
+        assert alone[0].transfer_set.members == (len(point.config.teacher.split("+")),)
+        torch.testing.assert_close(flat(together[point.arm("distilled"), 0][1]), flat(alone[1]), rtol=0, atol=2e-3)
 
 
 def test_hints_go_on_where_they_were_cut_off(untimed: None, tmp_path: Path, own_home: Path) -> None:

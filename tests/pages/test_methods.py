@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs, worker
-from kdcore.config import make_run_config
+from kdcore.config import RunConfig, make_run_config
 from kdcore.defaults import DEFAULTS
 from kdcore.store import RunRow, Store
+from kdcore.sweeps import points
+from pages.ui import run_form
 from tests.pages.conftest import (
     OTHER,
     VISITOR,
@@ -94,6 +97,44 @@ def test_values_that_are_no_values_are_one_sentence(empty_store: Store, open_pag
     app.selectbox(key="vary_pick").select("student").run()
     assert not app.exception and not app.error
     assert app.text_input(key="vary_values").value == ", ".join(DEFAULTS["digits"].students)
+
+
+def test_the_widget_of_what_varies_rests(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", dataset="digits", vary="temperature", vary_values="1, 8", temperature="3")
+    assert not app.exception and not app.error
+    assert app.number_input(key="temperature").disabled and not app.number_input(key="labels").disabled
+    for name in ("labels", "epochs", "student", "distill_weight", "method"):
+        app.selectbox(key="vary_pick").select(name).run()
+        assert not app.exception and not app.error and not app.number_input(key="temperature").disabled
+        widgets = [*app.number_input, *app.selectbox, *app.slider]
+        assert {one.key for one in widgets if one.disabled} == {"method_pick" if name == "method" else name}
+
+
+def started(app: AppTest, store: Store) -> RunConfig:
+    with jobs.turn(store, "a test", OTHER):  # so that it does not start
+        app.button(key="kd-start").click().run()
+        assert not app.exception and not app.error
+        run = only_run(store)
+        jobs.cancel(store, run.id)
+    return RunConfig.from_json(run.config)
+
+
+def test_a_temperature_that_a_visitor_sets_holds_for_every_method(empty_store: Store, open_page: OpenPage) -> None:
+    link = {"dataset": "digits", "vary": "method", "vary_values": "standardised-kd, dkd"}
+    config = started(open_page("distil", temperature="8", **link), empty_store)
+    assert [(one.config.method, one.config.temperature) for one in points(config)] == [
+        ("standardised-kd", 8.0), ("dkd", 8.0),
+    ]  # fmt: skip
+    query = run_form.settings_query(config.to_json())
+    again = open_page("distil", **query)
+    assert not again.exception and not again.error
+    assert again.selectbox(key="vary_pick").value == "method" and again.number_input(key="temperature").value == 8.0
+
+
+def test_methods_bring_their_own_settings_unless_a_visitor_sets_them(empty_store: Store, open_page: OpenPage) -> None:
+    link = {"dataset": "digits", "vary": "method", "vary_values": "standardised-kd, dkd"}
+    app = open_page("distil", method="dist", between_weight="3", **link)  # neither is one of them
+    assert started(app, empty_store) == make_run_config("digits", vary={"method": ("standardised-kd", "dkd")})
 
 
 def test_a_run_with_controls_shows_what_each_takes_away(two_runs: tuple[RunRow, RunRow], open_page: OpenPage) -> None:

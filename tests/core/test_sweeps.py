@@ -447,12 +447,14 @@ def test_the_store_hears_every_stage_of_every_point_and_again_after_its_checkpoi
     folder = jobs.runs_dir(run_id, store.home)
     own = [(4, 20), (1, 20), (1, 40), (4, 40)]  # group by group, the run's own first
     names = [f"generation 1 (temperature={t}, labels={n})" for t, n in own]
+    first: list[Event] = []
 
     def work(events: Iterable[Event]) -> None:
         row = jobs.claim(store)
         assert row is not None
         lease = Lease(store, run_id, row.attempts)
         for event in events:
+            first.append(event)
             if isinstance(event, RunFailed | RunFinished):
                 return
             with store.write() as connection:
@@ -462,10 +464,8 @@ def test_the_store_hears_every_stage_of_every_point_and_again_after_its_checkpoi
             assert store.run(run_id).setbacks == (0 if new else 2), event
             assert not new or store.events(run_id)[-1].event == event
 
-    asked = iter(range(10_000))
-    # Two stages of 2 epochs of 2 batches, the students, and half of the first stage of the second group.
-    stop = 1 + 2 * 4 + 4 + 4
-    work(train(config, run_dir=folder, home=store.home, should_stop=lambda: next(asked) >= stop))
+    stop = (names[2], 1)  # half-way through the first stage of the second group
+    work(train(config, run_dir=folder, home=store.home, should_stop=lambda: stop in stages_told(first)))
     heard = [one.event for one in store.events(run_id)]
     both = [(name, epoch) for name in names for epoch in (1, 2)]
     assert stages_told(heard) == both[:5] and isinstance(heard[-1], TeacherEpochEnded)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -18,7 +19,16 @@ from kdcore.datasets import dataset_info, load_dataset
 from kdcore.defaults import DEFAULTS
 from kdcore.device import pick_device
 from kdcore.errors import ConfigError
-from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, event_from_json
+from kdcore.events import (
+    EpochEnded,
+    Event,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TeacherCached,
+    TeacherEpochEnded,
+    event_from_json,
+)
 from kdcore.fitting import is_validated
 from kdcore.students import Schedule
 from kdcore.sweeps import points
@@ -55,20 +65,22 @@ def test_what_every_picture_would_take_is_the_time_of_all_stages_too(
     now = [100.0]
     train_epoch = fitting.train_epoch
 
-    def trained(teams: list[Team], epoch: int, should_stop: Callable[[], bool]) -> object:
+    def trained(teams: list[Team], epoch: int, *rest: Any) -> object:
         now[0] += 60.0 if epoch == 0 else 5.0 if teams[0].students[0].arm.startswith("assistant") else 2.0
-        return train_epoch(teams, epoch, should_stop)
+        return train_epoch(teams, epoch, *rest)
 
     monkeypatch.setattr(fitting, "train_epoch", trained)
     monkeypatch.setattr(fitting, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     short = {"labels": 60, "epochs": 4, "seeds": 1, "student": "mlp-8", "device": "cpu"}
-    run, asked = make_run_config("digits", method="teacher-assistant", **short), iter(range(1000))
+    run, heard = make_run_config("digits", method="teacher-assistant", **short), list[Event]()
     result = list(train(run, run_dir=tmp_path / "whole", home=tmp_path))[-1].result
     train_size = dataset_info("digits").train_size
     assert result["whole"] == {"labels": train_size, "seconds": pytest.approx((4 * 5 + 4 * 2) * train_size / 60)}
     # The assistant of a run that was cut off is not timed anew, and nothing is said.
-    steps = 4 * Schedule.of(run).steps
-    list(train(run, run_dir=tmp_path / "cut", home=tmp_path, should_stop=lambda: next(asked) > steps))
+    last = TeacherEpochEnded("assistant mlp-16", 4, 4, ANY, ANY)
+    for event in train(run, run_dir=tmp_path / "cut", home=tmp_path, should_stop=lambda: last in heard):
+        heard.append(event)
+    assert isinstance(heard[-1], RunFailed)
     rest = list(train(run, run_dir=tmp_path / "cut", home=tmp_path))
     assert isinstance(rest[-1], RunFinished) and "whole" not in rest[-1].result
 

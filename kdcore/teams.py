@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from kdcore.checkpoints import pack_optimizer, unpack_optimizer
 from kdcore.device import Device
+from kdcore.dropout import draw_from
 from kdcore.feature_lessons import FeatureLesson
 from kdcore.inference import predict_logits
 from kdcore.methods import Method, total_loss
@@ -30,6 +31,7 @@ from kdcore.views import to_float
 # Beyond so many multiplications a step, or so many networks, nothing of this core is idle that a stack could use.
 STACKED_MACS = 100e6
 MOST_STACKED = 8
+CHANCE = 300_000_007  # keeps the seeds of what is silenced apart from those of order and views
 PEER = "peer"  # the arm of a student's partner in mutual learning, which takes part in no figure
 
 
@@ -80,6 +82,8 @@ class Team:
         whole = StackedNetwork(networks, channels) if stacked else _SideBySide(networks)
         device.place(whole)
         self.network: StackedNetwork | _SideBySide = whole
+        self._chance = torch.Generator(device.torch)
+        draw_from(whole, self._chance)
         modules = nn.ModuleList([self.network] if lesson is None else [self.network, device.place(lesson.trained)])
         recipe = schedule.recipe
         groups = parameter_groups(modules, recipe.weight_decay)
@@ -97,6 +101,10 @@ class Team:
             progress: share of the training that is done.
         """
         pictures = self._pictures(order, view)
+        # The same units are silent in every arm of a seed, and after a checkpoint: only what they are told differs.
+        # What cannot be stacked is of one seed.
+        step = round(progress * self.schedule.epochs * self.schedule.steps)
+        self._chance.manual_seed(self.students[0].seed * 1_000_003 + step + CHANCE)
         self.network.train()
         with self.device.autocast():
             logits = self.network(pictures)  # [B, M, K]

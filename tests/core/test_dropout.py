@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from kdcore.datasets import load_dataset
+from kdcore.defaults import Recipe
 from kdcore.dropout import ByteDropout
 from kdcore.fully_connected import Ink
+from kdcore.methods import METHODS
 from kdcore.models import build_model
+from kdcore.students import Objective, Schedule, Student
+from kdcore.teams import Team, build_teams, threads_for, train_epoch
+from kdcore.transfer_sets import TransferSet
+from kdcore.views import ViewSet
+from tests.core.unmeasured import PRECISE, flat
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
@@ -46,3 +54,49 @@ def test_a_silenced_pixel_is_empty_paper() -> None:
     first = network[:4] if isinstance(network, torch.nn.Sequential) else pytest.fail("a plain stack of layers")
     answers = first.train()(blank)
     assert torch.equal(answers, answers[:1].expand(3, -1))
+
+
+SCHEDULE = Schedule(labels=20, epochs=2, recipe=Recipe(10, 0.03, 0.0), views=ViewSet(flip=False, shift=0))
+
+
+def two_arms(seeds: tuple[int, ...] = (0,)) -> list[Team]:
+    """Two arms that are told the same."""
+    train = load_dataset("digits").train
+    rows = torch.arange(20)
+    told = TransferSet("labelled", train.images, rows, train.hard_labels[rows])
+    settings = {"temperature": 4.0, "distill_weight": 0.0, "label_smoothing": 0.0}
+    hard = Objective(METHODS["kd"], settings)
+    students = [Student(arm, seed, "dropoutmlp-12", 0, told, hard) for seed in seeds for arm in ("one", "other")]
+    return build_teams(students, (1, 8, 8), 10, SCHEDULE, PRECISE)
+
+
+def weights(team: Team) -> torch.Tensor:
+    (state,) = team.states()
+    return flat(state)
+
+
+def test_only_what_they_are_told_differs_with_dropout_too() -> None:
+    """The same units are silent in both arms, and after a checkpoint as without one; others in the next step, and for
+    another seed."""
+    one, other, another = two_arms((0, 1))[:3]
+    passed: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[], [], []]  # what spoke before and after, step by step
+    for team, seen in zip((one, other, another), passed, strict=True):
+        hidden = [layer for layer in team.network.modules() if isinstance(layer, ByteDropout)][-1]
+        hidden.register_forward_hook(lambda _, inputs, output, seen=seen: seen.append((inputs[0] > 0, output > 0)))
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    train_epoch([one, other, another], 0, threads_for([one, other, another]))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(weights(one), weights(other))
+    first, second = passed[0]
+    assert torch.equal(first[1], passed[1][0][1]) and not torch.equal(*first)
+    for then in (second, passed[2][0]):  # another step, another seed
+        spoke = first[0] & then[0]
+        assert (first[1] != then[1])[spoke].double().mean() > 0.3  # half of them, by chance
+    torch.manual_seed(6)
+    resumed, _ = two_arms()
+    resumed.put_back({name: value.clone() for name, value in one.tensors().items()})
+    for team in (one, resumed):
+        torch.rand(3)  # what others drew meanwhile
+        train_epoch([team], 1, threads_for([team]))
+    assert torch.equal(weights(one), weights(resumed))

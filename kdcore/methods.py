@@ -24,13 +24,18 @@ Value = float | str
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number with its legal range, or a text such as the path of a layer."""
+    """A number with its legal range, or a text such as the path of a layer.
+
+    Attributes:
+        whole: whether the number counts something.
+    """
 
     name: str
     default: Value
     meaning: str
     low: float = 0.0
     high: float = 1000.0
+    whole: bool = False
 
     def check(self, method: str, value: object) -> Value:
         """`value`, if it is legal.
@@ -42,11 +47,12 @@ class Parameter:
             if isinstance(value, str) and len(value) <= 200:
                 return value
             raise ConfigError(f"The {self.name} of {method} must be a text of at most 200 letters, not {value!r}.")
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and self.low <= value <= self.high:  # type: ignore[operator]
+        number = isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+        if number and not (self.whole and value % 1):  # type: ignore[operator]
             return float(value)  # type: ignore[arg-type]
+        kind = "a whole number" if self.whole else "a number"
         raise ConfigError(
-            f"The {self.name} of {method} must be a number from {self.low:g} to {self.high:g}, not {value!r}."
+            f"The {self.name} of {method} must be {kind} from {self.low:g} to {self.high:g}, not {value!r}."
         )
 
 
@@ -96,10 +102,15 @@ class Method:
     distill_weight: float | None = None
     uses: str = "teacher"
 
+    @property
+    def has_teacher(self) -> bool:
+        """Whether the run's teacher teaches, itself or through assistants; it is measured in any case."""
+        return self.uses not in ("nothing", "peer") and self.name != "born-again"
+
     def to_json(self) -> dict[str, Any]:
         parameters = [
             {"name": one.name, "default": one.default, "meaning": one.meaning}
-            | ({} if isinstance(one.default, str) else {"low": one.low, "high": one.high})
+            | ({} if isinstance(one.default, str) else {"low": one.low, "high": one.high, "whole": one.whole})
             for one in self.parameters
         ]
         return {
@@ -160,7 +171,7 @@ METHODS: dict[str, Method] = {
             "dist",
             "Relations of probabilities",
             "Only correlations with the teacher's probabilities count, within a picture and within a class.",
-            "Huang et al. 2022, Knowledge Distillation from A Stronger Teacher, section 4",
+            "Huang et al. 2022, Knowledge Distillation from A Stronger Teacher, sections 3.2 and 3.3",
             (
                 Parameter("between_weight", 2.0, "of the correlation between the classes of a picture"),
                 Parameter("within_weight", 2.0, "of the correlation within a class over the pictures of a batch"),
@@ -210,7 +221,11 @@ METHODS: dict[str, Method] = {
             "Born again",
             "The teacher is a student of the same kind, trained on the hard labels before.",
             "Furlanello et al. 2018, Born-Again Neural Networks, section 3",
-            (Parameter("generations", 1.0, "how many students are trained before, each by the last", 1.0, 10.0),),
+            (
+                Parameter(
+                    "generations", 1.0, "how many students are trained before, each by the last", 1.0, 10.0, whole=True
+                ),
+            ),
             uses="stages",
         ),
         Method(
@@ -218,7 +233,11 @@ METHODS: dict[str, Method] = {
             "Teacher assistants",
             "The teacher teaches a network of middle size first, and that one teaches the student.",
             "Mirzadeh et al. 2020, Improved Knowledge Distillation via Teacher Assistant, section 4",
-            (Parameter("assistants", "", "models between teacher and student, joined by commas; empty for one"),),
+            (
+                Parameter(
+                    "assistants", "", "models between teacher and student, joined by commas; empty for one that fits"
+                ),
+            ),
             uses="stages",
         ),
         Method(

@@ -115,9 +115,10 @@ def kl_to_teacher(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
     return picture_estimate(divergence, 0.0)
 
 
-def paired_difference(distilled: Tensor, baseline: Tensor, hard_labels: Tensor) -> Estimate:
-    """Accuracy of distilled minus baseline, seed by seed on the same pictures; logits [S, N, K] each."""
-    difference = hits(distilled, hard_labels).double() - hits(baseline, hard_labels).double()
+def paired_difference(one: Tensor, other: Tensor, hard_labels: Tensor) -> Estimate:
+    """Accuracy of one arm minus another's, such as distilled minus baseline, seed by seed on the same pictures; logits
+    [S, N, K] each."""
+    difference = hits(one, hard_labels).double() - hits(other, hard_labels).double()
     return picture_estimate(difference, -1.0, 1.0)
 
 

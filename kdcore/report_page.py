@@ -15,7 +15,7 @@ from kdcore.controls import CONTROLS
 from kdcore.events import Event
 from kdcore.report_charts import accuracy_chart, curves_chart, in_order, marker
 from kdcore.report_tables import cell, points, settings, table
-from kdcore.report_words import method, repeating, run_command, taught_by
+from kdcore.report_words import agreement_with, method, repeating, run_command, taught_by
 from kdcore.run_curves import validation_curves
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
         f"<p>{tags}</p>" if tags else "",
         _verdict(row),
         *(report_tables.sweep(row.result) if row.result else ()),
-        *(_results(row.result) if row.result else ()),
+        *(_results(row.result, agreement_with(config)) if row.result else ()),
         *(report_tables.controls(row.result) if row.result else ()),
         *_curves(events, int(config["epochs"])),
         *(_classes(row.result) if row.result else ()),
@@ -88,7 +88,7 @@ def _verdict(row: RunRow) -> str:
     return f'<p class="verdict {kind}">{escape(words[:1].upper() + words[1:])}</p>'
 
 
-def _results(result: Mapping[str, Any]) -> list[str]:
+def _results(result: Mapping[str, Any], teacher: str) -> list[str]:
     arms, every = result["arms"], in_order(result["arms"])
     order = [arm for arm in every if arm not in CONTROLS]
     ceiling = result.get("bayes_accuracy")
@@ -96,7 +96,7 @@ def _results(result: Mapping[str, Any]) -> list[str]:
     rows = [
         ("Accuracy", *(cell(arms[arm].get("accuracy")) for arm in order)),
         ("Calibration error (ECE)", *(cell(arms[arm].get("ece")) for arm in order)),
-        ("Agreement with the teacher", *(cell(arms[arm].get("agreement")) for arm in order)),
+        (f"Agreement with {escape(teacher)}", *(cell(arms[arm].get("agreement")) for arm in order)),
         *(
             (f"Time of {n} picture{'s' if n > 1 else ''}", *(_time(arms[arm], n) for arm in order))
             for n in _batches(arms)

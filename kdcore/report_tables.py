@@ -9,7 +9,7 @@ from typing import Any
 from kdcore.controls import CONTROLS
 from kdcore.report_charts import describe, marker, name_of
 from kdcore.report_words import plain
-from kdcore.run_comparison import difference_of, settings_of
+from kdcore.run_comparison import minus_distilled, pairs_controls, settings_of
 
 
 def settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -24,18 +24,19 @@ def controls(result: Mapping[str, Any]) -> list[str]:
     arms = {arm: row["accuracy"] for arm, row in result["arms"].items() if arm in CONTROLS}
     if not arms:
         return []
-    distilled = result["arms"]["distilled"]["accuracy"]
     rows = []
     for arm, accuracy in arms.items():
-        step = difference_of(distilled, accuracy)
+        step = minus_distilled(result["arms"], arm)
         told = f"{escape(CONTROLS[arm].sentence)} {escape(CONTROLS[arm].theory)}"
         rows.append(
             (marker(arm) + escape(name_of(arm)), told, cell(accuracy), points({"mean": step.mean, "ci95": step.ci95}))
         )
-    note = (
-        "The interval of a control minus distilled takes the two for independent; they share seeds and pictures, so it "
-        "is rather too wide than too narrow."
-    )
+    note = "Control minus distilled is taken seed by seed, on the same test pictures."
+    if not pairs_controls(result["arms"]):
+        note = (
+            "The interval of a control minus distilled takes the two for independent; they share seeds and pictures, "
+            "so it is rather too wide than too narrow."
+        )
     return [
         "<h2>What carries the gain: the controls</h2>",
         table(("control", "what is different, and what theory says", "accuracy", "minus distilled"), rows),

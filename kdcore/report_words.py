@@ -51,7 +51,7 @@ def method(row: RunRow) -> list[str]:
         words.append(
             f"Intervals are 95 %: Student's t over {seeds} seeds ({seeds - 1} degree{'s' if seeds > 2 else ''} of "
             "freedom) with the sampling variance of the test pictures added; the teacher, one fixed model, has a "
-            "Wilson interval over pictures. They hold for this one teacher."
+            "Wilson interval over pictures." + (" They hold for this one teacher." if has_teacher(config) else "")
         )
     else:
         words.append("One seed gives no interval for a student, and without one nothing can be claimed.")
@@ -77,8 +77,26 @@ def method(row: RunRow) -> list[str]:
 
 def taught_by(config: Mapping[str, Any]) -> str:
     """Who teaches the distilled student, for a heading."""
-    kind = _method(config).uses
-    return {"nothing": "without a teacher", "peer": "and its peer"}.get(kind, f"taught by {config['teacher']}")
+    found, teacher = _method(config), config["teacher"]
+    if found.name == "teacher-assistant":
+        several = "," in str((config.get("parameters") or {}).get("assistants", ""))
+        return f"taught by {teacher} through {'assistants' if several else 'an assistant'}"
+    alone = {
+        "label-smoothing": "without a teacher",
+        "mutual": "and its peer",
+        "born-again": "taught by itself, trained before",
+    }
+    return alone.get(found.name, f"taught by {teacher}")
+
+
+def agreement_with(config: Mapping[str, Any]) -> str:
+    """With whom the students' agreement is measured."""
+    return "the teacher" if has_teacher(config) else f"{config['teacher']}, which taught none of them"
+
+
+def has_teacher(config: Mapping[str, Any]) -> bool:
+    """Whether the run's teacher taught, itself or through assistants."""
+    return _method(config).has_teacher
 
 
 def _method(config: Mapping[str, Any]) -> Method:

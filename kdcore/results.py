@@ -31,6 +31,7 @@ def build_result(
     """Everything that is measured on test, and latency on this machine.
 
     Args:
+        config: of the run's own point.
         networks: each trained arm's network of the first seed.
         logits: each trained arm's logits on test, [S, N, K].
     """
@@ -47,6 +48,9 @@ def build_result(
             "macs": count_macs(network, dataset.image_shape),
             "size_bytes": len(save({k: v.contiguous() for k, v in network.state_dict().items()})),
         }
+    for arm in config.controls:
+        difference = metrics.paired_difference(logits[arm], logits["distilled"], hard_labels)
+        arms[arm]["minus_distilled"] = difference.to_json()
     for arm, row in arms.items():
         row["latency_ms"] = [value.to_json() for value in latency[arm]]
     difference = metrics.paired_difference(logits["distilled"], logits["baseline"], hard_labels)

@@ -112,6 +112,20 @@ def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> Step:
     return Step(mean, (mean - below, mean + above))
 
 
+def minus_distilled(arms: Mapping[str, Any], control: str) -> Step:
+    """A control's accuracy minus distilled's, in a result's arms: seed by seed on the same pictures. In results of
+    before that was kept, as if the two were independent."""
+    paired = arms[control].get("minus_distilled")
+    if paired is None:
+        return difference_of(arms["distilled"]["accuracy"], arms[control]["accuracy"])
+    return Step(paired["mean"], tuple(paired["ci95"]) if paired["ci95"] else None)
+
+
+def pairs_controls(arms: Mapping[str, Any]) -> bool:
+    """Whether a result's controls were compared with distilled seed by seed."""
+    return any("minus_distilled" in row for row in arms.values())
+
+
 def _step(first: Mapping[str, Any] | None, this: Mapping[str, Any] | None, same_pictures: bool) -> Step:
     if first is None or this is None or not same_pictures:
         return Step(None, None)

@@ -6,7 +6,10 @@ import datetime
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, TeacherEpochEnded
+from kdcore.report_words import agreement_with, has_teacher, taught_by
+from kdcore.run_comparison import minus_distilled
 
 if TYPE_CHECKING:
     from kdcore.run_comparison import Comparison
@@ -75,8 +78,8 @@ def result(value: dict[str, Any]) -> str:
     """What a run found: its arms, the ceiling where it is known, and what may be claimed."""
     config = value["config"]
     lines = [
-        f"run {value['run_id']}: {config['dataset']}, {config['labels']} labels, {config['student']} taught by "
-        f"{config['teacher']}, {config['method']}, T = {config['temperature']:g}, weight {config['distill_weight']:g}, "
+        f"run {value['run_id']}: {config['dataset']}, {config['labels']} labels, {config['student']} "
+        f"{taught_by(config)}, {config['method']}, T = {config['temperature']:g}, weight {config['distill_weight']:g}, "
         f"{config['epochs']} epochs, {len(config['seeds'])} seeds, {value['seconds']:.0f} s on {value['device']}",
         "",
     ]
@@ -88,6 +91,8 @@ def result(value: dict[str, Any]) -> str:
         rows.append((arm, *figures, times.get(1, ""), times.get(64, ""), *sizes))
     heads = ("arm", "accuracy", "ECE", "agreement", "ms at 1", "ms at 64", "parameters", "MACs", "size")
     lines.append(table(heads, rows))
+    if not has_teacher(config):
+        lines.append(f"agreement is with {agreement_with(config)}")
     if "bayes_accuracy" in value:
         lines.append(f"ceiling: {percent(value['bayes_accuracy'])} (Bayes classifier given the traits)")
     if whole := value.get("whole"):
@@ -95,9 +100,18 @@ def result(value: dict[str, Any]) -> str:
     if value.get("teacher_seconds"):
         lines.append(f"its teacher was trained first, in {duration(value['teacher_seconds'])}, and is kept")
     lines += ["", value["verdict"]["sentence"]]
+    if found := controls(value["arms"]):
+        lines += ["", found]
     if "sweep" in value:
         lines += ["", sweep(value["sweep"])]
     return "\n".join(lines)
+
+
+def controls(arms: dict[str, Any]) -> str:
+    """A line for each control: its accuracy minus distilled's; "" without controls."""
+    steps = [(name, minus_distilled(arms, name)) for name in CONTROLS if name in arms]
+    rows = [(name, difference(step.mean, step.ci95)) for name, step in steps if step.mean is not None]
+    return table(("control", "minus distilled"), rows) if rows else ""
 
 
 def sweep(value: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def figures(trio: Trio) -> None:
     for place, size in enumerate(TABLE_SIZES):
         if (found := latencies(trio, (size,))) is not None:
             rows[place] = tables.cost_table(trio.arms, found).rows[0]
-    table = tables.stack(tables.quality_table(trio.arms), tables.Table(costs.arms, tuple(rows)))
+    table = tables.stack(tables.quality_table(trio.arms, trio.agreement), tables.Table(costs.arms, tuple(rows)))
     st.html(tables.table_html(table, _("Teacher, distilled and baseline: quality, speed and size")))
 
 

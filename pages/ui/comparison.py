@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from pages.ui.charts import TradeoffPoint
-from pages.ui.config_words import config_sentence
+from pages.ui.config_words import agreement_note, config_sentence
 from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_accuracy, format_ms
 
@@ -28,6 +28,7 @@ class Trio:
         source: one sentence saying where they come from.
         superclasses: one a class; the classes themselves where nothing is known above them.
         temperature: at which the teacher taught.
+        agreement: what agreement means, in a few words.
         by_class: distilled minus baseline, class by class over all seeds, where the result holds it.
     """
 
@@ -40,6 +41,7 @@ class Trio:
     class_names: tuple[str, ...]
     superclasses: tuple[str, ...]
     temperature: float
+    agreement: str
     by_class: Sequence[Mapping[str, Any]] | None = None
 
     @property
@@ -59,7 +61,7 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
     config, by_class = result["config"], result.get("per_class_difference")
     return Trio(
         arms, run_id, models, config["dataset"], result["dataset_sha256"], text, names, above,
-        config["temperature"], by_class,
+        config["temperature"], agreement_note(config), by_class,
     )  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def _bundled_trio(models: Mapping[str, str], cards: Mapping[str, Any]) -> Trio:
     return Trio(
         {arm: _figures(cards[name]) for arm, name in models.items()}, None, models, card.dataset, card.dataset_sha256,
         text.format(name=card.dataset, n=len(card.seeds)), card.class_names, card.superclasses,
-        card.recipe["temperature"],
+        card.recipe["temperature"], agreement_note(card.recipe),
     )  # fmt: skip
 
 

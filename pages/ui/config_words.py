@@ -40,6 +40,21 @@ def uses(config: Mapping[str, Any]) -> str:
     return METHODS[name].uses if name in METHODS else "teacher"
 
 
+def has_teacher(config: Mapping[str, Any]) -> bool:
+    """Whether the run's teacher teaches, itself or through assistants."""
+    from kdcore.methods import METHODS
+
+    name = method_of(config)
+    return name not in METHODS or METHODS[name].has_teacher
+
+
+def agreement_note(config: Mapping[str, Any]) -> str:
+    """With whom the students' agreement is measured."""
+    if has_teacher(config):
+        return _("chooses the teacher's class")
+    return _("chooses the class of {name}, which taught none of them").format(name=config["teacher"])
+
+
 def _has_soft_labels(config: Mapping[str, Any]) -> bool:
     """Whether one temperature and one distill weight are said of a run: where methods vary, each brings its own."""
     return uses(config) != "nothing" and "method" not in (config.get("vary") or {})

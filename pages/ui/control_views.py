@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from kdcore.controls import CONTROLS
-from kdcore.run_comparison import difference_of
+from kdcore.run_comparison import minus_distilled, pairs_controls
 from pages.ui.i18n import _
 from pages.ui.sentences import held
 from pages.ui.tables import NONE, Cell, arm_mark
@@ -26,12 +26,7 @@ def control_sentences(name: str) -> tuple[str, str]:
 
 def controls_html(arms: Mapping[str, Any], caption: str) -> str:
     """A row a control, in the registry's order; every text is escaped. Empty without controls."""
-    distilled = arms["distilled"]["accuracy"]
-    rows = "".join(
-        _row(name, distilled, arms[name]["accuracy"])
-        for name in CONTROLS
-        if name in arms and arms[name]["accuracy"]["mean"] is not None
-    )
+    rows = "".join(_row(name, arms) for name in CONTROLS if name in arms and arms[name]["accuracy"]["mean"] is not None)
     if not rows:
         return ""
     heads = (_("Control"), _("Accuracy"), _("Minus distilled"))
@@ -42,17 +37,19 @@ def controls_html(arms: Mapping[str, Any], caption: str) -> str:
     )
 
 
-def controls_note() -> str:
+def controls_note(arms: Mapping[str, Any]) -> str:
     """How the difference and its interval are to be read."""
+    if pairs_controls(arms):
+        return _("In points, seed by seed on the same test pictures.")
     return _(
         "In points. The intervals of these differences take control and distilled for independent; both share seeds "
         "and pictures, so they are rather too wide than too narrow."
     )
 
 
-def _row(name: str, distilled: Mapping[str, Any], accuracy: Mapping[str, Any]) -> str:
+def _row(name: str, arms: Mapping[str, Any]) -> str:
     different, theory = control_sentences(name)
-    step = difference_of(distilled, accuracy)
+    accuracy, step = arms[name]["accuracy"], minus_distilled(arms, name)
     minus = Cell(format_signed(step.mean) if step.mean is not None else NONE)
     if step.ci95:
         low, high = (format_signed(bound) for bound in step.ci95)

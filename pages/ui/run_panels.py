@@ -218,12 +218,13 @@ def _details(result: dict[str, Any], view: vm.RunView) -> None:
     st.subheader(_("On the test pictures"))
     draw_chart(charts.accuracy_dots(result, text()), "kd-dots", say.dots_caption(result))
     arms = control_views.without_controls(result["arms"])
-    st.html(tables.table_html(tables.quality_table(arms), _("What each arm reached on the test pictures")))
+    table = tables.quality_table(arms, config_words.agreement_note(result["config"]))
+    st.html(tables.table_html(table, _("What each arm reached on the test pictures")))
     st.caption(say.held(say.interval_note(result)))
     if found := control_views.controls_html(result["arms"], _("What each control reached on the test pictures")):
         st.subheader(_("What carries the gain?"), anchor=False)
         st.html(found)
-        st.caption(control_views.controls_note())
+        st.caption(control_views.controls_note(result["arms"]))
     if whole := say.whole_sentence(result):
         st.html(paragraph(whole, "kd-what"))
     with st.expander(_("Training loss")):

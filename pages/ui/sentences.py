@@ -7,6 +7,7 @@ from typing import Any
 
 from kdcore.events import TeacherEpochEnded
 from pages.ui import look
+from pages.ui.config_words import has_teacher
 from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import (
     BAND_SEEDS,
@@ -168,15 +169,13 @@ def interval_note(result: Mapping[str, Any]) -> str:
     seeds = len(result["paired_difference"]["per_seed"])
     if seeds < 2:
         return _("One seed gives no interval, and without one nothing can be claimed.")
+    text = _("Intervals are 95 %, over seeds and test pictures; the bands of the curves above are over seeds only.")
     if seeds < BAND_SEEDS:
-        return _(
+        text = _(
             "Intervals are 95 %, over seeds and test pictures. Of so few seeds they are wide, so each seed has a thin "
-            "line of its own above, and no band. All of them hold for this one teacher."
+            "line of its own above, and no band."
         )
-    return _(
-        "Intervals are 95 %, over seeds and test pictures; the bands of the curves above are over seeds only. "
-        "All of them hold for this one teacher."
-    )
+    return f"{text} {_('All of them hold for this one teacher.')}" if has_teacher(result["config"]) else text
 
 
 def whole_sentence(result: Mapping[str, Any]) -> str:

@@ -50,11 +50,12 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def quality_table(arms: Mapping[str, Any]) -> Table:
+def quality_table(arms: Mapping[str, Any], agreement: str) -> Table:
     """Accuracy, ECE and agreement of every arm, each with its 95 % interval.
 
     Args:
         arms: as a run's result holds them.
+        agreement: what it means, in a few words (`config_words.agreement_note`).
     """
     ordered = in_order(arms)
     rows = (
@@ -66,7 +67,7 @@ def quality_table(arms: Mapping[str, Any]) -> Table:
         ),
         Row(
             _("Agreement"),
-            _("chooses the teacher's class"),
+            agreement,
             tuple(Cell(NONE) if arm == "teacher" else _estimate(row, "agreement") for arm, row in ordered.items()),
         ),
     )

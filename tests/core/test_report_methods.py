@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from kdcore.cli import text
 from kdcore.cli.parser import build_parser
 from kdcore.cli.training import _given
 from kdcore.config import make_run_config
 from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, RunStarted
 from kdcore.methods import METHODS
-from kdcore.report_words import method, run_command
+from kdcore.report_words import method, run_command, taught_by
 from kdcore.run_comparison import differing_settings, settings_of
 from kdcore.run_curves import validation_curves
 from kdcore.sweeps import parse_vary
@@ -35,9 +36,27 @@ def test_controls_have_a_table_and_no_column() -> None:
     assert CONTROLS["noise"].theory in page.text and "pictures of noise" in page.text
     # noise 20 (15 to 25) minus distilled 72.3 (69.4 to 75.2): the ends are 5 and 2.9 away, √33.4 together
     assert "-52.3 points, 95 % interval -58.1 to -46.5" in page.text
+    assert "takes the two for independent" in page.text  # a result of before they were paired
     (chart,) = (value for name, value in page.attributes if name == "aria-label" and "test pictures" in value)
     assert "shuffled within classes 70.0 % (66.0 to 74.0 %)" in chart
     assert "Decoupled distillation" in page.text and "non target weight 4" in page.text
+
+
+def test_controls_that_were_paired_with_distilled_are_shown_so() -> None:
+    paired = {"mean": -0.023, "ci95": [-0.031, -0.015], "per_seed": [-0.02, -0.026]}
+    arms = {**RESULT["arms"], "shuffled": {**arm(0.70, 0.66, 0.74), "minus_distilled": paired}}
+    arms |= {"noise": {**arm(0.20, 0.15, 0.25), "minus_distilled": {**paired, "ci95": None}}}  # one seed
+    result = {**RESULT, "config": CONTROLLED, "arms": arms}
+    page = page_of(replace(ROW, config=CONTROLLED, result=result))
+    assert "-2.3 points, 95 % interval -3.1 to -1.5" in page.text and "seed by seed, on the same" in page.text
+    assert page.text.count("-2.3 points") == 2 and "independent" not in page.text
+    printed = text.result(result)
+    assert "-2.3 [-3.1, -1.5]" in printed and printed.count("-2.3") == 2
+    before = {
+        name: {key: value for key, value in row.items() if key != "minus_distilled"} for name, row in arms.items()
+    }
+    assert "-52.3 [-58.1, -46.5]" in text.result({**result, "arms": before})
+    assert "minus distilled" not in text.result(RESULT)
 
 
 def test_the_points_of_a_sweep_have_a_table() -> None:
@@ -59,13 +78,32 @@ def test_the_points_of_a_sweep_have_a_table() -> None:
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_what_is_said_of_a_method_is_so(name: str) -> None:
-    teacher = "digits+mnist" if name == "multi-teacher" else None
-    config = make_run_config("digits", method=name, teacher=teacher, seeds=2).to_json()
+    teacher = "digits+mnist" if name == "multi-teacher" else "digits"
+    config = make_run_config("digits", student="convnet-4", method=name, teacher=teacher, seeds=2).to_json()
     page = page_of(replace(ROW, config=config))
     said = " ".join(method(replace(ROW, config=config)))
     assert (METHODS[name].sentence in said) == (name != "kd")
     assert ("at temperature" in said) == (name != "label-smoothing")
-    assert ("taught by" in page.text) == (name not in ("label-smoothing", "mutual"))
+    # Who teaches, and with whom agreement is measured, in the report and in the terminal.
+    told = {
+        "label-smoothing": "without a teacher",
+        "mutual": "and its peer",
+        "born-again": "taught by itself, trained before",
+        "teacher-assistant": "taught by digits through an assistant",
+    }.get(name, f"taught by {teacher}")
+    printed = text.result({**RESULT, "config": config})
+    assert page.words[0].endswith(f"convnet-4 {told}") and f"convnet-4 {told}, {name}," in printed
+    alone = name in ("label-smoothing", "mutual", "born-again")
+    assert ("Agreement with digits, which taught none of them" in page.text) == alone
+    assert ("Agreement with the teacher" in page.text) == (not alone)
+    assert ("agreement is with digits, which taught none of them" in printed) == alone
+    assert ("hold for this one teacher" in said) == (not alone)
+
+
+def test_several_assistants_are_several() -> None:
+    parameters = {"assistants": "convnet-8, convnet-6"}
+    config = make_run_config("creatures", method="teacher-assistant", parameters=parameters).to_json()
+    assert taught_by(config) == "taught by creatures through assistants"
 
 
 @pytest.mark.parametrize("config", [CONTROLLED, SWEEP, *BY_METHOD])

@@ -126,13 +126,14 @@ def test_answers_are_bars_in_the_order_given() -> None:
 
 
 def test_tables_hold_the_results_numbers() -> None:
-    table = tables.quality_table(ARMS)
+    table = tables.quality_table(ARMS, "chooses its class")
     assert table.arms == ("teacher", "distilled", "baseline")
     accuracy, ece, agreement = table.rows
     assert accuracy.cells[1] == tables.Cell("72.0 %", "70.0 to 74.0 %")
     assert ece.cells[0] == tables.Cell("3.0 %", "2.0 to 4.0 %")
+    assert agreement.note == "chooses its class"
     assert [cell.value for cell in agreement.cells] == ["–", "85.0 %", "85.0 %"]
-    assert tables.quality_table({"baseline": arm(0.6, None)}).rows[0].cells[0] == tables.Cell("60.0 %", "")
+    assert tables.quality_table({"baseline": arm(0.6, None)}, "").rows[0].cells[0] == tables.Cell("60.0 %", "")
 
 
 def test_costs_wait_for_their_measurement() -> None:

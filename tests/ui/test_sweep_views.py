@@ -203,7 +203,13 @@ def test_controls_stand_behind_the_arms_with_what_theory_says() -> None:
     html = control_views.controls_html(arms, "Controls").replace("\u00a0", " ")
     assert html.index("shuffled within classes") < html.index("pictures of noise")  # the registry's order
     assert escape(CONTROLS["noise"].theory) in html and "30.0 %" in html
-    assert "−40.0" in html and "−42.8 to −37.2" in html  # 2 · √2 points
+    assert "−40.0" in html and "−42.8 to −37.2" in html  # 2 · √2 points: of before they were paired
+    assert "independent" in control_views.controls_note(arms)
+    arms["noise"] = {**arms["noise"], "minus_distilled": estimate(-0.4, 0.01)}
+    arms["shuffled"] = {**arms["shuffled"], "minus_distilled": estimate(-0.04, None)}  # one seed
+    html = control_views.controls_html(arms, "Controls").replace("\u00a0", " ")
+    assert "−41.0 to −39.0" in html and "−4.0<small></small>" in html
+    assert control_views.controls_note(arms) == "In points, seed by seed on the same test pictures."
     assert control_views.controls_html({arm: arms[arm] for arm in ("teacher", "baseline", "distilled")}, "") == ""
     assert list(control_views.without_controls(arms)) == ["teacher", "baseline", "distilled"]
     assert all(vm.arm_name(name) != name or name.islower() for name in CONTROLS)
@@ -230,11 +236,16 @@ def test_what_a_run_was_told_in_words_for_every_method() -> None:
     assert config_words.config_sentence(old).replace("\u00a0", " ") == told  # a run of before there were methods
     for name, method in METHODS.items():
         teacher = "digits+mnist" if name == "multi-teacher" else None
-        config = make_run_config("digits", method=name, teacher=teacher).to_json()
+        config = make_run_config("digits", student="convnet-4", method=name, teacher=teacher).to_json()
         facts = dict(config_words.config_facts(config))
         assert facts["Method"] == method.title
         assert ("Temperature" in facts) == (name != "label-smoothing")
         assert config_words.config_sentence(config).count("T\u00a0=") == (name != "label-smoothing")
+        alone = name in ("label-smoothing", "mutual", "born-again")
+        wanted = "chooses the class of digits, which taught none of them" if alone else "chooses the teacher's class"
+        assert config_words.agreement_note(config) == wanted
+        result = {"config": config, "paired_difference": estimate(0.1)}
+        assert ("hold for this one teacher" in say.interval_note(result)) == (not alone)
     smooth = make_run_config("digits", method="label-smoothing").to_json()
     assert "10.0 % of it spread over all classes" in config_words.is_told(smooth)
     assert config_words.weight_note(smooth) == "" and "other's soft labels" in config_words.weight_note(

@@ -204,7 +204,7 @@ def test_two_seeds_are_two_lines_and_three_a_band() -> None:
         assert baseline["seeds"] == ([[40.0, 60.0], [60.0, 40.0]] if seeds == 2 else [])
         assert (data["low"] <= 40.0) and (data["high"] >= 70.0 if seeds == 2 else True)
         assert ("Each thin line is one seed." in say.curves_caption(view)) is (seeds == 2)
-    few = {"paired_difference": {"per_seed": [0.1, 0.2]}}
+    few = {"paired_difference": {"per_seed": [0.1, 0.2]}, "config": {}}
     assert "thin line" in say.interval_note(few) and "bands" not in say.interval_note(few)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from kdcore.controls import check_controls
-from kdcore.datasets import dataset_info
+from kdcore.datasets import DatasetInfo, dataset_info
 from kdcore.defaults import Recipe, defaults_for
 from kdcore.device import DEVICES
 from kdcore.ensemble_names import is_ensemble, normal_name
@@ -120,7 +120,11 @@ class RunConfig:
             )
         if same.vary:
             points(same)  # every one of them must be legal
-        _check_controls(same, info.train_size)
+        _check_controls(same, info)
+        if find_method(same.method).uses == "features":
+            from kdcore.feature_lessons import check_lesson
+
+            check_lesson(same)
         return self if same == self else same
 
 
@@ -168,16 +172,27 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     return RunConfig(**values).validate()
 
 
-def _check_controls(config: RunConfig, train_size: int) -> None:
+def _check_controls(config: RunConfig, info: DatasetInfo) -> None:
+    """Refuse controls that would not be what they are called."""
     if config.controls and find_method(config.method).uses != "teacher":
         raise ConfigError(
             f"Controls change what a teacher says, and {config.method} does not learn from that alone; choose a method "
             "such as kd, or leave the controls out."
         )
-    if "unlabelled" in config.controls and 2 * config.labels > train_size:
+    if "unlabelled" in config.controls and 2 * config.labels > info.train_size:
         raise ConfigError(
             f"The control unlabelled takes as many other pictures as there are labels, and {config.dataset} has "
-            f"{train_size}; choose at most {train_size // 2} labels, or leave it out."
+            f"{info.train_size}; choose at most {info.train_size // 2} labels, or leave it out."
+        )
+    if "shuffled" in config.controls and config.labels < 2 * info.num_classes:
+        raise ConfigError(
+            f"The control shuffled needs two pictures of each class, and {config.labels} labels of {info.num_classes} "
+            f"classes are fewer; choose at least {2 * info.num_classes} labels, or leave it out."
+        )
+    if "permuted" in config.controls and info.num_classes < 3:
+        raise ConfigError(
+            f"The control permuted lets wrong classes change places, and {config.dataset} has one wrong class for each "
+            "picture; leave it out."
         )
 
 

@@ -30,6 +30,32 @@ def dataset_of(name: str) -> str | None:
     return "+".join(dict.fromkeys(learned))
 
 
+def model_of(name: str) -> str | None:
+    """The network of the teacher called `name`, here or still to be trained; None for an ensemble, and for a name that
+    nobody knows."""
+    known = {card.name: card.model for card in list_teachers()}
+    recipe = None if is_ensemble(name) else teacher_recipe(name)
+    return known.get(name) or (recipe.model if recipe is not None else None)
+
+
+def params_of(name: str) -> int | None:
+    """The parameters of the teacher called `name`, here or still to be trained, of an ensemble those of all members;
+    None for a name that nobody knows."""
+    from kdcore.datasets import dataset_info
+    from kdcore.models import count_params, outline
+
+    known, total = {card.name: card.num_params for card in list_teachers()}, 0
+    for member in members_of(name):
+        if member in known:
+            total += known[member]
+        elif (recipe := teacher_recipe(member)) is not None:
+            info = dataset_info(recipe.dataset)
+            total += count_params(outline(recipe.model, info.image_shape, info.num_classes))
+        else:
+            return None
+    return total
+
+
 def ready_teacher(
     name: str, device: str = "auto", should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[TeacherEpochEnded]:

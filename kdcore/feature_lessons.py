@@ -2,19 +2,94 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from kdcore.datasets import dataset_info
+from kdcore.default_teachers import model_of
 from kdcore.errors import ConfigError
-from kdcore.feature_losses import attention_loss, attention_map, build_regressor, hint_loss, relational_loss
+from kdcore.feature_losses import (
+    attention_loss,
+    attention_map,
+    build_regressor,
+    check_shapes,
+    hint_loss,
+    relational_loss,
+)
 from kdcore.features import Kind, default_layer, feature_shape, record
+from kdcore.models import outline
 from kdcore.students import Objective
 from kdcore.teachers import Teacher
 
+if TYPE_CHECKING:
+    from kdcore.config import RunConfig
+
 # What each method looks at.
 LAYERS: dict[str, Kind] = {"fitnets": "middle", "attention-transfer": "map", "rkd": "embedding"}
+
+
+class _Layer(NamedTuple):
+    """Its path, and the shape of what it gives for a picture: (C, h, w) or (C,)."""
+
+    path: str
+    shape: tuple[int, ...]
+
+
+def _find_layers(
+    method: str,
+    settings: Mapping[str, float | str],
+    student: nn.Module,
+    teacher: nn.Module,
+    image_shape: tuple[int, int, int],
+) -> tuple[_Layer, _Layer]:
+    """The layers that a method compares, the student's and the teacher's.
+
+    Raises:
+        ConfigError: layers that cannot be compared.
+        UnknownName: a layer that is not there.
+    """
+    found = []
+    for name, network in (("student_layer", student), ("teacher_layer", teacher)):
+        path = str(settings[name]) or default_layer(network, LAYERS[method], image_shape)
+        found.append(_Layer(path, feature_shape(network, path, image_shape)))
+    shapes = [layer.shape for layer in found]
+    if method == "fitnets":
+        check_shapes(*shapes)
+    if method == "attention-transfer" and any(len(shape) != 3 for shape in shapes):
+        raise ConfigError("Attention is compared between maps; choose a layer that gives one in both networks.")
+    return found[0], found[1]
+
+
+def check_lesson(config: RunConfig) -> None:
+    """Refuse a run whose method cannot compare the layers of student and teacher, before anything is trained. A teacher
+    that nobody knows is refused elsewhere.
+
+    Raises:
+        ConfigError, UnknownName: as `FeatureLesson`.
+    """
+    teacher = model_of(config.teacher)
+    if config.method in LAYERS and teacher is not None:
+        info = dataset_info(config.dataset)
+        _check(config.method, config.parameters, config.student, teacher, info.image_shape, info.num_classes)
+
+
+@lru_cache(maxsize=64)
+def _check(
+    method: str,
+    settings: tuple[tuple[str, float | str], ...],
+    student: str,
+    teacher: str,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+) -> None:
+    own, others = (outline(name, image_shape, num_classes) for name in (student, teacher))
+    _find_layers(method, dict(settings), own, others, image_shape)
 
 
 class FeatureLesson:
@@ -35,31 +110,27 @@ class FeatureLesson:
             ConfigError: an ensemble, which has no inner layers of its own; layers that cannot be compared.
             UnknownName: a layer that is not there.
         """
-        self.method, self.settings, self.teacher = objective.method.name, objective.settings, teacher
+        self.method, self.settings, self.device = objective.method.name, objective.settings, teacher.device
         if teacher.members:
             raise ConfigError(
                 f"{objective.method.name} looks inside its teacher, and an ensemble has no inside; choose one member."
             )
-        kind = LAYERS[self.method]
-        paths = [
-            str(self.settings[name]) or default_layer(network, kind, image_shape)
-            for name, network in (("student_layer", student), ("teacher_layer", teacher.network))
-        ]
-        student_shape, teacher_shape = (
-            feature_shape(network, path, image_shape)
-            for network, path in zip((student, teacher.network), paths, strict=True)
-        )
+        own, others = _find_layers(self.method, self.settings, student, teacher.network, image_shape)
         self.trained: nn.Module = nn.Identity()
         if self.method == "fitnets":
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                self.trained = build_regressor(student_shape, teacher_shape)
-        if self.method == "attention-transfer" and not len(student_shape) == len(teacher_shape) == 3:
-            raise ConfigError("Attention is compared between maps; choose a layer that gives one in both networks.")
-        self.size = tuple(min(sides) for sides in zip(student_shape[1:], teacher_shape[1:], strict=False))
-        self._hook = ExitStack()  # it stays as long as this lesson does
-        self._student = self._hook.enter_context(record(student, paths[0]))
-        self._teacher_layer = paths[1]
+                self.trained = build_regressor(own.shape, others.shape)
+        self.size = tuple(min(sides) for sides in zip(own.shape[1:], others.shape[1:], strict=False))
+        # Its layers once more, with the same weights: other lessons watch theirs at the same time.
+        weights = (*teacher.network.parameters(), *teacher.network.buffers())
+        network = copy.deepcopy(teacher.network, {id(one): one for one in weights})
+        self._hooks = ExitStack()  # they stay as long as this lesson does
+        self._student = self._hooks.enter_context(record(student, own.path))
+        self._teacher = self._hooks.enter_context(record(network, others.path))
+        # A map is compared place by place: the teacher sees the picture that the student sees, not the middle of it
+        # that its answers come from.
+        self._look = network.network if len(others.shape) == 3 else network
 
     def add_to(self, loss: Tensor, pictures: Tensor, progress: float) -> Tensor:
         """The loss of a step with the feature loss in it, a scalar.
@@ -72,10 +143,9 @@ class FeatureLesson:
         number = {name: value for name, value in self.settings.items() if not isinstance(value, str)}
         if self.method == "fitnets" and progress >= number["hint_share"]:
             return loss
-        # Other lessons have the same teacher, and its latency is measured: it is not watched for longer than this.
-        with record(self.teacher.network, self._teacher_layer) as seen, self.teacher.device.autocast():
-            self.teacher.network(pictures)
-        student, teacher = self._student.value.float(), seen.value.float()
+        with self.device.autocast(), torch.inference_mode():
+            self._look(pictures)
+        student, teacher = self._student.value.float(), self._teacher.value.float()
         if self.method == "fitnets":
             return hint_loss(self.trained(student), teacher)
         if self.method == "attention-transfer":

@@ -29,18 +29,27 @@ def build_regressor(student_shape: tuple[int, ...], teacher_shape: tuple[int, ..
     Raises:
         ConfigError: not both maps or both vectors.
     """
-    if len(student_shape) == len(teacher_shape) == 1:
+    check_shapes(student_shape, teacher_shape)
+    if len(student_shape) == 1:
         return nn.Linear(student_shape[0], teacher_shape[0])
-    if not len(student_shape) == len(teacher_shape) == 3:
-        raise ConfigError(
-            f"Features of shape {student_shape} cannot be compared with {teacher_shape}; choose two layers that both "
-            "give a map (C, h, w) or both a vector (C,)."
-        )
     convolution = nn.Conv2d(student_shape[0], teacher_shape[0], kernel_size=1)
     places = tuple(min(sides) for sides in zip(student_shape[1:], teacher_shape[1:], strict=True))
     if places == student_shape[1:]:
         return convolution
     return nn.Sequential(nn.AdaptiveAvgPool2d(places), convolution)
+
+
+def check_shapes(student_shape: tuple[int, ...], teacher_shape: tuple[int, ...]) -> None:
+    """Refuse features that no regressor can bring together.
+
+    Raises:
+        ConfigError: as `build_regressor`.
+    """
+    if len(student_shape) != len(teacher_shape):
+        raise ConfigError(
+            f"Features of shape {student_shape} cannot be compared with {teacher_shape}; choose two layers that both "
+            "give a map (C, h, w) or both a vector (C,), or another student."
+        )
 
 
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:

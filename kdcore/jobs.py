@@ -119,8 +119,7 @@ def check(config: RunConfig) -> None:
     from kdcore.stages import stages_of
     from kdcore.sweeps import points, teachers_of
 
-    for point in points(config.validate()):
-        stages_of(point.config)
+    config = config.validate()
     if config.device == "cuda":
         pick_device(config.device)
     status = dataset_status(config.dataset)
@@ -139,6 +138,8 @@ def check(config: RunConfig) -> None:
             )
         if is_ensemble(teacher) and learned.keys() >= set(members_of(teacher)):
             ensemble_card(teacher)
+    for point in points(config):
+        stages_of(point.config)
 
 
 def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> None:

@@ -67,6 +67,9 @@ def dkd_loss(
     The target is the hard label. Hinton's KL is the same sum with a target weight of 1 and, for each picture, the
     teacher's mass on the rest as non-target weight: a sure teacher silences its own dark knowledge there.
 
+    The authors' training lets this loss grow over its first 20 epochs. That is left out, because runs here may be
+    shorter than that: the loss counts in full from the first step.
+
     Args:
         student_logits, teacher_logits: [B, K]; with K = 2 there is nothing to compare within the rest, which gives 0.
         hard_labels: int64 [B].
@@ -98,7 +101,7 @@ def dist_loss(
 ) -> Tensor:
     """T² · (between weight · mean over pictures of 1 - r of their class probabilities + within weight · mean over
     classes of 1 - r of their probabilities over the batch), r being Pearson's correlation: DIST (Huang et al. 2022,
-    "Knowledge Distillation from a Stronger Teacher", section 3, inter-class and intra-class relation).
+    "Knowledge Distillation from A Stronger Teacher", sections 3.2 and 3.3, inter-class and intra-class relation).
 
     T² is from the authors' code. What is constant correlates with nothing (r = 0), as a class does in a batch of 1.
 

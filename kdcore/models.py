@@ -5,9 +5,11 @@ All take float pictures [B, C, H, W] in -1 to 1 (`views.to_float`) and give logi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -83,6 +85,37 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
         return build_library_network(name, image_shape, num_classes)
     family, widths = parse_model(name)
     return family.build(widths, image_shape, num_classes)
+
+
+def outline(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The network called `name` without its numbers (on PyTorch's meta device): for its shapes and its size.
+
+    Raises:
+        UnknownName, ConfigError: as `parse_model`.
+    """
+    with torch.device("meta"):
+        return build_model(name, image_shape, num_classes)
+
+
+@lru_cache(maxsize=64)
+def network_between(small: str, most_params: int, image_shape: tuple[int, int, int], num_classes: int) -> str | None:
+    """The network called `small` with all its widths multiplied by one number, so that its parameters come nearest to
+    the geometric middle of `small`'s and `most_params`; None where none lies strictly between them.
+
+    Raises:
+        UnknownName, ConfigError: as `parse_model`.
+    """
+    family, widths = small.split("-", 1)[0], parse_model(small)[1]
+    least, between = count_params(outline(small, image_shape, num_classes)), {}
+    for quarter in range(1, int(4 * math.log2(MAX_WIDTH / max(widths))) + 1):  # quarters of a doubling
+        name = "-".join([family, *(str(round(width * 2 ** (quarter / 4))) for width in widths)])
+        size = count_params(outline(name, image_shape, num_classes))
+        if size >= most_params:
+            break
+        if size > least:
+            between[name] = size
+    middle = math.sqrt(least * most_params)
+    return min(between, key=lambda name: abs(math.log(between[name] / middle)), default=None)
 
 
 def count_params(model: nn.Module) -> int:

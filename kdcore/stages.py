@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +10,14 @@ from torch import Tensor
 
 from kdcore.arms import Answers, objective_of
 from kdcore.config import RunConfig
-from kdcore.datasets import Dataset
+from kdcore.datasets import Dataset, dataset_info
+from kdcore.default_teachers import params_of
 from kdcore.device import Device
+from kdcore.errors import ConfigError
 from kdcore.events import Event, TeacherEpochEnded
 from kdcore.fitting import Clock, fit
 from kdcore.methods import METHODS
-from kdcore.models import parse_model
+from kdcore.models import network_between, parse_model
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.students import Objective, Schedule, Student
 from kdcore.sweeps import Point
@@ -43,15 +44,16 @@ def stages_of(config: RunConfig) -> tuple[Stage, ...]:
     """The stages of a run's method; most have none.
 
     Raises:
-        ConfigError: an assistant that is no model's name.
+        UnknownName: an assistant that is no model's name.
+        ConfigError: none is named, and none of the student's family lies between student and teacher.
     """
     parameters = dict(config.parameters)
     if config.method == "born-again":
-        generations = round(float(parameters["generations"]))
+        generations = int(parameters["generations"])
         return tuple(Stage(f"generation {i + 1}", config.student, taught=i > 0) for i in range(generations))
     if config.method == "teacher-assistant":
         names = [name.strip() for name in str(parameters["assistants"]).split(",") if name.strip()]
-        names = names or [_twice(config.student)]
+        names = names or [_assistant(config)]
         for name in names:
             parse_model(name)
         return tuple(Stage(f"assistant {name}", name, taught=True) for name in names)
@@ -68,9 +70,17 @@ def told_names(point: Point) -> tuple[str, ...]:
     )
 
 
-def _twice(model: str) -> str:
-    """A network of the same family with twice the widths."""
-    return re.sub(r"-(\d+)", lambda width: f"-{2 * int(width[1])}", model)
+def _assistant(config: RunConfig) -> str:
+    """A network of the student's family of middle size, by parameters."""
+    info, most = dataset_info(config.dataset), params_of(config.teacher)
+    found = network_between(config.student, most, info.image_shape, info.num_classes) if most is not None else None
+    if found is None:
+        size = "whose size is not known" if most is None else f"of {most:,} parameters"
+        raise ConfigError(
+            f"No network like {config.student} lies in size between it and the teacher {config.teacher} {size}; say "
+            "which is to assist, such as assistants=convnet-16, or choose a smaller student."
+        )
+    return found
 
 
 def train_stages(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,21 +18,21 @@ import torch.nn.functional as F
 from scipy.special import log_softmax, softmax
 
 from kdcore.config import make_run_config
-from kdcore.datasets import load_dataset
+from kdcore.datasets import dataset_info, load_dataset
 from kdcore.defaults import Recipe
 from kdcore.ensemble_names import members_of
-from kdcore.errors import ConfigError
+from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import TeacherEpochEnded
 from kdcore.feature_lessons import FeatureLesson
-from kdcore.feature_losses import relational_loss
+from kdcore.feature_losses import attention_loss, attention_map, hint_loss, relational_loss
 from kdcore.inference import predict_logits
 from kdcore.methods import METHODS, check_parameters, find_method, total_loss
-from kdcore.models import build_model
+from kdcore.models import build_model, count_params
 from kdcore.optimizers import one_cycle, parameter_groups
-from kdcore.stages import told_names
+from kdcore.stages import stages_of, told_names
 from kdcore.students import Objective, Schedule, Student
 from kdcore.sweeps import points
-from kdcore.teachers import load_teacher
+from kdcore.teachers import FrozenNetwork, Teacher, load_teacher
 from kdcore.teams import PEER, Team
 from kdcore.transfer_sets import TransferSet
 from kdcore.views import ViewSet, to_float
@@ -54,7 +57,8 @@ def test_the_registry_holds_what_the_issue_asks_for_with_papers() -> None:
         row = method.to_json()
         assert [one["name"] for one in row["parameters"]] == names
         assert check_parameters(method, {}) == tuple((one.name, one.default) for one in method.parameters)
-        make_run_config("digits", method=name, teacher="digits+b" if name == "multi-teacher" else "digits")
+        teacher = "digits+b" if name == "multi-teacher" else "digits"
+        make_run_config("digits", student="convnet-4", method=name, teacher=teacher)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,9 @@ def test_the_registry_holds_what_the_issue_asks_for_with_papers() -> None:
         ("fitnets", {"hint_share": 1.1}, "from 0 to 1"),
         ("fitnets", {"student_layer": 3}, "a text"),
         ("fitnets", {"student_layer": "x" * 201}, "a text"),
-        ("born-again", {"generations": 0}, "from 1 to 10"),
+        ("born-again", {"generations": 0}, "a whole number from 1 to 10, not 0"),
+        ("born-again", {"generations": 1.5}, "a whole number from 1 to 10, not 1.5"),
+        ("born-again", {"generations": math.nan}, "not nan"),
         ("teacher-assistant", {"assistants": 2}, "a text"),
     ],
 )
@@ -97,6 +103,13 @@ def test_a_method_brings_its_own_temperature_and_weight_unless_they_are_given() 
         "target_weight": 2.0,
         "non_target_weight": 8.0,
     }
+
+
+def test_what_is_counted_is_whole_where_it_is_varied_too() -> None:
+    config = make_run_config("digits", method="born-again", vary={"generations": (1.0, 2, 3.0)})
+    assert [len(stages_of(point.config)) for point in points(config)] == [1, 2, 3]
+    with pytest.raises(ConfigError, match=r"whole number from 1 to 10, not 2.5"):
+        make_run_config("digits", method="born-again", vary={"generations": (1.0, 2.5)})
 
 
 # --- the losses ---
@@ -245,8 +258,21 @@ def test_every_method_trains(trained: Trained, student: str) -> None:
 def test_without_maps_there_is_no_attention_and_hints_need_a_vector(trained: Trained) -> None:
     few = {"student": "mlp-8", "seeds": 1, "epochs": 1}
     for method, words in (("attention-transfer", "no maps"), ("fitnets", "both a vector")):
+        with pytest.raises(ConfigError, match=words) as caught:  # before anything is queued
+            make_run_config("creatures", method=method, **few)
+        objective = Objective(METHODS[method], numbers_of(method) | NO_PATHS)
+        student = build_model("mlp-8", (3, 32, 32), 8)
+        with pytest.raises(ConfigError) as later:
+            FeatureLesson(objective, student, load_teacher("creatures"), (3, 32, 32), 0)
+        assert str(caught.value) == str(later.value)
         with pytest.raises(ConfigError, match=words):
-            trained.run(method=method, **few)
+            make_run_config("creatures", method=method, vary={"student": ("convnet-4", "mlp-8")})
+    with pytest.raises(UnknownName, match="nowhere"):
+        make_run_config("creatures", method="rkd", parameters={"teacher_layer": "nowhere"}, **few)
+    for teacher in ("creatures-smoothed", "nobody"):  # one that is trained first; one that is refused elsewhere
+        legal = teacher == "nobody"
+        with nullcontext() if legal else pytest.raises(ConfigError, match="both a vector"):
+            make_run_config("creatures", method="fitnets", teacher=teacher, **few)
     trained.run(method="fitnets", parameters={"teacher_layer": "10.input"}, **few)
     assert np.isfinite(trained.curves()["distilled"]["train_loss"]).all()
 
@@ -260,8 +286,17 @@ def test_a_lesson_in_features_adds_what_its_paper_says_and_leaves_the_teacher_al
     pictures, other = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.tensor(2.0)
     logits = student(pictures)
     begun, later = (lesson.add_to(other, pictures, progress) for progress in (0.0, 0.9))
+    # Both are chains: conv, pool, relu; conv, pool, relu; conv, relu; mean, flat, linear.
+    middles, maps = ([network[:end](pictures) for network in (student, inside)] for end in (6, 8))
+    if method == "attention-transfer":
+        assert [tuple(one.shape) for one in maps] == [(6, 16, 8, 8), (6, 128, 8, 8)]
+        expected = 2.0 + 1000 * attention_loss(*(attention_map(one, (8, 8)) for one in maps))
+        torch.testing.assert_close(begun, expected, rtol=1e-5, atol=0)
     if method == "fitnets":
-        assert begun.requires_grad and later.item() == 2.0  # hints alone, and then none
+        assert [tuple(one.shape) for one in middles] == [(6, 8, 8, 8), (6, 64, 8, 8)]
+        expected = hint_loss(lesson.trained(middles[0]), middles[1])
+        torch.testing.assert_close(begun, expected, rtol=1e-5, atol=0)
+        assert later.item() == 2.0  # hints alone, and then none
         same = FeatureLesson(
             Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1
         )
@@ -276,6 +311,51 @@ def test_a_lesson_in_features_adds_what_its_paper_says_and_leaves_the_teacher_al
     assert kernel.grad is not None and kernel.grad.abs().sum() > 0 and logits.requires_grad
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in teacher.network.modules())
     assert all(parameter.grad is None for parameter in teacher.network.parameters())
+
+
+@pytest.mark.parametrize("method", ["attention-transfer", "fitnets"])
+def test_maps_are_compared_place_by_place_though_the_teacher_looks_at_the_middle(method: str) -> None:
+    """Student and teacher are the same network, so their maps are the same, unless one of them sees a part only."""
+    student = build_model("convnet-4", (3, 32, 32), 8, seed=0).eval()
+    card = replace(load_teacher("creatures").card, model="convnet-4", crop=0.5)
+    teacher = Teacher(card, FrozenNetwork(copy.deepcopy(student), card.crop), PRECISE)
+    lesson = FeatureLesson(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
+    if method == "fitnets":
+        lesson.trained = torch.nn.Identity()
+    pictures = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    logits = student(pictures)
+    assert float(lesson.add_to(torch.tensor(0.0), pictures, 0.0).detach()) == 0.0
+    assert (teacher.network(pictures) - logits).abs().max() > 1e-3  # its answers are still those of the middle
+
+
+def test_lessons_that_are_given_at_the_same_time_do_not_hear_each_other() -> None:
+    """Two students look at one teacher from two threads, which meet behind the layer that is compared."""
+    teacher = replace(load_teacher("creatures"), device=PRECISE)
+    inside = teacher.network.network
+    assert isinstance(inside, torch.nn.Sequential)
+    both, together = threading.Barrier(2), threading.Event()
+
+    def meet(*_: object) -> None:
+        if together.is_set():
+            both.wait(60)
+
+    inside[-1].register_forward_pre_hook(meet)
+    objective = Objective(METHODS["attention-transfer"], numbers_of("attention-transfer") | NO_PATHS)
+    lessons = []
+    for seed in (0, 1):
+        student = build_model("convnet-4", (3, 32, 32), 8, seed=seed)
+        pictures = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+        lessons.append((FeatureLesson(objective, student, teacher, (3, 32, 32), 0), student, pictures))
+
+    def learn(lesson: FeatureLesson, student: torch.nn.Module, pictures: torch.Tensor) -> float:
+        student(pictures)
+        return float(lesson.add_to(torch.tensor(0.0), pictures, 0.0).detach())
+
+    alone = [learn(*one) for one in lessons]
+    assert alone[0] != alone[1]
+    together.set()
+    with ThreadPoolExecutor(2) as pool:
+        assert [one.result() for one in [pool.submit(learn, *lesson) for lesson in lessons]] == alone
 
 
 def test_several_teachers_are_told_apart_and_each_is_heard(
@@ -349,6 +429,41 @@ def test_no_two_stages_of_a_run_are_told_under_one_name(trained: Trained) -> Non
     every = points(make_run_config("digits", method="born-again", vary=vary))
     told = [name for point in every for name in told_names(point)]
     assert len(set(told)) == len(told) == 6 and "generation 2 (temperature=4, generations=2)" in told
+
+
+@pytest.mark.parametrize(
+    ("dataset", "teacher", "student"),
+    [
+        ("creatures", "creatures", "convnet-4"),
+        ("creatures", "creatures", "convnet-8"),
+        ("creatures", "creatures", "convnet-16"),
+        ("creatures", "creatures-smoothed", "mlp-16"),  # a teacher that is not here yet
+        ("digits", "digits", "mlp-16"),
+        ("digits", "digits+digits-smoothed", "mlp-16-8"),
+        ("cifar10", "cifar10", "resnet-16"),
+        ("cifar10", "cifar10", "airbench-32-80-80"),
+        ("animals64", "animals", "resnet18-16"),
+    ],
+)
+def test_the_assistant_lies_between_the_two(dataset: str, teacher: str, student: str) -> None:
+    (stage,) = stages_of(make_run_config(dataset, teacher=teacher, student=student, method="teacher-assistant"))
+    info = dataset_info(dataset)
+    shape = (info.image_shape, info.num_classes)
+    least, size = (count_params(build_model(name, *shape)) for name in (student, stage.model))
+    most = sum(load_teacher(name.removesuffix("-smoothed")).card.num_params for name in members_of(teacher))
+    assert least < size < most and stage.model.startswith(student.partition("-")[0] + "-")
+    assert math.log(size / math.sqrt(least * most)) == pytest.approx(0, abs=0.3)  # a quarter of a doubling apart
+
+
+@pytest.mark.parametrize("student", ["convnet-32", "convnet-64", "mlp-64", "mlp-4096"])
+def test_where_none_lies_between_the_assistant_must_be_named(student: str) -> None:
+    config = make_run_config("creatures", student=student, method="teacher-assistant")
+    with pytest.raises(ConfigError, match="assistants=") as caught:
+        stages_of(config)
+    assert "109,864" in str(caught.value) and str(caught.value).count(".") == 1
+    parameters = {"assistants": "convnet-16"}
+    named = make_run_config("creatures", student=student, method="teacher-assistant", parameters=parameters)
+    assert [stage.model for stage in stages_of(named)] == ["convnet-16"]
 
 
 @pytest.mark.parametrize("stacked", [True, False])

@@ -72,7 +72,8 @@ def test_what_every_picture_would_take_is_the_time_of_all_stages_too(
     monkeypatch.setattr(fitting, "train_epoch", trained)
     monkeypatch.setattr(fitting, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     short = {"labels": 60, "epochs": 4, "seeds": 1, "student": "mlp-8", "device": "cpu"}
-    run, heard = make_run_config("digits", method="teacher-assistant", **short), list[Event]()
+    named = {"assistants": "mlp-16"}
+    run, heard = make_run_config("digits", method="teacher-assistant", parameters=named, **short), list[Event]()
     result = list(train(run, run_dir=tmp_path / "whole", home=tmp_path))[-1].result
     train_size = dataset_info("digits").train_size
     assert result["whole"] == {"labels": train_size, "seconds": pytest.approx((4 * 5 + 4 * 2) * train_size / 60)}

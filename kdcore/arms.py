@@ -30,7 +30,9 @@ from kdcore.transfer_sets import (
     shuffle_within_classes,
 )
 
-PEER_WEIGHTS = 500_000_003  # how far from a student's seed that of its peer's first weights is
+# How far from a student's seed those of other first weights are: its peer's, and the random teacher's, which would
+# otherwise be the student itself where both are of one architecture.
+PEER_WEIGHTS, UNTRAINED_WEIGHTS = 500_000_003, 900_000_011
 UNLABELLED = ("unlabelled", "noise")  # controls whose pictures have no hard labels
 
 
@@ -63,9 +65,10 @@ def rows_of(config: RunConfig, dataset: Dataset) -> Tensor:
     found = []
     for labels in {point.config.labels for point in points(config)}:
         for seed in config.seeds:
-            found.append(labelled_subset(dataset.train.hard_labels, labels, seed))
+            labelled = labelled_subset(dataset.train.hard_labels, labels, seed)
+            found.append(labelled)
             if "unlabelled" in config.controls:
-                found.append(other_subset(dataset.train.hard_labels, labels, seed))
+                found.append(other_subset(labelled, len(dataset.train), seed))
     rows: Tensor = torch.cat(found).unique()
     return rows
 
@@ -162,7 +165,7 @@ def _told(
         rows = torch.arange(config.labels)
         return TransferSet(name, images.to(answers.images.device), rows, None, logits), _soft_only(objective)
     if name == "unlabelled":
-        rows = other_subset(train.hard_labels, config.labels, seed)
+        rows = other_subset(labelled.rows, len(train), seed)
         told = TransferSet(name, answers.images, rows, None, answers.logits[config.teacher][:, rows])
         return told, _soft_only(objective)
     logits = answers.logits[control_teacher(config.teacher, name)][:, labelled.rows]
@@ -174,9 +177,13 @@ def _told(
 
 
 def untrained(teacher: Teacher, seed: int) -> Teacher:
-    """A network like the teacher's, or like its first member's, that has learned nothing."""
+    """A network like the teacher's, or like its first member's, that has learned nothing.
+
+    Args:
+        seed: of the students that it teaches.
+    """
     card = (teacher.members or (teacher,))[0].card
-    network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed)
+    network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed + UNTRAINED_WEIGHTS)
     teacher.device.place(network)
     return Teacher(replace(card, calibration=1.0), FrozenNetwork(network, card.crop), teacher.device)
 

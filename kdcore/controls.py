@@ -55,8 +55,8 @@ CONTROLS: dict[str, Control] = {
         Control(
             "undertrained-teacher",
             "Undertrained teacher",
-            "The teacher after a tenth of its training.",
-            "Less accurate, and less sure: between baseline and distilled.",
+            "The teacher's network, trained anew a tenth as long, one epoch at least.",
+            "It knows less, so there is less to learn from it: between baseline and distilled.",
             teacher="undertrained",
         ),
         Control(
@@ -69,7 +69,7 @@ CONTROLS: dict[str, Control] = {
         Control(
             "unlabelled",
             "Unlabelled pictures",
-            "As many other pictures, with the teacher's soft labels only.",
+            "As many other pictures, whatever they show, with the teacher's soft labels only.",
             "The soft labels say what the hard labels would: as good as distilled.",
         ),
         Control(

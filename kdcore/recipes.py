@@ -135,14 +135,15 @@ def teacher_recipe(name: str) -> TeacherRecipe | None:
 
 
 def _control_recipe(name: str) -> TeacherRecipe | None:
-    """The recipe of `TEACHER-smoothed` and `TEACHER-undertrained`: the teacher's own but for one thing."""
+    """The recipe of `TEACHER-smoothed` and `TEACHER-undertrained`: the teacher's own but for one thing. An undertrained
+    one has a whole schedule of its own, a tenth as long: it is no early state of the teacher."""
     teacher, _, control = name.rpartition("-")
     own = teacher_recipe(teacher) if control in ("smoothed", "undertrained") else None
     if own is None:
         return None
     if control == "smoothed":
         return replace(own, name=name, label_smoothing=SMOOTHING)
-    return replace(own, name=name, epochs=-(-own.epochs // 10), small_epochs=own.small_epochs // 10)
+    return replace(own, name=name, epochs=max(1, round(own.epochs / 10)), small_epochs=round(own.small_epochs / 10))
 
 
 STUDENT_RECIPES: dict[str, StudentRecipe] = {

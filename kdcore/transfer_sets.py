@@ -50,22 +50,29 @@ def labelled_subset(hard_labels: Tensor, labels: int, seed: int) -> Tensor:
 
     The subset of a smaller number is part of that of a larger one.
     """
-    return _balanced_order(hard_labels, seed)[:labels]
-
-
-def other_subset(hard_labels: Tensor, labels: int, seed: int) -> Tensor:
-    """As many rows as `labelled_subset` gives, none of them among those; fewer where there are no more."""
-    return _balanced_order(hard_labels, seed)[labels : 2 * labels]
-
-
-def _balanced_order(hard_labels: Tensor, seed: int) -> Tensor:
     order = torch.randperm(len(hard_labels), generator=torch.Generator().manual_seed(seed))
     shuffled = hard_labels[order]
     rank = torch.empty_like(order)
     for label in shuffled.unique():
         places = (shuffled == label).nonzero()[:, 0]
         rank[places] = torch.arange(len(places))
-    return order[rank.argsort(stable=True)]
+    return order[rank.argsort(stable=True)][:labels]
+
+
+def other_subset(labelled: Tensor, pictures: int, seed: int) -> Tensor:
+    """As many rows as are labelled, none of them among those; fewer where there are no more. int64 [N].
+
+    Drawn evenly from all the others: who takes as many of each class knows their labels.
+
+    Args:
+        labelled: rows that have labels, int64 [N].
+        pictures: how many there are in all.
+    """
+    others = torch.ones(pictures, dtype=torch.bool)
+    others[labelled] = False
+    rows = others.nonzero()[:, 0]
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    return rows[order[: len(labelled)]]
 
 
 def noise_pictures(count: int, image_shape: tuple[int, int, int], seed: int) -> Tensor:

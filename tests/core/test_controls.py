@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from kdcore import arms as arms_module
+from kdcore import config as config_module
+from kdcore import results
 from kdcore.arms import Answers, arm_names, build_students, rows_of, untrained
 from kdcore.config import RunConfig, make_run_config
 from kdcore.controls import CONTROLS, check_controls, control_teacher
-from kdcore.datasets import Dataset, load_dataset
+from kdcore.datasets import Dataset, dataset_info, load_dataset
 from kdcore.defaults import defaults_for
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.methods import METHODS
+from kdcore.models import build_model
 from kdcore.students import Schedule, Student
 from kdcore.sweeps import points, teachers_of
 from kdcore.teacher_logits import cached_teacher_logits
@@ -140,9 +144,25 @@ def test_permuted_rows_keep_the_confidence_and_lose_which_wrong_class_is_meant(
 
 @pytest.mark.parametrize("labels", [1, 7, 30])
 def test_other_pictures_are_others(hard_labels: torch.Tensor, labels: int) -> None:
-    own, others = labelled_subset(hard_labels, labels, seed=1), other_subset(hard_labels, labels, seed=1)
+    own = labelled_subset(hard_labels, labels, seed=1)
+    others = other_subset(own, N, seed=1)
     assert len(own) == len(others) == labels
     assert len({*own.tolist(), *others.tolist()}) == 2 * labels
+    assert torch.equal(others, other_subset(own, N, seed=1))
+    if N - labels > labels:  # else it is all of the others
+        assert not torch.equal(others, other_subset(own, N, seed=2))
+
+
+def test_other_pictures_come_as_they_are() -> None:
+    """Of 900 and 100 pictures, not half and half."""
+    labels = (torch.arange(1000) >= 900).long()
+    shares = []
+    for seed in range(40):
+        own = labelled_subset(labels, 100, seed)
+        assert labels[own].bincount().tolist() == [50, 50]
+        shares.append(float(labels[other_subset(own, 1000, seed)].double().mean()))
+    # 50 of the 900 that are left; of a share of 40 times 100 the standard deviation is 0.0035.
+    assert float(np.mean(shares)) == pytest.approx(50 / 900, abs=0.015)
 
 
 def test_noise_is_noise_and_the_same_for_the_same_seed() -> None:
@@ -230,13 +250,23 @@ def test_the_posteriors_student_is_told_the_truth(told: Build) -> None:
 
 
 @pytest.mark.parametrize("method", ["kd", "dkd", "standardised-kd"])
-def test_pictures_without_labels_teach_the_same_whatever_their_labels_are(told: Build, method: str) -> None:
-    """Everything that a student without labels does stays as it is when every hard label is another."""
+def test_pictures_without_labels_teach_the_same_whatever_their_labels_are(
+    told: Build, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which pictures they are, and everything that a student does with them, stays as it is when all labels but those
+    of the labelled pictures are drawn anew."""
     known, found = load_dataset("digits"), []
-    wrong = replace(known, train=replace(known.train, hard_labels=(known.train.hard_labels + 1) % 10))
-    for dataset in (known, wrong):
+    labels = known.train.hard_labels
+    own = {seed: labelled_subset(labels, 40, seed) for seed in (0, 1)}
+    monkeypatch.setattr(arms_module, "labelled_subset", lambda labels, count, seed: own[seed])
+    drawn = torch.randint(10, labels.shape, generator=torch.Generator().manual_seed(9))
+    drawn[own[0]] = labels[own[0]]
+    assert (drawn != labels).double().mean() > 0.8
+    for dataset in (known, replace(known, train=replace(known.train, hard_labels=drawn))):
         config, arms = told(dataset=dataset, controls=("unlabelled", "noise"), method=method)
         students = [arms["unlabelled"], arms["noise"]]
+        rows = students[0].transfer_set.rows
+        assert torch.equal(rows, other_subset(own[0], len(known.train), 0))
         teams = build_teams(students, (1, 8, 8), 10, Schedule.of(config), PRECISE)
         losses = train_epoch(teams, 0, threads_for(teams))
         found.append((losses, [state for team in teams for state in team.states()]))
@@ -267,6 +297,39 @@ def test_a_random_teacher_is_another_for_each_seed_and_knows_nothing() -> None:
     assert untrained(replace(teacher, card=replace(teacher.card, crop=0.5)), 0).network.crop == 0.5
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_a_random_teacher_is_not_the_student_itself(seed: int) -> None:
+    """Where both are of one architecture, the student's soft labels would be its own first answers."""
+    teacher = load_teacher("digits")
+    student = build_model(teacher.card.model, (1, 8, 8), 10, seed=seed)
+    said = untrained(teacher, seed).network.network.state_dict()
+    kernels = [name for name, value in student.state_dict().items() if value.ndim > 1]
+    assert kernels and not any(torch.equal(student.state_dict()[name], said[name]) for name in kernels)
+
+
+def test_a_control_is_compared_with_distilled_seed_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against Student's t in NumPy; as if the two were independent the interval would be another."""
+    monkeypatch.setattr(results, "measure_latency", lambda timed, device: dict.fromkeys(timed, ()))
+    config = make_run_config("digits", student="mlp-8", seeds=3, labels=40, controls=("shuffled", "noise"))
+    dataset, generator = load_dataset("digits"), torch.Generator().manual_seed(0)
+    n = len(dataset.test)
+    names = ("baseline", "distilled", *config.controls)
+    own = torch.randn(3, n, 10, generator=generator)  # what the arms of a seed share
+    logits = {name: own + 0.3 * torch.randn(3, n, 10, generator=generator) for name in names}
+    networks = {name: build_model("mlp-8", (1, 8, 8), 10, seed=0) for name in names}
+    found = results.build_result(config, dataset, load_teacher("digits"), networks, logits, PRECISE)["arms"]
+    labels = dataset.test.hard_labels.numpy()
+    right = {name: (value.argmax(2).numpy() == labels).astype(float) for name, value in logits.items()}
+    for name in config.controls:
+        gain = right[name] - right["distilled"]  # [S, N]
+        by_seed, by_picture = gain.mean(1), gain.mean(0)
+        half = 4.302653 * np.sqrt(by_seed.var(ddof=1) / 3 + by_picture.var(ddof=1) / n)  # t of 2 degrees at 97.5 %
+        assert found[name]["minus_distilled"]["per_seed"] == pytest.approx(by_seed.tolist())
+        interval = (gain.mean() - half, gain.mean() + half)
+        assert found[name]["minus_distilled"]["ci95"] == pytest.approx(interval, rel=1e-4)
+    assert not any("minus_distilled" in found[name] for name in ("teacher", "baseline", "distilled"))
+
+
 def test_an_ensemble_has_controls_too(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
     for name in ("zebra", "zebra-undertrained", "digits-undertrained", "zebra-smoothed", "digits-smoothed"):
@@ -282,3 +345,29 @@ def test_there_must_be_other_pictures_for_the_control_without_labels() -> None:
     with pytest.raises(ConfigError, match=f"at most {half}") as caught:
         make_run_config("digits", labels=half + 1, controls=("unlabelled",))
     assert str(caught.value).count(".") == 1
+
+
+def test_shuffling_needs_another_picture_of_every_class() -> None:
+    make_run_config("digits", labels=20, controls=("shuffled",))
+    with pytest.raises(ConfigError, match="at least 20 labels") as caught:
+        make_run_config("digits", labels=19, controls=("shuffled",))
+    assert str(caught.value).count(".") == 1
+    labels = load_dataset("digits").train.hard_labels
+    for seed in range(5):  # then nobody keeps its own
+        rows = labelled_subset(labels, 20, seed)
+        logits = torch.randn(1, 20, 10, generator=torch.Generator().manual_seed(seed))
+        assert not (shuffle_within_classes(logits, labels[rows], seed) == logits).all(2).any()
+
+
+def test_permuting_needs_two_wrong_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels = torch.randn(1, 6, 2), torch.tensor([0, 1, 0, 1, 1, 0])
+    assert torch.equal(permute_wrong_classes(logits, labels, 0), logits)  # it would be distilled once more
+    for classes in (2, 3):
+        info = replace(dataset_info("digits"), num_classes=classes)
+        monkeypatch.setattr(config_module, "dataset_info", lambda name, info=info: info)
+        if classes == 3:
+            make_run_config("digits", controls=("permuted",))
+            continue
+        with pytest.raises(ConfigError, match="one wrong class") as caught:
+            make_run_config("digits", controls=("permuted",))
+        assert str(caught.value).count(".") == 1 and "leave it out" in str(caught.value)

@@ -95,6 +95,15 @@ def test_the_teacher_of_a_control_differs_in_one_thing() -> None:
         smoothed, undertrained = teacher_recipe(f"{name}-smoothed"), teacher_recipe(f"{name}-undertrained")
         assert smoothed is not None and undertrained is not None
         assert smoothed == replace(own, name=f"{name}-smoothed", label_smoothing=0.1)
-        assert 1 <= undertrained.epochs <= max(1, own.epochs / 10 + 1)
+        assert abs(undertrained.epochs - own.epochs / 10) <= 0.5 or undertrained.epochs == 1
         assert undertrained.small_epochs <= undertrained.epochs
+        same = {"name": own.name, "epochs": own.epochs, "small_epochs": own.small_epochs}
+        assert replace(undertrained, **same) == own  # type: ignore[arg-type]
     assert teacher_recipe("nobody-smoothed") is None
+
+
+def test_an_undertrained_teacher_learns_a_tenth_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    for epochs, tenth in ((1, 1), (4, 1), (6, 1), (14, 1), (16, 2), (60, 6)):
+        monkeypatch.setitem(ON_DEMAND, "brief", replace(recipes._PHOTOS, name="brief", epochs=epochs))
+        undertrained = teacher_recipe("brief-undertrained")
+        assert undertrained is not None and undertrained.epochs == tenth

@@ -147,6 +147,10 @@ def test_a_run_with_controls_shows_what_each_takes_away(two_runs: tuple[RunRow, 
         assert f"{100 * run.result['arms'][arm]['accuracy']['mean']:.1f} %" in html
     table = re.search(r"kd-controls.*", html)
     assert table is not None and "Theory: " in table.group()
+    for arm in ("shuffled", "noise"):
+        low, high = (f"{100 * bound:+.1f}".replace("-", "−") for bound in minus_distilled(run, arm))
+        assert f"{low} to {high}".replace(" %", "\u00a0%") in table.group().replace("\u00a0", " ")
+    assert any("seed by seed on the same" in caption.value for caption in app.caption)
     drawn = [trace["y"][0] for trace in chart_of(app, "kd-dots")["data"] if len(trace["y"]) == 1]
     assert [name.replace("<br>", " ") for name in drawn] == [
         "teacher", "distilled", "baseline", "shuffled within classes", "pictures of noise",
@@ -159,6 +163,26 @@ def test_a_run_with_controls_shows_what_each_takes_away(two_runs: tuple[RunRow, 
     assert app.selectbox(key="method_pick").value == "dkd" and app.number_input(key="non_target_weight").value == 4.0
     assert app.multiselect(key="controls_pick").value == ["shuffled", "noise"]
     assert in_address(app, "controls") == "shuffled,noise"
+
+
+def minus_distilled(run: RunRow, arm: str) -> list[float]:
+    """The interval of a control's accuracy minus distilled's: Student's t over two seeds, test pictures added."""
+    assert run.result is not None
+    row, distilled = (run.result["arms"][name] for name in (arm, "distilled"))
+    steps = [a - b for a, b in zip(row["accuracy"]["per_seed"], distilled["accuracy"]["per_seed"], strict=True)]
+    assert row["minus_distilled"]["per_seed"] == pytest.approx(steps)
+    return list(row["minus_distilled"]["ci95"])
+
+
+def test_what_a_run_cannot_do_is_said_before_it_starts(empty_store: Store, open_page: OpenPage) -> None:
+    app = open_page("distil", dataset="digits", labels="19", controls="shuffled")
+    assert not app.exception and "at least 20 labels" in app.error[0].value
+    app.number_input(key="labels").set_value(20).run()
+    assert not app.exception and not app.error
+    app.selectbox(key="method_pick").select("fitnets").run()
+    assert not app.exception and "another student" in app.error[0].value
+    app.selectbox(key="student").select("convnet-4").run()
+    assert not app.exception and not app.error
 
 
 def test_a_sweep_shows_its_chart_its_table_and_its_own_point(

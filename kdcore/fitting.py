@@ -12,7 +12,9 @@ from kdcore.events import CheckpointSaved, Curves
 from kdcore.inference import hit_rate
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.side_by_side import SideBySide
-from kdcore.teams import PEER, Team, threads_for, train_epoch
+from kdcore.students import PEER
+from kdcore.team import Team
+from kdcore.teams import threads_for, train_epoch
 
 VALIDATION_POINTS = 15  # how often a training looks at validation, at most; the last epoch always does
 VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split

@@ -21,7 +21,8 @@ from kdcore.models import network_between, parse_model
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.students import Objective, Schedule, Student
 from kdcore.sweeps import Point
-from kdcore.teams import Team, build_teams
+from kdcore.team import Team
+from kdcore.teams import build_teams
 from kdcore.transfer_sets import TransferSet, labelled_subset
 
 STAGE_WEIGHTS = 100_000_007  # how far from a run's seed that of a stage's first weights is

@@ -11,6 +11,8 @@ from kdcore.methods import Method
 from kdcore.transfer_sets import TransferSet
 from kdcore.views import ViewSet
 
+PEER = "peer"  # the arm of a student's partner in mutual learning, which takes part in no figure
+
 
 @dataclass(frozen=True)
 class Objective:

@@ -31,12 +31,13 @@ from kdcore.models import build_model
 from kdcore.results import build_result, save_students
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.stages import stages_of, told_names, train_stages
-from kdcore.students import Schedule, Student
+from kdcore.students import PEER, Schedule, Student
 from kdcore.sweep_table import Row, Values, rows_of_points, sweep_table
 from kdcore.sweeps import Point, groups, points, teachers_of
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import Teacher, load_teacher
-from kdcore.teams import PEER, Team, build_teams, threads_for
+from kdcore.team import Team
+from kdcore.teams import build_teams, threads_for
 
 # Students here are small: a second thread gains a fifth on a quiet machine, and beside a busy page both threads spend
 # most of their time waiting for each other.

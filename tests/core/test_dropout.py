@@ -13,7 +13,8 @@ from kdcore.fully_connected import Ink
 from kdcore.methods import METHODS
 from kdcore.models import build_model
 from kdcore.students import Objective, Schedule, Student
-from kdcore.teams import Team, build_teams, threads_for, train_epoch
+from kdcore.team import Team
+from kdcore.teams import build_teams, threads_for, train_epoch
 from kdcore.transfer_sets import TransferSet
 from kdcore.views import ViewSet
 from tests.core.unmeasured import PRECISE, flat

@@ -33,7 +33,8 @@ from kdcore.fitting import is_validated
 from kdcore.students import Schedule
 from kdcore.sweeps import points
 from kdcore.teachers import load_teacher
-from kdcore.teams import Team, build_teams
+from kdcore.team import Team
+from kdcore.teams import build_teams
 from kdcore.trainer import train
 from kdcore.transfer_sets import labelled_subset
 

@@ -17,7 +17,8 @@ from kdcore.model_cards import ModelCard
 from kdcore.models import build_model
 from kdcore.students import Student
 from kdcore.teachers import load_bundled, save_model
-from kdcore.teams import Team, build_teams
+from kdcore.team import Team
+from kdcore.teams import build_teams
 
 PRECISE = Device(torch.device("cpu"), "fp32", "this processor", 1)
 SHORT: dict[str, Any] = {"labels": 40, "epochs": 2, "batch_size": 10, "device": "cpu"}

@@ -12,7 +12,7 @@ INTERVAL = 0.5  # seconds; looking costs a few milliseconds, and what is measure
 
 
 class PeakMemory:
-    """The most memory, in MiB, while a block runs, looked at every half second.
+    """The most memory, in MB (10^6 bytes), while a block runs, looked at every half second.
 
     This process counts with all that is resident, its children only with what nobody shares with them (USS): a forked
     child shows its parent's pages as its own.
@@ -45,4 +45,4 @@ class PeakMemory:
         for child in process.children(recursive=True):
             with contextlib.suppress(psutil.Error):  # it may have ended meanwhile
                 total += child.memory_full_info().uss
-        self.mb = max(self.mb, total / 2**20)
+        self.mb = max(self.mb, total / 1e6)

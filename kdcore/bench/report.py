@@ -56,8 +56,8 @@ def check(plan: Plan) -> Plan:
     """This plan, if it is legal: its parts in the order in which they are measured, all of them if it names none.
 
     Raises:
-        UnknownName: not a part.
-        ConfigError: a number of repeats that is not legal, or a full run without its part.
+        UnknownName: not a part, or no device.
+        ConfigError: a number of repeats that is not legal, a device that is not here, or a full run without its part.
     """
     for name in plan.parts:
         if name not in PARTS:
@@ -69,6 +69,7 @@ def check(plan: Plan) -> Plan:
         raise ConfigError("A full run is the tutorial's; add tutorial to the parts, or leave --full out.")
     if plan.restart and not plan.full:
         raise ConfigError("Only a full run can be begun anew; add --full, or leave --restart out.")
+    pick_device(plan.device)  # said now, and not after waiting for the machine
     return replace(plan, parts=parts)
 
 
@@ -78,6 +79,9 @@ def measure(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
     Takes all cores, except for the sweep and the growth, which have as many threads as a run. Whoever calls this sees
     to it that nothing trains beside it (`machine_turn.turn`).
 
+    `peak_memory_mb` is that of all parts together: they share one process, which keeps what it frees, so no part has a
+    peak of its own.
+
     Raises:
         ConfigError: a plan that is not legal.
         DatasetUnavailable: the tutorial's dataset is not on this machine.
@@ -86,7 +90,6 @@ def measure(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
     before = torch.get_num_threads()
     cores = pick_device(plan.device, os.cpu_count())
     found: dict[str, Any] = dict.fromkeys(PARTS)
-    memory: dict[str, float] = {}
     measured: dict[str, Callable[[Device], Any]] = {
         "tutorial": lambda device: _tutorial(plan, device, say),
         "ceiling": lambda device: ceiling.measure_ceiling(device, plan.repeats, say, plan.sizes),
@@ -94,19 +97,17 @@ def measure(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
         "growth": lambda device: growth.measure_growth(device, plan.repeats, say, plan.values),
     }
     try:
-        for part in plan.parts:
-            small = part in ("sweep", "growth")
-            device = pick_device(plan.device, THREADS if small else cores.threads)
-            with PeakMemory() as peak:
+        with PeakMemory() as peak:
+            for part in plan.parts:
+                small = part in ("sweep", "growth")
+                device = pick_device(plan.device, THREADS if small else cores.threads)
                 found[part] = measured[part](device)
-            memory[part] = peak.mb
     finally:
         torch.set_num_threads(before)
     return {
         "device": cores.name,
         **found,
-        "peak_memory_mb": max(memory.values()),
-        "peak_memory_mb_by_part": memory,
+        "peak_memory_mb": peak.mb,
         "threads": cores.threads,
         "precision": cores.precision,
         "repeats": plan.repeats,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shlex
 from argparse import Namespace
 
 from kdcore.cli.answer import VISITOR, Answer, Line, progress
@@ -32,9 +33,16 @@ def bench(options: Namespace) -> Answer:
             _take_turn(stack, store, line)
             found = measure(plan, line)
     except KeyboardInterrupt:
-        kept = "; what the full run trained is kept, and the same command goes on from there" if plan.full else ""
+        kept = f"; what the full run trained is kept, and {_again(options)} goes on from there" if plan.full else ""
         raise Stopped(f"Stopped{kept}.") from None
     return Answer(found, table(found))
+
+
+def _again(options: Namespace) -> str:
+    """The command that goes on with a full run: the same one, which does not forget what is there."""
+    only = ["--only", options.only] if options.only else []
+    words = ["kdcore", "bench", "--full", *only, "--repeats", str(options.repeats), "--device", options.device]
+    return shlex.join(words)
 
 
 def _take_turn(stack: contextlib.ExitStack, store: Store, line: Line) -> None:

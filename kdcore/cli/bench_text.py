@@ -15,7 +15,7 @@ def table(found: dict[str, Any]) -> str:
     blocks = [block(found[name]) for name, block in parts if found[name] is not None]
     threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
     how = (found["date"], found["device"], threads, found["precision"], f"torch {found['torch']}", found["system"])
-    memory = f"peak memory {found['peak_memory_mb']:.0f} MiB"
+    memory = f"peak memory {found['peak_memory_mb']:.0f} MB"
     blocks.append(f"medians of {found['repeats']}; {memory}; {', '.join(how)}")
     if found["sweep"] is not None or found["growth"] is not None:
         blocks[-1] += "\nsweep and growth have as many threads as a run of the queue"

@@ -238,12 +238,12 @@ def test_turns_medians_and_spread() -> None:
 def test_peak_memory_sees_what_was_held_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kdcore.bench.memory.INTERVAL", 0.01)
     with PeakMemory() as peak:
-        before, size = peak.mb, 256 * 2**20
+        before, size = peak.mb, 256_000_000
         held = np.ones(size, np.uint8)
-        while peak.mb < before + 200:  # the watching thread has to come to it; the test's own limit ends this
+        while peak.mb < before + 230:  # the watching thread has to come to it; the test's own limit ends this
             time.sleep(0.005)
         del held
-    assert before + 200 < peak.mb < before + 600
+    assert before + 250 < peak.mb < before + 600  # 256 MB are 244 MiB
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux's C library is told to keep memory")
@@ -324,7 +324,7 @@ def test_every_part_has_the_agreed_shape(
     for first, second in zip(found["growth"][::2], found["growth"][1::2], strict=True):
         assert first["relative"] == 1.0
         assert second["relative"] == pytest.approx(second["seconds"] / first["seconds"])
-    assert found["peak_memory_mb"] == max(found["peak_memory_mb_by_part"].values()) > 50
+    assert found["peak_memory_mb"] > 50 and not any("by_part" in name for name in found)
     assert found["device"] and found["repeats"] == 2 and re.fullmatch(r"\d{4}-\d\d-\d\d", found["date"])
     assert {re.split("[:,]", line)[0] for line in told} == {"full run", *report.PARTS}
     words = table(found)
@@ -335,8 +335,8 @@ def test_every_part_has_the_agreed_shape(
 def test_parts_that_are_not_asked_for_are_not_measured(home: Path) -> None:
     found = report.measure(replace(TINY, parts=("ceiling",), repeats=1))
     assert [part for part in report.PARTS if found[part] is not None] == ["ceiling"]
-    assert set(found["peak_memory_mb_by_part"]) == {"ceiling"}
     assert "tutorial" not in table(found)
+    assert f"peak memory {found['peak_memory_mb']:.0f} MB" in table(found)
 
 
 def test_plans_that_are_not_legal() -> None:
@@ -350,6 +350,9 @@ def test_plans_that_are_not_legal() -> None:
     ):
         with pytest.raises(ConfigError):
             report.check(plan)
+    for device in ("gpu", *(() if torch.cuda.is_available() else ("cuda",))):
+        with pytest.raises(ConfigError, match="choose"):
+            report.check(report.Plan(device=device))
     assert report.check(report.Plan(parts=("growth", "tutorial"))).parts == ("tutorial", "growth")
 
 
@@ -465,9 +468,15 @@ def test_what_the_command_refuses(
 ) -> None:
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
     monkeypatch.delenv("KDCORE_DATA", raising=False)
+
+    def wait(*rest: Any) -> Any:
+        raise KeyboardInterrupt  # nobody waits for the machine only to be refused
+
+    monkeypatch.setattr(machine_turn, "turn", wait)
     for arguments, words in (
         (["--only", "speed"], "choose one of: tutorial, ceiling, sweep, growth"),
         (["--repeats", "0"], "from 1 to 100"),
+        (["--only", "ceiling", "--device", "gpu"], "choose one of: auto, cpu, cuda"),
         (["--only", "tutorial"], "cifar10 is not on this machine"),
     ):
         assert main(["bench", *arguments]) == 2
@@ -483,8 +492,17 @@ def test_ctrl_c_is_one_sentence(
 
     monkeypatch.setattr(report, "measure", stop)
     monkeypatch.setattr("kdcore.datasets.dataset_status", lambda name: DatasetStatus(name, True, "here", ""))
-    for arguments, words in (([], "Stopped."), (["--full"], "Stopped; what the full run trained is kept")):
-        assert main(["bench", *arguments]) == 1
+    again = "Stopped; what the full run trained is kept, and kdcore bench --full{} goes on from there."
+    for arguments, words in (
+        ("", "Stopped."),
+        ("--full", again.format(" --repeats 5 --device auto")),
+        ("--full --restart", again.format(" --repeats 5 --device auto")),  # restarted, it would forget what is kept
+        (
+            "--full --restart --only tutorial --repeats 2 --device cpu",
+            again.format(" --only tutorial --repeats 2 --device cpu"),
+        ),
+    ):
+        assert main(["bench", *arguments.split()]) == 1
         shown = capsys.readouterr()
         assert words in shown.err and shown.err.count("\n") == 1 and not shown.out
     with Store() as store, machine_turn.turn(store, "latency"):

@@ -20,6 +20,7 @@ from kdcore.losses import Number, distill_loss, hard_loss
 Settings = Mapping[str, Number]
 DistillLoss = Callable[[Tensor, Tensor, Tensor, Settings], Tensor]
 Value = float | str
+SETTINGS = ("teacher", "temperature", "distill_weight")  # of a run, that a method may have no use for
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class Method:
         temperature, distill_weight: the paper's, where the dataset's own would not fit; None leaves the dataset's.
         uses: "teacher", "members" (each of an ensemble's apart), "features" (the teacher's inner layers too), "peer"
             (another student), "stages" (students that are trained before) or "nothing".
+        settings: which of a run's teacher, temperature and distill weight the distilled student learns by; the others
+            change nothing for it. A teacher that does not teach is measured all the same.
     """
 
     name: str
@@ -101,11 +104,12 @@ class Method:
     temperature: float | None = None
     distill_weight: float | None = None
     uses: str = "teacher"
+    settings: tuple[str, ...] = SETTINGS
 
     @property
     def has_teacher(self) -> bool:
         """Whether the run's teacher teaches, itself or through assistants; it is measured in any case."""
-        return self.uses not in ("nothing", "peer") and self.name != "born-again"
+        return "teacher" in self.settings
 
     def to_json(self) -> dict[str, Any]:
         parameters = [
@@ -119,6 +123,7 @@ class Method:
             "sentence": self.sentence,
             "paper": self.paper,
             "uses": self.uses,
+            "settings": list(self.settings),
             "parameters": parameters,
         }
 
@@ -145,6 +150,7 @@ METHODS: dict[str, Method] = {
             (Parameter("smoothing", 0.1, "share of the label that is spread over all classes", 0.0, 0.99),),
             distill_weight=0.0,
             uses="nothing",
+            settings=(),
         ),
         Method(
             "standardised-kd",
@@ -215,6 +221,7 @@ METHODS: dict[str, Method] = {
             temperature=1.0,
             distill_weight=0.5,
             uses="peer",
+            settings=("temperature", "distill_weight"),
         ),
         Method(
             "born-again",
@@ -227,6 +234,7 @@ METHODS: dict[str, Method] = {
                 ),
             ),
             uses="stages",
+            settings=("temperature", "distill_weight"),
         ),
         Method(
             "teacher-assistant",

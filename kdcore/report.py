@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.events import EpochEnded, Event
 from kdcore.report_page import as_html
+from kdcore.run_comparison import claims, own_point
 
 if TYPE_CHECKING:
     from kdcore.rows import RunRow, StoredEvent
@@ -20,7 +21,11 @@ MIME_TYPES = {"json": "application/json", "csv": "text/csv", "html": "text/html"
 
 
 def summary(row: RunRow) -> dict[str, Any]:
-    """A run without its result; who started it is nobody's business."""
+    """A run without its result; who started it is nobody's business.
+
+    Of a sweep `verdict`, `accuracy` and `paired_difference` are those of its own point, which `sweep` names beside the
+    number of points at which there is which claim; None for a plain run.
+    """
     result = row.result or {}
     facts = ("status", "created", "started", "finished", "error", "attempts", "config", "parent")
     values = {fact: getattr(row, fact) for fact in facts}
@@ -32,6 +37,7 @@ def summary(row: RunRow) -> dict[str, Any]:
         "verdict": result.get("verdict"),
         "accuracy": {arm: figures["accuracy"] for arm, figures in arms.items() if figures.get("accuracy")} or None,
         "paired_difference": result.get("paired_difference"),
+        "sweep": {"own_point": own_point(row.config), "claims": claims(result)} if row.config.get("vary") else None,
     }
 
 

@@ -15,7 +15,8 @@ from kdcore.controls import CONTROLS
 from kdcore.events import Event
 from kdcore.report_charts import accuracy_chart, curves_chart, in_order, marker
 from kdcore.report_tables import cell, points, settings, table
-from kdcore.report_words import agreement_with, method, repeating, run_command, taught_by
+from kdcore.report_words import agreement_with, headline, method, own_words, repeating, run_command, taught_by
+from kdcore.run_comparison import CLAIMS, claims
 from kdcore.run_curves import validation_curves
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ pre span { white-space: nowrap; }
 def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
     """The report: what was asked, what came out, how it was measured, and how to repeat it."""
     config = row.config
-    title = f"{config['dataset']}: {config['student']} {taught_by(config)}"
+    student = "several students" if "student" in (config.get("vary") or {}) else config["student"]
+    title = f"{config['dataset']}: {student} {taught_by(config)}"
     tags = "".join(f'<span class="tag">{escape(tag)}</span>' for tag in row.tags)
     parent = f" It repeats run {escape(row.parent)} with a change." if row.parent else ""
     parts = [
@@ -56,7 +58,7 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
         f"<p>{tags}</p>" if tags else "",
         _verdict(row),
         *(report_tables.sweep(row.result) if row.result else ()),
-        *(_results(row.result, agreement_with(config)) if row.result else ()),
+        *(_results(row.result, agreement_with(config), own_words(config)) if row.result else ()),
         *(report_tables.controls(row.result) if row.result else ()),
         *_curves(events, int(config["epochs"])),
         *(_classes(row.result) if row.result else ()),
@@ -81,14 +83,15 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
 
 
 def _verdict(row: RunRow) -> str:
-    verdict = (row.result or {}).get("verdict") or {}
-    words = verdict.get("sentence") or row.error or "This run has no result yet."
-    claim = verdict.get("claim")
-    kind = claim if claim in ("distilled", "baseline") else "none"
+    result = row.result or {}
+    words = headline(result) or row.error or "This run has no result yet."
+    found = [claim for claim, k in claims(result).items() if k] or [(result.get("verdict") or {}).get("claim")]
+    kind = found[0] if len(found) == 1 and found[0] in CLAIMS else "none"
     return f'<p class="verdict {kind}">{escape(words[:1].upper() + words[1:])}</p>'
 
 
-def _results(result: Mapping[str, Any], teacher: str) -> list[str]:
+def _results(result: Mapping[str, Any], teacher: str, at: str) -> list[str]:
+    """The arms; `teacher` is whom they agree with, and `at` names the point that they are of, "" for a plain run."""
     arms, every = result["arms"], in_order(result["arms"])
     order = [arm for arm in every if arm not in CONTROLS]
     ceiling = result.get("bayes_accuracy")
@@ -107,8 +110,9 @@ def _results(result: Mapping[str, Any], teacher: str) -> list[str]:
     ]
     pictures = f"{result['test_size']:,} test pictures" if "test_size" in result else "the test pictures"
     difference = result["paired_difference"]
+    head = f"In detail, at {escape(at)}: on {pictures}" if at else f"On {pictures}"
     return [
-        f"<h2>On {pictures}</h2>",
+        f"<h2>{head}</h2>",
         f'<div class="wide">{chart}</div>',
         f"<p>Distilled minus baseline, seed by seed: {points(difference)}.</p>",
         table(("", *map(_head, order)), rows),

@@ -8,13 +8,13 @@ from typing import Any
 
 from kdcore.controls import CONTROLS
 from kdcore.report_charts import describe, marker, name_of
-from kdcore.report_words import plain
+from kdcore.report_words import plain, unused
 from kdcore.run_comparison import minus_distilled, pairs_controls, settings_of
 
 
 def settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each setting and its value; of a sweep, the run's own value, and then what is varied."""
-    own = settings_of({**config, "vary": {}})
+    """Each setting that counts and its value; of a sweep, the run's own value, and then what is varied."""
+    own = {name: value for name, value in settings_of({**config, "vary": {}}).items() if name not in unused(config)}
     varied = {f"{name}, varied": values for name, values in (config.get("vary") or {}).items()}
     return [(escape(name.replace("_", " ")), escape(plain(value))) for name, value in {**own, **varied}.items()]
 

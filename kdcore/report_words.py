@@ -7,13 +7,31 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kdcore.controls import CONTROLS
-from kdcore.run_comparison import flatten
+from kdcore.run_comparison import claims, flatten, own_point
 
 if TYPE_CHECKING:
     from kdcore.methods import Method
     from kdcore.rows import RunRow
 
 _OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")  # of a recipe, on the command line
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """What a run allows to say, in one sentence; of a sweep, in how many of its settings, and no one point's figures."""
+    found = claims(result)
+    texts = {
+        "distilled": "distilled is better in {k} of {n} settings",
+        "baseline": "the baseline is better in {k} of {n} settings",
+        "none": "no difference can be claimed in {k} of {n} settings",
+    }
+    n = sum(found.values())
+    said = "; ".join(texts[claim].format(k=k, n=n) for claim, k in found.items() if k)
+    return f"{said}." if said else str((result.get("verdict") or {}).get("sentence") or "")
+
+
+def own_words(config: Mapping[str, Any]) -> str:
+    """The point that a sweep's own figures are of, such as "temperature 4, labels 100"; "" for a plain run."""
+    return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in own_point(config).items())
 
 
 def run_command(config: Mapping[str, Any]) -> str:
@@ -64,7 +82,8 @@ def method(row: RunRow) -> list[str]:
     if any(name in CONTROLS for name in config.get("controls") or ()):
         words.insert(1, "The controls are students of the same kind, each told something else, as their table says.")
     if config.get("vary"):
-        words.insert(1, "All figures but those of the sweep's table are of one of its points, which the settings name.")
+        at = own_words(config)
+        words.insert(1, f"All figures but those of the sweep's table are of one of its points: {at}.")
     if "posterior" in (result.get("arms") or {}):
         words.insert(1, "A third student, posterior, was taught by the true posterior: the best teacher there can be.")
     if result.get("bayes_accuracy") is not None:
@@ -77,7 +96,11 @@ def method(row: RunRow) -> list[str]:
 
 def taught_by(config: Mapping[str, Any]) -> str:
     """Who teaches the distilled student, for a heading."""
-    found, teacher = _method(config), config["teacher"]
+    found, teacher, vary = _method(config), config["teacher"], config.get("vary") or {}
+    if "method" in vary:
+        return "taught in several ways"
+    if "teacher" in vary:
+        teacher = "several teachers"
     if found.name == "teacher-assistant":
         several = "," in str((config.get("parameters") or {}).get("assistants", ""))
         return f"taught by {teacher} through {'assistants' if several else 'an assistant'}"
@@ -106,6 +129,11 @@ def _method(config: Mapping[str, Any]) -> Method:
     return METHODS.get(str(config.get("method")), METHODS["kd"])
 
 
+def unused(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of temperature and distill weight that the run's method has no use for."""
+    return tuple(name for name in ("temperature", "distill_weight") if name not in _method(config).settings)
+
+
 def _distilled(config: Mapping[str, Any]) -> str:
     """What the distilled student learned from."""
     found = _method(config)
@@ -113,7 +141,7 @@ def _distilled(config: Mapping[str, Any]) -> str:
     if found.name == "kd":
         return f"The distilled student learned from the teacher's soft labels too, at {at}."
     said = f"The distilled student learned by “{found.title}” ({found.paper}): {found.sentence}"
-    return said if found.uses == "nothing" else f"{said} It learned at {at}."
+    return f"{said} It learned at {at}." if found.settings else said
 
 
 def repeating(row: RunRow) -> list[str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdcore.rows import RunRow
 
+CLAIMS = ("distilled", "baseline", "none")
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -36,6 +38,8 @@ class Comparison:
         arms: every arm that some run has.
         steps: arm -> one `Step` a run, its accuracy minus the first run's.
         same_pictures: whether all results were measured on the same test pictures.
+
+    What is compared of a sweep is its own point.
     """
 
     rows: tuple[RunRow, ...]
@@ -51,7 +55,10 @@ class Comparison:
             for row in self.rows
         ]
         return {
-            "runs": [{"run_id": row.id, "status": row.status, "tags": list(row.tags)} for row in self.rows],
+            "runs": [
+                {"run_id": row.id, "status": row.status, "tags": list(row.tags), "own_point": own_point(row.config)}
+                for row in self.rows
+            ],
             "settings": [{"name": one.name, "values": list(one.values)} for one in self.settings],
             "results": [result and {**result, "arms": _short(result["arms"])} for result in results],
             "against_first": {arm: [asdict(step) for step in steps] for arm, steps in self.steps.items()},
@@ -95,6 +102,20 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
     if not flat.get("controls"):
         flat.pop("controls", None)
     return {**flat, **{name: value for name, value in own.items() if value != ""}, **vary}
+
+
+def own_point(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The varied settings of a sweep with their values at its own point, which its arms, verdict and difference are of;
+    empty for a plain run. Nothing is checked: what the sweep was about may not be here any more."""
+    flat = flatten(config)
+    own = {**(config.get("parameters") or {}), **flat}
+    return {name: own.get(name) for name in config.get("vary") or ()}
+
+
+def claims(result: Mapping[str, Any] | None) -> dict[str, int]:
+    """At how many points of a sweep there is which claim; empty for a plain run, and without a result."""
+    rows = ((result or {}).get("sweep") or {}).get("rows") or ()
+    return {claim: sum(row["claim"] == claim for row in rows) for claim in CLAIMS} if rows else {}
 
 
 def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> Step:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kdcore.run_comparison import claims
+
 if TYPE_CHECKING:
     from kdcore.rows import RunRow
 
@@ -22,7 +24,8 @@ class Selection:
         tag: one that the run carries, whatever its capitals.
         text: words that must all be found in the run's settings, tags, status or id, whatever their capitals.
         sort: "new" and "old" by arrival, or largest first by "gain" (distilled minus baseline), "accuracy" (of
-            distilled) or "duration"; runs that have no such figure come last, newest first.
+            distilled) or "duration"; runs that have no such figure come last, newest first. A sweep has many gains and
+            accuracies, and so none.
     """
 
     dataset: str | None = None
@@ -71,13 +74,13 @@ def sort_runs(rows: Iterable[RunRow], sort: str) -> list[RunRow]:
 
 
 def gain(row: RunRow) -> float | None:
-    """Accuracy on test of distilled minus baseline, -1 to 1; None without a result."""
-    return _number(row.result, "paired_difference", "mean")
+    """Accuracy on test of distilled minus baseline, -1 to 1; None without a result, and for a sweep."""
+    return None if claims(row.result) else _number(row.result, "paired_difference", "mean")
 
 
 def accuracy(row: RunRow, arm: str = "distilled") -> float | None:
-    """Accuracy on test of one arm, 0 to 1; None without a result."""
-    return _number(row.result, "arms", arm, "accuracy", "mean")
+    """Accuracy on test of one arm, 0 to 1; None without a result, and for a sweep."""
+    return None if claims(row.result) else _number(row.result, "arms", arm, "accuracy", "mean")
 
 
 def duration(row: RunRow) -> float | None:

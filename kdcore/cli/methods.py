@@ -16,8 +16,8 @@ def methods(options: Namespace) -> Answer:
     rows = []
     for method in METHODS.values():
         parameters = " ".join(f"{one.name}={one.default}" for one in method.parameters if one.default != "")
-        rows.append((method.name, method.sentence, parameters, method.paper))
-    found = text.table(("method", "what the student learns", "parameters", "paper"), rows)
+        rows.append((method.name, method.sentence, " ".join(method.settings), parameters, method.paper))
+    found = text.table(("method", "what the student learns", "settings it uses", "parameters", "paper"), rows)
     controls = text.table(
         ("control", "what is different", "what should come out"),
         [(one.name, one.sentence, one.theory) for one in CONTROLS.values()],

@@ -126,7 +126,8 @@ def _add_settings(parser: Parser) -> None:
         "--controls", metavar="NAMES", help="further arms, joined by commas, or all; see kdcore methods"
     )
     parser.add_argument("--temperature", type=float, metavar="T", help="of the soft labels, above 0")
-    parser.add_argument("--distill-weight", type=float, metavar="W", help="of the distill loss, 0 to 1")
+    what = "of the distill loss, 0 to 1; kdcore methods says which methods use it"
+    parser.add_argument("--distill-weight", type=float, metavar="W", help=what)
     _add_recipe(parser)
     parser.add_argument("--batch-size", type=int, metavar="N", help="pictures a step")
     parser.add_argument("--learning-rate", type=float, metavar="R", help="of all arms")

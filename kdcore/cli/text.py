@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, TeacherEpochEnded
-from kdcore.report_words import agreement_with, has_teacher, taught_by
+from kdcore.report_words import agreement_with, has_teacher, headline, own_words, taught_by, unused
 from kdcore.run_comparison import minus_distilled
 
 if TYPE_CHECKING:
@@ -75,14 +75,12 @@ def epoch(event: EpochEnded, arms: Sequence[str]) -> str:
 
 
 def result(value: dict[str, Any]) -> str:
-    """What a run found: its arms, the ceiling where it is known, and what may be claimed."""
+    """What a run found: its arms, the ceiling where it is known, and what may be claimed; of a sweep, all of its points
+    first, and then its own."""
     config = value["config"]
-    lines = [
-        f"run {value['run_id']}: {config['dataset']}, {config['labels']} labels, {config['student']} "
-        f"{taught_by(config)}, {config['method']}, T = {config['temperature']:g}, weight {config['distill_weight']:g}, "
-        f"{config['epochs']} epochs, {len(config['seeds'])} seeds, {value['seconds']:.0f} s on {value['device']}",
-        "",
-    ]
+    lines = [f"run {value['run_id']}: {_told(config)}, {value['seconds']:.0f} s on {value['device']}", ""]
+    if "sweep" in value:
+        lines += [sweep(value["sweep"]), "", headline(value), "", f"in detail, at {own_words(config)}:"]
     rows = []
     for arm, row in value["arms"].items():
         figures = (estimate(row["accuracy"]), estimate(row.get("ece")), estimate(row.get("agreement")))
@@ -102,9 +100,27 @@ def result(value: dict[str, Any]) -> str:
     lines += ["", value["verdict"]["sentence"]]
     if found := controls(value["arms"]):
         lines += ["", found]
-    if "sweep" in value:
-        lines += ["", sweep(value["sweep"])]
     return "\n".join(lines)
+
+
+
+def _told(config: dict[str, Any]) -> str:
+    """What a run was told, in one line: all values of what is varied, and what its method has no use for as such."""
+    vary = config.get("vary") or {}
+    none = () if "method" in vary else unused(config)
+    settings = {
+        "labels": f"{config['labels']} labels",
+        "": taught_by(config) if "student" in vary else f"{config['student']} {taught_by(config)}",
+        "method": config["method"],
+        "temperature": f"T = {config['temperature']:g}",
+        "distill_weight": f"weight {config['distill_weight']:g}",
+        "epochs": f"{config['epochs']} epochs",
+    }
+    left_out = {*vary, *none, *(("temperature", "distill_weight") if "method" in vary else ())}  # each has its own
+    said = [words for name, words in settings.items() if name not in left_out]
+    said += [f"{name} {', '.join(map(setting, values))}" for name, values in vary.items()]
+    said += [f"no {name.replace('_', ' ')}" for name in none if name not in vary]
+    return ", ".join([config["dataset"], *said, f"{len(config['seeds'])} seeds"])
 
 
 def controls(arms: dict[str, Any]) -> str:
@@ -162,6 +178,9 @@ def runs(rows: Sequence[dict[str, Any]], with_error: bool = False, deleted: bool
         facts = (row["run_id"], f"{created:%Y-%m-%d %H:%M}", row["status"], config["dataset"], config["student"])
         claim = (row["verdict"] or {}).get("claim", "")
         gain = points((row["paired_difference"] or {}).get("mean"))
+        if counts := (row["sweep"] or {}).get("claims"):  # one point's figures would say too much
+            n = sum(counts.values())
+            claim, gain = ", ".join(f"{name} {k} of {n}" for name, k in counts.items() if k), ""
         lines.append((*facts, config["labels"], len(config["seeds"]), claim, gain, ", ".join(row["tags"])))
     none = "No run is deleted." if deleted else "There are no runs yet; kdcore run --dataset creatures makes one."
     errors = [row["error"] for row in rows if with_error and row["error"]]
@@ -184,6 +203,8 @@ def comparison(found: Comparison) -> str:
     heads = ("", *(row.id for row in found.rows))
     settings = [(one.name.replace("_", " "), *(setting(value) for value in one.values)) for one in found.settings]
     results: list[tuple[str, ...]] = [("status", *(row.status for row in found.rows))]
+    if any(own := [own_words(row.config) for row in found.rows]):
+        results.append(("of a sweep, at", *own))
     measured = [(row.result or {}) for row in found.rows]
     for arm in found.arms:
         results.append((arm, *(estimate(((one.get("arms") or {}).get(arm) or {}).get("accuracy")) for one in measured)))

@@ -69,11 +69,19 @@ def test_the_points_of_a_sweep_have_a_table() -> None:
         }
         for temperature, labels, arms in ((1.0, 50, {"baseline": 0.55, "distilled": 0.6125}),)
     ]
+    rows.append({**rows[0], "claim": "none"})
     result = {**RESULT, "sweep": {"varied": ["temperature", "labels"], "rows": rows}}
     page = page_of(replace(ROW, config=SWEEP, result=result))
+    head, detail = page.text.split("In detail, at temperature 4, labels 200: on 360 test pictures")
+    assert "Distilled is better in 1 of 2 settings; no difference can be claimed in 1 of 2 settings." in head
+    assert "8.1" not in head and "+8.1 points" in detail  # the own point's difference is no headline
+    assert ("class", "verdict none") in page.attributes
+    assert ("class", "verdict distilled") in page_of(
+        replace(ROW, config=SWEEP, result={**result, "sweep": {**result["sweep"], "rows": rows[:1]}})
+    ).attributes
     assert "temperature labels baseline distilled distilled minus baseline 1 50 55.0 % 45.0 to 65.0 %" in page.text
     assert "+6.2 points" in page.text and "temperature, varied 1, 4" in page.text
-    assert "of one of its points" in page.text
+    assert "of one of its points: temperature 4, labels 200." in page.text
 
 
 @pytest.mark.parametrize("name", list(METHODS))
@@ -98,6 +106,8 @@ def test_what_is_said_of_a_method_is_so(name: str) -> None:
     assert ("Agreement with the teacher" in page.text) == (not alone)
     assert ("agreement is with digits, which taught none of them" in printed) == alone
     assert ("hold for this one teacher" in said) == (not alone)
+    assert alone == ("teacher" not in METHODS[name].settings)
+    assert ("distill weight" in page.text.lower()) == (name != "label-smoothing")
 
 
 def test_several_assistants_are_several() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kdcore.events import EpochEnded
-from kdcore.run_comparison import compare, difference_of, differing_settings
+from kdcore.run_comparison import claims, compare, difference_of, differing_settings, own_point
 from kdcore.run_curves import seed_interval, validation_curves
-from kdcore.run_selection import SORTS, STATUSES, Selection, duration, gain, select
+from kdcore.run_selection import SORTS, STATUSES, Selection, accuracy, duration, gain, select
 from kdcore.store import DONE, WAITING, RunRow
 
 RECIPE = {"batch_size": 50, "learning_rate": 0.03, "weight_decay": 0.1, "label_smoothing": 0.0}
@@ -110,6 +110,26 @@ def test_every_status_of_the_store_can_be_asked_for() -> None:
 def test_runs_are_found(asked: dict[str, Any], found: list[int]) -> None:
     assert numbers(**asked) == found
     assert Selection(**asked).chooses and not Selection(text="  ", sort="gain").chooses
+
+
+def test_a_sweep_has_no_one_gain() -> None:
+    """Its own point is one of many, so it does not stand before runs that gained less than that."""
+    found = result(0.95, 0.50)
+    found["sweep"] = {"varied": ["temperature"], "rows": [{"claim": one} for one in ("none", "distilled", "none")]}
+    sweep = run(7, found, vary={"temperature": [1.0, 4.0, 8.0]})
+    assert gain(sweep) is None and accuracy(sweep) is None and duration(sweep) == 10.0
+    for sort in ("gain", "accuracy"):
+        assert select([sweep, *RUNS[:3]], Selection(sort=sort))[2:] == [sweep, RUNS[1]]
+    assert claims(sweep.result) == {"distilled": 1, "baseline": 0, "none": 2}
+    assert claims(RUNS[0].result) == claims(None) == {}
+
+
+def test_the_own_point_of_a_sweep_is_read_from_what_is_there() -> None:
+    vary = {"labels": [50, 200], "learning_rate": [0.01, 0.03], "target_weight": [1.0, 2.0]}
+    config = {**CONFIG, "dataset": "gone", "method": "dkd", "parameters": {"target_weight": 2.0}, "vary": vary}
+    assert own_point(config) == {"labels": 200, "learning_rate": 0.03, "target_weight": 2.0}
+    assert own_point(CONFIG) == own_point({**CONFIG, "vary": {}}) == {}
+    assert compare([run(1), run(2, **config)]).to_json()["runs"][1]["own_point"] == own_point(config)
 
 
 def test_figures_of_a_run_without_them_are_none() -> None:

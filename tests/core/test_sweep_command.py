@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import sqlalchemy as sa
+import torch
 
 from kdcore import jobs
+from kdcore.arms import objective_of
 from kdcore.cli import text, training
 from kdcore.cli.answer import VISITOR, Answer
 from kdcore.config import RunConfig, make_run_config
 from kdcore.controls import CONTROLS
 from kdcore.database import runs
 from kdcore.events import EpochEnded
-from kdcore.methods import METHODS
+from kdcore.methods import METHODS, total_loss
+from kdcore.report import summary
+from kdcore.run_comparison import compare
+from kdcore.stages import stages_of
 from kdcore.store import Store
 from kdcore.sweeps import points
 from tests.core.test_cli import ROOT, Said
+from tests.core.test_report import ROW
 
 DIGITS = ["--dataset", "digits", "--student", "mlp-8", "--device", "cpu"]
 
@@ -57,8 +65,34 @@ def test_methods_are_listed_with_paper_and_parameters(said: Said) -> None:
                 assert parameter["low"] <= parameter["default"] <= parameter["high"]
     (dkd,) = (row for row in data["methods"] if row["name"] == "dkd")
     assert {one["name"]: one["default"] for one in dkd["parameters"]} == {"target_weight": 1, "non_target_weight": 8}
+    assert {row["name"]: row["settings"] for row in data["methods"] if len(row["settings"]) < 3} == {
+        "label-smoothing": [],
+        "mutual": ["temperature", "distill_weight"],
+        "born-again": ["temperature", "distill_weight"],
+    }
     text = said.text("methods")
     assert all(name in text for name in (*METHODS, *CONTROLS)) and "Zhao et al. 2022" in text
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_method_names_the_settings_that_change_what_its_student_learns(name: str) -> None:
+    teacher = "digits+mnist" if name == "multi-teacher" else None
+    config = make_run_config("digits", method=name, teacher=teacher, temperature=4.0, distill_weight=0.5)
+    generator = torch.Generator().manual_seed(0)
+    student_logits, hard_labels = 3 * torch.randn(5, 10, generator=generator), torch.arange(5)
+    teacher_logits = 3 * torch.randn(5, 2, 10, generator=generator)  # of two members
+    told = teacher_logits if name == "multi-teacher" else teacher_logits[:, 0]
+
+    def loss(one: RunConfig) -> float:
+        objective = objective_of(one)
+        return float(total_loss(objective.method, student_logits, told, hard_labels, objective.numbers()))
+
+    changed = {"temperature": replace(config, temperature=7.0), "distill_weight": replace(config, distill_weight=0.3)}
+    counts = {setting: loss(one) != pytest.approx(loss(config)) for setting, one in changed.items()}
+    taught = [stage.taught for stage in stages_of(config)] or [METHODS[name].uses not in ("peer", "nothing")]
+    assert METHODS[name].settings == tuple(
+        setting for setting, matters in {"teacher": taught[0], **counts}.items() if matters
+    )
 
 
 # --- bad usage ---
@@ -256,3 +290,30 @@ def test_the_table_of_a_sweep_is_printed_for_people(own_home: Path) -> None:
     assert heads.split() == ["temperature", "baseline", "distilled", "difference"]
     assert "50.0 % [40.0, 60.0]" in first and "51.0 %" in first and "+1.0" in first
     assert "54.0 %" in last and "+4.0 [+0.0, +8.0]" in last
+    for row, claim in zip(rows, ("none", "distilled"), strict=True):
+        row["claim"] = claim
+    vary, figures = {"temperature": (1.0, 4.0)}, {**figure, "num_params": 1, "macs": 1, "size_bytes": 1}
+    config = make_run_config("digits", temperature=4.0, vary=vary, seeds=2).to_json()
+    difference, verdict = {"mean": 0.04, "ci95": [0.0, 0.08]}, {"claim": "distilled", "sentence": "distilled is better."}
+    result: dict[str, Any] = {"run_id": "it", "config": config, "seconds": 1.0, "device": "cpu", "verdict": verdict}
+    result |= {"arms": {"baseline": figures, "distilled": figures}, "paired_difference": difference}
+    result["sweep"] = {"varied": ["temperature"], "rows": rows}
+    printed = text.result(result)
+    printed.encode("ascii")
+    first_line, points_of_it, said_of_all, detail, *_ = printed.split("\n\n")
+    assert "temperature 1, 4, 2 seeds" in first_line and "T = " not in first_line
+    assert points_of_it == text.sweep(result["sweep"])
+    assert said_of_all == "distilled is better in 1 of 2 settings; no difference can be claimed in 1 of 2 settings."
+    assert detail.startswith("in detail, at temperature 4:") and printed.endswith("\n\ndistilled is better.")
+    row = replace(ROW, config=config, result=result)
+    listed = text.runs([summary(row)])
+    assert "distilled 1 of 2, none 1 of 2" in listed and "+4.0" not in listed
+    assert summary(row)["sweep"] == {
+        "own_point": {"temperature": 4.0},
+        "claims": {"distilled": 1, "baseline": 0, "none": 1},
+    }
+    plain = {name: value for name, value in result.items() if name != "sweep"}
+    plain["config"] = make_run_config("digits", method="label-smoothing").to_json()
+    assert "label-smoothing, 60 epochs, no temperature, no distill weight, 5 seeds" in text.result(plain)
+    beside = text.comparison(compare([row, replace(row, config=plain["config"], result=plain)]))
+    assert re.search(r"^of a sweep, at +temperature 4$", beside, re.MULTILINE)

@@ -85,7 +85,7 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
 def _verdict(row: RunRow) -> str:
     result = row.result or {}
     words = headline(result) or row.error or "This run has no result yet."
-    found = [claim for claim, k in claims(result).items() if k] or [(result.get("verdict") or {}).get("claim")]
+    found = [claim for claim, k in claims(result).items() if k] or [str((result.get("verdict") or {}).get("claim"))]
     kind = found[0] if len(found) == 1 and found[0] in CLAIMS else "none"
     return f'<p class="verdict {kind}">{escape(words[:1].upper() + words[1:])}</p>'
 

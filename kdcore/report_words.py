@@ -17,7 +17,7 @@ _OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")  #
 
 
 def headline(result: Mapping[str, Any]) -> str:
-    """What a run allows to say, in one sentence; of a sweep, in how many of its settings, and no one point's figures."""
+    """What a run allows to say, in one sentence; of a sweep, in how many of its settings, without one point's."""
     found = claims(result)
     texts = {
         "distilled": "distilled is better in {k} of {n} settings",

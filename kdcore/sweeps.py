@@ -4,7 +4,7 @@ points that differ only in what the teacher says share their baseline and learn 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ _OWN = tuple(dict.fromkeys(one.name for method in METHODS.values() for one in me
 BROUGHT = ("temperature", "distill_weight")  # what a method may bring its own of
 _WHOLE = ("labels", "epochs", "batch_size")
 _TEXT = ("teacher", "student", "method")
+APART = ("student", "labels", "epochs", *_RECIPE)  # points that differ in one of these cannot learn together
+PAIR = ("baseline", "distilled")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Point:
     @property
     def label(self) -> str:
         """Such as "temperature=4, labels=100"; empty where nothing is varied."""
-        return ", ".join(f"{name}={_short(value)}" for name, value in self.values)
+        return _label(self.values)
 
     def arm(self, name: str) -> str:
         """An arm's name among those of all points."""
@@ -146,6 +148,23 @@ def groups(some: Iterable[Point]) -> tuple[tuple[Point, ...], ...]:
     return tuple(tuple(group) for group in together.values())
 
 
+def arms_of(vary: Mapping[str, Sequence[Any]], own: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """The values of every point of a sweep, and the names of its two arms, as `points` and `groups` have them.
+
+    From what is varied alone and unchecked: a sweep can be shown whose dataset is not here any more.
+
+    Args:
+        own: the values of the run's own point.
+    """
+    every = [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
+    names = [{arm: arm if one == own else f"{arm} ({_label(one.items())})" for arm in PAIR} for one in every]
+    shared: dict[object, str] = {}
+    for place in sorted(range(len(every)), key=lambda one: every[one] != own):
+        together = tuple(every[place].get(name) for name in APART)
+        names[place]["baseline"] = shared.setdefault(together, names[place]["baseline"])
+    return list(zip(every, names, strict=True))
+
+
 def teachers_of(config: RunConfig) -> tuple[str, ...]:
     """The names of all teachers that take part in a run, its own first; of several at once, the members too."""
     names = [config.teacher]
@@ -157,6 +176,10 @@ def teachers_of(config: RunConfig) -> tuple[str, ...]:
 
 def _normal(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(normal_name(str(value)) for value in values) if name == "teacher" else values
+
+
+def _label(values: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(f"{name}={_short(value)}" for name, value in values)
 
 
 def _short(value: Any) -> str:

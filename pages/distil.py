@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import explain_panel, run_form, run_panels, state
+from pages.ui import config_words, explain_panel, run_form, run_panels, state
 from pages.ui.i18n import _
 from pages.ui.shell import link, open_page, page_title
 
 open_page("distil")
 run_panels.style()
 page_title(_("Does the teacher help?"))
-lead = _("The same small student learns twice: from hard labels, and from a teacher's soft labels.")
-st.html(run_panels.paragraph(lead, "kd-lead"))
+lead = st.container()
 
 run = None
 with run_panels.one_sentence():
     run = run_panels.run_in_url()
+
+lead.html(run_panels.paragraph(config_words.lead(run.config if run else run_form.asked()), "kd-lead"))
 
 with st.container(key="kd_with_run" if run else "kd_without_run"):
     settings, stage = st.columns((1, 2.7), gap="large")

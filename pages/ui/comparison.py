@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from pages.ui.charts import TradeoffPoint
-from pages.ui.config_words import agreement_note, config_sentence
+from pages.ui.config_words import agreement_note, config_sentence, own_words
 from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_accuracy, format_ms
 
@@ -55,6 +55,8 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
     arms = {arm: result["arms"][arm] for arm in COMPARED}
     models = {"teacher": result["config"]["teacher"], "distilled": "distilled", "baseline": "baseline"}
     text = f"{source}: {config_sentence(result['config'])}."
+    if at := own_words(result["config"]):
+        text += " " + _("Of this sweep the networks are those at {point}.").format(point=at)
     names = tuple(result["class_names"])
     card = cards.get(models["teacher"])
     above = card.superclasses if card is not None and card.class_names == names else names

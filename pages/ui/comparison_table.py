@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from kdcore.run_comparison import Comparison, Step
-from pages.ui.config_words import setting_names, setting_value
+from pages.ui.config_words import own_words, setting_names, setting_value
 from pages.ui.i18n import _
 from pages.ui.run_charts import LETTERS, letter_html, line_html
 from pages.ui.sentences import status_name
@@ -40,6 +40,8 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
     """The arm whose mark stands beside it ("" for none), and a row: accuracies, differences, calibration, time."""
     results = [row.result or {} for row in comparison.rows]
     rows: list[tuple[str, Row]] = []
+    if any(own := [own_words(row.config) for row in comparison.rows]):
+        rows.append(("", Row(_("Of a sweep"), _("the setting that is compared"), tuple(map(Cell, own)))))
     for arm in in_order(dict.fromkeys(comparison.arms)):
         cells = tuple(_share(_figure(result, arm, "accuracy")) for result in results)
         rows.append((arm, Row(arm_name(arm), _("test pictures right"), cells)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kdcore.run_comparison import own_point
 from pages.ui import look
 from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_count
 
 PLAIN = "kd"  # Hinton's, which goes without saying
+SOFT = ("temperature", "distill_weight")
 LONG = 40  # letters of a list of values, beyond which one line says only how many there are
 
 
@@ -55,17 +57,21 @@ def agreement_note(config: Mapping[str, Any]) -> str:
     return _("chooses the class of {name}, which taught none of them").format(name=config["teacher"])
 
 
-def _has_soft_labels(config: Mapping[str, Any]) -> bool:
-    """Whether one temperature and one distill weight are said of a run: where methods vary, each brings its own."""
-    return uses(config) != "nothing" and "method" not in (config.get("vary") or {})
+def _soft_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of temperature and distill weight that are said of a run: its method may have no use for them, and where
+    methods vary, each brings its own."""
+    from kdcore.methods import METHODS
+
+    name = method_of(config)
+    used = METHODS[name].settings if name in METHODS else SOFT
+    return () if "method" in (config.get("vary") or {}) else tuple(one for one in SOFT if one in used)
 
 
 def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A run's configuration, setting by setting; those that its method does not use are left out."""
     varied = _varied(config)
     names = ["dataset", "labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs"]
-    if not _has_soft_labels(config):
-        names = [name for name in names if name not in ("temperature", "distill_weight")]
+    names = [name for name in names if name not in SOFT or name in _soft_settings(config)]
     known = setting_names()
     values = {"method": method_of(config), **{name: config[name] for name in names if name in config}}
     facts = [(known[name], varied.get(name) or setting_value(name, values[name])) for name in names]
@@ -87,11 +93,11 @@ def config_sentence(config: Mapping[str, Any]) -> str:
     ]
     if method_of(config) != PLAIN:
         parts.append(("method", method_title(method_of(config))))
-    if _has_soft_labels(config):
-        parts += [
-            ("temperature", _("T\u00a0=\u00a0{t:g}").format(t=config["temperature"])),
-            ("distill_weight", _("weight\u00a0{w:g}").format(w=config["distill_weight"])),
-        ]
+    soft = {
+        "temperature": _("T\u00a0=\u00a0{t:g}").format(t=config["temperature"]),
+        "distill_weight": _("weight\u00a0{w:g}").format(w=config["distill_weight"]),
+    }
+    parts += [(name, soft[name]) for name in _soft_settings(config)]
     said = [words for name, words in parts if name not in varied]
     for name, values in varied.items():
         n = len(config["vary"][name])
@@ -145,10 +151,34 @@ def setting_value(name: str, value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def own_words(config: Mapping[str, Any]) -> str:
+    """The point that a sweep's own figures are of, such as "temperature 4, labelled pictures 100"; "" for no sweep."""
+    return ", ".join(f"{setting_name(name)} {setting_value(name, value)}" for name, value in own_point(config).items())
+
+
 def _varied(config: Mapping[str, Any]) -> dict[str, str]:
     """The settings that a sweep varies, each with its values."""
     vary = config.get("vary") or {}
     return {name: ", ".join(setting_value(name, value) for value in values) for name, values in vary.items()}
+
+
+def lead(config: Mapping[str, Any]) -> str:
+    """What the two students of a pair learn from, in one sentence, whatever the method.
+
+    Args:
+        config: of a run, or as much of one as is known yet: its method.
+    """
+    if "method" in (config.get("vary") or {}):
+        return _("The same small student learns from hard labels alone, and then by one method after the other.")
+    others = {
+        "nothing": _("from smoothed labels, without a teacher"),
+        "members": _("from the soft labels of several teachers"),
+        "features": _("from a teacher's soft labels and its inner layers"),
+        "peer": _("beside a second student, each from the other's soft labels"),
+        "stages": _("from the soft labels of a student that learned before it"),
+    }
+    second = others.get(uses(config), _("from a teacher's soft labels"))
+    return _("The same small student learns twice: from hard labels, and {second}.").format(second=second)
 
 
 def is_told(config: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -37,6 +37,7 @@ def run_form() -> RunConfig:
     from kdcore.config import MAX_EPOCHS, make_run_config
     from kdcore.defaults import defaults_for
     from kdcore.ensemble_names import members_of
+    from kdcore.methods import SETTINGS
     from kdcore.sweeps import teachers_of
 
     statuses = cache.dataset_statuses()
@@ -60,12 +61,13 @@ def run_form() -> RunConfig:
         _("Student"), students, students.index(defaults.student), key="student", bind="query-params",
         disabled=varied == "student", help=_("The small network that is trained. The numbers are its widths."),
     )  # fmt: skip
-    plain = method_form.chosen_method().uses == "nothing" and varied != "method"  # it has no soft labels
+    # What a method has no use for is not asked; where methods vary, some may have.
+    learns_by = SETTINGS if varied == "method" else method_form.chosen_method().settings
     temperature = st.number_input(
         _("Temperature"), 0.01, 1000.0, method_form.usual(defaults, "temperature"), step=0.5, format="%g",
-        key="temperature", bind="query-params", disabled=plain or varied == "temperature",
+        key="temperature", bind="query-params", disabled=varied == "temperature",
         help=_("How soft the teacher's labels are: above 1, the small ones grow."),
-    )  # fmt: skip
+    ) if "temperature" in learns_by else None  # fmt: skip
     with st.expander(_("More settings")):
         method = method_form.method_form(dataset, disabled=varied == "method")
         known = [card.name for card in cache.teacher_cards()]
@@ -74,13 +76,14 @@ def run_form() -> RunConfig:
         teachers = here if defaults.teacher in here else [defaults.teacher, *here]
         teacher = st.selectbox(
             _("Teacher"), teachers, teachers.index(defaults.teacher), key="distil_teacher", bind="query-params",
-            help=_("The trained network, or several, whose soft labels the distilled student learns from."),
+            help=_("The trained network, or several, whose soft labels the distilled student learns from.")
+            if "teacher" in learns_by else _("It does not teach by this method; it is measured beside the students."),
         )  # fmt: skip
         weight = st.slider(
             _("Distill weight"), 0.0, 1.0, method_form.usual(defaults, "distill_weight"), 0.05,
-            key="distill_weight", bind="query-params", disabled=plain or varied == "distill_weight",
+            key="distill_weight", bind="query-params", disabled=varied == "distill_weight",
             help=_("How much the soft labels count; the hard labels count for the rest."),
-        )  # fmt: skip
+        ) if "distill_weight" in learns_by else None  # fmt: skip
         epochs = st.number_input(
             _("Epochs"), 1, MAX_EPOCHS, defaults.epochs, step=10, key="epochs", bind="query-params",
             disabled=varied == "epochs", help=_("How often every student sees all of its pictures."),
@@ -101,6 +104,11 @@ def run_form() -> RunConfig:
         if name not in known:
             st.caption(_teacher_first(name))
     return config
+
+
+def asked() -> dict[str, Any]:
+    """The method that the URL asks for, and whether it varies: what can be said before the form is drawn."""
+    return {"method": method_form.chosen_method().name, "vary": {sweep_form.varied(): ()}}
 
 
 def _students(usual: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import KdError
+from kdcore.run_comparison import claims
 from pages.ui import (
     cache,
     charts,
@@ -22,7 +23,6 @@ from pages.ui import (
     run_controls,
     state,
     sweep_panels,
-    sweep_views,
     tables,
 )
 from pages.ui import sentences as say
@@ -145,9 +145,9 @@ def _draw(run: RunRow) -> None:
         with place:
             _progress(run, view)
     elif run.result is not None:
-        sweep = sweep_views.finished_sweep(run.result)
+        counts = claims(run.result)
         with place.container(key="kd-outcome"):
-            words = sweep_views.outcome_words(sweep) if sweep else say.outcome_sentence(run.result)
+            words = say.outcome_words(counts) if counts else say.outcome_sentence(run.result)
             st.html(paragraph(words, "kd-outcome"))
     else:
         place.warning(say.ending_sentence(run.status, run.error, view.epochs_done, view.epochs))
@@ -156,7 +156,8 @@ def _draw(run: RunRow) -> None:
         return
     if run.result is not None and run.config.get("vary"):
         sweep_panels.outcome(run.result, text())
-        st.subheader(sweep_views.own_point(run.config), anchor=False)
+        at = config_words.own_words(run.config)
+        st.subheader(_("In detail: {point}").format(point=at), anchor=False)
         st.html(paragraph(say.outcome_sentence(run.result), "kd-lead"))
     if not run.done or any(curve.mean for curve in view.accuracy.values()):
         _curves(run, view)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdcore.events import TeacherEpochEnded
+from kdcore.run_comparison import claims
 from pages.ui import look
 from pages.ui.config_words import has_teacher
 from pages.ui.i18n import _, ngettext
@@ -54,6 +55,22 @@ def outcome_sentence(result: Mapping[str, Any]) -> str:
         )
     points = format_points(abs(difference["mean"]))
     return text.format(points=points, low=format_points(low), high=format_points(high), n=seeds)
+
+
+def outcome_words(counts: Mapping[str, int]) -> str:
+    """In how many settings of a sweep there is which claim, in one sentence; no point is named the best.
+
+    Args:
+        counts: `run_comparison.claims` of its result.
+    """
+    texts = {
+        "distilled": _("distilled is better in {k} of {n} settings"),
+        "baseline": _("the baseline is better in {k} of {n} settings"),
+        "none": _("no difference can be claimed in {k} of {n} settings"),
+    }
+    n = sum(counts.values())
+    said = "; ".join(texts[claim].format(k=k, n=n) for claim, k in counts.items() if k)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def progress_sentence(view: RunView, place: int) -> str:
@@ -124,6 +141,8 @@ def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
     """What came out, in a few words; the whole sentence stands on the run itself."""
     if result is None:
         return _("No result yet") if status in ("queued", "running") else _("No result")
+    if counts := claims(result):
+        return outcome_words(counts).removesuffix(".")
     accuracy = {arm: format_accuracy(row["accuracy"]["mean"]) for arm, row in result["arms"].items()}
     text = {
         "distilled": _("Distilled better by {points} points: {distilled} against {baseline}"),

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from kdcore.events import EpochEnded, Event
+from kdcore.run_comparison import own_point
 from kdcore.run_curves import seed_interval
 from pages.ui.config_words import setting_name, setting_value
 from pages.ui.i18n import _
@@ -32,13 +33,11 @@ class SweepPoint:
         values: by setting, in the order of the sweep.
         arms: accuracy of baseline and distilled, where it is known yet.
         difference: distilled minus baseline, seed by seed; None while the run goes on.
-        claim: "distilled", "baseline" or "none"; "" while the run goes on.
     """
 
     values: Mapping[str, Any]
     arms: Mapping[str, Estimate]
     difference: Estimate | None = None
-    claim: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,7 @@ def finished_sweep(result: Mapping[str, Any]) -> Sweep | None:
     if not found:
         return None
     points = (
-        SweepPoint(
-            row["values"], {arm: row["arms"][arm]["accuracy"] for arm in ARMS}, row["paired_difference"], row["claim"]
-        )
+        SweepPoint(row["values"], {arm: row["arms"][arm]["accuracy"] for arm in ARMS}, row["paired_difference"])
         for row in found["rows"]
     )
     return Sweep(tuple(found["varied"]), tuple(points))
@@ -90,25 +87,19 @@ def finished_sweep(result: Mapping[str, Any]) -> Sweep | None:
 
 def growing_sweep(config: Mapping[str, Any], events: Sequence[Event]) -> Sweep | None:
     """The latest accuracy on validation at every point; None for a run that is no sweep."""
-    from kdcore.config import RunConfig
-    from kdcore.sweeps import groups, points
+    from kdcore.sweeps import arms_of
 
     if not config.get("vary"):
         return None
-    every = points(RunConfig.from_json(dict(config)))
     latest: dict[str, list[float]] = {}
     for event in events:
         for arm, curves in event.curves.items() if isinstance(event, EpochEnded) else ():
             if values := [value for value in curves.get("validation_accuracy", ()) if value is not None]:
                 latest[arm] = values
-    names = {}
-    for group in groups(every):  # points that learn together share their baseline
-        for point in group:
-            names[point.values] = {"distilled": point.arm("distilled"), "baseline": group[0].arm("baseline")}
     found = []
-    for one in every:
-        known = {arm: _estimate(latest[name]) for arm, name in names[one.values].items() if name in latest}
-        found.append(SweepPoint(dict(one.values), known))
+    for values, names in arms_of(config["vary"], own_point(config)):
+        known = {arm: _estimate(latest[name]) for arm, name in names.items() if name in latest}
+        found.append(SweepPoint(values, known))
     return Sweep(tuple(config["vary"]), tuple(found))
 
 
@@ -121,28 +112,6 @@ def _estimate(values: Sequence[float]) -> Estimate:
 def point_name(point: SweepPoint, names: Sequence[str]) -> str:
     """Such as "temperature 4, labelled pictures 100"."""
     return ", ".join(f"{setting_name(name)} {setting_value(name, point.values[name])}" for name in names)
-
-
-def own_point(config: Mapping[str, Any]) -> str:
-    """Which of its points a sweep is about, as a heading."""
-    from kdcore.config import RunConfig
-    from kdcore.sweeps import points
-
-    main = next(point for point in points(RunConfig.from_json(dict(config))) if point.main)
-    return _("In detail: {point}").format(point=point_name(SweepPoint(dict(main.values), {}), tuple(config["vary"])))
-
-
-def outcome_words(sweep: Sweep) -> str:
-    """In how many settings there is a claim, in one sentence; no point is named the best."""
-    n = len(sweep.points)
-    counts = {claim: sum(point.claim == claim for point in sweep.points) for claim in (*ARMS, "none")}
-    texts = {
-        "distilled": _("distilled is better in {k} of {n} settings"),
-        "baseline": _("the baseline is better in {k} of {n} settings"),
-        "none": _("no difference can be claimed in {k} of {n} settings"),
-    }
-    said = "; ".join(texts[claim].format(k=count, n=n) for claim, count in counts.items() if count)
-    return _capital(said) + "."
 
 
 def sweep_words(sweep: Sweep, what: str) -> str:

@@ -294,7 +294,10 @@ def test_the_table_of_a_sweep_is_printed_for_people(own_home: Path) -> None:
         row["claim"] = claim
     vary, figures = {"temperature": (1.0, 4.0)}, {**figure, "num_params": 1, "macs": 1, "size_bytes": 1}
     config = make_run_config("digits", temperature=4.0, vary=vary, seeds=2).to_json()
-    difference, verdict = {"mean": 0.04, "ci95": [0.0, 0.08]}, {"claim": "distilled", "sentence": "distilled is better."}
+    difference, verdict = (
+        {"mean": 0.04, "ci95": [0.0, 0.08]},
+        {"claim": "distilled", "sentence": "it is better."},
+    )
     result: dict[str, Any] = {"run_id": "it", "config": config, "seconds": 1.0, "device": "cpu", "verdict": verdict}
     result |= {"arms": {"baseline": figures, "distilled": figures}, "paired_difference": difference}
     result["sweep"] = {"varied": ["temperature"], "rows": rows}
@@ -304,7 +307,7 @@ def test_the_table_of_a_sweep_is_printed_for_people(own_home: Path) -> None:
     assert "temperature 1, 4, 2 seeds" in first_line and "T = " not in first_line
     assert points_of_it == text.sweep(result["sweep"])
     assert said_of_all == "distilled is better in 1 of 2 settings; no difference can be claimed in 1 of 2 settings."
-    assert detail.startswith("in detail, at temperature 4:") and printed.endswith("\n\ndistilled is better.")
+    assert detail.startswith("in detail, at temperature 4:") and printed.endswith("\n\nit is better.")
     row = replace(ROW, config=config, result=result)
     listed = text.runs([summary(row)])
     assert "distilled 1 of 2, none 1 of 2" in listed and "+4.0" not in listed

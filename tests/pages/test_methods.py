@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs, worker
 from kdcore.config import RunConfig, make_run_config
+from kdcore.datasets import DATASETS
 from kdcore.defaults import DEFAULTS
+from kdcore.errors import UnknownName
+from kdcore.run_comparison import claims
 from kdcore.store import RunRow, Store
 from kdcore.sweeps import points
 from pages.ui import run_form
+from pages.ui import sentences as say
 from tests.pages.conftest import (
     OTHER,
     VISITOR,
@@ -63,11 +68,15 @@ def test_a_method_brings_its_settings_and_takes_them_away(empty_store: Store, op
     assert in_address(app, "method") == "dkd"
     assert any("Zhao et al. 2022" in caption.value for caption in app.caption)
     app.selectbox(key="method_pick").select("label-smoothing").run()
-    assert app.number_input(key="temperature").disabled and not app.multiselect
+    asked = {one.key for one in (*app.number_input, *app.slider)}
+    assert "smoothing" in asked and not asked & {"temperature", "distill_weight"} and not app.multiselect
+    assert "from smoothed labels, without a teacher" in html_of(app)
     smoothed = bars_of(app)[1]
     assert sorted(smoothed.values())[-2:] == [1.0, 91.0] and "spread over all classes" in html_of(app)
     app.selectbox(key="method_pick").select("mutual").run()
     assert not app.exception and len(bars_of(app)) == 1 and "two students that start differently" in html_of(app)
+    assert app.number_input(key="temperature").value == 1.0  # each of the two is softened by it
+    assert "does not teach by this method" in app.selectbox(key="distil_teacher").help
     app.selectbox(key="method_pick").select("kd").run()
     assert not app.exception and not app.error
     assert app.slider(key="distill_weight").value == usual and in_address(app, "method") is None
@@ -202,6 +211,27 @@ def test_a_sweep_shows_its_chart_its_table_and_its_own_point(
     assert [one["epochs"] for one in curves_of(app)["series"]] == [[1, 2], [1, 2]]
 
 
+def test_a_sweep_whose_dataset_is_gone_is_shown_whole(
+    two_runs: tuple[RunRow, RunRow], open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = {name: info for name, info in DATASETS.items() if name != "digits"}
+    monkeypatch.setattr("kdcore.datasets.DATASETS", without)
+    st.cache_data.clear()
+    with pytest.raises(UnknownName):
+        make_run_config("digits")
+    app = open_page("distil", run=two_runs[1].id)
+    assert not app.exception and not app.error
+    shown = [one.value for one in app.subheader]
+    assert shown == ["In detail: temperature 4, labelled pictures 40", "On the test pictures"]
+    assert len(curves_of(app)["series"]) == 2 and chart_of(app, "kd-dots")["data"]
+    assert "kd-readout" in html_of(app) and any(one.key == "kd-take" for one in app.button)
+    links = [one.proto.label for one in app.get("page_link")]
+    assert "Compare speed, size and answers" in links
+    app.button(key="kd-take").click().run()
+    assert not app.exception and not app.error and app.selectbox(key="dataset").value == "creatures"
+    st.cache_data.clear()
+
+
 def test_a_sweep_that_waits_and_one_that_was_stopped_have_their_points(empty_store: Store, open_page: OpenPage) -> None:
     config = make_run_config("digits", **{**TINY, "vary": {"temperature": (1.0, 4.0)}})
     with jobs.turn(empty_store, "a test", OTHER):  # so that it does not start
@@ -221,8 +251,17 @@ def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_pag
         assert not app.exception and not app.error
         html = html_of(app)
         assert "Decoupled distillation" in html and "temperature (1, 4)" in html and "2 controls" in html
-    app = open_page("compare", run=two_runs[0].id)
-    assert not app.exception and not app.error
+        (row,) = re.findall(r"<tr><th[^>]*>Of a sweep<.*?</tr>", html)
+        cells = re.findall(r"<td>(.*?)<small>", row)
+        assert sorted(cells) == ["", "temperature 4, labelled pictures 40"]
+    sweep = two_runs[1]
+    (said,) = re.findall(r'<p class="kd-what">([^<]* settings)</p>', html)  # in the list, and no one point's figures
+    assert said == say.outcome_words(claims(sweep.result)).removesuffix(".")
+    at = "Of this sweep the networks are those at temperature 4, labelled pictures 40."
+    for run in two_runs:
+        app = open_page("compare", run=run.id)
+        assert not app.exception and not app.error
+        assert (at in html_of(app)) == (run is sweep)
 
 
 def test_like_classes_are_the_engines(two_runs: tuple[RunRow, RunRow], open_page: OpenPage) -> None:

@@ -14,9 +14,10 @@ from kdcore.config import make_run_config
 from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded, event_from_json
 from kdcore.methods import METHODS
+from kdcore.run_comparison import claims, own_point
 from kdcore.stages import told_names
 from kdcore.store import Store, add_event, to_text
-from kdcore.sweeps import groups, points
+from kdcore.sweeps import arms_of, groups, points
 from pages.ui import config_words, control_views, drawings, look, state, sweep_charts, sweep_views, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm
@@ -85,12 +86,46 @@ def test_two_settings_give_a_line_for_each_value_of_the_second() -> None:
 def test_names_stand_side_by_side_and_numbers_where_they_belong() -> None:
     names = sweep_views.Sweep(("method",), tuple(sweep_views.SweepPoint({"method": one}, {}) for one in ("kd", "dkd")))
     assert sweep_views.places(names) == {"kd": 1.0, "dkd": 2.0} and not names.is_log
-    assert sweep_charts.growing_data(names)["tick_words"] == ["kd", "dkd"]
+    data = sweep_charts.growing_data(names)
+    assert data["tick_words"] == ["kd", "dkd"] and all(one["apart"] for one in data["series"])
     numbers = [1.0, 2.0, 16.0]
     some = sweep_views.Sweep(
         ("temperature",), tuple(sweep_views.SweepPoint({"temperature": one}, {}) for one in numbers)
     )
     assert list(sweep_views.places(some).values()) == pytest.approx([1.0, 1.5, 3.0])  # log 2 is a quarter of log 16
+    assert not any(one["apart"] for one in sweep_charts.growing_data(some)["series"])
+
+
+SHAPES = """async ([code, css, data]) => {
+  const host = document.createElement("div");
+  document.body.append(host);
+  const root = host.attachShadow({ mode: "open" });
+  root.innerHTML = `<style>${css}</style>`;
+  const module = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+  module.default({ parentElement: root, data });
+  const found = (kind) => [...root.querySelectorAll(kind)];
+  return { lines: found(".line").length, bands: found(".band").length, marks: found("path title").length,
+           bars: found(".bar").map((bar) => bar.getBoundingClientRect().toJSON()) };
+}"""
+
+
+@pytest.mark.parametrize("values", [("mlp-8", "mlp-64"), (8.0, 64.0)])
+def test_points_at_names_are_drawn_apart(values: tuple[Any, ...], browser: Any) -> None:
+    """With error bars and no line; where there is an order, with a band and a line, as before."""
+    setting = "student" if isinstance(values[0], str) else "temperature"
+    arms = {"distilled": estimate(0.7, 0.1), "baseline": estimate(0.6, 0.1)}
+    sweep = sweep_views.Sweep((setting,), tuple(sweep_views.SweepPoint({setting: one}, arms) for one in values))
+    folder = Path(sweep_charts.__file__).with_name("components") / "curves"
+    code, css = ((folder / f"curves.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    page = browser.new_page(viewport={"width": 900, "height": 600})
+    drawn = page.evaluate(SHAPES, [code, css, sweep_charts.growing_data(sweep)])
+    page.close()
+    apart = setting == "student"
+    assert (drawn["lines"], drawn["bands"], len(drawn["bars"])) == ((0, 0, 2) if apart else (2, 2, 0))
+    assert drawn["marks"] == 4
+    if apart:
+        baseline, distilled = drawn["bars"]  # each spans both of its points: 20 of 60 percent points of the axis
+        assert distilled["left"] > baseline["left"] + 10 and baseline["height"] == pytest.approx(distilled["height"])
 
 
 def test_a_share_is_on_no_log_axis() -> None:
@@ -116,10 +151,33 @@ def test_a_table_and_a_sentence_say_every_point() -> None:
     assert "+7.0 to +13.0" in html and "<caption><" not in html
     words = sweep_views.sweep_words(sweep, "On test:")
     assert "temperature 4: distilled 70.0 % (68.0 to 72.0 %), baseline 60.0 %" in words
-    told = sweep_views.outcome_words(sweep)
+    told = say.outcome_words(claims(BY_TEMPERATURE))
     assert told == "Distilled is better in 2 of 3 settings; no difference can be claimed in 1 of 3 settings."
-    assert sweep_views.outcome_words(found(BY_BOTH)) == "The baseline is better in 4 of 4 settings."
+    assert say.outcome_words(claims(BY_BOTH)) == "The baseline is better in 4 of 4 settings."
+    assert say.short_outcome("finished", {**BY_BOTH, "verdict": {"claim": "distilled"}}) == (
+        "The baseline is better in 4 of 4 settings"
+    )
     assert sweep_views.finished_sweep({"arms": {}}) is None
+
+
+def test_the_points_of_a_sweep_and_their_arms_are_the_engines() -> None:
+    """What is read from the varied values alone, against the engine's own points and groups."""
+    for vary in (
+        {"temperature": (1.0, 4.0), "labels": (100, 200)},
+        {"method": ("dkd", "kd"), "learning_rate": (0.01, 0.03), "distill_weight": (0.5, 1.0)},
+        {"student": ("mlp-8", "mlp-16"), "epochs": (2, 60), "teacher": ("digits",)},
+    ):
+        config = make_run_config("digits", vary=vary)
+        wanted = {}
+        for group in groups(points(config)):
+            for point in group:
+                wanted[point.values] = {"baseline": group[0].arm("baseline"), "distilled": point.arm("distilled")}
+        as_json = json.loads(json.dumps(config.to_json()))
+        found = arms_of(as_json["vary"], own_point(as_json))
+        assert {tuple(values.items()): names for values, names in found} == wanted
+        assert [tuple(values.items()) for values, _names in found] == [point.values for point in points(config)]
+        (main,) = (point for point in points(config) if point.main)
+        assert own_point(as_json) == dict(main.values)
 
 
 def test_a_sweep_grows_from_its_events_and_shares_what_learns_together() -> None:
@@ -138,6 +196,8 @@ def test_a_sweep_grows_from_its_events_and_shares_what_learns_together() -> None
     assert means[4.0, 200] == pytest.approx({"distilled": 0.75, "baseline": 0.55})
     assert means[1.0, 200] == pytest.approx({"distilled": 0.6, "baseline": 0.55})
     assert means[1.0, 100] == {} and len(means) == len(every)
+    gone = sweep_views.growing_sweep({**config.to_json(), "dataset": "gone", "teacher": "gone"}, heard)
+    assert gone == growing  # a run outlives its dataset
     data = sweep_charts.growing_data(growing, "words")
     json.dumps(data, allow_nan=False)
     assert [one["mean"] for one in data["series"] if one["arm"] == "distilled, labelled pictures 200"] == [
@@ -259,6 +319,16 @@ def test_what_a_run_was_told_in_words_for_every_method() -> None:
     said = config_words.config_sentence(many).replace("\u00a0", " ")
     assert "temperature (1, 4)" in said and "1 control" in said and "T =" not in said
     assert "Temperature: 1, 4" in config_words.further(many) and "pictures of noise" in config_words.further(many)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_the_first_sentence_is_true_of_every_method(name: str) -> None:
+    said = config_words.lead({"method": name})
+    assert said.startswith("The same small student learns twice: from hard labels, and ") and len(said) < 130
+    assert ("teacher's soft labels" in said) == (METHODS[name].uses in ("teacher", "features"))
+    assert ("without a teacher" in said) == (name == "label-smoothing")
+    assert config_words.lead({}) == config_words.lead({"method": "kd"}) == config_words.lead({"method": "gone"})
+    assert "one method after the other" in config_words.lead({"method": name, "vary": {"method": ["kd", "dkd"]}})
 
 
 def test_every_parameter_of_a_method_travels_with_a_link() -> None:

@@ -44,9 +44,9 @@ function picture(data, root) {
   const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   axes(svg, data, box, x, y, rem);
   for (const line of data.references) reference(svg, line, box, y(line.value), rem);
-  for (const one of data.series) if (one.low) svg.append(band(one, x, y));
+  for (const one of data.series) if (one.low) svg.append(one.apart ? bars(one, x, y, rem) : band(one, x, y));
   for (const one of data.series) for (const values of one.seeds) svg.append(thin(one, values, x, y));
-  for (const one of data.series) svg.append(line(one, x, y));
+  for (const one of data.series) if (!one.apart) svg.append(line(one, x, y));
   for (const one of data.series) {
     const first = one.quiet ? one.epochs.length - 1 : 0;
     for (let i = Math.max(0, first); i < one.epochs.length; i++) svg.append(marker(one, i, x(one.epochs[i]), y(one.mean[i]), rem));
@@ -85,6 +85,16 @@ function points(epochs, values, x, y) {
 function band(one, x, y) {
   const around = [...points(one.epochs, one.high, x, y), ...points(one.epochs, one.low, x, y).reverse()];
   return node("polygon", { class: "band", points: around.join(" "), fill: one.colour });
+}
+
+/** An interval at each point, where a band would join what has no order. */
+function bars(one, x, y, rem) {
+  const end = 0.3 * rem;
+  const parts = one.epochs.map((epoch, i) => {
+    const [at, low, high] = [x(epoch), y(one.low[i]), y(one.high[i])];
+    return `M${at} ${low}V${high}M${at - end} ${low}h${2 * end}M${at - end} ${high}h${2 * end}`;
+  });
+  return node("path", { class: "bar", d: parts.join(""), stroke: one.colour });
 }
 
 /** One seed, where there are too few for a band. */

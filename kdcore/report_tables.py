@@ -37,8 +37,9 @@ def controls(result: Mapping[str, Any]) -> list[str]:
             "The interval of a control minus distilled takes the two for independent; they share seeds and pictures, "
             "so it is rather too wide than too narrow."
         )
+    gains = (result.get("verdict") or {}).get("claim") == "distilled"
     return [
-        "<h2>What carries the gain: the controls</h2>",
+        "<h2>What carries the gain: the controls</h2>" if gains else "<h2>The controls</h2>",
         table(("control", "what is different, and what theory says", "accuracy", "minus distilled"), rows),
         f'<p class="note">{note}</p>',
     ]

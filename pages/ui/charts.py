@@ -187,7 +187,7 @@ def _style(figure: go.Figure, text: Type, revision: str, legend: bool = False, t
 
 def _broken(name: str) -> str:
     """A name in short lines, so that it leaves a phone's screen to the chart."""
-    return "<br>".join(wrap(name, 14))
+    return "<br>".join(wrap(name, 16))
 
 
 def _faint(colour: str, opacity: float) -> str:

@@ -56,7 +56,7 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
     models = {"teacher": result["config"]["teacher"], "distilled": "distilled", "baseline": "baseline"}
     text = f"{source}: {config_sentence(result['config'])}."
     if at := own_words(result["config"]):
-        text += " " + _("Of this sweep the networks are those at {point}.").format(point=at)
+        text += " " + _("Shown are its networks at {point}.").format(point=at)
     names = tuple(result["class_names"])
     card = cards.get(models["teacher"])
     above = card.superclasses if card is not None and card.class_names == names else names

@@ -41,7 +41,7 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
     results = [row.result or {} for row in comparison.rows]
     rows: list[tuple[str, Row]] = []
     if any(own := [own_words(row.config) for row in comparison.rows]):
-        rows.append(("", Row(_("Of a sweep"), _("the setting that is compared"), tuple(map(Cell, own)))))
+        rows.append(("", Row(_("Of a sweep"), _("the point that is compared"), tuple(map(Cell, own)))))
     for arm in in_order(dict.fromkeys(comparison.arms)):
         cells = tuple(_share(_figure(result, arm, "accuracy")) for result in results)
         rows.append((arm, Row(arm_name(arm), _("test pictures right"), cells)))
@@ -132,9 +132,11 @@ def _points(step: Step) -> Cell:
 
 
 def _setting(name: str, value: object) -> str:
+    if value is None:
+        return NONE
     if isinstance(value, list):
         counted = name == "seeds" and value == list(range(len(value)))
         return str(len(value)) if counted else ", ".join(_setting(name, one) for one in value)
     if name == "controls":
         return arm_name(str(value))
-    return NONE if value is None else setting_value(name, value)
+    return setting_value(name, value)

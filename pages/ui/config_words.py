@@ -153,7 +153,15 @@ def setting_value(name: str, value: object) -> str:
 
 def own_words(config: Mapping[str, Any]) -> str:
     """The point that a sweep's own figures are of, such as "temperature 4, labelled pictures 100"; "" for no sweep."""
-    return ", ".join(f"{setting_name(name)} {setting_value(name, value)}" for name, value in own_point(config).items())
+    return point_words(own_point(config))
+
+
+def point_words(values: Mapping[str, Any]) -> str:
+    """One combination of varied values, such as "temperature 4, labelled pictures 100"."""
+    said = {name: setting_value(name, value) for name, value in values.items()}
+    if "method" in said:  # several words of their own
+        said["method"] = _("“{name}”").format(name=said["method"])
+    return ", ".join(f"{setting_name(name)} {value}" for name, value in said.items())
 
 
 def _varied(config: Mapping[str, Any]) -> dict[str, str]:

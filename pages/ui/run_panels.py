@@ -223,7 +223,8 @@ def _details(result: dict[str, Any], view: vm.RunView) -> None:
     st.html(tables.table_html(table, _("What each arm reached on the test pictures")))
     st.caption(say.held(say.interval_note(result)))
     if found := control_views.controls_html(result["arms"], _("What each control reached on the test pictures")):
-        st.subheader(_("What carries the gain?"), anchor=False)
+        gains = result["verdict"]["claim"] == "distilled"
+        st.subheader(_("What carries the gain?") if gains else _("The controls"), anchor=False)
         st.html(found)
         st.caption(control_views.controls_note(result["arms"]))
     if whole := say.whole_sentence(result):

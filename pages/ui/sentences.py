@@ -97,12 +97,14 @@ def progress_sentence(view: RunView, place: int) -> str:
 def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
     """Where a teacher is that has to be trained first."""
     if teacher.epoch == 0:
-        return _("First its teacher is trained, once; the next run finds it here")
-    told = {"done": teacher.epoch, "all": teacher.epochs}
+        return _("First the teacher {name} is trained, once; the next run finds it").format(name=teacher.teacher)
+    told = {"name": teacher.teacher, "done": teacher.epoch, "all": teacher.epochs}
     time = format_duration(teacher.seconds * (teacher.epochs - teacher.epoch))
     if not teacher.validation_accuracy:  # unmeasured, which was 0 once
-        return _("First its teacher, once: epoch {done} of {all}, about {time} to go").format(**told, time=time)
-    text = _("First its teacher, once: epoch {done} of {all}, right on {accuracy} of validation, about {time} to go")
+        return _("First the teacher {name}, once: epoch {done} of {all}, about {time} to go").format(**told, time=time)
+    text = _(
+        "First the teacher {name}, once: epoch {done} of {all}, right on {accuracy} of validation, about {time} to go"
+    )
     return text.format(**told, accuracy=format_accuracy(teacher.validation_accuracy), time=time)
 
 
@@ -206,6 +208,8 @@ def whole_sentence(result: Mapping[str, Any]) -> str:
         parts.append(text.format(labels=format_count(whole["labels"]), time=rough_time(whole["seconds"])))
     if (seconds := result.get("teacher_seconds") or 0) > 0:
         text = _("Its teacher was trained first, in {time}; it is kept, and the next run begins at once.")
+        if result["config"].get("controls") or "teacher" in (result["config"].get("vary") or {}):
+            text = _("Teachers that were missing were trained first, in {time}; they are kept for the next run.")
         parts.append(text.format(time=format_duration(seconds)))
     return " ".join(parts)
 

@@ -19,7 +19,11 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
     """Accuracy on test of distilled with 95 % intervals along the first setting, a line for each of the others'; the
-    baseline as a band where it is the same at every point, else as points with intervals."""
+    baseline as a band where it is the same at every point, else as points with intervals.
+
+    Where there are too few seeds for an interval that leaves anything to be seen, each is a faint dot instead. Names
+    stand in rows, which a phone has room for.
+    """
     figure = go.Figure()
     shared = _shared_baseline(sweep)
     if shared is not None:
@@ -30,24 +34,28 @@ def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
     _style(figure, text, "sweep", legend=True)
     # A legend of many entries stands above the chart on a phone; each is wide enough to show its dash.
     more = max(0, sum(bool(trace.name) for trace in figure.data) - 2)
-    figure.update_layout(height=420 + 24 * more, hovermode="closest", legend_itemwidth=60)
+    rows = round(3.8 * text.size) * len(sweep.along()) - 300 if sweep.is_words else 0  # of two lines each
+    figure.update_layout(height=420 + 24 * more + rows, hovermode="closest", legend_itemwidth=60)
     first, values = sweep.varied[0], sweep.along()
+    names = [setting_value(first, value) for value in values]
+    accuracy = {"ticksuffix": " %", "title_text": _("accuracy on test"), "gridcolor": GRID, "showgrid": True}
+    if sweep.is_words:
+        at = [_at(sweep, value) for value in values]
+        reach = [at[-1] - 0.6, at[0] + 0.6]
+        figure.update_xaxes(nticks=6, **accuracy)
+        figure.update_yaxes(tickvals=at, ticktext=[_broken(name) for name in names], range=reach, showgrid=False)
+        return figure
     words = setting_name(first)
     title = _("{setting} (log scale)").format(setting=words) if sweep.is_log else words
-    axis: dict[str, Any] = {"title_text": title}
-    if sweep.is_words:
-        axis |= {"type": "category", "categoryarray": [_at(first, value) for value in values]}
-    else:
-        names = [setting_value(first, value) for value in values]
-        axis |= {"type": "log" if sweep.is_log else "linear", "tickvals": values, "ticktext": names}
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(ticksuffix=" %", title_text=_("accuracy on test"), gridcolor=GRID)
+    kind = "log" if sweep.is_log else "linear"
+    figure.update_xaxes(title_text=title, type=kind, tickvals=values, ticktext=names)
+    figure.update_yaxes(**accuracy)
     return figure
 
 
 def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
     """The latest accuracies on validation along the first setting, as the component `curves` draws them: in place."""
-    at, first = places(sweep), sweep.varied[0]
+    at, first = {value: place - 0.5 for value, place in places(sweep).items()}, sweep.varied[0]
     series = []
     for number, (name, points) in enumerate(sweep.lines().items()):
         for arm in reversed(ARMS):  # distilled lies above
@@ -62,7 +70,7 @@ def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
     return {
         "low": low,
         "high": high,
-        "last": len(at) + 0.5,
+        "last": len(at),
         "grid": list(range(round(low), round(high) + 1, 10)),
         "ticks": list(at.values()),
         "tick_words": [str(value) if sweep.is_words else setting_value(first, value) for value in at],
@@ -99,9 +107,19 @@ def _growing(
     }
 
 
-def _at(setting: str, value: Any) -> Any:
-    """A value's place on the axis: a number itself, a name in short lines."""
-    return _broken(setting_value(setting, value)) if isinstance(value, str) else value
+def _at(sweep: Sweep, value: Any) -> float:
+    """A value's place on the axis: a number itself, a name's row, the first on top."""
+    return -float(sweep.along().index(value)) if sweep.is_words else float(value)
+
+
+def _placed(sweep: Sweep, along: Sequence[float], accuracy: Sequence[float]) -> dict[str, Any]:
+    """Points with their places along the first setting and their accuracies, as Plotly takes them."""
+    return {"y": along, "x": accuracy} if sweep.is_words else {"x": along, "y": accuracy}
+
+
+def _few(estimate: Mapping[str, Any]) -> bool:
+    """Whether there are more seeds than one, and too few for an interval that leaves anything else to be seen."""
+    return 1 < len(estimate.get("per_seed") or ()) < BAND_SEEDS
 
 
 def _shared_baseline(sweep: Sweep) -> Any:
@@ -111,20 +129,32 @@ def _shared_baseline(sweep: Sweep) -> Any:
 
 
 def _band(figure: go.Figure, sweep: Sweep, accuracy: Mapping[str, Any]) -> None:
-    colour, along = look.arm_colour("baseline"), sweep.along()
-    ends = [_at(sweep.varied[0], one) for one in along] if sweep.is_words else [min(along), max(along)]
-    if accuracy.get("ci95"):
+    colour, places = look.arm_colour("baseline"), [_at(sweep, value) for value in sweep.along()]
+    ends = [min(places), max(places)]
+    if sweep.is_words:
+        ends = [ends[0] - 0.4, ends[1] + 0.4]
+    if _few(accuracy):
+        for value in accuracy["per_seed"]:
+            thin = {"color": _faint(colour, 0.55), "width": 1.25}
+            figure.add_trace(
+                go.Scatter(
+                    **_placed(sweep, ends, [100 * value] * 2), mode="lines", line=thin, hoverinfo="skip",
+                    showlegend=False,
+                )
+            )  # fmt: skip
+    elif accuracy.get("ci95"):
         low, high = (100 * bound for bound in accuracy["ci95"])
         figure.add_trace(
             go.Scatter(
-                x=[*ends, *ends[::-1]], y=[high] * len(ends) + [low] * len(ends), fill="toself", mode="lines",
+                **_placed(sweep, [*ends, *ends[::-1]], [high, high, low, low]), fill="toself", mode="lines",
                 fillcolor=_faint(colour, 0.16), line={"width": 0}, hoverinfo="skip", showlegend=False,
             )
         )  # fmt: skip
+    mean = 100 * accuracy["mean"]
     figure.add_trace(
         go.Scatter(
-            x=ends, y=[100 * accuracy["mean"]] * len(ends), mode="lines", name=arm_name("baseline"),
-            line={"color": colour, "width": 2.5, "dash": look.arm_dash("baseline")}, hovertemplate="%{y:.1f} %",
+            **_placed(sweep, ends, [mean] * 2), mode="lines", name=arm_name("baseline"), hovertemplate=f"{mean:.1f} %",
+            line={"color": colour, "width": 2.5, "dash": look.arm_dash("baseline")},
         )
     )  # fmt: skip
 
@@ -134,20 +164,37 @@ def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence
     known = [point for point in points if point.arms[arm]["mean"] is not None]
     if not sweep.is_words:
         known.sort(key=lambda point: float(point.values[first]))
+    # Beside a baseline of its own, each arm of a name has half of the row.
+    aside = {"distilled": 0.1, "baseline": -0.1}[arm] if sweep.is_words and _shared_baseline(sweep) is None else 0.0
+    along = [_at(sweep, point.values[first]) + aside for point in known]
     errors = [_error(point.arms[arm], colour) for point in known]
-    bars = {"visible": False}
-    if known and all(error.get("array") for error in errors):
+    few = any(_few(point.arms[arm]) for point in known)
+    if few:
+        seeds = [(at, 100 * one) for at, point in zip(along, known, strict=True) for one in point.arms[arm]["per_seed"]]
+        places, values = (list(part) for part in zip(*seeds, strict=True))
+        figure.add_trace(
+            go.Scatter(
+                **_placed(sweep, places, values), mode="markers", hoverinfo="skip", showlegend=False,
+                marker={"color": colour, "size": 8, "opacity": 0.4},
+            )
+        )  # fmt: skip
+    bars: dict[str, Any] = {"visible": False}
+    if known and not few and all(error.get("array") for error in errors):
         arrays = {key: [error[key][0] for error in errors] for key in ("array", "arrayminus")}
         bars = {**errors[0], **arrays}
     figure.add_trace(
         go.Scatter(
-            x=[_at(first, point.values[first]) for point in known],
-            y=[100 * point.arms[arm]["mean"] for point in known],
+            **_placed(sweep, along, [100 * point.arms[arm]["mean"] for point in known]),
             # Between names there is nothing to follow; a dash tells several lines apart.
             mode="markers" if sweep.is_words and not name else "markers+lines",
             name=f"{arm_name(arm)}, {name}" if name else arm_name(arm),
-            line={"color": colour, "width": 2, "dash": dash}, error_y=bars,
+            line={"color": colour, "width": 2, "dash": dash},
+            **{"error_x" if sweep.is_words else "error_y": bars},
             marker={"color": colour, "size": 13, "symbol": look.arm_marker(arm)},
-            hovertemplate="%{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+            hovertext=[
+                f"{setting_value(first, point.values[first])}: {format_accuracy(point.arms[arm]['mean'])}"
+                for point in known
+            ],
+            hovertemplate="%{hovertext}<extra>%{fullData.name}</extra>",
         )
     )  # fmt: skip

@@ -12,11 +12,11 @@ from typing import Any
 from kdcore.events import EpochEnded, Event
 from kdcore.run_comparison import own_point
 from kdcore.run_curves import seed_interval
-from pages.ui.config_words import setting_name, setting_value
+from pages.ui.config_words import point_words, setting_name, setting_value
 from pages.ui.i18n import _
 from pages.ui.sentences import held
 from pages.ui.tables import NONE, Cell, arm_mark
-from pages.ui.viewmodels import arm_name, format_accuracy, format_interval, format_signed
+from pages.ui.viewmodels import BAND_SEEDS, arm_name, format_accuracy, format_interval, format_signed
 
 ARMS = ("distilled", "baseline")
 SPREAD = 4.0  # from so many times the smallest value on, an axis of positive values is logarithmic
@@ -111,7 +111,7 @@ def _estimate(values: Sequence[float]) -> Estimate:
 
 def point_name(point: SweepPoint, names: Sequence[str]) -> str:
     """Such as "temperature 4, labelled pictures 100"."""
-    return ", ".join(f"{setting_name(name)} {setting_value(name, point.values[name])}" for name in names)
+    return point_words({name: point.values[name] for name in names})
 
 
 def sweep_words(sweep: Sweep, what: str) -> str:
@@ -147,7 +147,7 @@ def sweep_html(sweep: Sweep, caption: str) -> str:
         rows += "<tr>" + "".join(f'<th scope="row">{name}</th>' for name in names) + shown + "</tr>"
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return (
-        f'<table class="kd-table kd-sweep"><caption>{escape(caption)}</caption>'
+        f'<table class="kd-table kd-sweep{" kd-names" if sweep.is_words else ""}"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
@@ -157,10 +157,12 @@ def table_note(sweep: Sweep) -> str:
     seeds = max((len(point.difference.get("per_seed", ())) for point in sweep.points if point.difference), default=0)
     if seeds < 2:
         return _("One seed gives no interval, and without one nothing can be claimed.")
-    return _(
+    text = _(
         "Intervals are 95 %, over seeds and test pictures, each point's for itself: of {n} points some look best by "
         "luck. To choose a setting, look at the validation pictures, and measure it once more with other seeds."
     ).format(n=len(sweep.points))
+    few = _("Of so few seeds they are wide, so the chart shows each seed instead.")
+    return f"{text} {few}" if seeds < BAND_SEEDS else text
 
 
 def _capital(words: str) -> str:

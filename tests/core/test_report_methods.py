@@ -34,6 +34,9 @@ def test_controls_have_a_table_and_no_column() -> None:
     arms = {**RESULT["arms"], "shuffled": arm(0.70, 0.66, 0.74), "noise": arm(0.20, 0.15, 0.25)}
     page = page_of(replace(ROW, config=CONTROLLED, result={**RESULT, "arms": arms}))
     assert CONTROLS["noise"].theory in page.text and "pictures of noise" in page.text
+    assert "What carries the gain" in page.text
+    none = {**RESULT, "arms": arms, "verdict": {"claim": "none", "sentence": "No claim."}}
+    assert "What carries the gain" not in page_of(replace(ROW, config=CONTROLLED, result=none)).text
     # noise 20 (15 to 25) minus distilled 72.3 (69.4 to 75.2): the ends are 5 and 2.9 away, √33.4 together
     assert "-52.3 points, 95 % interval -58.1 to -46.5" in page.text
     assert "takes the two for independent" in page.text  # a result of before they were paired

@@ -201,7 +201,7 @@ def test_a_sweep_shows_its_chart_its_table_and_its_own_point(
     assert run.result is not None
     app = open_page("distil", run=run.id)
     assert not app.exception and not app.error
-    lines = {trace["name"]: trace for trace in chart_of(app, "kd-sweep")["data"]}
+    lines = {trace.get("name"): trace for trace in chart_of(app, "kd-sweep")["data"]}
     rows = run.result["sweep"]["rows"]
     for labels in (40, 60):
         wanted = [row["arms"]["distilled"]["accuracy"]["mean"] for row in rows if row["values"]["labels"] == labels]
@@ -251,13 +251,14 @@ def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_pag
         assert not app.exception and not app.error
         html = html_of(app)
         assert "Decoupled distillation" in html and "temperature (1, 4)" in html and "2 controls" in html
+        assert ">None<" not in html  # a run without controls
         (row,) = re.findall(r"<tr><th[^>]*>Of a sweep<.*?</tr>", html)
         cells = re.findall(r"<td>(.*?)<small>", row)
         assert sorted(cells) == ["", "temperature 4, labelled pictures 40"]
     sweep = two_runs[1]
     (said,) = re.findall(r'<p class="kd-what">([^<]* settings)</p>', html)  # in the list, and no one point's figures
     assert said == say.outcome_words(claims(sweep.result)).removesuffix(".")
-    at = "Of this sweep the networks are those at temperature 4, labelled pictures 40."
+    at = "Shown are its networks at temperature 4, labelled pictures 40."
     for run in two_runs:
         app = open_page("compare", run=run.id)
         assert not app.exception and not app.error

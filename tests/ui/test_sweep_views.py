@@ -83,6 +83,42 @@ def test_two_settings_give_a_line_for_each_value_of_the_second() -> None:
     assert len({trace.line.dash for trace in figure.data}) == 2
 
 
+def test_names_have_a_row_each_and_no_line() -> None:
+    rows = [row({"method": "kd"}, 0.60, 0.61), row({"method": "standardised-kd"}, 0.60, 0.70)]
+    figure = sweep_charts.sweep_chart(found({"sweep": {"varied": ["method"], "rows": rows}}))
+    traces = {trace.name: trace for trace in figure.data if trace.name}
+    distilled, baseline = traces["distilled"], traces["baseline"]
+    ticks = dict(zip(figure.layout.yaxis.tickvals, figure.layout.yaxis.ticktext, strict=True))
+    assert [ticks[place] for place in distilled.y] == ["Knowledge<br>distillation", "Logit<br>standardisation"]
+    assert list(distilled.x) == pytest.approx([61.0, 70.0]) and distilled.y[0] > distilled.y[1]  # the first on top
+    assert distilled.mode == "markers" and list(distilled.error_x.array) == pytest.approx([2.0] * 2)
+    assert list(baseline.x) == pytest.approx([60.0] * 2) and min(baseline.y) < min(distilled.y)
+    assert distilled.hovertext[1] == "Logit standardisation: 70.0 %"
+    own = [row({"student": f"mlp-{size}"}, 0.5 + size / 100, 0.6) for size in (8, 16)]
+    distilled, baseline = sweep_charts.sweep_chart(found({"sweep": {"varied": ["student"], "rows": own}})).data
+    assert (distilled.name, baseline.name, baseline.mode) == ("distilled", "baseline", "markers")
+    assert not set(distilled.y) & set(baseline.y)  # beside each other
+
+
+def test_two_seeds_are_dots_and_no_interval_that_fills_the_chart() -> None:
+    rows = [row({"temperature": t}, 0.60, 0.61) for t in (1.0, 4.0)]
+    for one in rows:
+        for figures in (one["arms"]["baseline"], one["arms"]["distilled"]):
+            figures["accuracy"] |= {"ci95": [0.0, 1.0], "per_seed": [0.59, 0.62]}
+        one["paired_difference"]["per_seed"] = [0.0, 0.02]
+    sweep = found({"sweep": {"varied": ["temperature"], "rows": rows}})
+    figure = sweep_charts.sweep_chart(sweep)
+    assert not any(trace.fill for trace in figure.data)
+    ends = [end for trace in figure.data for end in trace.y]
+    assert min(ends) == pytest.approx(59.0) and max(ends) == pytest.approx(62.0)
+    (distilled,) = (trace for trace in figure.data if trace.name == "distilled")
+    assert distilled.error_y.visible is False
+    (dots,) = (trace for trace in figure.data if trace.marker.opacity == 0.4)
+    assert list(dots.x) == [1.0, 1.0, 4.0, 4.0] and list(dots.y) == pytest.approx([59.0, 62.0] * 2)
+    assert "each seed instead" in sweep_views.table_note(sweep)
+    assert "each seed instead" not in sweep_views.table_note(found(BY_TEMPERATURE))
+
+
 def test_names_stand_side_by_side_and_numbers_where_they_belong() -> None:
     names = sweep_views.Sweep(("method",), tuple(sweep_views.SweepPoint({"method": one}, {}) for one in ("kd", "dkd")))
     assert sweep_views.places(names) == {"kd": 1.0, "dkd": 2.0} and not names.is_log
@@ -93,7 +129,9 @@ def test_names_stand_side_by_side_and_numbers_where_they_belong() -> None:
         ("temperature",), tuple(sweep_views.SweepPoint({"temperature": one}, {}) for one in numbers)
     )
     assert list(sweep_views.places(some).values()) == pytest.approx([1.0, 1.5, 3.0])  # log 2 is a quarter of log 16
-    assert not any(one["apart"] for one in sweep_charts.growing_data(some)["series"])
+    drawn = sweep_charts.growing_data(some)
+    assert not any(one["apart"] for one in drawn["series"])
+    assert drawn["ticks"][0] == drawn["last"] - drawn["ticks"][-1] == 0.5  # as much room on both sides
 
 
 SHAPES = """async ([code, css, data]) => {
@@ -313,6 +351,7 @@ def test_what_a_run_was_told_in_words_for_every_method() -> None:
     )
     methods = make_run_config("digits", vary={"method": ("kd", "dkd")}).to_json()
     assert "T\u00a0=" not in config_words.config_sentence(methods)  # each brings its own
+    assert config_words.own_words(methods) == "method “Knowledge distillation”"
     assert "method\u00a0(2 values)" in config_words.config_sentence(methods)
     assert dict(config_words.config_facts(methods))["Method"] == "Knowledge distillation, Decoupled distillation"
     many = make_run_config("digits", vary={"temperature": (1.0, 4.0)}, controls=("noise",)).to_json()

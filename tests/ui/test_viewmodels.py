@@ -189,6 +189,10 @@ def test_what_all_pictures_would_take_and_a_teacher_that_was_trained_first() -> 
     assert say.whole_sentence(taught).endswith(
         "12 min. Its teacher was trained first, in 1 min 35 s; it is kept, and the next run begins at once."
     )
+    several = {**taught, "config": {"labels": 500, "controls": ["smoothed-teacher"]}}  # not the run's own
+    assert say.whole_sentence(several).endswith(
+        "12 min. Teachers that were missing were trained first, in 1 min 35 s; they are kept for the next run."
+    )
     assert say.whole_sentence({**whole, "config": {"labels": 45_000}}) == ""
     assert say.whole_sentence({"config": {"labels": 500}}) == ""  # a run of before
 

@@ -42,7 +42,7 @@ function picture(data, root) {
     return box.bottom - (box.bottom - box.top) * Math.min(1, Math.max(0, share));
   };
   const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  axes(svg, data, box, x, y, rem);
+  axes(svg, data, box, x, y, rem, width);
   for (const line of data.references) reference(svg, line, box, y(line.value), rem);
   for (const one of data.series) if (one.low) svg.append(one.apart ? bars(one, x, y, rem) : band(one, x, y));
   for (const one of data.series) for (const values of one.seeds) svg.append(thin(one, values, x, y));
@@ -54,7 +54,7 @@ function picture(data, root) {
   return svg;
 }
 
-function axes(svg, data, box, x, y, rem) {
+function axes(svg, data, box, x, y, rem, width) {
   for (const value of data.grid) {
     svg.append(node("line", { class: "grid", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
     const place = { class: "axis", x: box.left - 0.5 * rem, y: y(value), "text-anchor": "end", "dominant-baseline": "central" };
@@ -63,7 +63,9 @@ function axes(svg, data, box, x, y, rem) {
   data.ticks.forEach((epoch, i) => {
     const words = data.tick_words?.[i] ?? String(epoch);
     const below = box.bottom + (data.stagger && i % 2 ? 2.3 : 1.2) * rem;
-    svg.append(node("text", { class: "axis", x: x(epoch), y: below, "text-anchor": "middle" }, words));
+    const half = data.stagger ? 0.27 * rem * words.length : 0; // a long name stays within the picture
+    const at = Math.min(Math.max(x(epoch), half), width - half);
+    svg.append(node("text", { class: "axis", x: at, y: below, "text-anchor": "middle" }, words));
   });
   const middle = (box.left + box.right) / 2;
   svg.append(node("text", { class: "axis", x: middle, y: box.bottom + 2.6 * rem, "text-anchor": "middle" }, data.axis));

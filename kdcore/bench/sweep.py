@@ -37,7 +37,8 @@ def one_epoch(
     """
     (seed,) = config.seeds
     first = baseline_student(config, dataset, dataset.train.images.to(device.torch), seed)
-    told = first.transfer_set.taught(teacher_logits[:, first.transfer_set.rows])
+    # On the device once, as in a run: all students share it.
+    told = first.transfer_set.taught(teacher_logits[:, first.transfer_set.rows].to(device.torch))
     students = []
     for temperature in temperatures:
         objective = objective_of(replace(config, temperature=temperature))

@@ -103,7 +103,6 @@ def result(value: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-
 def _told(config: dict[str, Any]) -> str:
     """What a run was told, in one line: all values of what is varied, and what its method has no use for as such."""
     vary = config.get("vary") or {}

@@ -25,12 +25,22 @@ from kdcore.views import to_float
 CHANCE = 300_000_007  # keeps the seeds of what is silenced apart from those of order and views
 
 
+_Key = tuple[int, int, int]
+
+
 class _Objectives(NamedTuple):
-    """Students of one method, each setting as [m], and their places in the team, int64 [m]: indices that are on the
-    device already make no step wait."""
+    """Students of one method.
+
+    Attributes:
+        sources: one student for each thing that any of them is told.
+        keys: what each of them is told, m in all.
+        settings: each as [m].
+        places: theirs in the team, int64 [m]; indices that are on the device already make no step wait.
+    """
 
     method: Method
-    students: list[Student]
+    sources: dict[_Key, Student]
+    keys: list[_Key]
     settings: dict[str, Tensor]
     places: Tensor
 
@@ -95,7 +105,8 @@ class Team:
         # What cannot be stacked is of one seed.
         step = round(progress * self.schedule.epochs * self.schedule.steps)
         self._chance.manual_seed(self.students[0].seed * 1_000_003 + step + CHANCE)
-        self.network.train()
+        if not self.network.training:
+            self.network.train()
         with self.device.autocast():
             logits = self.network(pictures)  # [B, M, K]
         losses = self._losses(logits.float().transpose(0, 1), order, view)
@@ -148,9 +159,10 @@ class Team:
     def _losses(self, logits: Tensor, order: dict[int, Tensor], view: dict[int, Tensor]) -> Tensor:
         """[M, B, K] -> [M]."""
         parts = []
-        for method, learners, settings, places in self._objectives:
-            own = logits if len(learners) == len(self.students) else logits[places]
-            told = [_told(one, order[one.seed], view[one.seed], logits[0]) for one in learners]
+        for method, sources, keys, settings, places in self._objectives:
+            own = logits if len(keys) == len(self.students) else logits[places]
+            said = {key: _told(one, order[one.seed], view[one.seed], logits[0]) for key, one in sources.items()}
+            told = [said[key] for key in keys]
             hard_labels, teacher_logits = (torch.stack(part) for part in zip(*told, strict=True))
             if method.uses == "peer":  # the two of a pair stand next to each other
                 teacher_logits = logits.detach()[places ^ 1]
@@ -169,7 +181,10 @@ def _by_method(students: Sequence[Student], device: Device) -> Iterator[_Objecti
         learners = [students[place] for place in places]
         numbers = [student.objective.numbers() for student in learners]
         settings = {key: torch.tensor([one[key] for one in numbers], device=device.torch) for key in numbers[0]}
-        yield _Objectives(learners[0].objective.method, learners, settings, torch.tensor(places, device=device.torch))
+        keys = [(one.seed, id(one.transfer_set.hard_labels), id(one.transfer_set.teacher_logits)) for one in learners]
+        sources = dict(zip(keys, learners, strict=True))
+        method = learners[0].objective.method
+        yield _Objectives(method, sources, keys, settings, torch.tensor(places, device=device.torch))
 
 
 def _told(student: Student, order: Tensor, view: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,8 @@ CONTROLS: dict[str, Control] = {
             "undertrained-teacher",
             "Undertrained teacher",
             "The teacher's network, trained anew a tenth as long, one epoch at least.",
-            "It knows less, so there is less to learn from it: between baseline and distilled.",
+            "It knows less: between baseline and distilled. Yet a teacher that was stopped early can teach better (Cho and "
+            "Hariharan 2019).",
             teacher="undertrained",
         ),
         Control(

@@ -56,8 +56,8 @@ CONTROLS: dict[str, Control] = {
             "undertrained-teacher",
             "Undertrained teacher",
             "The teacher's network, trained anew a tenth as long, one epoch at least.",
-            "It knows less: between baseline and distilled. Yet a teacher that was stopped early can teach better (Cho and "
-            "Hariharan 2019).",
+            "It knows less: between baseline and distilled. Yet a teacher that was stopped early can teach better (Cho "
+            "and Hariharan 2019).",
             teacher="undertrained",
         ),
         Control(

@@ -100,9 +100,9 @@ def test_an_address_that_names_no_ensemble_is_ignored(name: str, open_page: Open
 
 
 def test_a_teacher_without_an_equal_stands_alone(open_page: OpenPage) -> None:
-    app = open_page("soft_labels")
+    app = open_page("soft_labels", source="upload", teacher="animals")
     fine(app)
-    assert not app.multiselect
+    assert app.selectbox(key="teacher_pick").value == "animals" and not app.multiselect
 
 
 def test_the_form_offers_ensembles_and_a_run_of_one_can_be_compared(

@@ -122,9 +122,9 @@ class RunConfig:
             points(same)  # every one of them must be legal
         _check_controls(same, info)
         if find_method(same.method).uses == "features":
-            from kdcore.feature_lessons import check_lesson
+            from kdcore.feature_lessons import lesson_shapes
 
-            check_lesson(same)
+            lesson_shapes(same)  # which refuses layers that cannot be compared, before anything is trained
         return self if same == self else same
 
 

@@ -35,7 +35,7 @@ def space_needed(config: RunConfig) -> int:
     from kdcore.datasets import dataset_info
     from kdcore.defaults import defaults_for
     from kdcore.methods import find_method
-    from kdcore.models import build_model, count_params
+    from kdcore.models import count_params, outline
     from kdcore.stages import stages_of
     from kdcore.sweeps import points, teachers_of
 
@@ -43,7 +43,7 @@ def space_needed(config: RunConfig) -> int:
 
     @cache
     def size(model: str) -> int:
-        return 4 * count_params(build_model(model, info.image_shape, info.num_classes, seed=0))
+        return 4 * count_params(outline(model, info.image_shape, info.num_classes))
 
     every = points(config)
     own = 3 + len(config.controls)  # baseline, distilled, the one taught by the true posterior, controls
@@ -51,35 +51,22 @@ def space_needed(config: RunConfig) -> int:
     beside = sum(size(stage.model) for point in every for stage in stages_of(point.config))  # they stay till the end
     for one in (point.config for point in every):
         beside += size(one.student) if find_method(one.method).uses == "peer" else 0
-        beside += _regressor(one, info.image_shape, info.num_classes) if one.method == "fitnets" else 0
+        if one.method == "fitnets":  # of a teacher that is not known, as much as the student has
+            beside += _regressor(one) or size(one.student)
     students = len(config.seeds) * 3 * (weights + beside)  # the weights and both moments of AdamW
     views = len(defaults_for(config.dataset).views)
     logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # fp16
     return 2 * students + 2 * logits + weights + MARGIN  # what is replaced stays until the new one is whole
 
 
-def _regressor(config: RunConfig, image_shape: tuple[int, int, int], num_classes: int) -> int:
-    """Bytes of the layer that learns beside a student with hints; of a teacher whose network is not built here, as many
-    as the student has."""
-    from kdcore.feature_lessons import LAYERS
+def _regressor(config: RunConfig) -> int | None:
+    """Bytes of the layer that learns beside a student with hints; None for a teacher whose network is not known."""
+    from kdcore.feature_lessons import lesson_shapes
     from kdcore.feature_losses import build_regressor
-    from kdcore.features import default_layer, feature_shape
-    from kdcore.model_cards import list_teachers
-    from kdcore.models import build_model, count_params
-    from kdcore.recipes import teacher_recipe
+    from kdcore.models import count_params
 
-    known, recipe = {card.name: card.model for card in list_teachers()}, teacher_recipe(config.teacher)
-    model = known.get(config.teacher, recipe.model if recipe else "")
-    paths, student = dict(config.parameters), build_model(config.student, image_shape, num_classes, seed=0)
-    try:
-        both = {"student_layer": student, "teacher_layer": build_model(model, image_shape, num_classes, seed=0)}
-        shapes = [
-            feature_shape(one, str(paths[name]) or default_layer(one, LAYERS["fitnets"], image_shape), image_shape)
-            for name, one in both.items()
-        ]
-        return 4 * count_params(build_regressor(*shapes))
-    except KdError:  # layers that do not fit will be refused in the run's own words
-        return 4 * count_params(student)
+    shapes = lesson_shapes(config)
+    return None if shapes is None else 4 * count_params(build_regressor(*shapes))
 
 
 def free_space(folder: Path) -> int | None:

@@ -66,30 +66,32 @@ def _find_layers(
     return found[0], found[1]
 
 
-def check_lesson(config: RunConfig) -> None:
-    """Refuse a run whose method cannot compare the layers of student and teacher, before anything is trained. A teacher
-    that nobody knows is refused elsewhere.
+def lesson_shapes(config: RunConfig) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """The shapes of what a run's method compares, (C, h, w) or (C,): the student's, the teacher's. None where it
+    compares no layers, and for a teacher that nobody knows.
 
     Raises:
         ConfigError, UnknownName: as `FeatureLesson`.
     """
     teacher = model_of(config.teacher)
-    if config.method in LAYERS and teacher is not None:
-        info = dataset_info(config.dataset)
-        _check(config.method, config.parameters, config.student, teacher, info.image_shape, info.num_classes)
+    if config.method not in LAYERS or teacher is None:
+        return None
+    info = dataset_info(config.dataset)
+    return _shapes(config.method, config.parameters, config.student, teacher, info.image_shape, info.num_classes)
 
 
 @lru_cache(maxsize=64)
-def _check(
+def _shapes(
     method: str,
     settings: tuple[tuple[str, float | str], ...],
     student: str,
     teacher: str,
     image_shape: tuple[int, int, int],
     num_classes: int,
-) -> None:
-    own, others = (outline(name, image_shape, num_classes) for name in (student, teacher))
-    _find_layers(method, dict(settings), own, others, image_shape)
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    one, other = (outline(name, image_shape, num_classes) for name in (student, teacher))
+    own, others = _find_layers(method, dict(settings), one, other, image_shape)
+    return own.shape, others.shape
 
 
 class FeatureLesson:

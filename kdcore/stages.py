@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kdcore.arms import Answers, objective_of
+from kdcore.arms import Answers, baseline_student, objective_of
 from kdcore.config import RunConfig
 from kdcore.datasets import Dataset, dataset_info
 from kdcore.default_teachers import params_of
@@ -23,7 +23,6 @@ from kdcore.students import Objective, Schedule, Student
 from kdcore.sweeps import Point
 from kdcore.team import Team
 from kdcore.teams import build_teams
-from kdcore.transfer_sets import TransferSet, labelled_subset
 
 STAGE_WEIGHTS = 100_000_007  # how far from a run's seed that of a stage's first weights is
 
@@ -127,15 +126,14 @@ def _student(
     answers: Answers,
     before: Mapping[int, Tensor],
 ) -> Student:
-    hard_labels = dataset.train.hard_labels
-    rows = labelled_subset(hard_labels, config.labels, seed)
+    labelled = baseline_student(config, dataset, answers.images, seed).transfer_set
     teacher_logits = None
     if stage.taught:
-        teacher_logits = before[seed] if number else answers.logits[config.teacher][:, rows]
+        teacher_logits = before[seed] if number else answers.logits[config.teacher][:, labelled.rows]
     weight = config.distill_weight if stage.taught else 0.0
     settings = {**objective_of(config).settings, "distill_weight": weight}
-    told = TransferSet("labelled", answers.images, rows, hard_labels[rows], teacher_logits)
     weights = seed + (number + 1) * STAGE_WEIGHTS
+    told = labelled.taught(teacher_logits)
     return Student(stage.name, seed, stage.model, weights, told, Objective(METHODS["kd"], settings))
 
 

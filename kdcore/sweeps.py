@@ -143,8 +143,7 @@ def groups(some: Iterable[Point]) -> tuple[tuple[Point, ...], ...]:
     """Points that can learn together, because their students and schedules are the same; the run's own come first."""
     together: dict[object, list[Point]] = {}
     for point in sorted(some, key=lambda one: not one.main):
-        one = point.config
-        together.setdefault((one.student, one.labels, one.epochs, one.recipe), []).append(point)
+        together.setdefault(tuple(_current(point.config, name) for name in APART), []).append(point)
     return tuple(tuple(group) for group in together.values())
 
 

@@ -45,7 +45,7 @@ class _Objectives(NamedTuple):
     places: Tensor
 
 
-class _SideBySide(nn.Module):
+class _OneByOne(nn.Module):
     """Networks that cannot be stacked, one after the other; all see the same pictures."""
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -79,9 +79,9 @@ class Team:
         self.students = tuple(replace(one, transfer_set=one.transfer_set.to(device.torch)) for one in students)
         self.schedule, self.device, self.lesson = schedule, device, lesson
         channels = students[0].transfer_set.images.shape[1]
-        whole = StackedNetwork(networks, channels) if stacked else _SideBySide(networks)
+        whole = StackedNetwork(networks, channels) if stacked else _OneByOne(networks)
         device.place(whole)
-        self.network: StackedNetwork | _SideBySide = whole
+        self.network: StackedNetwork | _OneByOne = whole
         self._chance = torch.Generator(device.torch)
         draw_from(whole, self._chance)
         modules = nn.ModuleList([self.network] if lesson is None else [self.network, device.place(lesson.trained)])

@@ -11,7 +11,7 @@ from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_count
 
 PLAIN = "kd"  # Hinton's, which goes without saying
-SOFT = ("temperature", "distill_weight")
+SOFT = ("temperature", "distill_weight")  # a method may bring its own, or have no use for them
 LONG = 40  # letters of a list of values, beyond which one line says only how many there are
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kdcore.methods import Method, Parameter
 
 METHOD, CONTROLS = "method", "controls"  # names in the URL; a widget's key has "_pick" behind it
-BROUGHT = ("temperature", "distill_weight")  # what a method may bring its own of, as `kdcore.sweeps.BROUGHT`
 
 
 def chosen_method() -> Method:
@@ -113,7 +112,7 @@ def _another_method(dataset: str) -> None:
 
     before, method = chosen_method(), METHODS[str(state.widget("method_pick"))]
     _set_method(method.name)
-    for name in BROUGHT:
+    for name in config_words.SOFT:
         if getattr(method, name) is not None or getattr(before, name) is not None:
             state.preset(name, usual(defaults_for(dataset), name))
     for one in method.parameters:

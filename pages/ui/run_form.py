@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, ensemble_pickers, method_form, state, sweep_form
+from pages.ui import cache, config_words, ensemble_pickers, method_form, state, sweep_form
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _
 from pages.ui.shell import link
@@ -137,7 +137,7 @@ def _use_defaults() -> None:
     for key, field in FIELDS.items():
         state.preset(key, getattr(defaults, field))
     state.preset("seeds", defaults.seeds)
-    for name in method_form.BROUGHT:
+    for name in config_words.SOFT:
         state.preset(name, method_form.usual(defaults, name))
     sweep_form.take_sweep({})
 

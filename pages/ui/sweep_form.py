@@ -29,7 +29,7 @@ def asked_for(settings: Mapping[str, Any], vary: Mapping[str, tuple[Any, ...]], 
     about. Where methods vary, each brings its own temperature and weight, unless the visitor changed them."""
     asked = {name: value for name, value in settings.items() if value in vary.get(name, (value,))}
     if "method" in vary:
-        usual = {name: method_form.usual(defaults, name) for name in method_form.BROUGHT}
+        usual = {name: method_form.usual(defaults, name) for name in config_words.SOFT}
         asked = {name: value for name, value in asked.items() if usual.get(name) != value}
         if "method" not in asked:
             asked.pop("parameters", None)
@@ -99,7 +99,7 @@ def _offered(config: Mapping[str, Any]) -> tuple[str, str]:
     varies."""
     vary = dict(config.get("vary") or {})
     if "method" in vary:  # what is held for all methods is in the widget of its own
-        vary = {name: some for name, some in vary.items() if name not in method_form.BROUGHT or len(some) > 1}
+        vary = {name: some for name, some in vary.items() if name not in config_words.SOFT or len(some) > 1}
     name, values = next(iter(vary.items()), (NOTHING, ()))
     if len(vary) != 1 or name not in OFFERED:
         return NOTHING, ""

@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors, written whole or not at all."""
+"""Tensors on disk in the safetensors format; a file is replaced atomically, so it is never half written."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from kdcore.errors import ModelFileError, StoreError
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> str:
     """Write tensors to `path` and return the file's SHA-256.
 
-    The bytes go to a temporary file first and take the name in one step, so that a killed process or a full
-    disk never leaves half a file under it.
+    The file is replaced atomically: a killed process or a full disk never leaves half a file at `path`.
 
     Raises:
-        StoreError: the disk is full or cannot be written.
+        StoreError: the disk is full, or the file cannot be written.
     """
     data = to_bytes(tensors, metadata)
     try:
@@ -36,12 +35,16 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
-    """A safetensors file of these tensors."""
+    """The content of a safetensors file with these tensors."""
     return save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata)
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is either the old one or complete."""
+    """Write `data` to `path` atomically: the old file stays until the new one is complete, and also after an error.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
@@ -59,7 +62,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def _keep_name(folder: Path) -> None:
-    """Let the new name outlive a power cut, where a folder can be told to."""
+    """Flush the folder to disk, so that the rename survives a power cut; does nothing where the system cannot do it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -69,10 +72,13 @@ def _keep_name(folder: Path) -> None:
 
 
 def load_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file; nothing in it can run code.
+    """Read the tensors and the metadata of a safetensors file, a format that cannot contain code.
+
+    Args:
+        sha256: the checksum that the file must have; not checked if None.
 
     Raises:
-        ModelFileError: the file is missing, damaged, or not the one that `sha256` names.
+        ModelFileError: the file is missing or damaged, or its checksum differs.
     """
     try:
         if sha256 is not None and file_sha256(path) != sha256:
@@ -93,7 +99,7 @@ def file_sha256(path: Path) -> str:
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
-    """The optimiser's state as flat tensors under `prefix`."""
+    """The optimiser's state as a flat dictionary, with keys `PREFIX` + "PARAMETER_INDEX.STATE_NAME"."""
     flat: dict[str, Tensor] = {}
     for index, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
@@ -103,7 +109,7 @@ def pack_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, T
 
 
 def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Put back what `pack_optimizer` took."""
+    """Restore in `optimizer` the state that `pack_optimizer` saved among `tensors` with the same `prefix`."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(prefix):
@@ -112,7 +118,7 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor
     whole = optimizer.state_dict()
     whole["state"] = state
     optimizer.load_state_dict(whole)
-    # In memory as their parameters are: a fused step goes through both without a look at their strides.
+    # A fused step ignores strides, so each state tensor must have the memory layout of its parameter.
     for parameter, kept in optimizer.state.items():
         for name, value in kept.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
@@ -120,5 +126,5 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor
 
 
 def canonical_json(data: object) -> str:
-    """JSON with sorted keys and no spaces: one text for one value, for hashing."""
+    """JSON with sorted keys and no spaces, so that equal values give equal text, for hashing."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Which classes a network holds for alike: how much its soft labels of two classes overlap, and the tree of it."""
+"""Which classes a network finds similar: the overlap of its soft labels for two classes, and a tree of all classes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from kdcore.soft_labels import soften
 
 
 def class_similarity(logits: Tensor, hard_labels: Tensor, temperature: float = 1.0) -> Tensor:
-    """How much what a network says of one class overlaps with what it says of another, [K, K], float64.
+    """How much a network's soft labels for the pictures of one class overlap with those of another class.
 
-    The soft labels at the temperature are averaged over each class's pictures; two averages p and q are compared by
-    the sum over classes of sqrt(p · q) (Bhattacharyya's coefficient): 1 for the same answers, 0 for answers that share
-    nothing.
+    The soft labels at the temperature are averaged over the pictures of each class. Two averages p and q are compared
+    by the sum over classes of sqrt(p · q) (Bhattacharyya's coefficient), which is 1 if they are equal and 0 if they do
+    not overlap.
 
     Args:
-        logits: [N, K], of pictures of every class.
+        logits: [N, K], with pictures of every class.
         hard_labels: int64 [N].
 
+    Returns:
+        float64 [K, K], symmetric.
+
     Raises:
-        ConfigError: a class without a picture, or a temperature that is not above 0.
+        ConfigError: a class has no picture, or the temperature is not a finite number above 0.
     """
     classes = logits.shape[-1]
     counts = hard_labels.bincount(minlength=classes)
@@ -37,7 +40,7 @@ def class_similarity(logits: Tensor, hard_labels: Tensor, temperature: float = 1
 
 @dataclass(frozen=True)
 class Merge:
-    """Two branches that join: their numbers, and the distance at which they do."""
+    """Two branches of a `ClassTree` that join: their numbers, and the distance between them."""
 
     left: int
     right: int
@@ -46,11 +49,11 @@ class Merge:
 
 @dataclass(frozen=True)
 class ClassTree:
-    """Classes joined two by two, the most alike first.
+    """A binary tree of K classes, which joins the most similar branches first.
 
     Attributes:
-        order: every class once, in the order of the leaves, so that no branches cross.
-        merges: K - 1 of them; branches 0 to K - 1 are the classes, branch K + i is what merge i joined.
+        order: every class once, in the order of the leaves in which no branches cross.
+        merges: the K - 1 joins; branches 0 to K - 1 are the classes, branch K + i is the result of merge i.
     """
 
     order: tuple[int, ...]
@@ -58,13 +61,16 @@ class ClassTree:
 
 
 def class_tree(similarity: Tensor) -> ClassTree:
-    """The average-linkage tree of a similarity [K, K] (Sokal and Michener 1958), of the distances sqrt(1 - similarity):
-    Hellinger's, when it is `class_similarity`.
+    """The average-linkage tree (Sokal and Michener 1958) of the distances sqrt(1 - similarity).
 
-    Leaves lie so that neighbours are as alike as the tree allows (Bar-Joseph et al. 2001).
+    For similarities from `class_similarity` these are Hellinger distances. The leaves are ordered so that neighbours
+    are as similar as the tree allows (Bar-Joseph et al. 2001).
+
+    Args:
+        similarity: [K, K].
 
     Raises:
-        ConfigError: fewer than two classes.
+        ConfigError: there are fewer than two classes.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
     from scipy.spatial.distance import squareform

@@ -1,6 +1,6 @@
-"""Convolutional networks for pictures of 28 to 64 pixels, and what they are made of.
+"""Convolutional networks for pictures of 28 to 64 pixels a side, and their building blocks.
 
-All take float pictures [B, C, H, W] in -1 to 1 and give logits [B, K]; `models` knows them by name.
+All take float pictures [B, C, H, W] in -1 to 1 and give logits [B, K]. `build_model` builds them by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def conv_bn(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
-    """Convolution and batch norm; the norm's shift makes a bias useless."""
+    """A convolution followed by batch norm; it has no bias, because batch norm adds its own shift."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
@@ -19,15 +19,19 @@ def conv_bn(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.S
 def build_convnet(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """Three 3x3 convolutions of width w, 2w, 4w, halving the picture twice, then one linear layer.
 
-    The picture is averaged to 4 x 4 places and not to one: where an ear is matters, and with few pictures a
-    network that keeps the places learns faster (tried on validation of `creatures`, for the baseline).
+    The last feature map is averaged to 4 x 4 places and not to one: a network that keeps positions learns faster from
+    few pictures (measured for the baseline on the validation split of `creatures`).
+
+    Args:
+        widths: [w].
+        image_shape: (C, H, W) of the pictures.
     """
     (width,) = widths
     layers: list[nn.Module] = []
     channels = image_shape[0]
     for step, outputs in enumerate((width, 2 * width, 4 * width)):
         layers.append(conv_bn(channels, outputs))
-        if step < 2:  # before ReLU: the same numbers as after it, for less
+        if step < 2:  # pooling before ReLU gives the same numbers for less work
             layers.append(nn.MaxPool2d(2))
         layers.append(nn.ReLU(inplace=True))
         channels = outputs
@@ -51,9 +55,10 @@ class BasicBlock(nn.Module):
 
 
 def build_resnet(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """Residual network of three stages (w, 2w, 4w), two blocks each, for pictures of 32 or 64 pixels.
+    """A residual network of three stages (w, 2w, 4w channels), two blocks each, for pictures of 32 or 64 pixels a side.
 
-    The stem halves pictures of 64 pixels and more, so that the stages see 16, 8 and 4 pixels either way.
+    The first convolution halves pictures larger than 32 pixels, so that the stages' maps have sides of 16, 8 and 4
+    pixels for both sizes.
     """
     (width,) = widths
     channels, height, _ = image_shape
@@ -66,10 +71,11 @@ def build_resnet(widths: list[int], image_shape: tuple[int, int, int], num_class
 
 
 def build_resnet18(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The 18-layer residual network (He et al. 2016, table 1) for small pictures: a 3x3 stem and no pooling after it.
+    """The 18-layer residual network (He et al. 2016, table 1), adapted to small pictures.
 
-    Four stages (w, 2w, 4w, 8w), two blocks each; the stem halves pictures of 64 pixels and more, so that the stages
-    see 32, 16, 8 and 4 pixels either way.
+    The first convolution is 3x3 and no pooling follows it. It halves pictures larger than 32 pixels, so that the maps
+    of the four stages (w, 2w, 4w, 8w channels; two blocks each) have sides of 32, 16, 8 and 4 pixels for pictures of
+    32 and of 64 pixels.
     """
     (width,) = widths
     channels, height, _ = image_shape
@@ -83,7 +89,7 @@ def build_resnet18(widths: list[int], image_shape: tuple[int, int, int], num_cla
 
 
 class Residual(nn.Module):
-    """Adds what a path computes to what went in."""
+    """Adds a residual connection around `path`: x + path(x)."""
 
     def __init__(self, path: nn.Module) -> None:
         super().__init__()
@@ -95,10 +101,11 @@ class Residual(nn.Module):
 
 
 def build_resnet9(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The small residual network that learns CIFAR-10 fastest for its size (Page 2018, "How to train your ResNet").
+    """A small residual network designed to learn CIFAR-10 fast (Page 2018, "How to train your ResNet").
 
-    Widths w, 2w, 4w, 8w; the picture is halved three times, four times from 64 pixels on, then its largest answers
-    count. It spends most at full resolution, unlike `resnet`, and is slower and more accurate.
+    It has widths w, 2w, 4w and 8w and halves the map three times (four times for pictures larger than 32 pixels), then
+    takes the maximum over places. Unlike `build_resnet`'s it does most of its work at full resolution, which makes it
+    slower and more accurate.
     """
     (width,) = widths
     channels, height, _ = image_shape
@@ -120,12 +127,12 @@ def build_resnet9(widths: list[int], image_shape: tuple[int, int, int], num_clas
 
 
 def build_airbench(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """Plain convolutions behind a whitening layer, the fastest known way to a good CIFAR-10 network (Jordan 2024,
+    """Plain convolutions behind a whitening layer: a network designed for fast training on CIFAR-10 (Jordan 2024,
     "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3).
 
-    Each width is a stage that halves the picture and has two 3x3 convolutions, begun so that they hand on what they
-    get. The first layer looks at 2x2 pixels; `whiten_` fixes it to the statistics of the training pictures, otherwise
-    it learns like any other.
+    Each width is a stage that halves the map and has two 3x3 convolutions, initialised so that they pass their input
+    on. The first layer sees 2x2 pixels; `whiten_` can fix it to the statistics of the training pictures, otherwise it
+    is trained like any other.
     """
     channels = image_shape[0]
     patch = 4 * channels
@@ -144,7 +151,7 @@ def build_airbench(widths: list[int], image_shape: tuple[int, int, int], num_cla
 
 
 class Scale(nn.Module):
-    """Multiplies by a number that is not learned."""
+    """Multiplies its input by a constant."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -163,7 +170,7 @@ def whiten_(model: nn.Module, pictures: Tensor) -> bool:
         pictures: float [N, C, H, W] in -1 to 1; a few thousand are enough.
 
     Returns:
-        Whether `model` has such a layer; any other network is left alone.
+        Whether the first layer of `model` is such a 2x2 convolution; any other network is left unchanged.
     """
     layer = next(iter(model.children()), None)
     if not isinstance(layer, nn.Conv2d) or layer.kernel_size != (2, 2):

@@ -1,4 +1,4 @@
-"""Where the engine computes, in what precision, and with how many threads."""
+"""Choice of the compute device, its numeric precision and its number of CPU threads."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Device:
     Attributes:
         torch: the torch device.
         precision: "bf16" where the processor multiplies bf16 in hardware, else "fp32".
-        name: the processor's name, for people.
-        threads: CPU threads that torch uses.
+        name: the name of the CPU or GPU model, for display.
+        threads: number of CPU threads that torch uses.
     """
 
     torch: torch.device
@@ -33,37 +33,37 @@ class Device:
     threads: int
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """bf16 inside models where it is fast; losses are computed outside, in fp32."""
+        """Context for a forward pass: bf16 if `precision` is "bf16". Compute losses outside of it, in fp32."""
         if self.precision == "bf16":
             return torch.autocast(self.torch.type, dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Move a network here, its kernels in channels_last order, which convolutions read fastest."""
+        """Move a network to this device, in channels_last memory format, which is fastest for convolutions."""
         return model.to(self.torch, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def synchronize(self) -> None:
-        """Wait for queued work, so that a clock read afterwards means something."""
+        """Wait until all queued GPU work is done, so that a time measured afterwards includes it."""
         if self.torch.type == "cuda":
             torch.cuda.synchronize(self.torch)
 
 
 def cpu_has_bf16() -> bool:
-    """True with AMX or AVX512-BF16; elsewhere bf16 is emulated and far slower than fp32."""
+    """Whether the CPU has AMX or AVX512-BF16; on others bf16 is emulated and far slower than fp32."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     names = ("avx512_bf16", "amx_bf16", "amx_tile")
     return any(bool(capabilities.get(name)) for name in names)
 
 
 def pick_device(name: str = "auto", threads: int | None = None) -> Device:
-    """The device called `name`; "auto" takes CUDA where it is present.
+    """The device called `name`; "auto" means CUDA if the machine has it, else the CPU.
 
-    Sets torch's thread count for this process if `threads` says one, because two teams of threads on the same cores
-    are slower than one.
+    Args:
+        threads: if given, torch's number of CPU threads is set to it for the whole process.
 
     Raises:
-        UnknownName: not one of "auto", "cpu", "cuda".
-        ConfigError: CUDA was asked for and this machine has none.
+        UnknownName: `name` is not one of "auto", "cpu", "cuda".
+        ConfigError: `name` is "cuda" and this machine has no CUDA device.
     """
     if name not in DEVICES:
         raise UnknownName("device", name, DEVICES)
@@ -80,7 +80,7 @@ def pick_device(name: str = "auto", threads: int | None = None) -> Device:
 
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[int]:
-    """So many threads for torch, and afterwards as many as before."""
+    """Context in which torch uses `count` CPU threads; the previous number is restored afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

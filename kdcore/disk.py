@@ -1,4 +1,4 @@
-"""Room on the disk: what a run needs, whether it is there, and what is said and done when it is full."""
+"""Disk space: how much a run needs, whether it is free, and how a full disk is handled and reported."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from kdcore.errors import KdError
 if TYPE_CHECKING:
     from kdcore.config import RunConfig
 
-MARGIN = 64 * 2**20  # bytes for the runs database, the log, a teacher that is trained first, and others
+# Bytes for everything that is not estimated: the runs database, the log, a teacher that is trained first.
+MARGIN = 64 * 2**20
 FULL = (errno.ENOSPC, errno.EDQUOT)
-PATIENCE_SECONDS = 20.0  # how long a full disk is waited for
-LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 20.0  # how long a write to a full disk is retried
+LOOK_SECONDS = 1.0  # pause between two attempts
 
 
 class NoSpace(KdError):
@@ -26,11 +27,13 @@ class NoSpace(KdError):
 
 
 def space_needed(config: RunConfig) -> int:
-    """Bytes that a run may need at once, at most: two checkpoints of all students (stages, peers and the regressors of
-    hints too), the teacher's logits, the models.
+    """An upper estimate of the bytes that a run occupies at the same time.
+
+    It counts two checkpoints of all students (with stages, peers of mutual learning and the regressors of hints), two
+    copies of the teacher_logits, and the finished models.
 
     Raises:
-        KdError: an unknown dataset or student.
+        KdError: the dataset or the student is unknown.
     """
     from kdcore.datasets import dataset_info
     from kdcore.defaults import defaults_for
@@ -46,21 +49,22 @@ def space_needed(config: RunConfig) -> int:
         return 4 * count_params(outline(model, info.image_shape, info.num_classes))
 
     every = points(config)
-    own = 3 + len(config.controls)  # baseline, distilled, the one taught by the true posterior, controls
+    own = 3 + len(config.controls)  # baseline, distilled, the student of the true posterior, controls
     weights = sum(size(point.config.student) * (own if point.main else 2) for point in every)
-    beside = sum(size(stage.model) for point in every for stage in stages_of(point.config))  # they stay till the end
+    # Checkpoints keep the stages until the run ends.
+    beside = sum(size(stage.model) for point in every for stage in stages_of(point.config))
     for one in (point.config for point in every):
         beside += size(one.student) if find_method(one.method).uses == "peer" else 0
-        if one.method == "fitnets":  # of a teacher that is not known, as much as the student has
+        if one.method == "fitnets":  # unknown teacher: assume the size of the student
             beside += _regressor(one) or size(one.student)
     students = len(config.seeds) * 3 * (weights + beside)  # the weights and both moments of AdamW
     views = len(defaults_for(config.dataset).views)
-    logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # fp16
-    return 2 * students + 2 * logits + weights + MARGIN  # what is replaced stays until the new one is whole
+    logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # two bytes a number (fp16)
+    return 2 * students + 2 * logits + weights + MARGIN  # an old file stays until the new one is complete
 
 
 def _regressor(config: RunConfig) -> int | None:
-    """Bytes of the layer that learns beside a student with hints; None for a teacher whose network is not known."""
+    """Bytes of the regressor that FitNets trains with the student; None if the teacher's network is unknown."""
     from kdcore.feature_lessons import lesson_shapes
     from kdcore.feature_losses import build_regressor
     from kdcore.models import count_params
@@ -70,7 +74,7 @@ def _regressor(config: RunConfig) -> int | None:
 
 
 def free_space(folder: Path) -> int | None:
-    """Bytes free where `folder` is or will be; None where the system does not tell."""
+    """Free bytes on the disk of `folder`, which need not exist yet; None if the system cannot say."""
     for place in (folder, *folder.parents):
         try:
             return shutil.disk_usage(place).free
@@ -85,7 +89,7 @@ def check_space(config: RunConfig, folder: Path) -> None:
     """Refuse a run that would fill the disk.
 
     Raises:
-        NoSpace: there is less room than `space_needed`; one sentence.
+        NoSpace: fewer bytes are free than `space_needed` estimates.
     """
     needed, free = space_needed(config), free_space(folder)
     if free is not None and free < needed:
@@ -96,10 +100,10 @@ def check_space(config: RunConfig, folder: Path) -> None:
 
 
 def patiently(write: Callable[[], None]) -> None:
-    """Do it, and while the disk is full, again: others may free some space.
+    """Call `write`, and repeat it for up to `PATIENCE_SECONDS` while the disk is full, because space may be freed.
 
     Raises:
-        OSError: the disk stays full, or something else is wrong with it.
+        OSError: the disk is still full after that time, or `write` failed for another reason.
     """
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -113,7 +117,7 @@ def patiently(write: Callable[[], None]) -> None:
 
 
 def trouble(error: OSError) -> str:
-    """The second half of a sentence about a file that could not be written: why, and what to do next."""
+    """The end of an error sentence about a file that could not be written: the reason, and what the user can do."""
     if error.errno in FULL:
         return "because the disk is full; free some space and resume the run"
     why = error.strerror or type(error).__name__

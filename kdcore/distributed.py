@@ -1,11 +1,11 @@
-"""One training on several processes, which `torchrun` starts: who takes which pictures, and who writes.
+"""Data-parallel training in several processes started by `torchrun`.
 
-Each process takes its share of every batch, and `DistributedDataParallel` averages their gradients (Li et al. 2020,
-"PyTorch Distributed"): a batch, and with it the result, stays the recipe's. All draw the same random numbers and use
-their own part of them, so that pictures, order and views are those of one process.
+Each process takes its share of every batch, and `DistributedDataParallel` averages the gradients (Li et al. 2020,
+"PyTorch Distributed"), so that the batch size is the recipe's however many processes there are. All processes draw the
+same random numbers and use their own part of them, so that pictures, order and views are the same as in one process.
 
-Batch norm on CUDA uses the statistics of the whole batch, as one process would. PyTorch has that for no other
-device: on the CPU each process normalises its share alone, and a network with batch norm comes out a little different.
+On CUDA, batch norm uses the statistics of the whole batch, as one process would. PyTorch offers this on no other
+device: on the CPU each process normalises its own share, so the result of a network with batch norm differs slightly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kdcore.errors import ConfigError, KdError
 
 
 class ProcessLost(KdError):
-    """Another process of the same training has ended."""
+    """Another process of the same training ended or cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class World:
     """The processes that train one network together.
 
     Attributes:
-        rank: which of them this is, from 0; that one writes and prints for all.
-        size: how many there are.
+        rank: the number of this process, from 0; only process 0 writes files and prints.
+        size: number of processes.
     """
 
     rank: int = 0
@@ -42,21 +42,23 @@ class World:
 
     @property
     def command(self) -> str:
-        """How so many processes of `kdcore` are started."""
+        """The start of a command line that runs `kdcore` in this many processes."""
         return "kdcore" if self.size == 1 else f"torchrun --nproc-per-node={self.size} -m kdcore"
 
     @property
     def share(self) -> slice:
-        """This process's part of a batch."""
+        """The rows of a batch that this process computes."""
         return slice(self.rank, None, self.size)
 
     def weight(self, count: int) -> float:
-        """What the mean over this share of `count` counts, so that the processes' average is the mean over all;
-        exactly 1 when the shares are equal."""
+        """Factor for the mean loss over this process's share of a batch of `count` pictures.
+
+        With it, the average over processes equals the mean over the whole batch; it is 1 when all shares are equal.
+        """
         return len(range(count)[self.share]) * self.size / count
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """`model`, which is on its device, as one that averages gradients over the processes."""
+        """Wrap `model`, which must be on its device already, so that gradients are averaged over the processes."""
         if self.size == 1:
             return model
         if next(model.parameters()).is_cuda:
@@ -64,18 +66,18 @@ class World:
         return DistributedDataParallel(model, forward_sync_buffers=False)
 
     def average_(self, *tensors: Tensor) -> None:
-        """Put the mean over the processes into each tensor, the same bits everywhere."""
+        """Replace each tensor by its mean over the processes; all processes get identical bits."""
         if self.size > 1:
             for tensor in tensors:
                 dist.all_reduce(tensor)
                 tensor.div_(self.size)
 
     def average_statistics_(self, model: nn.Module) -> None:
-        """Let the running statistics of batch norm be those of all pictures, not of this process's."""
+        """Average the running statistics of batch norm over the processes, so that they describe all pictures."""
         self.average_(*(b for name, b in model.named_buffers() if name.endswith(("running_mean", "running_var"))))
 
     def agrees(self, number: int, device: torch.device) -> bool:
-        """Whether every process has this very number."""
+        """Whether `number` is the same in every process; all processes must call this together."""
         if self.size == 1:
             return True
         ends = torch.tensor([number, -number], device=device)
@@ -88,14 +90,14 @@ ALONE = World()
 
 @contextlib.contextmanager
 def join(device: str = "auto") -> Iterator[World]:
-    """The processes that torchrun started this one with; `ALONE` without torchrun.
+    """Context that joins the processes which torchrun started; yields `ALONE` without torchrun.
 
-    On CUDA each process gets the device of its number on its machine. When one fails, all end, and the first to know
-    says why: it raises, the others leave with status 1 and no word.
+    On CUDA, each process uses the GPU whose number is its rank on this machine. When one process fails, all end: the
+    first that notices raises the error, the others exit with status 1 and print nothing.
 
     Raises:
-        ConfigError: a device that is not here, or more processes than devices.
-        ProcessLost: another process ended without a word.
+        ConfigError: the device does not exist here, or there are more processes than GPUs.
+        ProcessLost: another process ended without reporting an error.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
@@ -108,9 +110,9 @@ def join(device: str = "auto") -> Iterator[World]:
         backend = "gloo" if gpu is None else "nccl"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, device_id=gpu)
         yield World(rank, size)
-        dist.barrier()  # the first one still writes; all leave together
+        dist.barrier()  # process 0 may still be writing; all leave together
     except BaseException as error:
-        # No farewell to the group: it could wait for a process that is gone.
+        # The group is not destroyed here: that could wait forever for a process that is gone.
         if store.add("kdcore.failed", 1) > 1:
             raise SystemExit(1) from error
         if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
@@ -123,7 +125,7 @@ def join(device: str = "auto") -> Iterator[World]:
 
 
 def _own_gpu() -> torch.device:
-    """The CUDA device of this process, from now on the one that "cuda" means."""
+    """Select this process's GPU by its local rank, so that "cuda" means it from now on, and return it."""
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= count:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Fetch one file: continued where it stopped, believed only when its checksum fits, and then in place in one step."""
+"""Download one file: an interrupted download is resumed, the checksum is verified, and the file appears complete."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 
 from kdcore.errors import DownloadFailed
 
-CHUNK = 1 << 18  # bytes between two words of progress
-SILENT_SECONDS = 20.0  # a server that sends nothing for so long is given up
-MARGIN_BYTES = 100 * 2**20  # left free on the disk
+CHUNK = 1 << 18  # bytes read between two progress reports
+SILENT_SECONDS = 20.0  # timeout for a server that sends nothing
+MARGIN_BYTES = 100 * 2**20  # that a download must leave free on the disk
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class RemoteFile:
     """A file on the network.
 
     Attributes:
-        urls: where it is, tried in order.
-        checksum: of its bytes, in hexadecimal, as torchvision has it: an MD5 (which guards against damage, not against
-            malice), or with `algorithm` "sha256" the beginning of a SHA-256.
-        size: bytes, about; only for progress and for the room on the disk.
+        urls: addresses, tried in order.
+        checksum: in hexadecimal, as torchvision publishes it: an MD5 (which detects damage, but not a malicious file),
+            or, with `algorithm` "sha256", the first digits of a SHA-256.
+        size: approximate size in bytes, used for progress and to check the free disk space.
     """
 
     name: str
@@ -40,7 +40,12 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class FetchProgress:
-    """How far a download is; `total_bytes` is over all files that are fetched together."""
+    """Progress of a download.
+
+    Attributes:
+        file: name of the file that is being fetched.
+        done_bytes, total_bytes: over all files that are fetched together.
+    """
 
     file: str
     done_bytes: int
@@ -48,7 +53,7 @@ class FetchProgress:
 
 
 def is_whole(path: Path, remote: RemoteFile) -> bool:
-    """Whether the file is there and its bytes are the right ones."""
+    """Whether the file exists and its checksum matches."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, lambda: hashlib.new(remote.algorithm, usedforsecurity=False)).hexdigest()
@@ -58,13 +63,14 @@ def is_whole(path: Path, remote: RemoteFile) -> bool:
 
 
 def fetch(remote: RemoteFile, folder: Path) -> Iterator[int]:
-    """Bring `remote` into `folder`, unless it is there; yields the bytes that are here so far.
+    """Download `remote` into `folder`, unless it is there already; yields the number of bytes received so far.
 
-    What arrives goes to `NAME.part`, which a later attempt continues, and takes its name only when its checksum fits;
-    bytes that do not fit are thrown away. A generator that is closed early keeps its part.
+    Received bytes go to `NAME.part`, which is renamed once its checksum matches and deleted if it does not. If the
+    download fails or the generator is closed early, the part stays, and a later call resumes it.
 
     Raises:
-        DownloadFailed: the network, the disk or the bytes; one sentence.
+        DownloadFailed: the server cannot be reached, the data is damaged, the disk is full or not writable, or another
+            process fetches the same file.
     """
     path = folder / remote.name
     part = folder / f"{remote.name}.part"
@@ -87,7 +93,7 @@ def fetch(remote: RemoteFile, folder: Path) -> Iterator[int]:
 
 
 def _fetch_from_any(remote: RemoteFile, part: Path) -> Iterator[int]:
-    """Try every address; one whose bytes were damaged is asked once more, from the beginning."""
+    """Try every address in order; if the data from one is damaged, try it once more from the beginning."""
     problems: list[str] = []
     for url in remote.urls:
         for _again in range(2):
@@ -104,7 +110,7 @@ def _fetch_from_any(remote: RemoteFile, part: Path) -> Iterator[int]:
 
 
 class _CutOff(Exception):
-    """The server ended before the length that it had promised."""
+    """The connection closed before all bytes announced by Content-Length had arrived."""
 
 
 def _receive(url: str, part: Path) -> Iterator[int]:
@@ -113,7 +119,7 @@ def _receive(url: str, part: Path) -> Iterator[int]:
     try:
         response = urllib.request.urlopen(request, timeout=SILENT_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # "range not satisfiable": the part is whole already, or too long
+        if error.code != 416:  # "range not satisfiable": the part is complete already, or too long
             raise
         return
     with response:

@@ -1,24 +1,25 @@
-"""Networks that are kept from relying on single units while they learn (Srivastava et al. 2014)."""
+"""A fast dropout layer (Srivastava et al. 2014)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-STEPS = 256  # a byte of chance decides for each unit
+STEPS = 256  # one random byte decides for each unit
 
 
 class ByteDropout(nn.Module):
-    """Silences units at random while training, and scales the others so that sums keep their size.
+    """Dropout: while training, sets units to 0 at random and scales the others so that the expected value is unchanged.
 
-    The chance comes by the byte: `nn.Dropout` draws a number for each unit, which took half of the time of a fully
-    connected network's step.
-
-    Attributes:
-        chance: where it comes from; PyTorch's global generator, which all threads share, unless another is set.
+    It draws only one random byte for each unit. `nn.Dropout` draws a random float for each, which took half of the time
+    of a training step of a fully connected network.
 
     Args:
-        share: of the units that are silenced, rounded to a 256th.
+        share: share of the units that are set to 0, rounded to a 256th.
+
+    Attributes:
+        chance: generator of the random bytes; None means PyTorch's global generator, which all threads share.
+        silent: number of byte values out of 256 for which a unit is set to 0.
     """
 
     def __init__(self, share: float) -> None:
@@ -39,7 +40,7 @@ class ByteDropout(nn.Module):
 
 
 def draw_from(network: nn.Module, chance: torch.Generator) -> None:
-    """Whatever is silenced in this network is decided by `chance`."""
+    """Make all dropout layers of `network` draw their random bytes from the generator `chance`."""
     for module in network.modules():
         if isinstance(module, ByteDropout):
             module.chance = chance

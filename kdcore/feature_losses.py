@@ -1,6 +1,6 @@
-"""Losses on features: pure functions on tensors, at least in fp32, averaged over the batch.
+"""Losses on features: pure functions on tensors, computed in fp32 or fp64 and averaged over the batch.
 
-Features are maps [B, C, h, w] or vectors [B, C]; `features` takes them from a network.
+Features are maps [B, C, h, w] or vectors [B, C] from an inner layer of a network.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from torch import Tensor, nn
 from kdcore.errors import ConfigError
 from kdcore.losses import full_precision
 
-GROUP = 128  # pictures whose relations are compared at most, as in the paper: triplets grow with the cube
-SAME_PLACE = 1e-12  # squared distance, as a share of the squared lengths, at which fp64 cannot tell two points apart
+GROUP = 128  # most pictures compared with one another, as in the paper; the number of triplets grows with its cube
+SAME_PLACE = 1e-12  # squared distance / sum of squared lengths at which fp64 cannot tell two points apart
 
 
 def build_regressor(student_shape: tuple[int, ...], teacher_shape: tuple[int, ...]) -> nn.Module:
-    """A layer that brings the student's features to the shape of the teacher's; it learns with the student and is
-    thrown away after (Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", section 2.2).
+    """A layer that maps the student's features to the shape of the teacher's. It is trained with the student and
+    discarded afterwards (Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", section 2.2).
 
-    Maps go through a 1x1 convolution, averaged first to the teacher's places where they have more; vectors go through
-    a linear layer.
+    For maps it is a 1x1 convolution; a map larger than the teacher's is averaged to the teacher's size first. For
+    vectors it is a linear layer.
 
     Args:
-        student_shape, teacher_shape: without the batch, (C, h, w) or (C,).
+        student_shape, teacher_shape: shapes of the features without the batch, (C, h, w) or (C,).
 
     Raises:
-        ConfigError: not both maps or both vectors.
+        ConfigError: one is a map and the other a vector.
     """
     check_shapes(student_shape, teacher_shape)
     if len(student_shape) == 1:
@@ -40,7 +40,7 @@ def build_regressor(student_shape: tuple[int, ...], teacher_shape: tuple[int, ..
 
 
 def check_shapes(student_shape: tuple[int, ...], teacher_shape: tuple[int, ...]) -> None:
-    """Refuse features that no regressor can bring together.
+    """Check that `build_regressor` can map one shape to the other.
 
     Raises:
         ConfigError: as `build_regressor`.
@@ -53,14 +53,18 @@ def check_shapes(student_shape: tuple[int, ...], teacher_shape: tuple[int, ...])
 
 
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
-    """Mean squared error between the teacher's hint and what the student makes of it (Romero et al. 2015, section 2.2,
-    equation 3).
+    """Mean squared error between the teacher's features and the regressor's output for the student (Romero et al. 2015,
+    section 2.2, equation 3).
 
-    The paper has half the sum of squares; the mean does not grow with the layer, so one weight suits all sizes.
+    The paper uses half the sum of squares. The mean does not grow with the size of the layer, so that one weight suits
+    all sizes.
 
     Args:
-        student_features: after the regressor, [B, C, h, w] or [B, C].
-        teacher_features: the same, or a map with more places, which are averaged to the student's.
+        student_features: output of the regressor, [B, C, h, w] or [B, C].
+        teacher_features: the same shape, or a larger map, which is averaged to the student's size.
+
+    Returns:
+        A scalar.
     """
     student, teacher = full_precision(student_features), full_precision(teacher_features)
     if teacher.shape[2:] != student.shape[2:]:
@@ -70,14 +74,18 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
 
 
 def attention_map(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """Where a layer is active: the mean over channels of squares, averaged to `size` places, of length 1 (Zagoruyko
-    and Komodakis 2017, "Paying More Attention to Attention", section 3.1, sum of squares).
+    """The attention map of a layer, which shows where it is active (Zagoruyko and Komodakis 2017, "Paying More
+    Attention to Attention", section 3.1, sum of squares).
 
-    A map that is 0 everywhere stays 0.
+    It is the mean over channels of the squared features, averaged to `size` places and scaled to length 1. A map that
+    is 0 everywhere stays 0.
 
     Args:
         features: [B, C, h, w].
-        size: (h', w'); the answer is [B, h' · w'].
+        size: (h', w').
+
+    Returns:
+        [B, h' · w'].
     """
     places = F.adaptive_avg_pool2d(full_precision(features).square().mean(1, keepdim=True), size)
     return F.normalize(places.flatten(1), dim=1)
@@ -87,11 +95,14 @@ def attention_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     """Mean over pictures and places of the squared differences between attention maps (Zagoruyko and Komodakis 2017,
     section 3.1).
 
-    This is what the authors' code computes, and what their weight of 1000 is for. Equation 2 of the paper has the
+    This is what the authors' code computes and what their weight of 1000 belongs to. Equation 2 of the paper has the
     Euclidean norm of the difference instead; its square is this loss times the number of places.
 
     Args:
         student_map, teacher_map: [B, places], from `attention_map`.
+
+    Returns:
+        A scalar.
     """
     return F.mse_loss(student_map, teacher_map)
 
@@ -102,17 +113,21 @@ def relational_loss(
     distance_weight: float | Tensor,
     angle_weight: float | Tensor,
 ) -> Tensor:
-    """How pictures lie to each other: distance weight · Huber loss of the distances of pairs, each side divided by its
-    mean, + angle weight · Huber loss of the cosines of the angles of triplets (Park et al. 2019, "Relational Knowledge
-    Distillation", sections 3.2.1 and 3.2.2).
+    """Relational knowledge distillation (Park et al. 2019, "Relational Knowledge Distillation", sections 3.2.1 and
+    3.2.2): compares the distances and angles between pictures in the student's and the teacher's embedding.
 
-    As in the authors' code, the loss is the mean over all B² pairs and B³ triplets, and the mean distance is over
-    pairs that lie apart. Two pictures in one place have distance 0, and no angle: its cosine counts as 0. A batch of
-    more than 128 pictures is taken in groups of equal size, as if each were a batch.
+    The loss is distance weight · Huber loss between the distances of pairs + angle weight · Huber loss between the
+    cosines of the angles of triplets. Each network's distances are divided by their mean first. As in the authors'
+    code, the losses are means over all B² pairs and B³ triplets, and the mean distance is over pairs of distinct
+    points. Two pictures at the same point have distance 0, and the cosine of an angle with them counts as 0. A batch of
+    more than 128 pictures is split into groups of about equal size, each treated as a batch.
 
     Args:
         student_embedding: [B, D].
         teacher_embedding: [B, D'].
+
+    Returns:
+        A scalar.
     """
     groups = -(-len(student_embedding) // GROUP)
     pairs = zip(student_embedding.tensor_split(groups), teacher_embedding.tensor_split(groups), strict=True)
@@ -131,20 +146,21 @@ def _relational_loss(
 
 
 def _relations(embedding: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances relative to their mean [B, B]; cosines [B, B, B] of the angle at j between i and k, as [j, i, k].
+    """Distances relative to their mean, [B, B], and cosines of the angle at point j between i and k, [B, B, B] as
+    [j, i, k], of an embedding [B, D].
 
-    From inner products: as a product of directions the angles would take D times the work. In fp64, because products
-    of near points cancel, and because autocast leaves it alone.
+    Both are computed from inner products, because multiplying direction vectors would take D times the work. They are
+    in fp64, because differences of products cancel for near points, and because autocast does not touch fp64.
     """
     points = embedding.flatten(1).double()
-    points = points - points.mean(0)  # products of far points would cancel
+    points = points - points.mean(0)  # for points far from 0 the differences of products would cancel
     products = points @ points.T
     lengths = products.diagonal()
     squared = lengths[:, None] + lengths - 2 * products
     apart = squared > SAME_PLACE * (lengths[:, None] + lengths)
-    distances = torch.where(apart, squared, 1.0).sqrt() * apart  # a root of 0 has no gradient
+    distances = torch.where(apart, squared, 1.0).sqrt() * apart  # the root has no finite gradient at 0
     mean = distances.sum() / apart.sum().clamp(min=1)
-    # (x_i - x_j) · (x_k - x_j)
+    # corners[j, i, k] = (x_i - x_j) · (x_k - x_j), written with inner products
     corners = products + lengths[:, None, None] - products[:, :, None] - products[:, None, :]
     inverse = apart / torch.where(apart, distances, 1.0)
     cosines = corners * inverse[:, :, None] * inverse[:, None, :]

@@ -1,7 +1,8 @@
-"""Features: what a layer of a network gives, by its path and with no edit to the network.
+"""Features: the outputs of a network's inner layers, recorded without changing the network.
 
-A path is what `named_modules` calls a layer: "4", "layer2.1.conv1". "PATH.input" is what the linear layer at PATH
-takes: that of the last one is the picture's embedding. In a frozen teacher the paths are those of the network inside.
+A layer is named by its path, which is its name in `named_modules`, such as "4" or "layer2.1.conv1". The path
+"PATH.input" means the input of the linear layer at PATH; the input of the last linear layer is the picture's embedding.
+In a frozen teacher the paths are those of the network inside.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from kdcore.teachers import FrozenNetwork
 
 Kind = Literal["map", "middle", "embedding"]
 INPUT = ".input"
-LIKELY_SIDE = 64  # pixels of a picture to try where nobody says which pictures a network takes
-# What these give is no feature of its own: a summary of the layer before, or a part of it chosen by chance.
+LIKELY_SIDE = 64  # side in pixels of the picture that is tried if the size of a network's pictures is unknown
+# Never a default layer: their output only summarises the layer before, or drops part of it at random.
 PASSED_OVER = (
     nn.MaxPool2d,
     nn.AvgPool2d,
@@ -34,7 +35,7 @@ PASSED_OVER = (
 
 
 class Recording:
-    """What a layer gave in the latest forward pass."""
+    """Holds the output of one layer in the latest forward pass."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -42,41 +43,41 @@ class Recording:
 
     @property
     def value(self) -> Tensor:
-        """[B, C, h, w] or [B, C], in the precision of the pass; with gradient where the pass had one.
+        """The features, [B, C, h, w] or [B, C], in the precision of the pass; with a gradient if the pass had one.
 
         Raises:
-            ConfigError: the layer took no part in a forward pass.
+            ConfigError: the layer has not run in a forward pass yet.
         """
         if self._value is None:
             raise ConfigError(f'"{self.path}" took no part in a forward pass; run the network, or take another layer.')
         return self._value
 
     def keep(self, output: object) -> None:
-        """Take what the layer gave.
+        """Store a copy of the layer's output.
 
         Raises:
-            ConfigError: it is neither a map nor a vector.
+            ConfigError: the output is neither a map [B, C, h, w] nor a vector [B, C].
         """
         if not isinstance(output, Tensor) or output.ndim not in (2, 4):
             raise ConfigError(f'"{self.path}" gives neither maps [B, C, h, w] nor vectors [B, C]; take another layer.')
-        if output.is_inference():  # autograd takes no such tensor, and one made out here is an ordinary constant
+        if output.is_inference():  # autograd rejects inference tensors, but not a copy made outside inference mode
             with torch.inference_mode(False):
                 self._value = output.clone()
-        else:  # the next layer may write over what this one gave: nn.ReLU(inplace=True)
+        else:  # copied, because the next layer may overwrite it: nn.ReLU(inplace=True)
             self._value = output.clone()
 
 
 def layer_names(network: nn.Module) -> tuple[str, ...]:
-    """Every path that can be asked for, in the order in which the layers are written down.
+    """All paths that `record` accepts, in the order of `named_modules`.
 
-    Whether a layer gives a map or a vector shows when it runs: `feature_shape` tells.
+    `feature_shape` tells whether a layer gives a map or a vector.
 
     Raises:
-        ConfigError: an ensemble.
+        ConfigError: `network` is an ensemble.
     """
     names = []
     for path, module in _inside(network).named_modules():
-        if path and type(module).forward is not nn.Module.forward:  # a plain container is never called
+        if path and type(module).forward is not nn.Module.forward:  # containers without `forward` never run
             names.append(path)
             if isinstance(module, nn.Linear):
                 names.append(path + INPUT)
@@ -92,14 +93,14 @@ def _inside(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def record(network: nn.Module, path: str) -> Iterator[Recording]:
-    """Record what the layer at `path` gives, in every forward pass within the context.
+    """Context that records the output of the layer at `path` in every forward pass within it.
 
-    It is a copy of what the layer gave: later layers that work in place do not change it, and its gradient reaches the
-    layer. From a frozen teacher it is a constant. Of a layer that runs several times in a pass it is the last time.
+    The recorded value is a copy, so that later in-place layers do not change it; its gradient flows back to the layer.
+    Recorded from a frozen teacher, it is a constant. If a layer runs several times in a pass, the last output is kept.
 
     Raises:
-        UnknownName: no such layer.
-        ConfigError: an ensemble; and, from the forward pass, a layer that gives neither a map nor a vector.
+        UnknownName: the network has no layer at `path`.
+        ConfigError: `network` is an ensemble; or, during the forward pass, the layer gives neither a map nor a vector.
     """
     names = layer_names(network)
     if path not in names:
@@ -118,7 +119,7 @@ def record(network: nn.Module, path: str) -> Iterator[Recording]:
 
 
 def feature_shape(network: nn.Module, path: str, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
-    """(C, h, w) or (C,) of what the layer at `path` gives for one picture of `image_shape` (C, H, W).
+    """The shape, (C, h, w) or (C,), of the features at `path` for one picture of `image_shape` (C, H, W).
 
     Raises:
         UnknownName, ConfigError: as `record`.
@@ -129,7 +130,7 @@ def feature_shape(network: nn.Module, path: str, image_shape: tuple[int, int, in
 
 
 def _dry_pass(network: nn.Module, image_shape: tuple[int, ...]) -> None:
-    """One empty picture in eval mode, which leaves batch norm alone; every layer is then in its own mode again."""
+    """Run the network on one picture of zeros in eval mode, so that batch norm is unchanged; then restore all modes."""
     modes = [(module, module.training) for module in network.modules()]
     parameter = next(network.parameters())
     try:
@@ -142,7 +143,13 @@ def _dry_pass(network: nn.Module, image_shape: tuple[int, ...]) -> None:
 
 @dataclass(frozen=True)
 class _Step:
-    """A layer of the trunk as it ran: the shape it gave, and how many layers with weights had run by then."""
+    """One layer of the trunk (see `default_layer`) in a forward pass.
+
+    Attributes:
+        path: the layer's path.
+        shape: shape of its output without the batch.
+        convolutions, linears: how many convolutions and linear layers had run when this layer finished.
+    """
 
     path: str
     shape: tuple[int, ...]
@@ -151,23 +158,23 @@ class _Step:
 
 
 def default_layer(network: nn.Module, kind: Kind, image_shape: tuple[int, int, int] | None = None) -> str:
-    """The path of the layer that a method takes unless told otherwise.
+    """The path of the layer whose features a method uses if the configuration names none.
 
     - "map": the last map of more than one place before the network pools it (attention transfer).
     - "middle": the map after half of the convolutions; in a network without maps, the vector after half of the hidden
       layers (hints: Romero et al. 2015, section 2.2).
-    - "embedding": what the last linear layer takes (relational distillation).
+    - "embedding": the input of the last linear layer (relational distillation).
 
-    The layers considered are the trunk: children of the network, and of `nn.Sequential`s in it, but not the inside of
-    residual blocks; pooling and dropout are passed over. A block or stage that ends there is named rather than its
-    last part.
+    Only layers of the trunk are considered: the children of the network and of the `nn.Sequential`s in it, not the
+    layers inside residual blocks. Pooling and dropout layers are skipped. If a block or stage ends with the chosen
+    layer, the path of the block or stage is returned.
 
     Args:
-        image_shape: (C, H, W) of the pictures it takes; how far a map shrinks depends on it. Without it, a side of 64
-            pixels is tried.
+        image_shape: (C, H, W) of the network's pictures, on which the size of its maps depends. If it is None, pictures
+            with a side of 64 pixels are assumed.
 
     Raises:
-        UnknownName: not such a kind.
+        UnknownName: `kind` is none of the three.
         ConfigError: the network has no such layer, or is an ensemble.
     """
     if kind not in get_args(Kind):
@@ -189,7 +196,11 @@ def default_layer(network: nn.Module, kind: Kind, image_shape: tuple[int, int, i
 
 
 def _halfway(layers: list[tuple[int, str]], depth: int) -> str:
-    """Of (depth, path), the last path at the first depth that is at least half of `depth`, or else the deepest."""
+    """The last path at the smallest depth that is at least half of `depth`, else the last path at the largest depth.
+
+    Args:
+        layers: (depth, path) of each layer, in ascending order of depth.
+    """
     first = min((at for at, _ in layers if 2 * at >= depth), default=layers[-1][0])
     return [path for at, path in layers if at == first][-1]
 
@@ -202,7 +213,11 @@ def _likely_shape(network: nn.Module) -> tuple[int, int, int]:
 
 
 def _run_through(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[list[_Step], str | None]:
-    """The layers of the trunk in the order in which they finish, and the path of the last linear layer."""
+    """Run the network once.
+
+    Returns:
+        The layers of the trunk in the order in which they finish, and the path of the last linear layer, if any.
+    """
     trunk = set(_trunk(network))
     steps: list[_Step] = []
     convolutions: list[str] = []

@@ -1,8 +1,9 @@
-"""Fully connected networks, by the widths of their layers; `models` knows them by name.
+"""Fully connected networks of any layer widths; `build_model` builds them by name.
 
-Two of them are for dark ink on empty paper, which is 0 to them. Networks here take pictures of -1 to 1; on digits,
-mostly paper, that is an offset which all units of the first layer share: a student of MNIST came less close to its
-teacher in as many steps (a mean loss of 0.045 instead of 0.027 after 20 epochs).
+All take float pictures [B, C, H, W] in -1 to 1 and give logits [B, K]. The "ink" networks rescale them to 0 to 1, for
+digits, where most pixels are empty paper: paper then is 0, and not -1, an offset shared by all units of the first
+layer. Without it, a student of MNIST came less close to its teacher in the same number of steps (a mean loss of 0.045
+instead of 0.027 after 20 epochs).
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from kdcore.dropout import ByteDropout
 
 
 class Ink(nn.Module):
-    """-1 to 1 becomes 0 to 1."""
+    """Rescales pictures from -1..1 to 0..1, so that empty paper is 0."""
 
     def forward(self, x: Tensor) -> Tensor:  # any shape
         return (x + 1) / 2
 
 
 def build_mlp(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """Layers of any widths with ReLU between them."""
+    """Linear layers of the given widths with ReLU between them."""
     return _layers([nn.Flatten()], widths, image_shape, num_classes)
 
 
 def build_ink_mlp(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The same, for ink on paper."""
+    """Like `build_mlp`, with pictures rescaled to 0..1 first, for digits on empty paper."""
     return _layers([nn.Flatten(), Ink()], widths, image_shape, num_classes)
 
 
 def build_dropout_mlp(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The same, a fifth of the pixels and half of the units of each layer silenced while it learns (Hinton et al.
-    2012, "Improving neural networks by preventing co-adaptation of feature detectors")."""
+    """Like `build_ink_mlp`, with dropout of 20 % of the pixels and 50 % of the units of each hidden layer (Hinton et
+    al. 2012, "Improving neural networks by preventing co-adaptation of feature detectors")."""
     network = build_ink_mlp(widths, image_shape, num_classes)
     layers: list[nn.Module] = []
     for layer in network.children():

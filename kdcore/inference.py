@@ -1,4 +1,4 @@
-"""Logits of many pictures at once."""
+"""Computing the logits of many pictures, batch by batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from kdcore.views import to_float
 
 @torch.inference_mode()
 def predict_logits(model: nn.Module, images: Tensor, device: Device, batch_size: int = 256) -> Tensor:
-    """Logits of pictures: uint8 [N, C, H, W] -> float32 [N, K] on the CPU; the model's mode is put back."""
+    """Logits of pictures in eval mode: uint8 [N, C, H, W] -> float32 [N, K] on the CPU.
+
+    The model's training mode is restored afterwards.
+    """
     training = model.training
     model.eval()
     parts = []
@@ -21,9 +24,9 @@ def predict_logits(model: nn.Module, images: Tensor, device: Device, batch_size:
             logits = model(batch)
         parts.append(logits.float())
     model.train(training)
-    return torch.cat(parts).cpu()  # all at once: a device need not be waited for in between
+    return torch.cat(parts).cpu()  # one copy at the end, so that batches need not wait for copies
 
 
 def hit_rate(logits: Tensor, hard_labels: Tensor) -> float:
-    """Share of pictures whose largest logit is their hard label; [N, K] and [N]."""
+    """Accuracy: the share of pictures whose largest logit is at their hard label; [N, K] and int64 [N]."""
     return float((logits.argmax(1) == hard_labels).double().mean())

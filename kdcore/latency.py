@@ -1,4 +1,7 @@
-"""How long one answer takes on this machine: measured, never estimated, and never beside a training run."""
+"""Measurement of how long a network takes for a batch on this machine.
+
+Callers must make sure that no training runs at the same time, because it would falsify the times.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,25 @@ from kdcore.views import to_float
 
 BATCH_SIZES = (1, 64)
 REPETITIONS = 200
-WARM_UP = 10
-# Further sizes for a curve; the large one is slow, so it is repeated less.
+WARM_UP = 10  # passes before the timing starts
+# Further batch sizes for a curve; the largest is slow, so it is timed fewer times.
 FURTHER_SIZES = (8, 256)
 FEWER_REPETITIONS = {256: 40}
-# One thread on processors: a team of threads waits for its slowest member in every layer, so that anything else on the
-# machine (the browser that shows the page is enough) is measured instead of the network. Two threads on two cores
-# beside one other process: 65 s in all and p95 94 ms at batch 1; one thread: 3 s and 0.5 ms.
+# One thread on a CPU: several threads wait for the slowest of them in every layer, so that the times would depend on
+# whatever else runs on the machine (the browser that shows the page is enough). Measured beside one other process on
+# two cores: two threads need 65 s in all, with a p95 of 94 ms at batch size 1; one thread 3 s and 0.5 ms.
 THREADS = 1
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds for one forward pass of a batch of uint8 pictures that lie on the device."""
+    """Time of one forward pass of a batch of uint8 pictures that are on the device already.
+
+    Attributes:
+        p50, p95: median and 95th percentile over the repetitions, milliseconds.
+        threads: number of CPU threads that torch used.
+        device: name of the CPU or GPU model.
+    """
 
     batch_size: int
     p50: float
@@ -51,14 +60,14 @@ def measure_latency(
     batch_sizes: tuple[int, ...] = BATCH_SIZES,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, list[Latency]]:
-    """Time every model, taking turns, so that a slow moment of the machine falls on all of them.
+    """Time all models in turns, so that a slow moment of the machine affects all of them equally.
 
     Args:
         models: name -> (model, (C, H, W) of its pictures).
-        progress: called with the share of the repetitions done, 0 to 1.
+        progress: called after each repetition with the share that is done, 0 to 1.
 
     Returns:
-        name -> one `Latency` a batch size.
+        name -> one `Latency` for each batch size.
     """
     with torch_threads(THREADS if device.torch.type == "cpu" else device.threads) as threads:
         results: dict[str, list[Latency]] = {name: [] for name in models}

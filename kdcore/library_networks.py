@@ -1,7 +1,8 @@
-"""Networks of other libraries by name: `torchvision:resnet50`, and `timm:resnet50.a1_in1k` where timm is installed.
+"""Networks of other libraries by name: `torchvision:resnet50`, or `timm:resnet50.a1_in1k` if timm is installed.
 
-They take the same pictures as every network here (`views.to_float`, -1 to 1) and bring them to their own scale
-themselves. Their weights keep the names that their library gives them, so that its files fit.
+They take the same pictures as every network here (-1 to 1, from `to_float`) and rescale them internally to the mean
+and standard deviation that they were trained with. Their parameters keep the library's names, so that its published
+weight files can be loaded.
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ from torch import Tensor, nn
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.vision import build_classifier, classifier_names, classifier_weights
 
-LARGEST = 1024  # pixels a side
+LARGEST = 1024  # largest side of a picture, pixels
 MOST_CLASSES = 30_000
 
-# What torchvision sets together with its published weights: without it they do not fit, and fresh ones take long.
+# Constructor options that torchvision uses with its published weights: with others those weights would not load, and
+# random initialisation would be slow.
 WITH_WEIGHTS: dict[str, dict[str, Any]] = {
     name: {"aux_logits": True, "init_weights": False, "transform_input": True} for name in ("googlenet", "inception_v3")
 }
 
 
 class OwnScale(nn.Module):
-    """From -1..1 to the mean and standard deviation (shares of white, a channel each) that a network learned with."""
+    """Rescales pictures from -1..1 to the normalisation that a network was trained with.
+
+    Args:
+        mean, std: of each channel, for pixel values of 0 (black) to 1 (white).
+    """
 
     scale: Tensor
     shift: Tensor
@@ -35,7 +41,7 @@ class OwnScale(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         middle, width = (torch.tensor(list(values)).view(-1, 1, 1) for values in (mean, std))
-        # Not persistent: a file of the library holds no such thing.
+        # Not persistent, because the library's weight files do not contain these buffers.
         self.register_buffer("scale", 0.5 / width, persistent=False)
         self.register_buffer("shift", (0.5 - middle) / width, persistent=False)
 
@@ -48,21 +54,25 @@ def _rescale(network: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
 
 
 def take_own_scale(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
-    """Let a network take pictures of -1 to 1, though it learned from pictures of another scale."""
+    """Make `network` accept pictures in -1 to 1, although it was trained with another normalisation; returns it.
+
+    Args:
+        mean, std: the normalisation of its training, for pixel values of 0 to 1, by channel.
+    """
     network.add_module("own_scale", OwnScale(mean, std))
     network.register_forward_pre_hook(_rescale)
     return network
 
 
 def build_library_network(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The network called `LIBRARY:NAME`, with fresh weights.
+    """The network called `LIBRARY:NAME`, with random weights.
 
     Args:
         image_shape: (3, H, W) of the pictures it takes.
 
     Raises:
-        UnknownName: no such library, or it has no such classifier.
-        ConfigError: it takes no such pictures, or its library is not installed.
+        UnknownName: there is no such library, or the library has no such classifier.
+        ConfigError: the network cannot take such pictures or so many classes, or its library is not installed.
     """
     library, _, inner = name.partition(":")
     build = {"torchvision": _build_torchvision, "timm": _build_timm}.get(library)
@@ -100,7 +110,7 @@ def _build_timm(name: str, image_shape: tuple[int, int, int], num_classes: int) 
 
 
 def load_timm() -> Any:
-    """The timm library.
+    """Import the timm library and return it.
 
     Raises:
         ConfigError: it is not installed.

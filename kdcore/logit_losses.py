@@ -1,7 +1,7 @@
-"""Losses on logits beyond Hinton's: pure functions on tensors, at least in fp32, in nats, averaged over the batch.
+"""Distill losses on logits other than Hinton's: pure functions, computed in fp32 or fp64, averaged over the batch.
 
-Each is a distill loss: what a method does with the hard loss beside it is the method's affair. None reads a number
-back from a tensor, so that all work under `torch.func.vmap`, where temperature and weights may be tensors.
+None includes the hard loss. None reads a Python number from a tensor, so that all work under `torch.func.vmap`, where
+temperature and weights may be tensors. Losses that are KL divergences are in nats.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from kdcore.losses import divergence, full_precision
 
-CONSTANT = 1e-6  # values that differ less than this share of their size differ by rounding
+CONSTANT = 1e-6  # values that vary by less than this share of their length count as constant (rounding)
 
 
 def _unit(values: Tensor, dim: int) -> Tensor:
-    """Centred on 0 and of length 1 along `dim`.
+    """Shift `values` to mean 0 and scale them to length 1 along `dim`.
 
-    What is constant stays at 0, and its gradient is that of the centred values: a student that begins with equal
-    logits can leave them, and none is thrown by a division by next to nothing.
+    Constant values become 0 and are not scaled: so their gradient is that of the centred values, with which a student
+    that starts with equal logits can still learn, and nothing is divided by almost 0.
     """
     centred = values - values.mean(dim, keepdim=True)
     length = centred.norm(dim=dim, keepdim=True)
@@ -33,21 +33,28 @@ def standardise(logits: Tensor) -> Tensor:
     """Z-scores over the classes of each picture: mean 0, standard deviation 1 (Sun et al. 2024, "Logit
     Standardization in Knowledge Distillation", section 4 and algorithm 1).
 
-    The deviation is the paper's, over K; the authors' code divides by K - 1, which is a temperature that is larger by
-    sqrt(K / (K - 1)). A row of equal logits becomes zeros: uniform soft labels.
+    The standard deviation divides by K, as in the paper. The authors' code divides by K - 1, which equals a temperature
+    larger by the factor sqrt(K / (K - 1)). A row of equal logits becomes zeros, which give uniform soft labels.
 
     Args:
-        logits: [B, K]; the answer has the same shape.
+        logits: [B, K].
+
+    Returns:
+        [B, K].
     """
     return math.sqrt(logits.shape[1]) * _unit(full_precision(logits), 1)
 
 
 def standardised_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
-    """The distill loss, T² · KL, between standardised logits: what counts is how a picture's classes compare, not how
-    large its logits are (Sun et al. 2024, section 4 and algorithm 1).
+    """The distill loss T² · KL between standardised logits (Sun et al. 2024, section 4 and algorithm 1).
+
+    Only the differences between a picture's classes matter, relative to one another; not how large its logits are.
 
     Args:
         student_logits, teacher_logits: [B, K].
+
+    Returns:
+        A scalar in nats.
     """
     student, teacher = standardise(student_logits), standardise(teacher_logits)
     return divergence(student / temperature, teacher / temperature) * temperature**2
@@ -61,18 +68,22 @@ def dkd_loss(
     target_weight: float | Tensor,
     non_target_weight: float | Tensor,
 ) -> Tensor:
-    """T² · (target weight · KL of target against rest + non-target weight · KL within the rest): decoupled knowledge
-    distillation (Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3, equation 7).
+    """Decoupled knowledge distillation (Zhao et al. 2022, "Decoupled Knowledge Distillation", section 3, equation 7):
+    T² · (target weight · KL of target against rest + non-target weight · KL within the rest).
 
-    The target is the hard label. Hinton's KL is the same sum with a target weight of 1 and, for each picture, the
-    teacher's mass on the rest as non-target weight: a sure teacher silences its own dark knowledge there.
+    The target is the hard label, the rest are the other classes. Hinton's KL is the same sum with a target weight of 1
+    and, for each picture, the teacher's probability of the rest as the non-target weight; so the surer the teacher, the
+    less its dark knowledge counts there.
 
-    The authors' training lets this loss grow over its first 20 epochs. That is left out, because runs here may be
-    shorter than that: the loss counts in full from the first step.
+    The authors increase this loss gradually over the first 20 epochs. Here it counts in full from the first step,
+    because runs may be shorter than 20 epochs.
 
     Args:
-        student_logits, teacher_logits: [B, K]; with K = 2 there is nothing to compare within the rest, which gives 0.
+        student_logits, teacher_logits: [B, K]; with K = 2 the rest is one class, and its KL is 0.
         hard_labels: int64 [B].
+
+    Returns:
+        A scalar in nats.
     """
     student_target, student_rest = _decouple(full_precision(student_logits) / temperature, hard_labels)
     teacher_target, teacher_rest = _decouple(full_precision(teacher_logits) / temperature, hard_labels)
@@ -82,9 +93,10 @@ def dkd_loss(
 
 
 def _decouple(logits: Tensor, hard_labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits of the target against all the rest [B, 2], and of the rest [B, K - 1].
+    """Logits of the target against the rest as one class, [B, 2], and logits within the rest, [B, K - 1].
 
-    The target is left out and not pushed down, so that no logit is too large for it.
+    The target is removed from the rest. The authors' code subtracts a large number from its logit instead, which fails
+    for even larger logits.
     """
     places = torch.arange(logits.shape[1] - 1, device=logits.device)
     rest = logits.gather(1, places + (places >= hard_labels[:, None]))
@@ -99,14 +111,19 @@ def dist_loss(
     between_weight: float | Tensor,
     within_weight: float | Tensor,
 ) -> Tensor:
-    """T² · (between weight · mean over pictures of 1 - r of their class probabilities + within weight · mean over
-    classes of 1 - r of their probabilities over the batch), r being Pearson's correlation: DIST (Huang et al. 2022,
-    "Knowledge Distillation from A Stronger Teacher", sections 3.2 and 3.3, inter-class and intra-class relation).
+    """DIST (Huang et al. 2022, "Knowledge Distillation from A Stronger Teacher", sections 3.2 and 3.3, inter-class and
+    intra-class relation): T² · (between weight · between + within weight · within).
 
-    T² is from the authors' code. What is constant correlates with nothing (r = 0), as a class does in a batch of 1.
+    With r Pearson's correlation of the student's probabilities with the teacher's, `between` is the mean over pictures
+    of 1 - r across a picture's classes, and `within` is the mean over classes of 1 - r across the pictures of the
+    batch. The factor T² is from the authors' code. The correlation of constant values is 0, as for every class in a
+    batch of 1.
 
     Args:
         student_logits, teacher_logits: [B, K].
+
+    Returns:
+        A scalar, without unit.
     """
     student_probs = F.softmax(full_precision(student_logits) / temperature, dim=1)
     teacher_probs = F.softmax(full_precision(teacher_logits) / temperature, dim=1)

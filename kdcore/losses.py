@@ -1,4 +1,4 @@
-"""Losses: pure functions on tensors, in fp32, in nats, averaged over the batch."""
+"""Losses of students: pure functions on tensors, in fp32 or fp64, in nats, averaged over the batch."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Number = float | Tensor  # a setting: a number, or a scalar tensor where several students learn in one computation
+Number = float | Tensor  # a setting; a scalar tensor where several students learn in one computation
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """The same in fp32 at least; fp64 stays."""
+    """Convert to fp32, unless the values are fp64 already."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """KL(softmax of the teacher ‖ softmax of the student), batch mean.
+    """KL(softmax of the teacher ‖ softmax of the student), in nats, mean over the batch.
 
-    Written out, because `F.kl_div` has no rule of its own under `vmap`.
+    It does not use `F.kl_div`, which has no batching rule for `torch.func.vmap`.
 
     Args:
         student_logits, teacher_logits: [B, K].
+
+    Returns:
+        A scalar.
     """
     student_log_probs = F.log_softmax(full_precision(student_logits), dim=1)
     teacher_log_probs = F.log_softmax(full_precision(teacher_logits), dim=1)
@@ -30,14 +33,18 @@ def divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
 
 
 def hard_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: Number = 0.0) -> Tensor:
-    """Cross-entropy on the hard labels.
+    """Cross-entropy with the hard labels, mean over the batch.
 
-    With label smoothing s the target is (1 - s) on the hard label plus s / K on every class (Szegedy et al.
-    2016, section 7).
+    With label smoothing s, the target distribution is (1 - s) on the hard label plus s / K on every class (Szegedy et
+    al. 2016, section 7).
 
     Args:
         student_logits: [B, K].
         hard_labels: int64 [B].
+        label_smoothing: s, 0 to 1.
+
+    Returns:
+        A scalar in nats.
     """
     log_probs = F.log_softmax(full_precision(student_logits), dim=1)
     on_label = log_probs.gather(1, hard_labels[:, None]).mean()
@@ -47,12 +54,15 @@ def hard_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: Numb
 def distill_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: Number) -> Tensor:
     """T² · KL(teacher ‖ student) at temperature T, batch mean (Hinton, Vinyals, Dean 2015, section 2).
 
-    The gradient of the KL shrinks like 1 / T²; T² keeps its size, so that a change of temperature does not
-    change the balance with the hard loss. Both sides stay log-probabilities, because a probability that
-    underflowed has no logarithm.
+    The gradient of the KL shrinks like 1 / T². The factor T² compensates for this, so that the temperature does not
+    change the balance with the hard loss. Both networks' answers stay log-probabilities, because the logarithm of a
+    probability that underflowed to 0 would be infinite.
 
     Args:
         student_logits, teacher_logits: [B, K].
+
+    Returns:
+        A scalar in nats.
     """
     student, teacher = full_precision(student_logits), full_precision(teacher_logits)
     return divergence(student / temperature, teacher / temperature) * temperature**2
@@ -60,7 +70,7 @@ def distill_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: Nu
 
 @dataclass(frozen=True)
 class LossParts:
-    """What a step optimises (`total`) and what it is made of; scalars."""
+    """The loss of a training step (`total`) and its parts, all scalars; `distill` is None without a teacher."""
 
     total: Tensor
     hard: Tensor
@@ -68,7 +78,7 @@ class LossParts:
 
 
 def baseline_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: Number = 0.0) -> LossParts:
-    """The loss of a student without a teacher."""
+    """The loss of a student trained without a teacher: the hard loss alone. Arguments as for `hard_loss`."""
     hard = hard_loss(student_logits, hard_labels, label_smoothing)
     return LossParts(total=hard, hard=hard)
 
@@ -81,7 +91,7 @@ def kd_loss(
     distill_weight: Number,
     label_smoothing: Number = 0.0,
 ) -> LossParts:
-    """Hinton's knowledge distillation: (1 - w) · hard loss + w · distill loss (2015, section 2).
+    """Hinton's knowledge distillation: (1 - w) · hard loss + w · distill loss (Hinton, Vinyals, Dean 2015, section 2).
 
     Args:
         student_logits, teacher_logits: [B, K].

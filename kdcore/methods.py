@@ -1,8 +1,9 @@
-"""Methods: how the distilled student learns. A method's key here is its name in a configuration and in a URL.
+"""The registry of distillation methods, which define how the distilled student learns.
 
-Every student minimises (1 - w) · hard loss + w · distill loss, w being the distill weight; a method says what its
-distill loss is, and may add a feature loss, a second student, or stages before. With AdamW only the ratio of the
-parts matters, so a paper's "cross-entropy plus eight times ours" is the weight 8 / 9 with a parameter of 1.
+A method's key is its name in configurations and URLs. Every student minimises (1 - w) · hard loss + w · distill loss,
+where w is the distill weight. A method defines its distill loss and may add a feature loss, a second student that
+learns at the same time, or stages. With AdamW only the ratio of the parts matters, so a paper's "cross-entropy plus
+eight times the new loss" becomes a distill weight of 8 / 9 with a factor of 1 on the new loss.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from kdcore.losses import Number, distill_loss, hard_loss
 Settings = Mapping[str, Number]
 DistillLoss = Callable[[Tensor, Tensor, Tensor, Settings], Tensor]
 Value = float | str
-SETTINGS = ("teacher", "temperature", "distill_weight")  # of a run, that a method may have no use for
+SETTINGS = ("teacher", "temperature", "distill_weight")  # settings of a run that some methods ignore
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number with its legal range, or a text such as the path of a layer.
+    """A parameter of a method: a number with its legal range, or a text such as the path of a layer.
 
     Attributes:
-        whole: whether the number counts something.
+        default: its type decides whether the parameter is a number or a text.
+        meaning: shown to visitors.
+        low, high: range of a number, both ends included.
+        whole: whether the number must be a whole number.
     """
 
     name: str
@@ -39,10 +43,13 @@ class Parameter:
     whole: bool = False
 
     def check(self, method: str, value: object) -> Value:
-        """`value`, if it is legal.
+        """Return `value`, numbers as float, if it is legal.
+
+        Args:
+            method: name of the method, for the error message.
 
         Raises:
-            ConfigError: one sentence with what is legal.
+            ConfigError: `value` has the wrong type or is out of range; the message says what is legal.
         """
         if isinstance(self.default, str):
             if isinstance(value, str) and len(value) <= 200:
@@ -82,17 +89,19 @@ def _several(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor
 
 @dataclass(frozen=True)
 class Method:
-    """One row of the registry.
+    """A distillation method, one row of the registry.
 
     Attributes:
-        sentence: what the student learns, for someone who reads of it for the first time.
-        distill: the distill loss, of student logits [B, K], teacher logits [B, K], hard labels [B] and the settings;
-            "multi-teacher" gets [B, M, K] teacher logits of its M members.
-        temperature, distill_weight: the paper's, where the dataset's own would not fit; None leaves the dataset's.
-        uses: "teacher", "members" (each of an ensemble's apart), "features" (the teacher's inner layers too), "peer"
-            (another student), "stages" (students that are trained before) or "nothing".
-        settings: which of a run's teacher, temperature and distill weight the distilled student learns by; the others
-            change nothing for it. A teacher that does not teach is measured all the same.
+        sentence: explains the method to a visitor who does not know it.
+        paper: the source, with its section.
+        distill: the distill loss as a function of student logits [B, K], teacher logits [B, K], hard labels [B] and the
+            settings; "multi-teacher" gets the teacher logits [B, M, K] of the M members of its ensemble.
+        temperature, distill_weight: default values from the paper; None means that the dataset's defaults are used.
+        uses: what the student learns from besides the hard labels: "teacher" (its logits), "members" (the logits of
+            each member of an ensemble), "features" (the teacher's logits and inner layers), "peer" (another student
+            that learns at the same time), "stages" (students that are trained before it) or "nothing".
+        settings: which of the run's teacher, temperature and distill weight affect the distilled student. A teacher
+            that does not is still measured.
     """
 
     name: str
@@ -108,7 +117,7 @@ class Method:
 
     @property
     def has_teacher(self) -> bool:
-        """Whether the run's teacher teaches, itself or through assistants; it is measured in any case."""
+        """Whether the distilled student learns from the run's teacher, directly or through assistants."""
         return "teacher" in self.settings
 
     def to_json(self) -> dict[str, Any]:
@@ -260,7 +269,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-# Parameters whose value is a text, even if it looks like a number.
+# Names of the parameters whose value is a text and must not be converted to a number.
 TEXTS = frozenset(one.name for method in METHODS.values() for one in method.parameters if isinstance(one.default, str))
 
 
@@ -268,7 +277,7 @@ def find_method(name: str) -> Method:
     """The method called `name`.
 
     Raises:
-        UnknownName: there is none.
+        UnknownName: there is no such method.
     """
     if name not in METHODS:
         raise UnknownName("method", name, METHODS)
@@ -276,10 +285,10 @@ def find_method(name: str) -> Method:
 
 
 def check_parameters(method: Method, given: Mapping[str, object]) -> tuple[tuple[str, Value], ...]:
-    """All parameters of a method: those given, and the defaults of the others.
+    """Check the given parameters of a method and complete them with defaults; returns (name, value) of all.
 
     Raises:
-        ConfigError: a name that the method does not have, or a value that is not legal.
+        ConfigError: the method has no parameter of a given name, or a value is not legal.
     """
     known = {one.name: one for one in method.parameters}
     for name in given:
@@ -297,9 +306,9 @@ def total_loss(
 
     Args:
         student_logits: [B, K].
-        teacher_logits: [B, K], or [B, M, K] for "multi-teacher"; anything finite where w is 0.
-        hard_labels: int64 [B]; anything legal where w is 1.
-        settings: "temperature", "distill_weight", "label_smoothing" and the method's numbers.
+        teacher_logits: [B, K], or [B, M, K] for "multi-teacher"; if w is 0, any finite values.
+        hard_labels: int64 [B]; if w is 1, any legal labels.
+        settings: "temperature", "distill_weight" (w), "label_smoothing" and the method's numeric parameters.
     """
     weight = settings["distill_weight"]
     hard = hard_loss(student_logits, hard_labels, settings["label_smoothing"])

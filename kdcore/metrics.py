@@ -1,8 +1,8 @@
-"""What is measured on test pictures, each with an interval.
+"""Metrics on test pictures, each with a 95 % interval.
 
-An interval is 95 %, Student's t over seeds with the sampling variance of the test pictures added: seeds share the
-test pictures, so their spread alone says nothing about other pictures. All intervals are conditional on the
-teacher.
+Intervals over several seeds use Student's t over seeds, with the sampling variance of the test pictures added: all
+seeds share the test pictures, so their spread alone says nothing about other pictures. All intervals are conditional
+on the teacher.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, its 95 % interval (None where one model of one seed allows none), and each seed's value."""
+    """A mean over seeds, its 95 % interval (None if one seed allows no interval), and the value of each seed."""
 
     mean: float
     ci95: tuple[float, float] | None
@@ -38,12 +38,12 @@ class Estimate:
 def seed_estimate(
     per_seed: Sequence[float], test_variance: float, low: float = -math.inf, high: float = math.inf
 ) -> Estimate:
-    """Mean over seeds; half width t(K - 1) · sqrt(s² / K + test_variance), cut to what is possible.
+    """Mean over K seeds with an interval of half width t(K - 1) · sqrt(s² / K + test_variance), clipped to the bounds.
 
     Args:
-        per_seed: one value a seed; a single one gives no interval.
-        test_variance: variance of the mean that comes from the choice of test pictures.
-        low, high: bounds of the quantity.
+        per_seed: the value of each seed; with a single seed there is no interval.
+        test_variance: variance of the mean due to the sampling of the test pictures.
+        low, high: smallest and largest possible value of the quantity.
     """
     values = torch.tensor(list(per_seed), dtype=torch.float64)
     cut = values.clamp(low, high)
@@ -57,7 +57,7 @@ def seed_estimate(
 
 
 def picture_estimate(values: Tensor, low: float = -math.inf, high: float = math.inf) -> Estimate:
-    """Estimate of a mean over pictures, from every seed's value on every test picture.
+    """Estimate of a mean over test pictures and seeds, from the value of every seed on every picture.
 
     Args:
         values: [S, N], for example 1 where seed s has picture n right.
@@ -69,7 +69,7 @@ def picture_estimate(values: Tensor, low: float = -math.inf, high: float = math.
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927); honest when n is small or the share is near 0 or 1."""
+    """95 % interval of the proportion right / n (Wilson 1927), valid also if n is small or the share is near 0 or 1."""
     if n == 0:
         return 0.0, 1.0
     z = float(special.ndtri((1 + CONFIDENCE) / 2))
@@ -80,35 +80,35 @@ def wilson(right: int, n: int) -> tuple[float, float]:
 
 
 def proportion_estimate(hits: Tensor) -> Estimate:
-    """Share of one fixed model, [N] of 0 and 1, with its Wilson interval over pictures."""
+    """Share of ones in `hits` ([N] of 0 and 1, from one model) with its Wilson interval over pictures."""
     share = float(hits.double().mean())
     return Estimate(share, wilson(int(hits.sum()), len(hits)), (share,))
 
 
 def hits(logits: Tensor, hard_labels: Tensor) -> Tensor:
-    """Where the largest logit is the hard label: [..., N, K] and [N] -> bool [..., N]."""
+    """Which pictures have their largest logit at the hard label: [..., N, K] and [N] -> bool [..., N]."""
     return logits.argmax(-1) == hard_labels
 
 
 def accuracy(logits: Tensor, hard_labels: Tensor) -> Estimate:
-    """Share of pictures whose largest logit is the hard label; logits [S, N, K]."""
+    """Share of pictures with the largest logit at the hard label; logits [S, N, K], hard labels int64 [N]."""
     return picture_estimate(hits(logits, hard_labels), 0.0, 1.0)
 
 
 def nll(logits: Tensor, hard_labels: Tensor) -> Estimate:
-    """Mean negative log-likelihood of the hard labels, nats; logits [S, N, K]."""
+    """Mean negative log-likelihood of the hard labels in nats, at T = 1; logits [S, N, K], hard labels int64 [N]."""
     log_probs = F.log_softmax(logits.float(), dim=-1)
     chosen = log_probs.gather(-1, hard_labels.expand(len(logits), -1)[..., None])[..., 0]
     return picture_estimate(-chosen, 0.0)
 
 
 def agreement(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
-    """Share of pictures for which student and teacher choose the same class; [S, N, K] and [N, K]."""
+    """Share of pictures for which student and teacher choose the same class; logits [S, N, K] and [N, K]."""
     return picture_estimate(hits(student_logits, teacher_logits.argmax(-1)), 0.0, 1.0)
 
 
 def kl_to_teacher(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
-    """Mean KL(teacher ‖ student) at T = 1, nats; [S, N, K] and [N, K]."""
+    """Mean KL(teacher ‖ student) at T = 1 in nats; logits [S, N, K] and [N, K]."""
     student = F.log_softmax(student_logits.float(), dim=-1)
     teacher = F.log_softmax(teacher_logits.float(), dim=-1).expand_as(student)
     divergence = F.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)  # [S, N]
@@ -116,24 +116,37 @@ def kl_to_teacher(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
 
 
 def paired_difference(one: Tensor, other: Tensor, hard_labels: Tensor) -> Estimate:
-    """Accuracy of one arm minus another's, such as distilled minus baseline, seed by seed on the same pictures; logits
-    [S, N, K] each."""
+    """Accuracy of one arm minus the accuracy of another, such as distilled minus baseline.
+
+    The difference is taken for each seed and picture before averaging.
+
+    Args:
+        one, other: logits [S, N, K].
+        hard_labels: int64 [N].
+    """
     difference = hits(one, hard_labels).double() - hits(other, hard_labels).double()
     return picture_estimate(difference, -1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class CalibrationBins:
-    """Reliability, bin by bin, in order of confidence; each [15]."""
+    """Confidence and accuracy in groups of pictures, in order of confidence; each float64 [number of bins].
+
+    Attributes:
+        count: number of pictures.
+        confidence: their mean confidence.
+        accuracy: the share of them that the network has right.
+        standard_error: of accuracy minus confidence.
+    """
 
     count: Tensor
     confidence: Tensor
     accuracy: Tensor
-    standard_error: Tensor  # of accuracy minus confidence
+    standard_error: Tensor
 
 
 def calibration_bins(logits: Tensor, hard_labels: Tensor, bins: int = ECE_BINS) -> CalibrationBins:
-    """Pictures in `bins` groups of equal size by confidence (the largest probability, T = 1); logits [N, K]."""
+    """Sort pictures into `bins` groups of equal size by confidence (largest probability at T = 1); logits [N, K]."""
     confidence = logits.float().softmax(-1).amax(-1).double()
     right = hits(logits, hard_labels).double()
     order = confidence.argsort()
@@ -152,16 +165,20 @@ def calibration_bins(logits: Tensor, hard_labels: Tensor, bins: int = ECE_BINS) 
 
 
 def debiased_ece(logits: Tensor, hard_labels: Tensor) -> tuple[float, float]:
-    """Expected calibration error of one model without the bias of small bins, and its test variance.
+    """Expected calibration error (ECE) of one model without the bias of small bins, and its sampling variance.
 
-    The plain estimate, a mean of |gap|, is above 0 for a perfectly calibrated model, because noise has a size but
-    no sign. Here a bin's gap is measured on one random half of its pictures and signed by the other half; the
-    expectation of that over all halvings, with normal noise of standard error s, is
-    gap · (2 Φ(gap / s) - 1) - 2 s φ(gap / s). It is 0 on average under perfect calibration and approaches
-    |gap| as the gap outgrows its noise.
+    The gap of a bin is its accuracy minus its confidence. The plain estimate, the mean of |gap|, is above 0 even for a
+    perfectly calibrated model, because the absolute value turns noise of either sign into a positive error. Here a
+    bin's gap is measured on one random half of its pictures, and its sign is taken from the other half. With normal
+    noise of standard error s, the expectation over all halvings is gap · (2 Φ(gap / s) - 1) - 2 s φ(gap / s). It is 0
+    on average under perfect calibration and approaches |gap| if the gap is large compared with its noise.
 
     Args:
-        logits: [N, K], at T = 1.
+        logits: [N, K], used at T = 1.
+        hard_labels: int64 [N].
+
+    Returns:
+        The ECE, which can be below 0, and its variance due to the sampling of the pictures.
     """
     table = calibration_bins(logits, hard_labels)
     gap, error = table.accuracy - table.confidence, table.standard_error.clamp(min=1e-12)
@@ -174,7 +191,10 @@ def debiased_ece(logits: Tensor, hard_labels: Tensor) -> tuple[float, float]:
 
 
 def ece(logits: Tensor, hard_labels: Tensor) -> Estimate:
-    """Debiased expected calibration error over seeds; logits [S, N, K]. One model's interval is over pictures."""
+    """Debiased expected calibration error, mean over seeds; logits [S, N, K].
+
+    With a single seed, the interval is over pictures and holds for that one model.
+    """
     values = [debiased_ece(seed_logits, hard_labels) for seed_logits in logits]
     variance = sum(value[1] for value in values) / len(values)
     if len(values) == 1:
@@ -184,7 +204,7 @@ def ece(logits: Tensor, hard_labels: Tensor) -> Estimate:
 
 
 def confusion(logits: Tensor, hard_labels: Tensor) -> Tensor:
-    """Counts, row = hard label, column = chosen class, summed over seeds: [S, N, K] -> int64 [K, K]."""
+    """Confusion matrix summed over seeds, row = hard label, column = chosen class: logits [S, N, K] -> int64 [K, K]."""
     classes = logits.shape[-1]
     cells = hard_labels * classes + logits.argmax(-1)  # [S, N]
     return cells.flatten().bincount(minlength=classes * classes).view(classes, classes)
@@ -192,7 +212,7 @@ def confusion(logits: Tensor, hard_labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ClassAccuracy:
-    """One class's share right: mean over seeds, and a Wilson interval for its n test pictures."""
+    """Accuracy on the n test pictures of one class: mean over seeds, and its 95 % Wilson interval over pictures."""
 
     accuracy: float
     n: int
@@ -200,7 +220,7 @@ class ClassAccuracy:
 
 
 def per_class(logits: Tensor, hard_labels: Tensor) -> tuple[ClassAccuracy, ...]:
-    """Accuracy class by class; logits [S, N, K]."""
+    """Accuracy for each of the K classes; logits [S, N, K], hard labels int64 [N]."""
     right = hits(logits, hard_labels).double().mean(0)  # [N], mean over seeds
     rows = []
     for label in range(logits.shape[-1]):
@@ -213,14 +233,19 @@ def per_class(logits: Tensor, hard_labels: Tensor) -> tuple[ClassAccuracy, ...]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the paired difference allows to say: `claim` is "distilled", "baseline" or "none"."""
+    """Which student is better, judged by the paired difference.
+
+    Attributes:
+        claim: the better arm, "distilled" or "baseline"; "none" if the interval includes 0 or there is none.
+        sentence: the result in words, with numbers.
+    """
 
     claim: str
     sentence: str
 
 
 def verdict(difference: Estimate) -> Verdict:
-    """The claim that the interval allows, and one true sentence."""
+    """Judge the paired difference distilled minus baseline (in accuracy, 0 to 1) by its interval."""
     seeds = len(difference.per_seed)
     if difference.ci95 is None:
         return Verdict("none", "No difference can be claimed: one seed gives no interval.")

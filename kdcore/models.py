@@ -1,6 +1,6 @@
-"""Networks by name: `mlp-128-128`, `convnet-16`, `resnet-64`. The name is the whole specification.
+"""Networks by name, such as `mlp-128-128`, `convnet-16` or `resnet-64`; the name fully specifies the architecture.
 
-All take float pictures [B, C, H, W] in -1 to 1 (`views.to_float`) and give logits [B, K].
+All take float pictures [B, C, H, W] in -1 to 1 (from `to_float`) and give logits [B, K].
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ MAX_WIDTH = 4096
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """One row of the registry: how the name is written, what it is, and how it is built."""
+    """One row of the registry of architectures.
+
+    Attributes:
+        pattern: regular expression of the names of its networks.
+        build: builds a network from its widths, (C, H, W) of its pictures, and the number of classes.
+    """
 
     pattern: str
     example: str
@@ -51,11 +56,11 @@ MODELS: dict[str, ModelFamily] = {
 
 
 def parse_model(name: str) -> tuple[ModelFamily, list[int]]:
-    """The family and the widths that `name` says.
+    """The family and the layer widths in a network's name.
 
     Raises:
-        UnknownName: no family writes its names like this.
-        ConfigError: a width that cannot be built.
+        UnknownName: `name` fits no family.
+        ConfigError: a width is out of range, or there are too many.
     """
     family = MODELS.get(name.split("-", 1)[0])
     if family is None or not re.fullmatch(family.pattern, name):
@@ -67,19 +72,22 @@ def parse_model(name: str) -> tuple[ModelFamily, list[int]]:
 
 
 def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, seed: int | None = None) -> nn.Module:
-    """The network called `name` with fresh weights, the same for the same `seed`.
+    """The network called `name` with random weights.
 
     Args:
+        name: as in `parse_model`, or `LIBRARY:NAME` as in `build_library_network`.
         image_shape: (C, H, W) of the pictures it takes.
+        seed: of the weights; equal seeds give equal weights, and torch's global generator is not changed. None draws
+            them from the global generator.
 
     Raises:
-        UnknownName, ConfigError: as `parse_model`.
+        UnknownName, ConfigError: as `parse_model` or `build_library_network`.
     """
     if seed is not None:
-        with torch.random.fork_rng(devices=[]):  # leaves the caller's random numbers alone
+        with torch.random.fork_rng(devices=[]):  # restores the global generator's state afterwards
             torch.manual_seed(seed)
             return build_model(name, image_shape, num_classes)
-    if ":" in name:  # a teacher from another library; never a student, whose name `parse_model` reads
+    if ":" in name:  # only for teachers: `parse_model`, which checks students' names, refuses such names
         from kdcore.library_networks import build_library_network
 
         return build_library_network(name, image_shape, num_classes)
@@ -88,7 +96,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
 
 
 def outline(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The network called `name` without its numbers (on PyTorch's meta device): for its shapes and its size.
+    """The network called `name` on PyTorch's meta device: it has shapes and a size, but no values and needs no memory.
 
     Raises:
         UnknownName, ConfigError: as `parse_model`.
@@ -99,15 +107,20 @@ def outline(name: str, image_shape: tuple[int, int, int], num_classes: int) -> n
 
 @lru_cache(maxsize=64)
 def network_between(small: str, most_params: int, image_shape: tuple[int, int, int], num_classes: int) -> str | None:
-    """The network called `small` with all its widths multiplied by one number, so that its parameters come nearest to
-    the geometric middle of `small`'s and `most_params`; None where none lies strictly between them.
+    """The name of a network of medium size, such as for a teacher assistant.
+
+    All widths of `small` are multiplied by one factor, so that the number of parameters comes as near as possible to
+    the geometric mean of the number of parameters of `small` and `most_params`.
+
+    Returns:
+        None if no such network has more parameters than `small` and fewer than `most_params`.
 
     Raises:
         UnknownName, ConfigError: as `parse_model`.
     """
     family, widths = small.split("-", 1)[0], parse_model(small)[1]
     least, between = count_params(outline(small, image_shape, num_classes)), {}
-    for quarter in range(1, int(4 * math.log2(MAX_WIDTH / max(widths))) + 1):  # quarters of a doubling
+    for quarter in range(1, int(4 * math.log2(MAX_WIDTH / max(widths))) + 1):  # factors of 2 ** (quarter / 4)
         name = "-".join([family, *(str(round(width * 2 ** (quarter / 4))) for width in widths)])
         size = count_params(outline(name, image_shape, num_classes))
         if size >= most_params:
@@ -119,12 +132,12 @@ def network_between(small: str, most_params: int, image_shape: tuple[int, int, i
 
 
 def count_params(model: nn.Module) -> int:
-    """Number of trainable numbers."""
+    """Number of parameters of a network; buffers, such as the running statistics of batch norm, do not count."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates of one picture's forward pass (matrix products and convolutions)."""
+    """Number of multiply-accumulate operations of one picture's forward pass (in matrix products and convolutions)."""
     training = model.training
     parameter = next(model.parameters())
     picture = torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype)

@@ -1,4 +1,4 @@
-"""Two students on the same test pictures: class by class, and picture by picture."""
+"""Comparison of two students on the same test pictures: by class, and by a test over pictures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from kdcore.metrics import CONFIDENCE, hits
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """Distilled minus baseline on the n test pictures of one class: difference of the shares right, and its 95 %
-    interval."""
+    """Accuracy of distilled minus baseline on the n test pictures of one class, with a 95 % interval."""
 
     mean: float
     n: int
@@ -26,24 +25,32 @@ class ClassDifference:
 
 
 def per_class_difference(distilled: Tensor, baseline: Tensor, hard_labels: Tensor) -> tuple[ClassDifference, ...]:
-    """Paired difference of the shares right, class by class.
+    """Paired difference in accuracy, for each class.
 
-    The variance over pictures counts two more pictures, half of one in each of the four outcomes (both right, one,
-    the other, none; Agresti and Min 2005): of few pictures the plain variance is too small, and 0 where all came out
-    alike. With one seed the interval holds for these two networks, and is Student's t over the n + 2 pictures,
-    because of 8 pictures the normal quantile covers the truth in 89 % of cases only. With more seeds it is Student's t
-    over seeds with the same variance added, as everywhere (`metrics`).
+    The variance over pictures is computed with two added pictures, half a picture in each of the four outcomes (both
+    right, only one, only the other, neither; Agresti and Min 2005). Without them it would be too small for few
+    pictures, and 0 if all pictures had the same outcome. With one seed, the interval holds for these two networks only
+    and uses Student's t over the n + 2 pictures, because with 8 pictures the normal quantile covers the true value in
+    only 89 % of cases. With more seeds, it uses Student's t over seeds with the variance over pictures added, as do
+    all other intervals.
 
     Args:
-        distilled, baseline: logits [S, N, K], seed by seed from the same weights.
-        hard_labels: [N].
+        distilled, baseline: logits [S, N, K]; for each seed both started from the same weights.
+        hard_labels: int64 [N].
+
+    Returns:
+        One difference for each of the K classes.
     """
     gain = hits(distilled, hard_labels).double() - hits(baseline, hard_labels).double()  # [S, N] of -1, 0, 1
     return tuple(_difference(gain[:, hard_labels == label]) for label in range(distilled.shape[-1]))
 
 
 def _difference(gain: Tensor) -> ClassDifference:
-    """One class; [S, n]."""
+    """The difference for one class.
+
+    Args:
+        gain: [S, n], 1 where only distilled is right, -1 where only the baseline is, else 0.
+    """
     seeds, n = gain.shape
     if n == 0:
         return ClassDifference(0.0, 0, (-1.0, 1.0))
@@ -61,10 +68,13 @@ def _difference(gain: Tensor) -> ClassDifference:
 
 
 def mcnemar(only_one: int, only_other: int) -> float:
-    """Exact McNemar test (1947), two-sided: how probable a split at least this uneven is, if both were equally good.
+    """Exact McNemar test (1947), two-sided: the probability of a split at least this uneven if both are equally good.
 
     Args:
-        only_one, only_other: pictures that only the one, and only the other, has right.
+        only_one, only_other: numbers of pictures that only the one network, or only the other, has right.
+
+    Returns:
+        The p-value.
     """
     smaller, both = min(only_one, only_other), only_one + only_other
     return min(1.0, 2 * float(special.bdtr(smaller, both, 0.5))) if both else 1.0

@@ -1,10 +1,10 @@
-"""Where kdcore keeps and finds its files: three folders, each decided in one place.
+"""The three folders in which kdcore keeps and finds its files.
 
-- `home()` is written to: downloads, the teacher-logit cache, the runs database and the runs' folders.
-- `data()` is only read: datasets that somebody else put there.
-- `assets()` is only read: what ships with the project (bundled models, samples, lessons).
+- `home()` is written to: downloads, the cache of teacher_logits, the runs database and the runs' folders.
+- `data()` is only read: datasets that the user put there.
+- `assets()` is only read: files that ship with the project (bundled models, samples, lessons).
 
-Nothing here creates a folder; whoever writes does that, and turns a failure into its own sentence.
+Nothing here creates a folder. The code that writes a file creates its folder and reports a failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import platformdirs
 
 
 def home() -> Path:
-    """The folder that kdcore writes to: `KDCORE_HOME`, or the user data folder of this system."""
+    """The folder that kdcore writes to: the environment variable `KDCORE_HOME`, or the system's user data folder."""
     chosen = os.environ.get("KDCORE_HOME", "").strip()
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -24,13 +24,13 @@ def home() -> Path:
 
 
 def data() -> Path | None:
-    """The read-only folder that is searched first for datasets: `KDCORE_DATA`, or None when it is not set."""
+    """The read-only folder searched first for datasets, from the environment variable `KDCORE_DATA`; None if unset."""
     chosen = os.environ.get("KDCORE_DATA", "").strip()
     return Path(chosen).expanduser().absolute() if chosen else None
 
 
 def assets() -> Path:
-    """The files that travel with the code: inside an installed package, or beside it in a checkout."""
+    """The folder of the files that ship with the code: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     installed = package / "assets"
     return installed if installed.is_dir() else package.parent / "assets"

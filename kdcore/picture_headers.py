@@ -1,7 +1,7 @@
-"""What a file says of itself before it is decoded: which kind it is, and whether what it announces is reasonable.
+"""Checks of a file's raw bytes before it is decoded: what kind of file it is, and whether decoding it is safe.
 
-A decoder believes a file's header. A few bytes there may ask for gigabytes (a TIFF tile larger than its picture, a
-million fractions in one tag) or for hours (a JPEG of thousands of scans), so these are counted first.
+A decoder trusts a file's header. A few bytes there can make it allocate gigabytes (a TIFF tile larger than its picture,
+a million fractions in one tag) or run for hours (a JPEG with thousands of scans), so these are counted first.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-MAX_EXIF_BYTES = 2**16  # what fits into one JPEG segment, as EXIF demands
-MAX_JPEG_SCANS = 100  # a progressive JPEG has about ten; each pass costs as much as a small picture
-MAX_TIFF_NUMBERS = 500_000  # in all tags; offsets of 160,000 tiles are legal, and each number costs up to 200 bytes
-MAX_TILE_PIXELS = 2**24  # a tile may be larger than its picture
+MAX_EXIF_BYTES = 2**16  # EXIF must fit into one JPEG segment
+MAX_JPEG_SCANS = 100  # a progressive JPEG has about ten; decoding each costs as much as a small picture
+MAX_TIFF_NUMBERS = 500_000  # in all tags; 160,000 tile offsets are legal, and each number takes up to 200 bytes
+MAX_TILE_PIXELS = 2**24  # checked on its own, because a tile may be larger than its picture
 
-_LOOKS_LIKE = (  # (offset, first bytes, what a visitor would call it): only to word the refusal
+_LOOKS_LIKE = (  # (offset, bytes there, everyday name of the format), only for the error message
     (0, b"PK\x03\x04", "a zip archive or an office document"),
     (0, b"%PDF", "a PDF document"),
     (0, b"\x1f\x8b", "a gzip archive"),
@@ -27,13 +27,14 @@ _LOOKS_LIKE = (  # (offset, first bytes, what a visitor would call it): only to 
 )
 _PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"II*", b"MM\0*", b"II+", b"MM\0+")
 
-_TIFF_NUMBERS = frozenset({3, 4, 5, 8, 9, 10, 11, 12, 13, 16, 17, 18})  # types that become a Python number each
+# TIFF field types whose values each become one Python number in Pillow.
+_TIFF_NUMBERS = frozenset({3, 4, 5, 8, 9, 10, 11, 12, 13, 16, 17, 18})
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
-_MORE_TAGS = (0x8769, 0x8825, 0xA005)  # EXIF, GPS and interoperability: tags that point to more tags
+_MORE_TAGS = (0x8769, 0x8825, 0xA005)  # EXIF, GPS, interoperability: their values are offsets of further directories
 
 
 def looks_like(data: bytes) -> str | None:
-    """What a visitor would call a file that is no picture, such as "a text file"; None when that is not known."""
+    """The everyday name of a file that is no accepted picture, such as "a text file"; None if it is not recognised."""
     for offset, start, kind in _LOOKS_LIKE:
         if data[offset : offset + len(start)] == start:
             return kind
@@ -46,12 +47,12 @@ def looks_like(data: bytes) -> str | None:
 
 
 def starts_like_a_picture(data: bytes) -> bool:
-    """Whether the first bytes are those of an accepted format, whatever follows."""
+    """Whether the first bytes are those of an accepted picture format, even if the rest is damaged."""
     return data.startswith(_PICTURE_STARTS)
 
 
 def with_one_exif(data: bytes) -> bytes:
-    """The same file with one EXIF block that a reader finds; a JPEG may carry hundreds that add up to one."""
+    """Disable all EXIF blocks of a JPEG but the first, because a decoder would join hundreds of them into one."""
     if not data.startswith(b"\xff\xd8") or data.count(b"Exif\0\0") < 2:
         return data
     end = data.index(b"Exif\0\0") + 6
@@ -59,9 +60,10 @@ def with_one_exif(data: bytes) -> bytes:
 
 
 def is_reasonable(data: bytes) -> bool:
-    """False for a JPEG or a TIFF whose header asks for far more time or memory than its picture needs."""
+    """False for a JPEG or TIFF whose header would cost far more time or memory than its number of pixels justifies."""
     if data.startswith(b"\xff\xd8"):
-        return data.count(b"\xff\xda") <= MAX_JPEG_SCANS  # inside the coded pixels FF is always followed by 00
+        # Counts start-of-scan markers; inside coded pixels FF is always followed by 00.
+        return data.count(b"\xff\xda") <= MAX_JPEG_SCANS
     if not data.startswith((b"II", b"MM")):
         return True
     numbers, tile = 0, {_TILE_WIDTH: 0, _TILE_HEIGHT: 0}
@@ -75,7 +77,7 @@ def is_reasonable(data: bytes) -> bool:
 
 
 def _tiff_tags(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """(tag, type, count, first value or offset) of the first directory and of those that it points to."""
+    """Yield (tag, type, count, first value or offset) of a TIFF's first directory and those that its tags point to."""
     order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     first, size, entry = (8, 8, f"{order}HHQ") if big else (4, 4, f"{order}HHI")
@@ -84,7 +86,7 @@ def _tiff_tags(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     count_word = f"{order}{'Q' if big else 'H'}"
     try:
         ahead = [struct.unpack_from(word, data, first)[0]]
-        for at in ahead:  # grows while the first directory is read, and only then
+        for at in ahead:  # the list grows while the first directory is read, and only then
             (entries,) = struct.unpack_from(count_word, data, at)
             start = at + struct.calcsize(count_word)
             for place in range(start, min(start + entries * step, len(data) - step + 1), step):
@@ -94,10 +96,10 @@ def _tiff_tags(data: bytes) -> Iterator[tuple[int, int, int, int]]:
                 yield tag, kind, count, value
                 if tag in _MORE_TAGS and at == ahead[0]:
                     ahead.append(value)
-    except struct.error:  # cut off: the decoder says so
+    except struct.error:  # the file is cut off; the decoder will report it
         return
 
 
 def _is_text(head: bytes) -> bool:
-    text = head.decode("utf-8", errors="ignore")  # the cut at the end may fall inside a character
+    text = head.decode("utf-8", errors="ignore")  # the cut may fall inside a character
     return len(text.encode()) >= len(head) - 3 and all(c.isprintable() or c.isspace() for c in text)

@@ -1,8 +1,8 @@
-"""A visitor's picture: bytes in, a small RGB picture out, or one sentence that says why not.
+"""Safe decoding of an uploaded picture file into a small RGB picture, or a one-sentence error for the visitor.
 
-The bytes come from anybody, so nothing is decoded before the size in bytes, the format and the size in pixels
-are known to be legal; what is decoded is shrunk at once, and one picture is decoded at a time in a process, so
-that the memory that pictures take is bounded however many visitors there are.
+Uploads are untrusted: nothing is decoded before the number of bytes, the format and the number of pixels are known to
+be within the limits. A decoded picture is shrunk at once, and a process decodes one picture at a time, so that the
+memory used is bounded however many visitors there are.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ FORMATS_TEXT = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 40_000_000
 MAX_JPEG_PIXELS = 64_000_000  # a JPEG is decoded at a fraction of its size, and phones take 50 megapixels
-MAX_LONG_SIDE = 65_535  # a row costs memory however short it is
-MAX_SIDE = 1024  # of what `open_picture` returns
-MAX_DECODING_BYTES = 640 * 2**20  # the most that decoding takes for a moment, measured over the worst legal files
+MAX_LONG_SIDE = 65_535  # decoders also need memory per row, however short the row
+MAX_SIDE = 1024  # pixels of the longer side that `open_picture` returns
+MAX_DECODING_BYTES = 640 * 2**20  # peak memory of decoding, measured with the worst files within the limits
 
 _ORIENTATION = 0x0112
-_TURNS = {  # EXIF orientation -> what sets the picture upright
+_TURNS = {  # EXIF orientation -> operation that sets the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -39,19 +39,23 @@ _TURNS = {  # EXIF orientation -> what sets the picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# One picture at a time: it bounds the memory, and `warnings.catch_warnings` is not safe between threads.
+# One picture at a time, because this bounds the memory and `warnings.catch_warnings` is not thread-safe.
 _DECODING = threading.Lock()
 
 
 def open_picture(data: bytes, name: str = "") -> Image.Image:
     """Decode the bytes of one picture.
 
-    Returns an upright RGB picture of at most 1024 pixels on its long side, with nothing of the file attached:
-    first frame of an animation, EXIF orientation applied, 16 bits a channel scaled to 8, transparency over
-    white.
-    `name` is only used in messages, shortened and stripped of markup.
+    Args:
+        data: content of the file.
+        name: the file's name, only for error messages; it is shortened and stripped of markup.
 
-    Raises PictureError, whose text is one sentence for the visitor.
+    Returns:
+        An upright RGB picture of at most 1024 pixels on its longer side, without metadata: the first frame of an
+        animation, with the EXIF orientation applied, 16 bits a channel scaled to 8, transparency over white.
+
+    Raises:
+        PictureError: the file cannot be accepted; its text is one sentence for the visitor.
     """
     label = _label(name)
     if not data:
@@ -61,13 +65,14 @@ def open_picture(data: bytes, name: str = "") -> Image.Image:
             f"{label} is larger than the {MAX_BYTES // 2**20} MB that are accepted; choose a smaller copy."
         )
     with _DECODING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns about odd metadata; a picture that opens will do
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata, which does not matter here
         try:
             return _decode(data, label)
         except PictureError:
             raise
         except (Image.DecompressionBombError, MemoryError) as error:
-            pixels = re.search(r"\d+", str(error))  # Pillow refuses the largest before telling their sides
+            # Pillow refuses huge pictures before it gives their width and height, but its message has the pixels.
+            pixels = re.search(r"\d+", str(error))
             size = f"{int(pixels[0]) / 1e6:,.0f} megapixels" if pixels else "more than this machine's memory"
             raise PictureError(
                 f"{label} would unpack to {size}, and at most {MAX_PIXELS // 10**6} megapixels are accepted; "
@@ -75,7 +80,7 @@ def open_picture(data: bytes, name: str = "") -> Image.Image:
             ) from error
         except UnidentifiedImageError as error:
             raise PictureError(_refusal(data, label)) from error
-        except Exception as error:  # damaged files make decoders raise anything, struct.error too
+        except Exception as error:  # on damaged files decoders raise exceptions of any kind, such as struct.error
             raise PictureError(
                 f"{label} is damaged or cut off and cannot be decoded to its end; "
                 "copy or save it again, or choose another picture."
@@ -105,16 +110,16 @@ def _decode(data: bytes, label: str) -> Image.Image:
         _draft(picture)
         raw_mode = str(picture.tile[0].args) if picture.format == "PNG" and picture.tile else ""
         picture.load()
-        # A TIFF is turned while it loads and then has no orientation left, so ask only now.
+        # Pillow turns a TIFF while loading it and then drops its orientation, so read the orientation after `load`.
         turn = _TURNS.get(_orientation(picture))
         rgb = _shrink(_eight_bits(picture), _transparent(picture, raw_mode))
     rgb = rgb.transpose(turn) if turn is not None else rgb
-    # A fresh picture, so that no metadata, file or palette of the visitor's hangs on what is kept.
+    # A new object, so that the returned picture refers to no metadata, file or palette of the upload.
     return Image.frombytes("RGB", rgb.size, rgb.tobytes())
 
 
 def _draft(picture: Image.Image) -> None:
-    """Let libjpeg decode a large picture at 1/2, 1/4 or 1/8, but never below twice the size that is kept."""
+    """Make libjpeg decode a large picture at 1/2, 1/4 or 1/8 of its size, but never below twice `MAX_SIDE`."""
     scale = 2 * MAX_SIDE / max(picture.size)
     if scale < 1:
         picture.draft(None, (max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
@@ -123,34 +128,34 @@ def _draft(picture: Image.Image) -> None:
 def _orientation(picture: Image.Image) -> int:
     try:
         exif = picture.info.get("exif") or picture.info.get("Raw profile type exif") or b""
-        if len(exif) > 2 * headers.MAX_EXIF_BYTES:  # hexadecimal digits in the second case
+        if len(exif) > 2 * headers.MAX_EXIF_BYTES:  # a raw profile is text, two hexadecimal digits a byte
             return 1
         return int(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a picture with damaged EXIF is shown as it lies
+    except Exception:  # a picture with damaged EXIF is not turned
         return 1
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits scaled to 8, where `convert` would clip it to white; others unchanged."""
+    """Scale grey of more than 8 bits to 8 bits, because `convert` would clip it to white; return others unchanged."""
     if not picture.mode.startswith(("I", "F")):
         return picture
     low, high = _range(picture)
     grey = Image.new("L", picture.size)
-    for top, wide in _strips(picture):  # a float64 copy of the whole would be 8 bytes a pixel
+    for top, wide in _strips(picture):  # in strips: a float64 copy of the whole would take 8 bytes a pixel
         part = np.clip(np.rint((wide - low) * (255.0 / (high - low))), 0, 255).astype(np.uint8)
         grey.paste(Image.fromarray(part), (0, top))
     return grey
 
 
 def _strips(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """(top, pixels [h, W] with 0 for what is not a number), from top to bottom."""
+    """Yield strips of at most 256 rows from top to bottom: (first row, pixels [h, W] with 0 for NaN and infinity)."""
     for top in range(0, picture.height, 256):
         part = np.asarray(picture.crop((0, top, picture.width, min(top + 256, picture.height))), np.float64)
         yield top, np.where(np.isfinite(part), part, 0.0)
 
 
 def _range(picture: Image.Image) -> tuple[float, float]:
-    """The values that become black and white: what the format says, else what the values suggest."""
+    """The values that become black and white: from the number of bits if the format gives it, else from the pixels."""
     if picture.mode.startswith("I;16"):
         bits = picture.tag_v2.get(258, (16,))[0] if hasattr(picture, "tag_v2") else 16  # 12-bit TIFFs exist
         return 0.0, float(2 ** min(int(bits), 16) - 1)
@@ -165,9 +170,12 @@ def _range(picture: Image.Image) -> tuple[float, float]:
 
 
 def _transparent(picture: Image.Image, raw_mode: str) -> Image.Image | None:
-    """The mask (mode 1) of the pixels that equal a PNG's one transparent colour, None when there is none.
+    """The mask (mode 1) of the pixels that equal a PNG's single transparent colour; None if it defines no such colour.
 
-    Pillow knows this colour as the file has it, while the pixels were widened or narrowed to 8 bits.
+    Pillow gives the colour in the file's bit depth but the pixels in 8 bits, so it is converted first.
+
+    Args:
+        raw_mode: Pillow's name of the pixel format in the file, such as "L;4" or "RGB;16B".
     """
     colour = picture.info.get("transparency")
     if colour is None or picture.mode not in ("1", "L", "I;16", "RGB"):
@@ -181,9 +189,9 @@ def _transparent(picture: Image.Image, raw_mode: str) -> Image.Image | None:
 
 
 def _shrink(picture: Image.Image, transparent: Image.Image | None) -> Image.Image:
-    """To RGB over white, at most MAX_SIDE long, a strip at a time so that no second large copy exists."""
+    """Convert to RGB over white with sides of at most `MAX_SIDE`, strip by strip to avoid a second large copy."""
     width, height = picture.size
-    factor = max(1, max(width, height) // (2 * MAX_SIDE))  # averaged in boxes first, then resampled
+    factor = max(1, max(width, height) // (2 * MAX_SIDE))  # average boxes of this side first, then resample
     strip = 64 * factor
     canvas = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for top in range(0, height, strip):
@@ -215,7 +223,7 @@ def _over_white(part: Image.Image, transparent: Image.Image | None) -> Image.Ima
 
 
 def _label(name: str) -> str:
-    """The visitor's file name as a message may show it: no folders, no markup, at most 40 characters."""
+    """The subject of an error sentence: the uploaded file's name without folders and markup, at most 40 characters."""
     last = re.split(r"[/\\]", name)[-1]
     clean = re.sub(r"[^\w .()+-]", "_", last).strip(" ._")
     if not clean:
@@ -224,7 +232,7 @@ def _label(name: str) -> str:
 
 
 def _refusal(data: bytes, label: str) -> str:
-    """Why bytes that no allowed decoder recognises were refused."""
+    """The error sentence for a file that no allowed decoder recognises."""
     legal = f"{FORMATS_TEXT} are accepted; save it in one of these formats and choose that."
     if (kind := headers.looks_like(data)) is not None:
         return f"{label} is {kind}, and only {legal}"

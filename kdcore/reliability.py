@@ -1,4 +1,4 @@
-"""Reliability: how often a network is right where it is so and so sure (DeGroot and Fienberg 1983)."""
+"""Reliability diagram: how often a network is right at each level of confidence (DeGroot and Fienberg 1983)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from kdcore.metrics import ECE_BINS, calibration_bins, wilson
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Pictures of similar confidence: their mean confidence, the share of answers right, and its Wilson interval."""
+    """A group of n pictures of similar confidence.
+
+    Attributes:
+        confidence: their mean confidence.
+        accuracy: the share of them that the network has right.
+        ci95: 95 % Wilson interval of `accuracy`.
+    """
 
     n: int
     confidence: float
@@ -20,7 +26,12 @@ class ReliabilityBin:
 
 
 def reliability(logits: Tensor, hard_labels: Tensor, bins: int = ECE_BINS) -> tuple[ReliabilityBin, ...]:
-    """The bins behind the ECE: equal mass, in order of confidence, at T = 1; logits [N, K]."""
+    """The bins from which the ECE is computed: groups of equal size in order of confidence, at T = 1.
+
+    Args:
+        logits: [N, K] of one network.
+        hard_labels: int64 [N].
+    """
     table = calibration_bins(logits, hard_labels, bins)
     found = zip(table.count.tolist(), table.confidence.tolist(), table.accuracy.tolist(), strict=True)
     return tuple(

@@ -1,8 +1,8 @@
-"""Independent work on several cores: one thread for each part, which wait for one another at the end only.
+"""Run independent pieces of work in parallel, each in one thread; the threads synchronise only at the end.
 
-A team of threads inside every operation waits for its slowest member in each of them; beside another busy process that
-costs more than it brings (`threads`). Here each thread computes alone, and PyTorch's operations leave Python's lock to
-the others.
+When PyTorch splits every operation over several threads, each operation waits for the slowest thread; with another busy
+process on the machine that costs more than it gains. Here each thread computes its piece alone. PyTorch's operations
+release Python's global interpreter lock, so the threads do run at the same time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-LOOK_SECONDS = 0.05  # how often somebody is asked whether to stop
+LOOK_SECONDS = 0.05  # interval at which the caller's `should_stop` is asked
 
 Asks = Callable[[], bool]
 Part = TypeVar("Part")
@@ -21,17 +21,19 @@ Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on every system
+    """Number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # missing on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class SideBySide:
-    """As many threads as work can be done in at once, which stay: what PyTorch keeps for a thread would be lost.
+    """A pool of threads for parallel work.
+
+    The threads live as long as the pool, because PyTorch caches data for each thread, which a new thread would lack.
 
     Args:
-        at_once: how many; with one, all is done in the caller's thread.
+        at_once: number of threads; with 1, everything runs in the caller's thread.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -40,14 +42,14 @@ class SideBySide:
     def each(
         self, work: Callable[[Part, Asks], Result], parts: Sequence[Part], should_stop: Asks = lambda: False
     ) -> list[Result]:
-        """What `work` makes of every part, in their order.
+        """Call `work` for every part in parallel and return the results in the order of `parts`.
 
         Args:
-            work: takes a part and what says, whenever it is asked, whether to leave the work.
-            should_stop: asked in the caller's thread only, before the start and now and then.
+            work: called with a part and a function that returns whether to stop early; it should ask it regularly.
+            should_stop: called only in the caller's thread, before the start and then every `LOOK_SECONDS`.
 
         Raises:
-            whatever `work` raises, after the others have left theirs.
+            Any exception of `work`, once all other parts have stopped.
         """
         if self._pool is None or len(parts) <= 1:
             return [work(part, should_stop) for part in parts]
@@ -61,6 +63,6 @@ class SideBySide:
                 if not left or any(future.exception() for future in done) or should_stop():
                     ended.set()
         finally:
-            ended.set()  # also when the caller's thread is interrupted: nobody works on for nothing
+            ended.set()  # also stops the threads when the caller's thread is interrupted
             wait(futures)
         return [future.result() for future in futures]

@@ -1,4 +1,4 @@
-"""What a teacher's logits say: soft labels at a temperature, and what is in them."""
+"""Soft labels at a temperature, and quantities computed from them or from logits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def soften(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Soft labels: softmax(logits / T), [..., K], float64 (Hinton, Vinyals, Dean 2015, equation 1).
 
     Raises:
-        ConfigError: a temperature that is not a finite number above 0.
+        ConfigError: the temperature is not a finite number above 0.
     """
     if not (math.isfinite(temperature) and temperature > 0):
         raise ConfigError(f"The temperature must be a finite number above 0, not {temperature!r}.")
@@ -30,46 +30,49 @@ def soften(logits: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def entropy(soft_labels: Tensor) -> Tensor:
-    """Entropy in nats: [..., K] -> [...]; 0 for a certain answer, log K for none."""
+    """Entropy in nats: [..., K] -> [...]; 0 if one class has probability 1, log K if all are equally probable."""
     terms: Tensor = torch.special.entr(soft_labels)
     return terms.sum(-1)
 
 
 def dark_share(soft_labels: Tensor) -> Tensor:
-    """Probability outside the winning class: [..., K] -> [...]."""
+    """Dark share: the total probability of all classes but the most probable one: [..., K] -> [...]."""
     return 1 - soft_labels.amax(-1)
 
 
 def non_target(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Soft labels without the winning class, renormalised: [..., K] (Zhao et al. 2022, section 3.1, with the
-    teacher's top class as target). The winner's place holds 0."""
+    """Soft labels without the most probable class, renormalised: [..., K] (Zhao et al. 2022, section 3.1, with the
+    teacher's most probable class as target). The removed class has the value 0."""
     winner = logits.argmax(-1, keepdim=True)
     return soften(logits.double().scatter(-1, winner, -math.inf), temperature)
 
 
 def familiarity(logits: Tensor) -> Tensor:
-    """How much the logits say that the picture is one of the classes: [..., K] -> [...], in nats.
+    """A score of how likely the picture is one of the known classes at all: [..., K] -> [...], in nats.
 
-    The negative free energy, log of the sum of exp (Liu et al. 2020, "Energy-based out-of-distribution detection",
-    equation 4): a softmax forgets how high the logits were, this remembers. Below the card's `none_below` the picture
-    is none of them.
+    It is the negative free energy, the log of the sum of exp(logits) (Liu et al. 2020, "Energy-based
+    out-of-distribution detection", equation 4). Unlike a softmax, it depends on the overall height of the logits. If it
+    is below the threshold `none_below` of the teacher's card, the picture counts as none of the classes.
     """
     return logits.double().logsumexp(-1)
 
 
 def none_of_these(logits: Tensor, none_below: float | None) -> bool | None:
-    """Whether a picture with these logits [K] is probably none of the classes; None where no threshold is known.
+    """Whether a picture with these logits [K] is probably none of the classes; None if no threshold is known.
 
     Args:
-        none_below: the teacher's card's.
+        none_below: the threshold of `familiarity` from the teacher's card.
     """
     return None if none_below is None else bool(familiarity(logits) < none_below)
 
 
 def superclass_mass(soft_labels: Tensor, superclasses: Sequence[str]) -> dict[str, float]:
-    """Sum of the soft labels [K] in each superclass, largest first.
+    """The sum of the soft labels [K] in each superclass, largest first.
 
-    At high temperatures the sum drifts to the number of classes a superclass has.
+    At high temperatures the sum approaches the superclass's share of all classes.
+
+    Args:
+        superclasses: the superclass of each class.
     """
     mass: dict[str, float] = {}
     for name, share in zip(superclasses, soft_labels.tolist(), strict=True):
@@ -78,7 +81,7 @@ def superclass_mass(soft_labels: Tensor, superclasses: Sequence[str]) -> dict[st
 
 
 def predict(teacher: Teacher, picture: Image.Image, temperature: float = 1.0) -> dict[str, Any]:
-    """A picture's soft labels in the shape that `kdcore predict --json` prints; `latency_ms` is one pass."""
+    """A picture's soft labels, as the JSON object of `kdcore predict --json`; `latency_ms` is the time of one pass."""
     images = teacher.prepare(picture)
     start = time.perf_counter()
     logits = teacher.logits(images)[0]

@@ -1,8 +1,8 @@
-"""Many small networks of one architecture, computed as one.
+"""Many small networks of one architecture, computed as one large network.
 
-A step of a small network is mostly overhead: a processor is idle between its short operations. Here the channels of
-M networks stand side by side, so that one grouped convolution, one norm and one batched product do the work of M.
-Weights, gradients and updates stay those of M separate networks (a test compares them).
+A training step of a small network is mostly overhead: the processor idles between its short operations. Here the
+channels of M networks are concatenated, so that one grouped convolution, one batch norm and one batched matrix product
+do the work of M. Weights, gradients and updates equal those of M separate networks (a test compares them).
 """
 
 from __future__ import annotations
@@ -17,22 +17,26 @@ from torch import Tensor, nn
 from kdcore.convolutional import Scale
 from kdcore.fully_connected import Ink
 
-# What needs no weights works on channels side by side as it does on one network's.
+# Layers without weights, which work on concatenated channels unchanged.
 _PLAIN = (nn.ReLU, nn.GELU, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Identity, Ink, Scale)
 
 
 def can_stack(network: nn.Module) -> bool:
-    """Whether networks like this one can be computed as one: plain chains of known layers."""
+    """Whether networks of this architecture can be stacked: (nested) `nn.Sequential`s of supported layers."""
     layers = _layers(network)
     known = (*_PLAIN, nn.Conv2d, nn.BatchNorm2d, nn.Flatten, nn.Linear)
     return isinstance(network, nn.Sequential) and all(isinstance(layer, known) for _, layer in layers)
 
 
 class StackedNetwork(nn.Module):
-    """M networks of one architecture.
+    """M networks of one architecture as one module, which gives logits [B, M, K].
 
-    It takes pictures [B, G · C, H, W] for a G that divides M: the first M / G networks see the first C channels, and
-    so on; with G = 1 all see the same pictures. It gives logits [B, M, K].
+    Its input are pictures [B, G · C, H, W] from G sources, where G divides M: the first M / G networks see the first C
+    channels, the next M / G the next C channels, and so on. With G = 1 all networks see the same pictures.
+
+    Args:
+        networks: M networks for which `can_stack` is true; their weights are copied.
+        image_channels: C.
     """
 
     def __init__(self, networks: Sequence[nn.Module], image_channels: int) -> None:
@@ -64,11 +68,11 @@ class StackedNetwork(nn.Module):
         return x.transpose(0, 1)
 
     def states(self) -> list[dict[str, Tensor]]:
-        """The state dict of each network, as it would be alone."""
+        """Copies of the state dicts of the M networks, each as that of a separate network."""
         found: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
         for name, layer in zip(self.names, self.layers, strict=True):
             for key, value in layer.state_dict().items():
-                whole = value.ndim == 0  # a counter that all share
+                whole = value.ndim == 0  # num_batches_tracked, which all networks share
                 parts = [value] * self.size if whole else value.view(self.size, -1, *value.shape[1:])
                 for state, part in zip(found, parts, strict=True):
                     state[f"{name}.{key}"] = part.detach().clone()
@@ -76,7 +80,7 @@ class StackedNetwork(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """Grouped convolution with the kernels of M networks, [M · O, C, k, k]."""
+    """Grouped convolution with the kernels of M networks of C input and O output channels each, [M · O, C, k, k]."""
 
     def __init__(self, same: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -91,7 +95,7 @@ class _Convolution(nn.Module):
 
 
 class _BatchNorm(nn.Module):
-    """Batch norm over the channels of M networks: each channel is on its own anyway."""
+    """Batch norm over the concatenated channels of M networks; it treats every channel separately anyway."""
 
     def __init__(self, same: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -111,20 +115,20 @@ class _BatchNorm(nn.Module):
 
 
 class _Flatten(nn.Module):
-    """[B, G · C, H, W] -> [G, B, C · H · W]."""
+    """Flatten the maps of G networks or picture sources of C channels each: [B, G · C, H, W] -> [G, B, C · H · W]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.requires_grad:  # in the order of the maps: the way back through their pooling is slow in any other
+        if x.requires_grad:  # backward through pooling is slow if the gradient has another memory format
             x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
         return x.reshape(len(x), x.shape[1] // self.channels, -1).transpose(0, 1)
 
 
 class _Linear(nn.Module):
-    """M products at once: [G, B, I] -> [M, B, O], with a matrix [M · O, I]."""
+    """The linear layers of M networks as one batched matrix product, [G, B, I] -> [M, B, O]; weights are [M · O, I]."""
 
     def __init__(self, same: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -133,15 +137,17 @@ class _Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         groups, batch, inputs = x.shape
-        weight = self.weight.view(groups, -1, inputs)  # networks that see the same vectors share one product
+        weight = self.weight.view(groups, -1, inputs)  # networks with the same input share one product
         y = torch.bmm(x, weight.transpose(1, 2)).view(groups, batch, self.networks // groups, -1)
         y = y.transpose(1, 2).reshape(self.networks, batch, -1)
         return y if self.bias is None else y + self.bias.view(self.networks, 1, -1)
 
 
 def _joined(same: Sequence[nn.Module], name: str) -> Any:
-    """A parameter of M networks, one after the other: vectors stay vectors, which weight decay leaves alone. None
-    stays None."""
+    """The parameter `name` of M layers, concatenated along its first dimension; None if the layers lack it.
+
+    Vectors stay vectors, so that biases and norms are still excluded from weight decay.
+    """
     parts = [getattr(one, name) for one in same]
     if parts[0] is None:
         return None
@@ -149,7 +155,7 @@ def _joined(same: Sequence[nn.Module], name: str) -> Any:
 
 
 def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The layers of nested chains with their paths, in order."""
+    """The layers inside nested `nn.Sequential`s in order, each as (path, layer)."""
     if not isinstance(network, nn.Sequential):
         return [("", network)]
     return [

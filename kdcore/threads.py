@@ -1,4 +1,4 @@
-"""How many threads PyTorch begins with in a process that shares the machine; to be decided before it is imported."""
+"""The default number of PyTorch threads in a process that shares the machine; set it before PyTorch is imported."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import MutableMapping
 
 
 def one_thread(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Compute with one thread, and let threads that are asked for later sleep while they wait; the environment's own
-    word counts more.
+    """Make PyTorch start with one thread, and make threads that it starts later sleep, not spin, while they wait.
 
-    Networks and pictures here are small, and a team of threads waits in every layer for its slowest member. Drawing
-    `creatures` takes two threads 2.2 s on two idle cores and 28 s beside two busy processes; it takes one thread 3 s.
+    Variables that are already set in `environment` are kept. Networks and pictures here are small, and several threads
+    wait for the slowest of them in every layer: generating the dataset `creatures` takes two threads 2.2 s on two
+    idle cores but 28 s beside two busy processes; one thread takes 3 s.
     """
     environment.setdefault("OMP_NUM_THREADS", "1")
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,7 +1,7 @@
-"""Views: augmented versions of pictures, made on whole batches of tensors.
+"""Views: augmented versions of pictures, computed for whole batches of tensors.
 
-Students see a *finite* set of views (flip x shifts), so that the teacher's logits for every view can be computed
-once and kept. A teacher trains on endless random views.
+Students see a finite set of views (mirror image or not, times shifts), so that the teacher_logits of every view can be
+computed once and cached. A teacher trains on an unlimited number of random views.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 [B, C, H, W] of 0 to 255 -> float32 of -1 to 1, what every network here takes."""
+    """Convert uint8 [B, C, H, W] in 0 to 255 to float32 in -1 to 1, the input range of every network here."""
     return images.float().div_(127.5).sub_(1.0)
 
 
 def zoom_middle(pictures: Tensor, crop: float) -> Tensor:
-    """The middle `crop` (0 to 1) of the side of each picture, enlarged to the whole: float [B, C, H, W]."""
+    """Crop each picture to the middle `crop` (0 to 1) of its sides, enlarged to full size: float [B, C, H, W]."""
     height, width = pictures.shape[-2:]
     down, right = round(height * (1 - crop) / 2), round(width * (1 - crop) / 2)
     if not (down or right):
@@ -30,7 +30,7 @@ def zoom_middle(pictures: Tensor, crop: float) -> Tensor:
 
 
 def resize_images(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pictures in another size, with anti-aliasing: uint8 [N, C, H, W] -> uint8 [N, C, *size]."""
+    """Resize pictures with anti-aliasing: uint8 [N, C, H, W] -> uint8 [N, C, *size]."""
     if images.shape[-2:] == size:
         return images
     parts = [
@@ -42,11 +42,11 @@ def resize_images(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 @dataclass(frozen=True)
 class ViewSet:
-    """All combinations of mirror image and shift.
+    """The finite set of views of a picture: all combinations of mirror image and shift.
 
     Attributes:
-        flip: whether mirror images are views too (never for digits).
-        shift: the largest shift in pixels, each way; only -shift, 0 and +shift are used.
+        flip: whether the set includes mirror images (never for digits).
+        shift: shift in pixels; each axis is shifted by -shift, 0 or +shift.
     """
 
     flip: bool
@@ -54,7 +54,7 @@ class ViewSet:
 
     @property
     def offsets(self) -> tuple[tuple[int, int, bool], ...]:
-        """(down, right, mirrored) of each view; view 0 is the picture itself."""
+        """(pixels down, pixels right, mirrored) of each view; view 0 is the unchanged picture."""
         steps = (0, -self.shift, self.shift) if self.shift else (0,)
         mirrored = (False, True) if self.flip else (False,)
         return tuple((dy, dx, flip) for flip in mirrored for dy in steps for dx in steps)
@@ -63,7 +63,7 @@ class ViewSet:
         return len(self.offsets)
 
     def apply(self, images: Tensor, view: int) -> Tensor:
-        """View number `view` of every picture: uint8 [B, C, H, W] -> the same shape; edges are repeated."""
+        """View number `view` of every picture, uint8 [B, C, H, W] -> same shape; shifts repeat the edge pixels."""
         dy, dx, mirrored = self.offsets[view]
         if mirrored:
             images = images.flip(-1)
@@ -75,11 +75,14 @@ class ViewSet:
         return images[..., rows[:, None], columns]
 
     def apply_each(self, images: Tensor, views: Tensor) -> Tensor:
-        """A view of its own for each picture.
+        """Like `apply`, with a different view for each picture.
 
         Args:
             images: uint8 [B, C, H, W].
-            views: int64 [B].
+            views: the number of the view for each picture, int64 [B].
+
+        Returns:
+            uint8 [B, C, H, W].
         """
         table = torch.tensor(self.offsets).to(images.device, non_blocking=True)  # [V, 3]
         dy, dx, mirrored = table[views].unbind(1)
@@ -94,16 +97,16 @@ class ViewSet:
 
 @dataclass(frozen=True)
 class RandomViews:
-    """Endless views for training a teacher: mirror, zoom, turn, move and light, drawn anew for each picture.
+    """Random views for training a teacher; the changes are drawn anew for every picture of every batch.
 
     Attributes:
         flip: mirror half of the pictures.
-        zoom: smallest share of the side that is kept, 1 for all of it.
-        shift: largest shift as a share of the side.
-        light: largest change of brightness and contrast, as a share.
-        cutout: side of a square that is hidden, as a share (DeVries and Taylor 2017).
-        turn: largest rotation, each way, in degrees.
-        stretch: largest change of the ratio of the sides, as a share.
+        zoom: smallest share of a side that a crop may keep; 1 means no zoom.
+        shift: largest shift, as a share of the side.
+        light: largest change of brightness and of contrast, as a share.
+        cutout: side of a square that is greyed out, as a share of the picture's; 0 for none (DeVries and Taylor 2017).
+        turn: largest rotation in either direction, in degrees.
+        stretch: largest change of the aspect ratio, as a share.
         colour: largest change of the saturation, as a share.
     """
 
@@ -123,28 +126,31 @@ class RandomViews:
         size: int | None = None,
         share: slice | None = None,
     ) -> Tensor:
-        """uint8 [B, C, H, W] -> float32 [B, C, size, size] in about -1 to 1, where the pictures are.
+        """Draw one random view of each picture: uint8 [B, C, H, W] -> float32 [B, C, size, size].
+
+        The values are in about -1 to 1; the result is on the device of `images`.
 
         Args:
-            generator: of the CPU, so that a seed means the same views on every device.
-            size: H unless given.
-            share: of the batch, whose views are wanted, all unless given; numbers are drawn for the whole batch.
+            generator: a CPU generator, so that a seed gives the same views on every device.
+            size: side of the views in pixels; by default H.
+            share: compute only these rows of the batch (for training in several processes); by default all. Random
+                numbers are drawn for the whole batch in any case.
         """
         batch, channels, height, _ = images.shape
         size, share = size or height, share or slice(None)
         images = images[share]
 
         def here(numbers: Tensor) -> Tensor:
-            """The share of what was drawn, beside the pictures; nothing waits for it."""
+            """The rows of `share` of drawn numbers, copied to the device of the pictures without waiting for it."""
             return numbers[share].to(images.device, non_blocking=True)
 
         draw = torch.rand(batch, 6, generator=generator)
         hole = torch.rand(batch, 2, generator=generator) if self.cutout else None
         scale = self.zoom + (1 - self.zoom) * draw[:, 0]
-        room = (1 - scale) + 2 * self.shift  # a zoomed view may lie anywhere in the picture
+        room = (1 - scale) + 2 * self.shift  # range of the crop's centre: a crop may lie anywhere in the picture
         theta = torch.zeros(batch, 2, 3)
         mirror = torch.where(draw[:, 1] < 0.5, -1.0, 1.0) if self.flip else torch.ones(batch)
-        # Nothing is drawn that is not asked for: the views of a recipe without these stay what they were.
+        # Drawn only if used, so that recipes without these changes keep the views that they had before.
         drawn = self.turn or self.stretch or self.colour
         more = 2 * torch.rand(batch, 3, generator=generator) - 1 if drawn else torch.zeros(batch, 3)
         angle = more[:, 0] * math.radians(self.turn)
@@ -154,7 +160,7 @@ class RandomViews:
         theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * wide, angle.cos() * high
         move = room[:, None] * (2 * draw[:, 2:4] - 1)
         if self.zoom == 1 and size == height and not self.turn and not self.stretch:
-            move = (move * (size / 2)).round() * (2 / size)  # whole pixels: nothing is blurred
+            move = (move * (size / 2)).round() * (2 / size)  # whole pixels, so that interpolation blurs nothing
         theta[:, 0, 2], theta[:, 1, 2] = move[:, 0], move[:, 1]
         grid = F.affine_grid(here(theta), [len(images), channels, size, size], align_corners=False)
         views = F.grid_sample(to_float(images), grid, padding_mode="reflection", align_corners=False)
@@ -169,7 +175,13 @@ class RandomViews:
 
 
 def _hide(views: Tensor, middle: Tensor, side: float) -> Tensor:
-    """Grey out a square of each picture around `middle` (shares of the sides, [B, 2])."""
+    """Grey out a square in each picture.
+
+    Args:
+        views: float [B, C, H, W].
+        middle: centre of each square (down, right), as shares of the sides, [B, 2].
+        side: side of the squares, as a share of the picture's.
+    """
     height, width = views.shape[-2:]
     rows = (torch.arange(height, device=views.device) + 0.5) / height
     columns = (torch.arange(width, device=views.device) + 0.5) / width

@@ -1,9 +1,9 @@
-"""The one door to torchvision.
+"""The only module that imports torchvision, with a workaround for a failing import.
 
 A CPU-only torch beside torchvision's ordinary wheel (built for CUDA) cannot load torchvision's compiled operators,
-and then `import torchvision` fails with "operator torchvision::nms does not exist". Nothing here needs those
-operators, only their names: declaring the two schemas first lets the import through. Where the real operators
-load, nothing is declared.
+and then `import torchvision` fails with "operator torchvision::nms does not exist". kdcore never calls those
+operators, so it declares their two schemas first, which makes the import succeed. Where the real operators load,
+nothing is declared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCHEMAS = (
 
 
 def _real_operators_load() -> bool:
-    """Whether torchvision's compiled operators are there, loading them if they can be."""
+    """Try to load torchvision's compiled operators; return whether they are available."""
     spec = importlib.util.find_spec("torchvision")
     folder = Path(spec.origin).parent if spec is not None and spec.origin else None
     for library in sorted(folder.glob("_C.*")) if folder is not None else ():
@@ -41,7 +41,7 @@ def _declare_schemas() -> torch.library.Library | None:
     return library
 
 
-# A declaration lives as long as its Library object.
+# Kept in a module constant, because a declaration ends when its Library object is deleted.
 DECLARED = _declare_schemas()
 
 from torchvision.transforms import InterpolationMode  # noqa: E402
@@ -49,28 +49,28 @@ from torchvision.transforms.v2 import functional as transforms  # noqa: E402
 
 
 def published_dataset(name: str) -> Any:
-    """torchvision's dataset class called `name`, with its addresses and checksums."""
+    """torchvision's dataset class called `name`, which holds the download addresses and checksums."""
     from torchvision import datasets
 
     return getattr(datasets, name)
 
 
 def classifier_names() -> list[str]:
-    """torchvision's classifiers."""
+    """The names of torchvision's image classifiers."""
     from torchvision import models
 
     return list(models.list_models(module=models))
 
 
 def classifier_weights(name: str, which: str = "DEFAULT") -> Any:
-    """A member of the classifier's enum of weights: their address, preprocessing and what is published of them."""
+    """The entry `which` of the classifier's weights enum, with its address, preprocessing and published figures."""
     from torchvision import models
 
     return models.get_model_weights(name)[which]
 
 
 def build_classifier(name: str, **options: Any) -> torch.nn.Module:
-    """torchvision's classifier with fresh weights."""
+    """torchvision's classifier called `name` with random weights; `options` go to its constructor."""
     from torchvision import models
 
     network: torch.nn.Module = models.get_model(name, weights=None, **options)

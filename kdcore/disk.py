@@ -121,7 +121,7 @@ def trouble(error: OSError) -> str:
     if error.errno in FULL:
         return "because the disk is full; free some space and resume the run"
     why = error.strerror or type(error).__name__
-    return f"({why}); set KDCORE_HOME to a folder that may be written, or put this one right and resume the run"
+    return f"({why}); set KDCORE_HOME to a folder that may be written, or repair this one, and resume the run"
 
 
 def _megabytes(size: int) -> str:

@@ -138,8 +138,8 @@ class Method:
 
 
 _LAYERS = (
-    Parameter("student_layer", "", "path of the student's layer; empty for one that fits"),
-    Parameter("teacher_layer", "", "path of the teacher's layer; empty for one that fits"),
+    Parameter("student_layer", "", "path of the student's layer; leave empty to take one that fits"),
+    Parameter("teacher_layer", "", "path of the teacher's layer; leave empty to take one that fits"),
 )
 
 METHODS: dict[str, Method] = {
@@ -173,11 +173,11 @@ METHODS: dict[str, Method] = {
         Method(
             "dkd",
             "Decoupled distillation",
-            "How sure the teacher is and how it ranks the wrong classes are matched apart, each with its weight.",
+            "How sure the teacher is and how it ranks the wrong classes are matched separately, each with its weight.",
             "Zhao et al. 2022, Decoupled Knowledge Distillation, section 3",
             (
-                Parameter("target_weight", 1.0, "of how sure the teacher is of the hard label"),
-                Parameter("non_target_weight", 8.0, "of its soft labels among the wrong classes"),
+                Parameter("target_weight", 1.0, "weight of matching how sure the teacher is of the hard label"),
+                Parameter("non_target_weight", 8.0, "weight of matching its soft labels among the wrong classes"),
             ),
             distill=_dkd,
             distill_weight=0.5,
@@ -188,8 +188,8 @@ METHODS: dict[str, Method] = {
             "Only correlations with the teacher's probabilities count, within a picture and within a class.",
             "Huang et al. 2022, Knowledge Distillation from A Stronger Teacher, sections 3.2 and 3.3",
             (
-                Parameter("between_weight", 2.0, "of the correlation between the classes of a picture"),
-                Parameter("within_weight", 2.0, "of the correlation within a class over the pictures of a batch"),
+                Parameter("between_weight", 2.0, "weight of each picture's correlation over the classes"),
+                Parameter("within_weight", 2.0, "weight of each class's correlation over the pictures of a batch"),
             ),
             distill=_dist,
             distill_weight=0.5,
@@ -199,25 +199,25 @@ METHODS: dict[str, Method] = {
             "Hints",
             "For the first epochs the student's middle layer imitates the teacher's; then it learns the soft labels.",
             "Romero et al. 2015, FitNets: Hints for Thin Deep Nets, section 2",
-            (Parameter("hint_share", 0.3, "share of the epochs that only imitate", 0.0, 1.0), *_LAYERS),
+            (Parameter("hint_share", 0.3, "share of the epochs that only imitate the layer", 0.0, 1.0), *_LAYERS),
             uses="features",
         ),
         Method(
             "attention-transfer",
             "Attention transfer",
-            "Beside the soft labels, the student learns where in the picture the teacher's activity is.",
+            "Besides the soft labels, the student learns where in the picture the teacher is active.",
             "Zagoruyko and Komodakis 2017, Paying More Attention to Attention, section 3.1",
-            (Parameter("attention_weight", 1000.0, "of the attention maps' difference", 0.0, 1e6), *_LAYERS),
+            (Parameter("attention_weight", 1000.0, "weight of the attention maps' difference", 0.0, 1e6), *_LAYERS),
             uses="features",
         ),
         Method(
             "rkd",
             "Relations of pictures",
-            "Beside the soft labels, pictures lie to each other as they do in the teacher's last layer.",
+            "Besides the soft labels, the student learns how pictures lie to each other in the teacher's last layer.",
             "Park et al. 2019, Relational Knowledge Distillation, section 3.2",
             (
-                Parameter("distance_weight", 25.0, "of the distances between pairs of pictures", 0.0, 1e4),
-                Parameter("angle_weight", 50.0, "of the angles between triples of pictures", 0.0, 1e4),
+                Parameter("distance_weight", 25.0, "weight of the distances between pairs of pictures", 0.0, 1e4),
+                Parameter("angle_weight", 50.0, "weight of the angles in triples of pictures", 0.0, 1e4),
                 *_LAYERS,
             ),
             uses="features",
@@ -235,11 +235,11 @@ METHODS: dict[str, Method] = {
         Method(
             "born-again",
             "Born again",
-            "The teacher is a student of the same kind, trained on the hard labels before.",
+            "The teacher is a student of the same kind that was trained on the hard labels first.",
             "Furlanello et al. 2018, Born-Again Neural Networks, section 3",
             (
                 Parameter(
-                    "generations", 1.0, "how many students are trained before, each by the last", 1.0, 10.0, whole=True
+                    "generations", 1.0, "students to train first, each taught by the one before", 1.0, 10.0, whole=True
                 ),
             ),
             uses="stages",
@@ -252,7 +252,7 @@ METHODS: dict[str, Method] = {
             "Mirzadeh et al. 2020, Improved Knowledge Distillation via Teacher Assistant, section 4",
             (
                 Parameter(
-                    "assistants", "", "models between teacher and student, joined by commas; empty for one that fits"
+                    "assistants", "", "models between teacher and student, separated by commas; empty for one that fits"
                 ),
             ),
             uses="stages",

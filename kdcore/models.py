@@ -39,9 +39,9 @@ class ModelFamily:
 
 MODELS: dict[str, ModelFamily] = {
     "mlp": ModelFamily(r"mlp(-\d+)+", "mlp-64", "fully connected layers of the given widths", build_mlp),
-    "inkmlp": ModelFamily(r"inkmlp(-\d+)+", "inkmlp-64", "the same, for ink on empty paper", build_ink_mlp),
+    "inkmlp": ModelFamily(r"inkmlp(-\d+)+", "inkmlp-64", "like mlp, for digits on empty paper", build_ink_mlp),
     "dropoutmlp": ModelFamily(
-        r"dropoutmlp(-\d+)+", "dropoutmlp-1200-1200", "like inkmlp, learning with dropout", build_dropout_mlp
+        r"dropoutmlp(-\d+)+", "dropoutmlp-1200-1200", "like inkmlp, trained with dropout", build_dropout_mlp
     ),
     "airbench": ModelFamily(
         r"airbench(-\d+)+", "airbench-64-256-256", "Jordan's fast plain network, by stage widths", build_airbench
@@ -49,7 +49,7 @@ MODELS: dict[str, ModelFamily] = {
     "convnet": ModelFamily(r"convnet-\d+", "convnet-8", "three convolutions, by first width", build_convnet),
     "resnet9": ModelFamily(r"resnet9-\d+", "resnet9-64", "Page's fast residual network, by first width", build_resnet9),
     "resnet18": ModelFamily(
-        r"resnet18-\d+", "resnet18-32", "He's 18 layers for small pictures, by first width", build_resnet18
+        r"resnet18-\d+", "resnet18-32", "He et al.'s 18 layers for small pictures, by first width", build_resnet18
     ),
     "resnet": ModelFamily(r"resnet-\d+", "resnet-32", "residual network, by first width", build_resnet),
 }

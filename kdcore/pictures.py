@@ -90,7 +90,7 @@ def open_picture(data: bytes, name: str = "") -> Image.Image:
 def _decode(data: bytes, label: str) -> Image.Image:
     if not headers.is_reasonable(data):
         raise PictureError(
-            f"{label} asks for far more memory or time than its pixels need; save it again, or choose another picture."
+            f"{label} would take far more memory or time than its size needs; save it again, or choose another picture."
         )
     with Image.open(io.BytesIO(headers.with_one_exif(data)), formats=FORMATS) as picture:
         width, height = picture.size

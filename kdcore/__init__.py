@@ -1,4 +1,4 @@
-"""kdcore: knowledge distillation, measured.
+"""kdcore: train students by knowledge distillation and measure what the teacher's soft labels add.
 
     import kdcore
 
@@ -6,7 +6,7 @@
     for event in kdcore.train(config):
         ...
 
-Names are imported when they are first used, so that `import kdcore` itself costs nothing.
+A name is imported when it is first used, so that `import kdcore` itself is fast and does not load PyTorch.
 """
 
 from __future__ import annotations

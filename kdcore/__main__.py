@@ -1,4 +1,4 @@
-"""`python -m kdcore`, where the command `kdcore` is not on the path; also what `torchrun -m kdcore` starts."""
+"""Run the command line as `python -m kdcore`, where `kdcore` is not on the path, or as `torchrun -m kdcore`."""
 
 import sys
 

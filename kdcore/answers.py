@@ -1,4 +1,4 @@
-"""What single networks answer to every test picture, for what no mean shows: which pictures, and how sure."""
+"""The answers of a run's teacher and two students to every test picture: where they differ, and how sure they are."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from kdcore.errors import ConfigError
 from kdcore.teachers import Teacher
 
 STUDENTS = ("distilled", "baseline")
-GROUPS = ("distilled", "baseline", "dissent")  # only this one is right; neither answers as the teacher does
-MOST_PICTURES = 60  # of a group that are kept
+GROUPS = ("distilled", "baseline", "dissent")  # groups of pictures, explained at `differing`
+MOST_PICTURES = 60  # at most so many pictures of each group are kept in memory
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Teacher, distilled and baseline on the test split.
+    """What the teacher, one distilled student and its baseline answer to the N pictures of the test split.
 
     Attributes:
+        superclasses: the superclass of each class, [K].
         hard_labels: int64 [N].
-        chosen: by arm, the class with the largest logit, int64 [N].
-        logits: by arm, calibrated, fp16 [N, K].
-        pictures: uint8 [C, H, W] by index, of those that a group shows.
-        dataset_sha256: of the pictures that were asked about.
+        chosen: for each arm, the class with the largest logit, int64 [N].
+        logits: for each arm, the calibrated logits, fp16 [N, K].
+        pictures: from the index of a picture in the test split to its pixels, uint8 [C, H, W]; it holds only the first
+            `MOST_PICTURES` of each group.
+        dataset_sha256: SHA-256 of the dataset that the pictures belong to.
     """
 
     class_names: tuple[str, ...]
@@ -42,30 +44,33 @@ class Answers:
         return len(self.hard_labels)
 
     def decisions(self, arm: str) -> Tensor:
-        """1 at the class chosen, else 0, [N, K]: logits for what looks at the largest only, free of their rounding."""
+        """The chosen class of each picture, one-hot: float32 [N, K].
+
+        Pass this instead of `logits` to functions that only use the largest logit: fp16 logits may hold ties.
+        """
         return F.one_hot(self.chosen[arm], len(self.class_names)).float()
 
 
 def answer_test(networks: Mapping[str, Teacher], dataset: Dataset) -> Answers:
-    """Ask each network about every test picture; only the pictures on which they differ are kept.
+    """Run the three networks on every test picture of `dataset`.
 
     Args:
-        networks: teacher, distilled and baseline.
+        networks: the networks under the keys "teacher", "distilled" and "baseline".
 
     Raises:
-        ConfigError: a network that knows other classes, or takes pictures of another shape.
+        ConfigError: a network has other classes than `dataset`, or takes pictures of another shape.
     """
     split = dataset.test
     exact: dict[str, Tensor] = {}
     for arm, network in networks.items():
-        sized = network.card.image_shape == dataset.image_shape or network.members  # members bring pictures to size
+        sized = network.card.image_shape == dataset.image_shape or network.members  # ensembles resize pictures
         if network.card.class_names != dataset.class_names or not sized:
             raise ConfigError(
                 f"The {arm} network {network.name} learned other classes than {dataset.name} has on this machine; "
                 "compare a run that was trained on it as it is now."
             )
         exact[arm] = network.logits(split.images)
-    chosen = {arm: logits.argmax(-1) for arm, logits in exact.items()}  # before rounding, which can make ties
+    chosen = {arm: logits.argmax(-1) for arm, logits in exact.items()}  # before rounding to fp16, which can make ties
     shown = {
         index for group in GROUPS for index in _rank(group, exact, chosen, split.hard_labels)[:MOST_PICTURES].tolist()
     }
@@ -81,11 +86,14 @@ def answer_test(networks: Mapping[str, Teacher], dataset: Dataset) -> Answers:
 
 
 def differing(answers: Answers, group: str) -> Tensor:
-    """Indices of the pictures of a group, the most telling first: int64 [M].
+    """Indices into the test split of the pictures of one group, those with the largest gap first: int64 [M].
 
-    "distilled" and "baseline": only this student is right; "dissent": neither answers as the teacher does. Told by
-    the probability of the true class at T = 1: how much more this student gives it than the other, or how far the
-    teacher and the mean of the students are apart. Ties go in the order of the split.
+    The gap compares the probabilities of the true class at T = 1. Equal gaps keep the order of the split.
+
+    Args:
+        group: "distilled" or "baseline" for the pictures on which only this student is right; their gap is this
+            student's probability minus the other's. "dissent" for the pictures on which neither student answers as the
+            teacher does; their gap is the distance between the teacher's probability and the students' mean.
     """
     return _rank(group, answers.logits, answers.chosen, answers.hard_labels)
 
@@ -98,7 +106,7 @@ def _rank(group: str, logits: Mapping[str, Tensor], chosen: Mapping[str, Tensor]
         member = (chosen[group] == hard_labels) & (chosen[other] != hard_labels)
     index = member.nonzero()[:, 0]
     labels = hard_labels[index][:, None]
-    # Rounded as they are kept, so that the order is the same before and after.
+    # Round to fp16 first: the order must be the same for exact logits and for those that `Answers` keeps.
     truth = {arm: value[index].half().float().softmax(-1).gather(1, labels)[:, 0] for arm, value in logits.items()}
     if group == "dissent":
         gap = (truth["teacher"] - (truth["distilled"] + truth["baseline"]) / 2).abs()

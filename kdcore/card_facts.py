@@ -1,4 +1,8 @@
-"""What stands on a model card, read carefully: older and published cards lack figures, and none may break a page."""
+"""Typed access to the figures of a model card.
+
+Older and published cards lack some figures, and any card may hold values of the wrong type. A function here then leaves
+them out or returns None, so that no card breaks a page.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from kdcore.model_cards import ModelCard
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured quantity: its mean, its 95 % interval, and each seed's value, as far as the card holds them."""
+    """One measured quantity: its mean, and its 95 % interval and one value per seed where the card has them."""
 
     mean: float
     ci95: tuple[float, float] | None = None
@@ -22,7 +26,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Share:
-    """Right answers among n test pictures of one kind, with the Wilson interval."""
+    """The accuracy (0 to 1) on the n test pictures of the superclass `name`, with its Wilson 95 % interval."""
 
     name: str
     accuracy: float
@@ -32,16 +36,26 @@ class Share:
 
 @dataclass(frozen=True)
 class NoneOfThese:
-    """How well the threshold on familiarity tells pictures of no class: how often it is wrong, and what it finds."""
+    """How well a teacher's threshold on familiarity recognises pictures that show none of its classes.
+
+    Attributes:
+        false_alarms: share of the teacher's own test pictures that are wrongly called none of the classes.
+        found: for each kind of outsiders, its name and the share that is rightly called none of the classes.
+        elsewhere: false alarms on pictures of the teacher's kind that come from another dataset: for each set of such
+            pictures, its name and the share that is wrongly called none of the classes.
+    """
 
     false_alarms: Figure | None
     found: tuple[tuple[str, float], ...]
-    elsewhere: tuple[tuple[str, float], ...]  # false alarms on its own kind of pictures, from another dataset
+    elsewhere: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class MeanSoftLabel:
-    """The mean soft label at T = 1, by superclass and largest first, of the n test pictures of one superclass."""
+    """The mean soft label, at T = 1, of the n test pictures whose superclass is `of`.
+
+    `shares` holds the name and the mean probability of each superclass, the largest first.
+    """
 
     of: str
     shares: tuple[tuple[str, float], ...]
@@ -49,9 +63,10 @@ class MeanSoftLabel:
 
 
 def figure(card: ModelCard, name: str) -> Figure | None:
-    """The figure called `name`; None where the card has none that can be read.
+    """The figure called `name`; None where the card has no such figure or it cannot be read.
 
-    The accuracy may stand beside the figures; that of a published network is what its publisher states.
+    "accuracy" falls back to the card's own field `accuracy`, unless that field only repeats the accuracy that the
+    publisher of the network states.
     """
     found = as_figure(card.figures.get(name))
     if found is None and name == "accuracy" and "published_accuracy" not in card.figures:
@@ -60,7 +75,7 @@ def figure(card: ModelCard, name: str) -> Figure | None:
 
 
 def as_figure(value: object) -> Figure | None:
-    """A number, or a mapping with `mean`, `ci95` and `per_seed`, as a figure; None for anything else."""
+    """Turn a number, or a mapping with `mean`, `ci95` and `per_seed`, into a figure; None for anything else."""
     if isinstance(value, Mapping):
         mean = _number(value.get("mean"))
         seeds = value.get("per_seed")
@@ -72,13 +87,13 @@ def as_figure(value: object) -> Figure | None:
 
 
 def count(card: ModelCard, name: str) -> int | None:
-    """A whole number among the figures, such as `test_size`."""
+    """The whole number called `name` among the figures, such as `test_size`; None where it is missing."""
     value = _number(card.figures.get(name))
     return None if value is None else int(value)
 
 
 def by_superclass(card: ModelCard) -> tuple[Share, ...]:
-    """Accuracy by superclass, the best first; empty where the card does not say."""
+    """The accuracy of each superclass, the best first; empty where the card has none."""
     rows = card.figures.get("by_superclass")
     found = []
     for name, row in rows.items() if isinstance(rows, Mapping) else ():
@@ -91,7 +106,7 @@ def by_superclass(card: ModelCard) -> tuple[Share, ...]:
 
 
 def none_of_these(card: ModelCard) -> NoneOfThese | None:
-    """What is known of the card's `none_below`; None where nothing is."""
+    """How well the card's threshold `none_below` works; None where the card has no such figures."""
     known = card.figures.get("none_of_these")
     if not isinstance(known, Mapping):
         return None
@@ -100,7 +115,7 @@ def none_of_these(card: ModelCard) -> NoneOfThese | None:
 
 
 def mean_soft_labels(card: ModelCard) -> dict[str, MeanSoftLabel]:
-    """The mean soft label of each superclass's test pictures, as far as the card says."""
+    """The mean soft label of the test pictures of each superclass, by name; those that the card lacks are left out."""
     known = card.figures.get("superclass_soft_labels")
     found = {}
     for name, row in known.items() if isinstance(known, Mapping) else ():
@@ -112,10 +127,13 @@ def mean_soft_labels(card: ModelCard) -> dict[str, MeanSoftLabel]:
 
 
 def gain(card: ModelCard, cards: Iterable[ModelCard]) -> Figure | None:
-    """Accuracy of a distilled student minus that of its baseline: as its card says, else seed by seed from both.
+    """The accuracy of a distilled student minus its baseline's; None for other networks, or where figures are missing.
 
-    Without the pictures no interval can be given for the second: seeds share the test pictures, whose sampling
-    variance is in neither card.
+    It is the `paired_difference` of the student's card, else it is computed seed by seed from both cards. The second
+    has no interval: all seeds share the test pictures, and neither card holds their sampling variance.
+
+    Args:
+        cards: the cards among which the baseline is looked up.
     """
     if card.role != "distilled":
         return None
@@ -131,7 +149,10 @@ def gain(card: ModelCard, cards: Iterable[ModelCard]) -> Figure | None:
 
 
 def baseline_of(card: ModelCard, cards: Iterable[ModelCard]) -> ModelCard | None:
-    """The baseline that was trained beside a distilled student: by the same recipe and the same command."""
+    """The baseline that was trained together with a distilled student; None if it is not among `cards`.
+
+    It has the same dataset, model, recipe, command and seeds.
+    """
 
     def same(other: ModelCard) -> bool:
         facts = ("dataset", "model", "recipe", "command", "seeds")
@@ -141,7 +162,7 @@ def baseline_of(card: ModelCard, cards: Iterable[ModelCard]) -> ModelCard | None
 
 
 def _shares(value: object) -> tuple[tuple[str, float], ...]:
-    """Name and share, the largest first; what is no number is left out."""
+    """The (name, share) pairs of a mapping, the largest share first; values that are not numbers are left out."""
     known = value.items() if isinstance(value, Mapping) else ()
     found = [(str(name), one.mean) for name, share in known if (one := as_figure(share)) is not None]
     return tuple(sorted(found, key=lambda pair: -pair[1]))

@@ -1,4 +1,4 @@
-"""Reading a model card that a stranger may have written: every value is checked, and a short card is filled in."""
+"""Read a model card from an untrusted source: every value is checked, and missing ones get defaults where possible."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from kdcore.library_networks import LARGEST, MOST_CLASSES
 from kdcore.model_cards import ModelCard
 
 LARGEST_CARD = 4 * 2**20  # bytes
-LONGEST_NAME, LONGEST_TEXT, DEEPEST = 200, 4000, 8
+LONGEST_NAME, LONGEST_TEXT, DEEPEST = 200, 4000, 8  # characters of a name and of a text; levels of nesting
 INTERPOLATIONS = ("bilinear", "bicubic")
 _TEXTS = {"name": "", "dataset": "own", "dataset_sha256": "", "model": None, "sha256": "", "notes": ""}
 
 
 class _Wrong(Exception):
-    """What is wrong with a card, as the end of a sentence."""
+    """Something is wrong with a card; the message continues a sentence that begins with "The model card NAME"."""
 
 
 def read_card(weights: Path) -> ModelCard:
-    """The card beside a weights file, as the card of a teacher; what it leaves out that can be known is filled in.
+    """Read and check the card beside a weights file; the result is the card of a teacher.
 
-    `num_params`, `macs` and `size_bytes` are 0: they are counted, not believed.
+    Only `model`, `class_names` and `image_shape` must be there; other values that are missing get defaults. The result
+    has 0 for `num_params`, `macs` and `size_bytes`, whatever the file says: the caller must count them itself.
 
     Raises:
-        ModelFileError: no card, one that is too large, or a value that is not legal; one sentence.
+        ModelFileError: the card is missing, too large, no JSON, or holds a value that is not legal.
     """
     path = weights.with_suffix(".json")
     try:
@@ -124,11 +125,16 @@ def _mapping(data: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _check_value(value: object, depth: int) -> None:
-    """Nothing that a page could not show: no depth without end, no endless text, no half characters, no infinity."""
+    """Refuse what a page could not show: deep nesting, very long text, lone surrogates, numbers that are not finite.
+
+    Raises:
+        _Wrong: one of these, except for a lone surrogate.
+        UnicodeEncodeError: a text holds a lone surrogate.
+    """
     if depth > DEEPEST:
         raise _Wrong(f"is nested more than {DEEPEST} deep")
     if isinstance(value, str):
-        value.encode()  # UnicodeEncodeError, a ValueError, for half a character
+        value.encode()  # a lone surrogate raises UnicodeEncodeError, which is a ValueError
         if len(value) > LONGEST_TEXT:
             raise _Wrong(f"holds a text of more than {LONGEST_TEXT} characters")
     elif isinstance(value, float) and not math.isfinite(value):

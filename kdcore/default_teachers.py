@@ -1,4 +1,4 @@
-"""Teachers that a run needs and that are not on this machine yet: trained first, once, and kept."""
+"""Train the teachers that a run needs and that are not on this machine yet; each is trained once and kept."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from kdcore.events import TeacherEpochEnded
 from kdcore.model_cards import ModelCard, list_teachers
 from kdcore.recipes import teacher_recipe
 
-TIMED_SECONDS = 1.5  # of a training, to tell how long the whole takes: its quickest step counts
+TIMED_SECONDS = 1.5  # how long steps are timed to estimate a whole training; the quickest step is used
 
 
 def dataset_of(name: str) -> str | None:
-    """The dataset that the teacher called `name` learned or would learn; None for a name that nobody knows.
+    """The dataset that the teacher called `name` learned, or will learn when it is trained here.
 
-    Of an ensemble whose members learned several, all of them, joined by "+".
+    The datasets of an ensemble's members are joined by "+", each once. None if there is neither a card nor a recipe.
     """
     known = {card.name: card.dataset for card in list_teachers()}
     learned: list[str] = []
@@ -31,16 +31,20 @@ def dataset_of(name: str) -> str | None:
 
 
 def model_of(name: str) -> str | None:
-    """The network of the teacher called `name`, here or still to be trained; None for an ensemble, and for a name that
-    nobody knows."""
+    """The network, as a name in the model registry, of the teacher called `name`, which need not be trained yet.
+
+    None for an ensemble, and for a name that has neither a card nor a recipe.
+    """
     known = {card.name: card.model for card in list_teachers()}
     recipe = None if is_ensemble(name) else teacher_recipe(name)
     return known.get(name) or (recipe.model if recipe is not None else None)
 
 
 def params_of(name: str) -> int | None:
-    """The parameters of the teacher called `name`, here or still to be trained, of an ensemble those of all members;
-    None for a name that nobody knows."""
+    """The number of parameters of the teacher called `name`, which need not be trained yet.
+
+    The parameters of an ensemble's members are added up. None if there is neither a card nor a recipe.
+    """
     from kdcore.datasets import dataset_info
     from kdcore.models import count_params, outline
 
@@ -59,14 +63,19 @@ def params_of(name: str) -> int | None:
 def ready_teacher(
     name: str, device: str = "auto", should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[TeacherEpochEnded]:
-    """Train the teacher called `name` unless it is here; nothing for a name without a recipe.
+    """Train the teacher called `name`, or each member of that ensemble, unless it is on this machine already.
 
-    Of an ensemble, every member.
+    A name without a recipe is passed over. An interrupted training is continued. The training uses every core, because
+    nothing else trains meanwhile.
 
-    Its training continues where an earlier one was cut off, and takes every core: nothing else trains meanwhile.
+    Args:
+        should_stop: asked after every batch; True ends the training without a teacher.
+
+    Yields:
+        A `TeacherEpochEnded` when a training begins, with epoch 0, and after each epoch.
 
     Raises:
-        KdError: its dataset is not here, or the disk cannot be written.
+        KdError: its dataset is not on this machine, or the disk cannot be written.
     """
     if is_ensemble(name):
         for member in members_of(name):
@@ -81,7 +90,8 @@ def ready_teacher(
     from kdcore.teacher_build import build
 
     torch.set_num_threads(os.cpu_count() or 1)
-    yield TeacherEpochEnded(name, 0, recipe.epochs, None, 0.0)  # the first word, before an epoch that may take a minute
+    # Report the beginning at once, because the first epoch may take a minute.
+    yield TeacherEpochEnded(name, 0, recipe.epochs, None, 0.0)
     for step in build(name, device=device, should_stop=should_stop):
         if not isinstance(step, ModelCard):
             accuracy = getattr(step, "validation_accuracy", None)
@@ -89,9 +99,10 @@ def ready_teacher(
 
 
 def teacher_seconds(name: str, device: str = "auto") -> float | None:
-    """About how long the training of the teacher called `name` takes on this machine; None without a recipe.
+    """Estimate how long the training of the teacher called `name` takes on this machine, in seconds.
 
-    Measured: a few steps of that very training on blank pictures, multiplied.
+    A few training steps on blank pictures are timed and multiplied; of an ensemble, the members that are not on this
+    machine yet are added up. None if a teacher to be trained has no recipe.
     """
     import torch
 
@@ -111,7 +122,7 @@ def teacher_seconds(name: str, device: str = "auto") -> float | None:
     pictures = torch.zeros(recipe.batch_size, *info.image_shape, device=here.torch)
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     times: list[float] = []
-    with torch_threads(os.cpu_count() or 1):  # as its training has
+    with torch_threads(os.cpu_count() or 1):  # the real training uses as many
         while sum(times) < TIMED_SECONDS:
             began = time.perf_counter()
             with here.autocast():

@@ -1,7 +1,7 @@
-"""How an ensemble of teachers is called: `a+b`, `a+b@4`, `a+b@logits`. The name is the whole specification.
+"""The names of ensembles of teachers: `a+b`, `a+b@4`, `a+b@logits`. Such a name specifies the ensemble completely.
 
-`a+b` averages the members' probabilities at T = 1, `a+b@4` at T = 4, `a+b@logits` their logits. Nothing in a name needs
-quotes in a shell; in a URL the "+" is written %2B.
+`a+b` averages the members' probabilities at T = 1, `a+b@4` at T = 4; `a+b@logits` averages their logits. Such a name
+needs no quotes in a shell; in a URL the "+" is written %2B.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 from kdcore.errors import ConfigError
 
-FEWEST, MOST = 2, 8  # members
-LOWEST, HIGHEST = 0.01, 1000.0  # temperature
+FEWEST, MOST = 2, 8  # legal numbers of members
+LOWEST, HIGHEST = 0.01, 1000.0  # legal temperatures
 LOGITS = "logits"
 
 
 @dataclass(frozen=True)
 class EnsembleName:
-    """What the name of an ensemble says.
+    """A parsed name of an ensemble; `str()` writes it in its normal form.
 
     Attributes:
-        members: names of teachers, sorted: any order means the same ensemble.
-        temperature: at which their probabilities are averaged; None for the mean of their logits.
+        members: the names of the teachers, sorted, because their order makes no difference.
+        temperature: the temperature at which their probabilities are averaged; None to average their logits.
     """
 
     members: tuple[str, ...]
@@ -34,17 +34,17 @@ class EnsembleName:
 
     @property
     def rule(self) -> str:
-        """What may stand behind the "@": "logits" or a temperature."""
+        """How the members are averaged, as written behind the "@": "logits" or a temperature."""
         return LOGITS if self.temperature is None else f"{self.temperature:g}"
 
 
 def is_ensemble(name: str) -> bool:
-    """Whether a teacher's name is written like that of an ensemble."""
+    """Whether a teacher's name has the form of an ensemble's name; it may still be illegal."""
     return "+" in name or "@" in name
 
 
 def members_of(name: str) -> tuple[str, ...]:
-    """The teachers behind a name: the members of an ensemble, else that one teacher.
+    """The names of an ensemble's members; for any other name, that name alone.
 
     Raises:
         ConfigError: as `parse_name`.
@@ -53,7 +53,7 @@ def members_of(name: str) -> tuple[str, ...]:
 
 
 def normal_name(name: str) -> str:
-    """The one way to write a teacher's name: members in order, and nothing that goes without saying.
+    """A teacher's name in its normal form: an ensemble's members sorted, and "@1", the default, left out.
 
     Raises:
         ConfigError: as `parse_name`.
@@ -62,10 +62,11 @@ def normal_name(name: str) -> str:
 
 
 def parse_name(name: str) -> EnsembleName:
-    """What the name of an ensemble says, whoever its members are.
+    """Parse the name of an ensemble, without checking that its members exist.
 
     Raises:
-        ConfigError: not 2 to 8 different members, or no rule that exists.
+        ConfigError: it does not name 2 to 8 different members, or what follows the "@" is neither "logits" nor a legal
+            temperature.
     """
     joined, at, rule = name.partition("@")
     members = tuple(joined.split("+"))
@@ -86,10 +87,10 @@ def _temperature(name: str, rule: str) -> float | None:
     if rule == LOGITS:
         return None
     try:
-        value = float(f"{float(rule):g}")  # as the name writes it, so that a name and its ensemble never differ
+        value = float(f"{float(rule):g}")  # rounded as the name prints it, or name and ensemble could differ
     except ValueError:
         value = math.nan
-    if not LOWEST <= value <= HIGHEST:  # false for what is no number, too
+    if not LOWEST <= value <= HIGHEST:  # NaN fails this, too
         raise ConfigError(
             f'"{name}" says no way to average; behind the "@" stands {LOGITS}, or a temperature from {LOWEST:g} to '
             f"{HIGHEST:g}."

@@ -1,4 +1,4 @@
-"""Ensembles: several teachers with the same labels, averaged, are one teacher."""
+"""Ensembles: several teachers with the same classes act as one teacher, whose answer is the average of theirs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from kdcore.views import zoom_middle
 
 
 def average(logits: Tensor, temperature: float | None = 1.0) -> Tensor:
-    """The logits of an ensemble from those of its members: [..., M, K] -> float32 [..., K].
+    """Average the logits of an ensemble's members: [..., M, K] -> float32 [..., K].
 
-    In probability: p = mean over members of softmax(z / T), and the answer is T * log p, so that softmax at T gives p
-    again; a probability that would underflow keeps its logarithm. With a temperature of None it is the mean of the
-    logits. These are the arithmetic and the geometric mean of the members' probabilities, the two ways in which Hinton,
-    Vinyals and Dean (2015) make soft labels from an ensemble.
+    With a temperature T the members' probabilities are averaged: p = mean over members of softmax(z / T). The result is
+    T * log p, so that softmax at T gives p again; it is computed in logarithms, so that nothing underflows. With None
+    the logits themselves are averaged. These are the arithmetic and the geometric mean of the members' probabilities,
+    the two ways in which Hinton, Vinyals and Dean (2015) make soft labels from an ensemble.
     """
     logits = logits.float()
     if temperature is None:
@@ -38,7 +38,12 @@ def average(logits: Tensor, temperature: float | None = 1.0) -> Tensor:
 
 
 class AveragedNetworks(nn.Module):
-    """Members that look at the same pictures, each at its own size, and whose calibrated logits are averaged."""
+    """A network that resizes each picture to the size of every member and averages their calibrated logits.
+
+    Attributes:
+        zooms: for each member, the share of the picture's side that it is shown. The pictures are prepared for the
+            member that sees the largest part of a picture; the others see only the middle of them.
+    """
 
     def __init__(self, members: Sequence[Teacher], temperature: float | None) -> None:
         super().__init__()
@@ -50,7 +55,7 @@ class AveragedNetworks(nn.Module):
         self.temperature = temperature
 
     def each(self, pictures: Tensor) -> Tensor:
-        """What every member says: float [B, C, H, W] -> float32 [B, M, K]."""
+        """The calibrated logits of every member: float [B, C, H, W] -> float32 [B, M, K]."""
         answers = []
         for network, calibration, size, zoom in zip(
             self.networks, self.calibrations, self.sizes, self.zooms, strict=True
@@ -66,7 +71,7 @@ class AveragedNetworks(nn.Module):
 
 
 class _Each(nn.Module):
-    """Every member's logits instead of their average."""
+    """A network that returns the logits of every member instead of their average."""
 
     def __init__(self, networks: AveragedNetworks) -> None:
         super().__init__()
@@ -77,14 +82,17 @@ class _Each(nn.Module):
 
 
 def member_logits(ensemble: Teacher, images: Tensor) -> Tensor:
-    """Calibrated logits of every member: uint8 [N, C, H, W] -> float32 [N, M, K] on the CPU, members in card order."""
+    """The calibrated logits of every member of an ensemble: uint8 [N, C, H, W] -> float32 [N, M, K] on the CPU.
+
+    The members come in the order of `ensemble.members`.
+    """
     networks = ensemble.network.network
     assert isinstance(networks, AveragedNetworks)
     return predict_logits(_Each(networks).train(False), images, ensemble.device)
 
 
 def load_ensemble(name: str, device: str = "cpu") -> Teacher:
-    """The ensemble called `name`, its members loaded and frozen.
+    """Load the members of the ensemble called `name` and freeze them.
 
     Raises:
         ConfigError: the name is not legal, or its members do not fit together.
@@ -96,10 +104,13 @@ def load_ensemble(name: str, device: str = "cpu") -> Teacher:
 
 
 def assemble(name: str, members: Sequence[Teacher]) -> Teacher:
-    """The ensemble called `name` of teachers that are loaded already, in the order of its normal name.
+    """Build the ensemble called `name` from teachers that are loaded already.
+
+    Args:
+        members: the teachers in the order of the ensemble's normal name, which is sorted.
 
     Raises:
-        ConfigError: they do not fit together.
+        ConfigError: the name is not legal, or the members do not fit together.
     """
     spec = parse_name(name)
     card = with_figures(unite(spec, [member.card for member in members]))
@@ -108,10 +119,10 @@ def assemble(name: str, members: Sequence[Teacher]) -> Teacher:
 
 
 def ensemble_card(name: str, cards: Iterable[ModelCard] | None = None) -> ModelCard:
-    """The card of the ensemble called `name`, without loading a weight.
+    """The card of the ensemble called `name`, made without loading any weights.
 
     Args:
-        cards: of the teachers of this machine, unless they are looked up here.
+        cards: the cards among which the members are looked up; None for all teachers of this machine.
 
     Raises:
         ConfigError: the name is not legal, or its members do not fit together.
@@ -127,10 +138,13 @@ def ensemble_card(name: str, cards: Iterable[ModelCard] | None = None) -> ModelC
 
 
 def unite(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
-    """One card of many: what the members share, sums of what they cost; what is not measured is not known.
+    """Make the card of an ensemble from those of its members.
+
+    Parameters, operations and bytes are summed. Accuracy and other figures are left empty, because those of the members
+    say nothing about their average.
 
     Raises:
-        ConfigError: other labels, or grey pictures beside colour.
+        ConfigError: the members have different classes, or some take grey pictures and others colour.
     """
     first = cards[0]
     for card in cards[1:]:
@@ -171,7 +185,10 @@ def unite(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
 
 
 def possible_ensembles(cards: Sequence[ModelCard]) -> list[str]:
-    """Every pair of these teachers that can be averaged, and all of them where there are more than two that can."""
+    """The names of all pairs of these teachers that can be averaged, and of one larger ensemble.
+
+    The larger one averages all teachers that fit the first of `cards`, if these are 3 to `MOST`.
+    """
     names: list[str] = []
     for pair in combinations(sorted(cards, key=lambda card: card.name), 2):
         if fit_together(*pair):
@@ -183,17 +200,17 @@ def possible_ensembles(cards: Sequence[ModelCard]) -> list[str]:
 
 
 def fit_together(one: ModelCard, other: ModelCard) -> bool:
-    """Whether two teachers can be averaged: the same labels, and both grey or both colour."""
+    """Whether two teachers can be averaged: they have the same classes and both take grey, or both colour pictures."""
     return one.class_names == other.class_names and one.image_shape[0] == other.image_shape[0]
 
 
 def _view(card: ModelCard) -> float:
-    """The share of the middle square's side that a network is shown: less than 1 where an edge is cut off."""
+    """The share (0 to 1) of the side of a picture's middle square that a network sees; below 1 if edges are cut off."""
     return 1.0 if card.resize is None else min(1.0, card.image_shape[1] / card.resize)
 
 
 def _hash(spec: EnsembleName, cards: Sequence[ModelCard]) -> str:
-    """Of everything that decides the answers, for the teacher-logit cache and for checkpoints."""
+    """SHA-256 of all that the ensemble's logits depend on; a key of the teacher-logit cache and of checkpoints."""
     members = [[card.sha256, card.calibration, card.crop, card.resize, card.image_shape] for card in cards]
     return hashlib.sha256(canonical_json([members, spec.rule]).encode()).hexdigest()
 

@@ -1,6 +1,6 @@
-"""Every error that the engine raises on purpose.
+"""The errors that the engine raises on purpose.
 
-Each message is one sentence a visitor can act on: what was wrong, what is legal, what to do next.
+Each message is one sentence that a visitor can act on: what was wrong, what is legal, what to do next.
 """
 
 from __future__ import annotations
@@ -10,15 +10,21 @@ from difflib import get_close_matches
 
 
 class KdError(Exception):
-    """The root: catch this and show `str(error)`."""
+    """The base class of these errors. Callers catch it and show `str(error)`."""
 
 
 class ConfigError(KdError):
-    """A value that is not legal."""
+    """A setting or an argument has a value that is not legal."""
 
 
 class UnknownName(ConfigError):
-    """A name that is in no registry; the message lists the legal ones."""
+    """A name is not in its registry; the message lists the legal names.
+
+    Attributes:
+        kind: what the name should be, such as "teacher".
+        name: the unknown name.
+        legal: the legal names.
+    """
 
     def __init__(self, kind: str, name: object, legal: Iterable[str]) -> None:
         self.kind, self.name, self.legal = kind, name, tuple(legal)
@@ -29,23 +35,23 @@ class UnknownName(ConfigError):
 
 
 class DatasetUnavailable(KdError):
-    """A dataset that is known but not on this machine."""
+    """A known dataset is not on this machine."""
 
 
 class TeacherUnavailable(KdError):
-    """A teacher that is known but not on this machine."""
+    """A known teacher is not on this machine, or could not be fetched."""
 
 
 class DownloadFailed(KdError):
-    """A file that could not be fetched: the network, the disk or its bytes."""
+    """A file could not be fetched, because the network or the disk failed or its checksum is wrong."""
 
 
 class PictureError(KdError):
-    """A file that cannot be read as a picture."""
+    """A file cannot be read as a picture."""
 
 
 class ModelFileError(KdError):
-    """Weights or a model card that are missing, damaged or of another shape."""
+    """A weights file or a model card is missing or damaged, or the two do not fit each other."""
 
 
 class StoreError(KdError):

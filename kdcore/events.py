@@ -1,4 +1,7 @@
-"""What a run says while it trains: typed, frozen, JSON-able; the app, the command line and the log read the same."""
+"""The events that a run emits while it trains.
+
+They are frozen dataclasses that convert to JSON. The app, the command line and the database all read the same events.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any, Literal
 
 from kdcore.errors import StoreError
 
-Curves = dict[str, dict[str, list[float]]]
+Curves = dict[str, dict[str, list[float]]]  # for each arm and each quantity, one value per seed
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,16 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """First event of a run, or of its continuation after a checkpoint.
+    """A run begins, or continues from a checkpoint; only the training of a missing teacher comes before this event.
 
-    `epochs_done` and, for every stage of the run's methods, `stages` are the epochs that checkpoints cover.
+    Attributes:
+        arms: the names of the arms, "teacher" first.
+        epochs: the epochs of the whole run: points of a sweep that cannot train together follow each other.
+        precision: the number format of the computation, "bf16" or "fp32".
+        train_size: the number of labelled training pictures (`RunConfig.labels`).
+        epochs_done: how many of `epochs` checkpoints cover already.
+        stages: for each stage of the run's method, by the name in its `TeacherEpochEnded` events, the epochs that
+            checkpoints cover already.
     """
 
     config: dict[str, Any]
@@ -37,24 +47,40 @@ class RunStarted(Event):
     train_size: int
     num_seeds: int
     epochs_done: int = 0
-    stages: dict[str, int] = field(default_factory=dict)  # by the name under which its epochs are told
+    stages: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TeacherEpochEnded(Event):
-    """One epoch of a teacher that is not on this machine yet and is trained first, once; or of a stage: students that a
-    method trains before, for each point of a sweep anew."""
+    """One epoch ended in the training of a network that the run needs first.
 
-    teacher: str  # its name; no two stages of a run have the same, such as "generation 1 (labels=50)"
-    epoch: int  # 1-based; 0 says that it begins
+    This is a teacher that is not on this machine yet, which is trained once and kept; or a stage, that is, students
+    that a method trains before the main ones, again for each point of a sweep.
+
+    Attributes:
+        teacher: the name of the teacher, or of the stage, such as "generation 1 (labels=50)"; no two stages of a run
+            have the same name.
+        epoch: counted from 1; 0 when the training begins.
+        validation_accuracy: 0 to 1; None where it was not measured (older versions wrote 0 then).
+        seconds: how long this epoch took.
+    """
+
+    teacher: str
+    epoch: int
     epochs: int
-    validation_accuracy: float | None  # 0 to 1; None where it was not measured, for which older versions wrote 0
-    seconds: float  # of this epoch
+    validation_accuracy: float | None
+    seconds: float
 
 
 @dataclass(frozen=True)
 class TeacherCached(Event):
-    """The teacher's logits for all views are at hand; `reused` if they came from the cache on disk."""
+    """The teacher's logits for all views are computed or loaded.
+
+    Attributes:
+        views: the number of views of each picture.
+        seconds: how long it took.
+        reused: whether all of them came from the cache on disk.
+    """
 
     teacher: str
     views: int
@@ -64,12 +90,17 @@ class TeacherCached(Event):
 
 @dataclass(frozen=True)
 class EpochEnded(Event):
-    """One epoch of every arm and seed.
+    """All arms and seeds that train together finished one epoch.
 
-    `curves[arm]` holds `train_loss` (nats) and `validation_accuracy` (0 to 1), one value a seed.
+    Attributes:
+        epoch: counted from 1, over the whole run.
+        epochs: the epochs of the whole run.
+        seconds: how long this epoch took.
+        curves: `curves[arm]` holds `train_loss` (nats) and, where it was measured after this epoch,
+            `validation_accuracy` (0 to 1), with one value per seed.
     """
 
-    epoch: int  # 1-based
+    epoch: int
     epochs: int
     seconds: float
     curves: Curves
@@ -77,7 +108,7 @@ class EpochEnded(Event):
 
 @dataclass(frozen=True)
 class CheckpointSaved(Event):
-    """Everything up to `epoch` is on disk; `path` is relative to the run's folder."""
+    """A checkpoint with everything up to `epoch` is on disk; `path` is relative to the run's folder."""
 
     epoch: int
     sha256: str
@@ -86,7 +117,7 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True)
 class RunFinished(Event):
-    """The result, in the shape that `kdcore run --json` prints."""
+    """The run ended with a result, which has the form that `kdcore run --json` prints."""
 
     result: dict[str, Any]
 
@@ -106,10 +137,10 @@ EVENTS: dict[str, type[Event]] = {
 
 
 def event_from_json(data: dict[str, Any]) -> Event:
-    """The event that `to_json` wrote.
+    """Restore the event from which `to_json` made `data`.
 
     Raises:
-        StoreError: an event type that this version does not know.
+        StoreError: this version does not know the event type.
     """
     cls = EVENTS.get(str(data.get("type")))
     if cls is None:

@@ -1,4 +1,4 @@
-"""Figures of a teacher on the test split of its dataset, measured on this machine; those of ensembles are kept."""
+"""Measure a teacher on the test split of its dataset; the figures of ensembles are kept on this machine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from kdcore.model_cards import ModelCard
 
 
 def measure_teacher(name: str, device: str = "auto") -> ModelCard:
-    """The card of a teacher with its figures measured anew; an ensemble's are kept and stand on its card from now on.
+    """Measure a teacher on the test split of its dataset and return its card with the new figures.
+
+    The figures of an ensemble are also saved, so that its card has them from now on.
 
     Raises:
-        ConfigError: it learned a dataset that has no test pictures here, or other classes than that has now.
+        ConfigError: the app has no dataset of the name that its card gives, or that dataset has other classes now.
         DatasetUnavailable: its dataset is not on this machine.
-        StoreError: the figures could not be kept.
-        KdError: as `load_teacher`.
+        StoreError: the figures could not be saved.
+        KdError: the teacher cannot be loaded, as in `load_teacher`.
     """
     from kdcore.datasets import list_datasets, load_dataset
     from kdcore.device import pick_device
@@ -47,7 +49,7 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
 
 
 def with_figures(card: ModelCard) -> ModelCard:
-    """The card of an ensemble with what was measured of it; a file that is missing or damaged is as none."""
+    """Add the saved figures of an ensemble to its card; without a readable file, return the card as it is."""
     try:
         figures = json.loads((paths.home() / "measured" / f"{card.sha256}.json").read_text(encoding="utf-8"))
         return replace(card, figures=figures, accuracy=float(figures["accuracy"]["mean"]))

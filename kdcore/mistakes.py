@@ -1,4 +1,4 @@
-"""Which test pictures a network gets wrong, how sure it was, and how well it knows how sure to be."""
+"""Which test pictures a network gets wrong, how sure it was of them, and how well it is calibrated."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from kdcore.reliability import ReliabilityBin, reliability
 from kdcore.soft_labels import soften
 from kdcore.teachers import Teacher
 
-MOST = 8
+MOST = 8  # how many mistakes a reading lists unless told otherwise
 
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """A test picture that was answered wrongly.
+    """A test picture that the network classifies wrongly.
 
     Attributes:
+        index: its index in the test split.
         picture: uint8 [C, H, W].
-        hard_label, chosen: what it is, and what the network says; indices of classes.
+        hard_label: the index of its true class.
+        chosen: the index of the class that the network answers.
         soft_labels: the network's probabilities at T = 1, [K].
-        posterior: the true ones given the traits, [K], where they are known.
+        posterior: the true probabilities of the classes given the traits that the picture shows, [K]; None for
+            datasets that do not know them.
     """
 
     index: int
@@ -37,7 +40,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Mixup:
-    """So many pictures of one class were taken for another."""
+    """The number of test pictures of one class (`hard_label`) that were taken for another (`chosen`)."""
 
     hard_label: int
     chosen: int
@@ -46,14 +49,16 @@ class Mixup:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One network before all test pictures.
+    """The mistakes of one network on the whole test split.
 
     Attributes:
-        size, wrong: how many pictures there are, and how many of them are answered wrongly.
-        surest: the wrong answers that it was surest of, the surest first.
-        mixups: pairs of classes by how often the one was taken for the other, the most frequent first.
-        by_class: share right of every class.
-        bins: reliability at T = 1.
+        size: the number of test pictures.
+        wrong: the number of pictures that are classified wrongly.
+        surest: the mistakes in which the network was most confident, the most confident first.
+        mixups: how often one class was taken for another, the most frequent pair first; pairs that never occurred are
+            left out.
+        by_class: the accuracy on each class.
+        bins: the bins of the reliability diagram at T = 1.
     """
 
     class_names: tuple[str, ...]
@@ -66,10 +71,14 @@ class Reading:
 
 
 def read_test(teacher: Teacher, dataset: Dataset, most: int = MOST) -> Reading:
-    """Ask a network, a student too, about every test picture of the dataset that it learned.
+    """Run a network on every test picture of the dataset that it learned, and collect its mistakes.
+
+    Args:
+        teacher: the network; it may also be a student.
+        most: the number of mistakes to list in `Reading.surest`.
 
     Raises:
-        ConfigError: the pictures here are not those that its card was measured on.
+        ConfigError: the dataset on this machine is not the one that the network was trained on.
     """
     card, split = teacher.card, dataset.test
     if card.dataset_sha256 != dataset.sha256 or card.class_names != dataset.class_names:
@@ -97,7 +106,7 @@ def _mistake(index: int, logits: Tensor, dataset: Dataset) -> Mistake:
     posterior = None if split.posterior is None else tuple(split.posterior[index].tolist())
     return Mistake(
         index,
-        split.images[index].clone(),  # not a view, which would keep the whole split in memory
+        split.images[index].clone(),  # a slice would keep the whole split in memory
         int(split.hard_labels[index]),
         int(logits[index].argmax()),
         tuple(soften(logits[index]).tolist()),

@@ -14,23 +14,33 @@ from kdcore.errors import ModelFileError
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known about one weights file; stands beside it as JSON.
+    """What is known about one weights file; it is kept beside that file as JSON.
 
     Attributes:
         role: "teacher", "baseline" or "distilled".
+        dataset: the dataset that the network was trained on; an ensemble joins those of its members with "+".
+        dataset_sha256: SHA-256 of that dataset; empty where it is not known.
         model: the network's name in the model registry.
-        image_shape: (C, H, W) of the pictures it takes.
-        calibration: its logits are multiplied by this before anybody sees them; fitted on validation (temperature
+        superclasses: the superclass of each class, in the order of `class_names`.
+        image_shape: (C, H, W) of the pictures that the network takes.
+        calibration: the network's raw logits are multiplied by this factor; it was fitted on validation (temperature
             scaling, Guo et al. 2017).
-        crop: share of the picture's side that the network looks at, in the middle.
-        resize: pixels of the short side to which a picture is brought before the middle is cut out; None: as many as
-            the network takes.
-        interpolation: how it is resized, "bilinear" or "bicubic".
-        none_below: a picture whose `soft_labels.familiarity` is below this is none of the classes; None: not known.
-        accuracy: share of the test split right; for a student the mean over `seeds`; None: not measured here.
+        accuracy: share of the test split that is classified correctly, 0 to 1; for a student the mean over `seeds`;
+            None where it was not measured on this machine.
         figures: what else was measured on the test split, with intervals.
-        recipe: what it was trained with; `command` rebuilds it.
-        seeds: the seeds behind the figures; the weights are those of the first.
+        macs: multiply-accumulate operations for one picture.
+        size_bytes: size of the weights file.
+        sha256: SHA-256 of the weights file.
+        recipe: the settings of the training.
+        command: the command that trains, fetches or adds this model; for an ensemble, the one that measures it.
+        seeds: the seeds behind the figures; the weights are those of the first seed.
+        date: when the card was made, as YYYY-MM-DD.
+        crop: the network is shown only the middle of a picture, this share of each side (0 to 1), enlarged.
+        resize: a picture is first resized to so many pixels on its short side, then its middle is cut out; None to cut
+            out the middle square and resize that to `image_shape`.
+        interpolation: how pictures are resized, "bilinear" or "bicubic".
+        none_below: a picture whose `soft_labels.familiarity` is below this counts as none of the classes; None where
+            no threshold is known.
     """
 
     name: str
@@ -63,10 +73,10 @@ class ModelCard:
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
-        """The card at `path`.
+        """Read the card at `path`.
 
         Raises:
-            ModelFileError: missing, damaged, or of another version.
+            ModelFileError: the card is missing or damaged, or another version wrote it.
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
@@ -82,7 +92,7 @@ class ModelCard:
             ) from error
 
     def _check(self) -> None:
-        """Raises TypeError for a value of another kind than the pages and the command line can show."""
+        """Raise TypeError for a value whose type the pages and the command line cannot show."""
         texts = ("name", "role", "dataset", "dataset_sha256", "model", "sha256", "command", "date", "notes")
         numbers = ("calibration", "num_params", "macs", "size_bytes", "crop")
         kinds: dict[type | tuple[type, ...], tuple[str, ...]] = {
@@ -100,12 +110,12 @@ class ModelCard:
 
 
 def own_folder() -> Path:
-    """Where models that did not come with the program are kept."""
+    """The folder for models that did not come with the program: those added, fetched or trained on this machine."""
     return paths.home() / "models"
 
 
 def folders() -> tuple[Path, ...]:
-    """Where models are looked for, in order: bundled ones, then those of this machine."""
+    """The folders in which models are looked up, in this order: the bundled models, then those of this machine."""
     return paths.assets() / "models", own_folder()
 
 
@@ -115,17 +125,17 @@ def list_teachers() -> tuple[ModelCard, ...]:
 
 
 def list_cards() -> tuple[ModelCard, ...]:
-    """Every model card on this machine, students too, by name; a damaged one is left out."""
+    """Every readable model card on this machine, of teachers and students, sorted by name."""
     return read_cards()[0]
 
 
 def damaged_cards() -> tuple[str, ...]:
-    """The file names of the cards that `list_cards` leaves out because they cannot be read."""
+    """The file names of the cards that cannot be read and are therefore missing from `list_cards`."""
     return read_cards()[1]
 
 
 def read_cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
-    """`list_cards` and `damaged_cards` in one reading."""
+    """Return `list_cards()` and `damaged_cards()`, reading the files only once."""
     cards: dict[str, ModelCard] = {}
     damaged = []
     for folder in folders():

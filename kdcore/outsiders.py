@@ -1,8 +1,8 @@
-"""Pictures that are none of a teacher's classes: what it learns to tell them by, and how well it does.
+"""Outsiders, pictures that show none of a teacher's classes, and the loss by which a teacher learns to recognise them.
 
-A softmax does not change when one number is added to all logits. This unused direction is taught to say whether a
-picture is one of the classes at all: `soft_labels.familiarity` becomes the logit of that question (after the energy
-score of Liu et al. 2020 and the logistic loss of Du et al. 2022, "VOS", equation 6); soft labels stay what they are.
+Adding the same number to all logits does not change their softmax. Training uses this freedom to say whether a picture
+shows one of the classes at all: `soft_labels.familiarity` becomes the logit of that question (after the energy score of
+Liu et al. 2020 and the logistic loss of Du et al. 2022, "VOS", equation 6), and the soft labels keep their meaning.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from kdcore.datasets.base import Split
 from kdcore.soft_labels import familiarity
 from kdcore.views import resize_images
 
-FALSE_ALARMS = 0.05  # share of validation pictures that the threshold lets be called none of the classes
-BLOCKS = 4  # a shuffled picture is cut into so many blocks a side
+FALSE_ALARMS = 0.05  # share of the validation pictures that the threshold wrongly calls none of the classes
+BLOCKS = 4  # a picture to be shuffled is cut into BLOCKS x BLOCKS blocks
 
 
 @dataclass(frozen=True)
 class OutsiderRecipe:
-    """Where a teacher meets what it does not know.
+    """From which pictures a teacher learns to recognise outsiders.
 
-    Pictures of another dataset come in two kinds, so that its sharpness and colours tell nothing: some are of the
-    teacher's own kind and some are not. Classes that are named in neither are kept for the test.
+    They come from another dataset and are of two kinds, of the teacher's own kind and not, so that the teacher cannot
+    recognise outsiders by that dataset's sharpness and colours. Classes that are in neither list are kept for the test.
 
     Attributes:
-        dataset: whose train split is used, resized.
-        outside, inside: its classes that the teacher should not, and should, take for its own.
-        share: of each kind in a batch, beside as many of the teacher's own pictures with their blocks shuffled; with 0
-            the teacher meets none before it is measured.
-        weight: of this loss beside the cross-entropy.
+        dataset: the other dataset; its train split is used, resized.
+        outside: its classes that are none of the teacher's classes.
+        inside: its classes that are of the teacher's own kind.
+        share: the size of each kind as a share of the batch; as many of the batch's own pictures with their blocks
+            shuffled are added as outsiders. With 0 the teacher meets no outsiders in training and is only measured.
+        weight: the weight of the outsider loss, which is added to the cross-entropy.
     """
 
     dataset: str
@@ -55,13 +56,18 @@ class Outsiders:
     inside: Tensor
 
     def to(self, device: torch.device) -> Outsiders:
-        """The same pictures there."""
+        """Return a copy whose pictures are on `device`."""
         return replace(self, outside=self.outside.to(device), inside=self.inside.to(device))
 
     def draw(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures to go beside a batch, and which of them are inside: uint8 [3 M, C, H, W] and bool [3 M].
+        """Draw the pictures to add to a batch: M each of inside, outside and shuffled ones.
 
-        All pictures are on one device; numbers are drawn on the CPU, so that a seed means the same on every device.
+        Args:
+            images: the batch, uint8 [B, C, H, W], on the device of these pictures.
+            generator: of the CPU, so that a seed means the same on every device.
+
+        Returns:
+            The pictures, uint8 [3 M, C, H, W], and which of them are inside, bool [3 M].
         """
         count = max(1, round(len(images) * self.recipe.share))
 
@@ -74,10 +80,10 @@ class Outsiders:
 
 
 def load_outsiders(recipe: OutsiderRecipe, image_shape: tuple[int, int, int]) -> Outsiders:
-    """The train pictures of the recipe's dataset.
+    """Load the train pictures of the recipe's dataset in the size of `image_shape`.
 
     Raises:
-        DatasetUnavailable: it is not here.
+        DatasetUnavailable: the dataset is not on this machine.
     """
     dataset = load_dataset(recipe.dataset)
     outside, inside = (
@@ -94,7 +100,10 @@ def of_classes(split: Split, class_names: Sequence[str], names: Sequence[str]) -
 
 
 def shuffle_blocks(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each picture with its blocks in another order: the texture of an animal, and no animal; [N, C, H, W]."""
+    """Put the blocks of each picture into a random order: [N, C, H, W] -> the same shape.
+
+    The result keeps the textures of a picture (such as fur) without showing its object (the animal).
+    """
     count, _channels, height, width = images.shape
     block = (height // BLOCKS, width // BLOCKS)
     even = images[..., : block[0] * BLOCKS, : block[1] * BLOCKS]
@@ -105,11 +114,11 @@ def shuffle_blocks(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def outsider_loss(logits: Tensor, inside: Tensor) -> Tensor:
-    """Mean logistic loss of the question whether a picture is one of the classes, in nats.
+    """Mean logistic loss, in nats, of predicting whether a picture shows one of the classes.
 
     Args:
-        logits: [B, K]; their familiarity less log K, which blank logits have, is the logit of "yes".
-        inside: bool [B].
+        logits: [B, K]; the logit of "yes" is their familiarity minus log K, so that logits that are all 0 mean 50 %.
+        inside: bool [B], True for pictures that show one of the classes.
     """
     familiar = familiarity(logits).to(logits) - math.log(logits.shape[1])
     return F.binary_cross_entropy_with_logits(familiar, inside.to(familiar))

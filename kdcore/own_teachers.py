@@ -1,6 +1,7 @@
-"""Your own teachers: a `.safetensors` file with a model card beside it, checked as if a stranger had sent it.
+"""Teachers that a user adds: a `.safetensors` file with a model card beside it, both treated as untrusted.
 
-Nothing in such a file can run code. What is kept is a copy, and every check is made on the copy.
+Reading such a file cannot run code. The weights are copied first, and the copy is what is checked and kept, so that the
+original cannot change between the check and the use.
 """
 
 from __future__ import annotations
@@ -29,21 +30,25 @@ from kdcore.published_teachers import PUBLISHED
 from kdcore.views import to_float
 
 SUFFIX = ".safetensors"
-MAY_HOLD_CODE = (".pt", ".pk", ".pic", ".bin", ".ckpt", ".job", ".np", ".tar", ".zip")  # how such suffixes begin
+# Formats that may hold code have a file suffix that begins with one of these.
+MAY_HOLD_CODE = (".pt", ".pk", ".pic", ".bin", ".ckpt", ".job", ".np", ".tar", ".zip")
 LARGEST_FILE = 4 * 2**30  # bytes
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 def add_teacher(path: Path, name: str | None = None) -> ModelCard:
-    """Make the weights at `path`, with the card beside them, a teacher of this machine.
+    """Check the weights at `path` and the card beside them, and add a copy to the teachers of this machine.
 
     Args:
-        path: `NAME.safetensors`; `NAME.json` beside it says at least `model`, `class_names` and `image_shape`.
-        name: what to call it; the card's name unless given, else the file's.
+        path: `NAME.safetensors`; `NAME.json` beside it must hold at least `model`, `class_names` and `image_shape`.
+        name: the new teacher's name; None to take the name on the card, or the file's name if the card has none.
+
+    Returns:
+        The card of the new teacher.
 
     Raises:
-        ConfigError: a path or name that cannot be used, or anything but safetensors.
-        ModelFileError: weights or card that are damaged, too large, or do not fit each other.
+        ConfigError: the path or the name cannot be used, or the file is not safetensors.
+        ModelFileError: weights or card are damaged, too large, or do not fit each other.
         StoreError: the copy cannot be written.
     """
     path = path.expanduser().absolute()
@@ -65,12 +70,12 @@ def add_teacher(path: Path, name: str | None = None) -> ModelCard:
 
 
 def remove_teacher(name: str) -> None:
-    """Take a teacher away from this machine: one that was added, fetched or trained here.
+    """Delete a teacher that was added, fetched or trained on this machine.
 
     Raises:
-        ConfigError: it comes with the program.
-        UnknownName: no such teacher was added.
-        StoreError: it cannot be removed.
+        ConfigError: the teacher comes with the program, so it cannot be removed.
+        UnknownName: this machine's own folder has no such teacher.
+        StoreError: its files cannot be removed.
     """
     own = {path.stem for path in own_folder().glob("*.json")} & {card.name for card in list_teachers()}
     if name not in own:
@@ -85,10 +90,10 @@ def remove_teacher(name: str) -> None:
 
 
 def free_name(name: str) -> str:
-    """`name`, if a new teacher may be called so.
+    """Return `name` if a new teacher may have it.
 
     Raises:
-        ConfigError: it is no name, or taken.
+        ConfigError: `name` has illegal characters, is too long, or is taken.
     """
     if not _NAME.fullmatch(name):
         shown = name if len(name) <= 60 else f"{name[:57]}..."
@@ -123,7 +128,13 @@ def _check_path(path: Path) -> None:
 
 @contextmanager
 def _copy(path: Path) -> Iterator[tuple[Path, str]]:
-    """A copy under a temporary name beside its place, and its SHA-256; gone afterwards unless it was moved."""
+    """Copy a file to a temporary name in the folder of own models; yields the copy's path and its SHA-256.
+
+    The copy is deleted at the end unless it was moved.
+
+    Raises:
+        StoreError: the file cannot be copied.
+    """
     try:
         own_folder().mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=own_folder())
@@ -147,14 +158,20 @@ def _copy(path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _measured(card: ModelCard, weights: Path, shown: str) -> ModelCard:
-    """The card with its network's parameters and operations counted, if the weights fit and answer a picture.
+    """Check that the weights fit the network that the card names and that it gives finite logits; count its size.
+
+    Args:
+        shown: the name of the file in error messages.
+
+    Returns:
+        The card with `num_params` and `macs` filled in.
 
     Raises:
-        ModelFileError: they do not.
+        ModelFileError: the network cannot be built, or the weights or the logits are not as they must be.
     """
     classes = len(card.class_names)
     try:
-        with torch.device("meta"):  # shapes without memory: a card may name a network of any size
+        with torch.device("meta"):  # takes no memory, however large the network is
             plan = build_model(card.model, card.image_shape, classes)
         _check_shapes(
             {name: tuple(value.shape) for name, value in plan.state_dict().items()}, weights, shown, card.model
@@ -179,7 +196,11 @@ def _measured(card: ModelCard, weights: Path, shown: str) -> ModelCard:
 
 
 def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, shown: str, model: str) -> None:
-    """Compare names and shapes in the file's header with those of the network, before anything is read."""
+    """Compare names and shapes in the file's header with those of the network, before any tensor is read.
+
+    Raises:
+        ModelFileError: they differ, or the file is not safetensors.
+    """
     try:
         with safe_open(weights, framework="pt") as file:
             names = set(file.keys())

@@ -1,7 +1,7 @@
 """torchvision's ImageNet classifiers as teachers: which weights, and what their training does to their soft labels.
 
-Addresses, sizes, checksums, preprocessing and published accuracies are those of torchvision's own enums of weights;
-what is said of training stands in torchvision's `references/classification`, for EfficientNet in timm's examples.
+Addresses, sizes, checksums, preprocessing and published accuracies come from torchvision's own enums of weights. The
+facts about training come from torchvision's `references/classification`, and for EfficientNet from timm's examples.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ class PublishedTeacher:
     """One of torchvision's classifiers.
 
     Attributes:
-        name: torchvision's name of the network, and the teacher's.
-        weights: which of its enum's weights; those that were trained with the least smoothing and mixing.
-        training: what is documented of it.
-        notes: how it was trained and what that does to its soft labels.
+        name: torchvision's name of the network, which is also the teacher's name.
+        weights: the member of torchvision's enum of weights for this network. The registered teachers use the weights
+            that were trained with the least label smoothing and mixing of pictures.
+        training: the documented settings of the training.
+        notes: sentences for visitors on how it was trained and what that does to its soft labels.
     """
 
     name: str
@@ -103,7 +104,10 @@ def published_teacher(name: str) -> PublishedTeacher:
 
 
 def remote_file(teacher: PublishedTeacher) -> RemoteFile:
-    """Where its weights are; torchvision's file names end with the beginning of the file's SHA-256."""
+    """Where a teacher's weights can be fetched, with their size and checksum.
+
+    The checksum is taken from the file's name: torchvision's names end with the first digits of the file's SHA-256.
+    """
     weights = classifier_weights(teacher.name, teacher.weights)
     name = urlsplit(weights.url).path.rsplit("/", 1)[-1]
     found = re.search(r"-([0-9a-f]{8,64})\.pth$", name)
@@ -112,13 +116,13 @@ def remote_file(teacher: PublishedTeacher) -> RemoteFile:
 
 
 def published_accuracy(teacher: PublishedTeacher) -> float:
-    """Share of ImageNet's validation pictures whose first answer is right, as torchvision publishes it."""
+    """The accuracy (0 to 1) on ImageNet's validation pictures that torchvision publishes."""
     weights = classifier_weights(teacher.name, teacher.weights)
     return float(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]) / 100
 
 
 def missing(name: str) -> TeacherUnavailable:
-    """What to say when a published teacher is asked for that is not on this machine."""
+    """The error for a published teacher that is not on this machine yet; the caller raises it."""
     size = remote_file(published_teacher(name)).size / 1e6
     return TeacherUnavailable(
         f"{name} is not on this machine: fetch it ({size:.0f} MB: kdcore teachers get {name}), or choose one that is "
@@ -127,5 +131,5 @@ def missing(name: str) -> TeacherUnavailable:
 
 
 def here() -> str:
-    """The teachers of this machine in one line."""
+    """The names of this machine's teachers, separated by commas, or "none"."""
     return ", ".join(card.name for card in list_teachers()) or "none"

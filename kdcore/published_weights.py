@@ -1,4 +1,4 @@
-"""A published teacher's weights: fetched or found, checked, and converted once to safetensors with a model card."""
+"""Fetch or find the weights of a published teacher, check them, and convert them to safetensors with a model card."""
 
 from __future__ import annotations
 
@@ -28,24 +28,28 @@ UNVERIFIED = "Its weights were put here by hand; nobody checked that they are th
 
 
 def cache_folder() -> Path:
-    """Where weights arrive, and where a file may be put by hand."""
+    """The folder to which weights are downloaded, and into which a user may put a file by hand."""
     return paths.home() / "downloads"
 
 
 def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgress]:
-    """Bring one of torchvision's classifiers to this machine; nothing to do when it is here.
+    """Bring one of torchvision's classifiers to this machine; does nothing if it is already here.
 
-    A file that lies in `cache_folder()` or in PyTorch's own cache is taken instead of fetching it: torchvision's `.pth`
-    by its checksum, or the same tensors as `NAME.safetensors`. What arrived before an interruption is kept and
-    continued. Once converted to safetensors with a model card, the fetched file is removed.
+    Instead of fetching, it takes a file that is already here: torchvision's `.pth` in `cache_folder()` or in PyTorch's
+    own cache, if its checksum is right, or the same tensors as `NAME.safetensors` in `cache_folder()`. An interrupted
+    download is continued. The downloaded file is removed after its conversion to safetensors with a model card.
 
     Args:
-        called: the teacher's name, a free one; torchvision's unless given.
+        name: torchvision's name of the classifier.
+        called: the new teacher's name, which must be free; None for torchvision's name.
+
+    Yields:
+        The progress of the download.
 
     Raises:
         UnknownName: torchvision has no such classifier.
-        TeacherUnavailable: it cannot be fetched; one sentence says what to do instead, and what works now.
-        ModelFileError: the file is not one of this network's weights.
+        TeacherUnavailable: it cannot be fetched; the message says what to do instead.
+        ModelFileError: the file does not hold the weights of this network.
         StoreError: the disk is full or cannot be written.
     """
     teacher = published_teacher(name)
@@ -76,7 +80,7 @@ def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgr
 
 
 def _is_whole_here(name: str) -> bool:
-    """Whether its file is the one that its card describes; a damaged one is fetched again."""
+    """Whether this machine has the model's card and exactly the file that it describes (False for a damaged file)."""
     for folder in folders():
         with contextlib.suppress(ModelFileError, OSError):
             card = ModelCard.read(folder / f"{name}.json")
@@ -85,12 +89,18 @@ def _is_whole_here(name: str) -> bool:
 
 
 def _load_published(path: Path, remote: RemoteFile) -> dict[str, Tensor]:
-    """The tensors of a published `.pth`, the one kind of file that is not safetensors; only after its checksum."""
+    """Check a published `.pth` file by its checksum and load its tensors.
+
+    Unlike safetensors, this format could run code when it is read, so the checksum comes first.
+
+    Raises:
+        ModelFileError: the checksum is wrong, or the file holds no weights.
+    """
     if not is_whole(path, remote):
         raise ModelFileError(f"{path.name} is not what torchvision published (its SHA-256 differs); remove it.")
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever such bytes may lead to
+    except Exception as error:  # torch.load raises many kinds of errors for bad bytes
         raise ModelFileError(f"{path.name} could not be read as weights; remove it and fetch it again.") from error
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise ModelFileError(f"{path.name} holds no weights; remove it and fetch it again.")
@@ -98,15 +108,17 @@ def _load_published(path: Path, remote: RemoteFile) -> dict[str, Tensor]:
 
 
 def _present_name(key: str) -> str:
-    """DenseNet's files are older than the rule that a name holds no dot: `norm.1.weight` is `norm1.weight` today."""
+    """Translate the names in old DenseNet files: what they call `norm.1.weight` is `norm1.weight` today."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key)
 
 
 def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], called: str, verified: bool) -> ModelCard:
-    """Write weights and card into this machine's models.
+    """Save the weights and a new card in this machine's folder of models.
 
     Args:
-        verified: whether the file was the published one, by its checksum.
+        called: the teacher's name.
+        verified: whether a checksum proved the file to be the published one; only then the card states the published
+            accuracy.
 
     Raises:
         ModelFileError: the tensors are not this network's.

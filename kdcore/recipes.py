@@ -1,4 +1,4 @@
-"""The recipes of the bundled models: what `kdcore teachers train NAME` follows."""
+"""The recipes by which `kdcore teachers train NAME` trains: bundled models, and teachers that are trained on demand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from kdcore.views import RandomViews
 
 @dataclass(frozen=True)
 class StudentRecipe:
-    """Bundled students are the arms of a paired run; what is None is the dataset's default."""
+    """The settings of the paired run whose arms are the bundled students; None means the dataset's default.
+
+    Attributes:
+        seeds: the number of seeds.
+        student: the students' network, a name in the model registry.
+        labels: the number of labelled training pictures.
+        learning_rate: the peak of the schedule.
+    """
 
     dataset: str
     seeds: int = 5
@@ -72,7 +79,7 @@ TEACHER_RECIPES: dict[str, TeacherRecipe] = {
             balance=0.5,
             small_epochs=30,
             small_size=48,
-            crop=0.84,  # of 1, 0.94, 0.875, 0.84, 0.81 and 0.75 the best on validation
+            crop=0.84,  # the best on validation of 1, 0.94, 0.875, 0.84, 0.81 and 0.75
             outsiders=OutsiderRecipe("cifar10", ("automobile", "truck"), ("bird", "cat", "dog")),
         ),
         TeacherRecipe(
@@ -85,7 +92,7 @@ TEACHER_RECIPES: dict[str, TeacherRecipe] = {
             weight_decay=1e-3,
             views=RandomViews(flip=True, shift=0.125, cutout=0.25),
         ),
-        # Another architecture, so that there are two to average.
+        # A second architecture for CIFAR-10, so that there are two teachers to average.
         TeacherRecipe(
             name="cifar10-resnet9",
             dataset="cifar10",
@@ -99,9 +106,9 @@ TEACHER_RECIPES: dict[str, TeacherRecipe] = {
     )
 }
 
-SMOOTHING = 0.1  # of the teacher that shows what label smoothing erases (Müller et al. 2019)
+SMOOTHING = 0.1  # label smoothing of the control teacher that shows what smoothing erases (Müller et al. 2019)
 
-# Teachers that do not come with the project: trained once, on the machine that first needs them, in minutes.
+# Teachers that do not come with the project: each machine trains them once, when it first needs them, in minutes.
 _PHOTOS = TeacherRecipe(
     name="cifar100",
     dataset="cifar100",
@@ -119,8 +126,11 @@ ON_DEMAND: dict[str, TeacherRecipe] = {
 
 
 def teacher_recipe(name: str) -> TeacherRecipe | None:
-    """How the teacher called `name` is made; None where nobody knows. The teacher of your own dataset has its name, and
-    those of the controls have that of the teacher whose they are, with a word behind it."""
+    """The recipe of the teacher called `name`; None if there is none.
+
+    A dataset that a user added has a teacher of the same name. The teachers for controls are called
+    `TEACHER-smoothed` and `TEACHER-undertrained`, where TEACHER has a recipe.
+    """
     known = {**ON_DEMAND, **TEACHER_RECIPES}.get(name)
     if known is not None:
         return known
@@ -129,14 +139,17 @@ def teacher_recipe(name: str) -> TeacherRecipe | None:
     info = dataset_info(name)
     if info.name in DATASETS:
         return None
-    # As many steps as a mid-sized set gets, within bounds: a small one is seen more often.
+    # Aim at 400,000 pictures in all, within 10 to 60 epochs: a small dataset is seen more often.
     epochs = max(10, min(60, 400_000 // max(1, info.train_size)))
     return replace(_PHOTOS, name=name, dataset=name, epochs=epochs, balance=0.5)
 
 
 def _control_recipe(name: str) -> TeacherRecipe | None:
-    """The recipe of `TEACHER-smoothed` and `TEACHER-undertrained`: the teacher's own but for one thing. An undertrained
-    one has a whole schedule of its own, a tenth as long: it is no early state of the teacher."""
+    """The recipe of `TEACHER-smoothed` or `TEACHER-undertrained`: TEACHER's with one change. None for other names.
+
+    The undertrained teacher runs through a complete learning-rate schedule a tenth as long, so it is not an early
+    checkpoint of the teacher.
+    """
     teacher, _, control = name.rpartition("-")
     own = teacher_recipe(teacher) if control in ("smoothed", "undertrained") else None
     if own is None:
@@ -148,8 +161,8 @@ def _control_recipe(name: str) -> TeacherRecipe | None:
 
 STUDENT_RECIPES: dict[str, StudentRecipe] = {
     "creatures-students": StudentRecipe("creatures"),
-    # About 1/20 and 1/100 of their teacher's parameters, taught with every training picture. Of the learning rates
-    # 0.003, 0.01 and 0.03 the last was the best for the baseline, on validation after five epochs.
+    # These have about 1/20 and 1/100 of their teacher's parameters and learn from every training picture. Of the
+    # learning rates 0.003, 0.01 and 0.03 the last was the best for the baseline, on validation after five epochs.
     "cifar10-small-students": StudentRecipe("cifar10", 5, "airbench-32-80-80", 45_000, 12, 250, 0.03),
     "cifar10-tiny-students": StudentRecipe("cifar10", 5, "airbench-16-36-36", 45_000, 12, 250, 0.03),
 }

@@ -1,4 +1,4 @@
-"""Builds the bundled models from their recipes: trains, calibrates on validation, measures on test, writes the card."""
+"""Build models from their recipes: train, calibrate on validation, measure on test, and write weights and card."""
 
 from __future__ import annotations
 
@@ -36,18 +36,22 @@ def build(
     should_stop: Callable[[], bool] = lambda: False,
     world: World = ALONE,
 ) -> Iterator[TeacherEpoch | EpochEnded | ModelCard]:
-    """Train the model called `name` by its recipe; yields progress, then the card of each file written to `out`.
+    """Train the model, or the pair of students, that the recipe called `name` describes.
 
-    A teacher's training continues where an earlier one was cut off.
+    An interrupted training is continued.
 
     Args:
-        out: `model_cards.own_folder()` unless given; the bundled models are in `assets/models`.
+        out: the folder for weights and cards; None for `own_folder()`. The bundled models are in `assets/models`.
+        should_stop: asked after every batch of a teacher's training; True ends it without a model. Students do not ask.
         world: the processes that train a teacher together; the first of them writes the card and yields it.
+
+    Yields:
+        The progress after each epoch, then the card of each file that was written.
 
     Raises:
         UnknownName: no recipe has this name.
-        ConfigError: a `world` of several processes cannot train what is asked for.
-        KdError: the dataset is not here, or the disk cannot be written.
+        ConfigError: several processes are to train students, or are too many for a batch.
+        KdError: the dataset is not on this machine, or the disk cannot be written.
     """
     folder = out or own_folder()
     if name in STUDENT_RECIPES:
@@ -65,7 +69,7 @@ def _build_teacher(
     recipe: TeacherRecipe, folder: Path, device: Device, should_stop: Callable[[], bool], world: World
 ) -> Iterator[TeacherEpoch | ModelCard]:
     dataset = load_dataset(recipe.dataset)
-    if recipe.drawn:  # far from the seeds of the dataset's own splits
+    if recipe.drawn:  # this seed is far from those of the dataset's own splits
         drawn = creatures.draw_pictures(recipe.drawn, seed=2_000_000 + recipe.seed)
         dataset = replace(dataset, train=drawn)
     checkpoint = paths.home() / "teachers" / f"{recipe.name}.safetensors"
@@ -78,7 +82,7 @@ def _build_teacher(
 
 
 def round_to_half(network: nn.Module) -> nn.Module:
-    """Round matrices and kernels to what fp16 can hold, so that the figures are those of the file as kept."""
+    """Round matrices and kernels in place to fp16, in which they are saved, so that the figures fit the saved file."""
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim > 1:
@@ -125,10 +129,10 @@ def _write_card(
 
 
 def _build_students(name: str, folder: Path, device: str) -> Iterator[EpochEnded | ModelCard]:
-    """The arms of a paired run, with the dataset's defaults but for what the recipe names."""
+    """Train the arms of a paired run, with the dataset's defaults except for the settings that the recipe names."""
     recipe = STUDENT_RECIPES[name]
     settings = {key: value for key, value in asdict(recipe).items() if key != "dataset"}
-    run_dir = paths.home() / "students" / name  # kept until it is over: what was cut off is continued
+    run_dir = paths.home() / "students" / name  # kept until the run is over, so that it can be continued
     for event in train(make_run_config(recipe.dataset, device=device, **settings), run_dir=run_dir):
         if isinstance(event, EpochEnded):
             yield event
@@ -138,6 +142,6 @@ def _build_students(name: str, folder: Path, device: str) -> Iterator[EpochEnded
                 card = {**vars(student.card), "name": f"{name.removesuffix('-students')}-{arm}"}
                 card["figures"] = {**card["figures"], "paired_difference": event.result["paired_difference"]}
                 card["command"] = f"kdcore teachers train {name}"
-                del card["sha256"], card["size_bytes"]  # of the file that is written now
+                del card["sha256"], card["size_bytes"]  # save_model fills in those of the new file
                 yield save_model(folder, student.network.network, card)
             shutil.rmtree(run_dir)

@@ -1,4 +1,4 @@
-"""What a teacher's card says of it: calibration, figures on the test split, and how it knows what it does not know."""
+"""The figures on a teacher's card: calibration, measurements on the test split, and how it detects unknown pictures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from kdcore.views import resize_images
 
 
 def fit_calibration(logits: Tensor, hard_labels: Tensor) -> float:
-    """The factor on the logits [N, K] with the least negative log-likelihood (Guo et al. 2017, section 4.2).
+    """Find the factor on the logits [N, K] that gives the least negative log-likelihood (Guo et al. 2017, section 4.2).
 
-    The likelihood is convex in the factor; its logarithm is searched on a grid that is refined three times.
+    The negative log-likelihood is convex in the factor. The factor's logarithm is searched on three grids, each finer
+    than the one before.
     """
     low, high = -3.0, 3.0
     best = 0.0
@@ -33,7 +34,11 @@ def fit_calibration(logits: Tensor, hard_labels: Tensor) -> float:
 
 
 def measure(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
-    """A teacher's figures on the test split, with intervals; calibrated logits [N, K]."""
+    """Compute a teacher's figures on the test split, with intervals, in the form that its card holds.
+
+    Args:
+        logits: the teacher's calibrated logits for the test split, [N, K].
+    """
     hard_labels = dataset.test.hard_labels
     figures: dict[str, Any] = {
         "test_size": len(hard_labels),
@@ -52,7 +57,10 @@ def measure(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
 
 
 def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
-    """By superclass the answer is the one with the largest sum of soft labels at T = 1."""
+    """The figures by superclass, and the accuracy on large and on small classes where the classes differ in size.
+
+    A picture counts as assigned to the superclass with the largest sum of soft labels at T = 1.
+    """
     families = sorted(set(dataset.superclasses))
     member = torch.tensor([families.index(name) for name in dataset.superclasses])
     mass = torch.zeros(len(logits), len(families)).index_add_(1, member, logits.softmax(1))
@@ -81,18 +89,26 @@ def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
 
 
 def fit_threshold(logits: Tensor) -> float:
-    """The familiarity below which a picture is called none of the classes; calibrated logits of validation [N, K].
+    """The familiarity below which a picture is called none of the classes.
 
-    It gives up `outsiders.FALSE_ALARMS` of the teacher's own kind, and sees no outsider.
+    It is chosen so that the share `FALSE_ALARMS` of the validation pictures falls below it; no outsiders are used.
+
+    Args:
+        logits: the calibrated logits for the validation split, [N, K].
     """
     return float(familiarity(logits).quantile(FALSE_ALARMS))
 
 
 def measure_outsiders(teacher: Teacher, dataset: Dataset, threshold: float, recipe: OutsiderRecipe) -> dict[str, Any]:
-    """How often a picture is called none of the classes, by what it is; only kinds that training never showed.
+    """Measure how often pictures are called none of the classes.
 
-    `false_alarms` is of the test split, `found` of outsiders; `false_alarms_elsewhere` of pictures of the teacher's own
-    kind from the outsiders' dataset: would it go by their blur, these would be called outsiders too.
+    All pictures are from test splits, and those of the recipe's dataset are of classes that the teacher did not meet in
+    training.
+
+    Returns:
+        `false_alarms`: the share of the teacher's own test pictures. `found`: the share of outsiders, for each kind of
+        them. `false_alarms_elsewhere`: the share of pictures of the teacher's own kind that come from the outsiders'
+        dataset; it is high if the teacher detects outsiders by that dataset's blur instead of by their content.
     """
     other = load_dataset(recipe.dataset)
     kind = dict(zip(other.class_names, other.superclasses, strict=True))

@@ -1,4 +1,4 @@
-"""The teacher-logit cache: a teacher costs one pass over its views, not one an epoch."""
+"""The cache of teacher logits: each view of a picture passes through the teacher once, not once an epoch."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from kdcore.views import ViewSet
 def cached_teacher_logits(
     teacher: Teacher, dataset: Dataset, views: ViewSet, rows: Tensor, folder: Path
 ) -> tuple[Tensor, bool]:
-    """Calibrated logits of every view of the training pictures at `rows`.
+    """The calibrated teacher logits of every view of the training pictures at `rows`.
 
-    Kept in fp16, one file for each pair of teacher and dataset, whose missing rows are filled in when they are
-    asked for. A cache that cannot be read or written is computed anew; it never fails a run.
+    There is one file for each combination of teacher, dataset and views. Rows that are not in it yet are computed and
+    added. A file that cannot be read is computed anew, and one that cannot be written is skipped: neither fails a run.
 
     Args:
         rows: int64 [M], indices into `dataset.train`.
+        folder: where the files are kept.
 
     Returns:
-        float16 [V, N, K], valid at `rows` (NaN elsewhere), and whether all of it was at hand.
+        The logits, float16 [V, N, K] for V views of the N training pictures, NaN at rows that were never asked for; and
+        whether all of them came from the file.
     """
     key = {"dataset": dataset.sha256, "teacher": teacher.card.sha256, "views": views.offsets}
     name = hashlib.sha256(canonical_json(key).encode()).hexdigest()[:32]

@@ -1,6 +1,7 @@
-"""How the bundled teachers are made: one network, hard labels, cross-entropy, no label smoothing.
+"""Train a teacher: one network, with cross-entropy on hard labels.
 
-Label smoothing would erase the dark knowledge that a teacher is for (Müller et al. 2019).
+Label smoothing is off, except for the teacher of one control, because it would erase the dark knowledge for which a
+teacher is needed (Müller et al. 2019).
 """
 
 from __future__ import annotations
@@ -32,24 +33,27 @@ from kdcore.optimizers import one_cycle, parameter_groups
 from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, outsider_loss
 from kdcore.views import RandomViews, to_float
 
-WHITENING_PICTURES = 5_000
+WHITENING_PICTURES = 5_000  # how many training pictures set the weights of a whitening layer
 
 
 @dataclass(frozen=True)
 class TeacherRecipe:
-    """Everything that decides a teacher's weights, beside its dataset.
+    """All settings of a teacher's training.
 
     Attributes:
+        dataset: the name of the dataset.
+        model: the network's name in the model registry.
         learning_rate: the peak of a one-cycle schedule (Smith and Topin 2018).
-        balance: how far small classes are drawn more often: a class of n pictures is drawn as if it had
-            n ** (1 - balance); 0 leaves the data as it is, 1 makes all classes equal.
+        views: the random augmentation of the training pictures.
+        balance: how strongly small classes are favoured: a class of n pictures is drawn as often as if it had
+            n ** (1 - balance); 0 leaves the data as it is, 1 makes all classes equally frequent.
         drawn: train on this many freshly drawn pictures instead of the train split (`creatures` only).
-        crop: share of a picture's side that the trained network looks at, in the middle; decides no weight. Views
-            that zoom in show things larger than they are, and a network answers best at the size that it learned
-            (Touvron et al. 2019).
-        label_smoothing: 0 but for the teacher of a control, to show what it erases.
-        outsiders: pictures of no class that it learns to know as such; None for a teacher that does not.
-        small_epochs: epochs at the beginning that see pictures of `small_size` pixels, which cost less.
+        crop: the trained network is shown only the middle of a picture, this share of each side (0 to 1), enlarged; it
+            does not affect training. Views that zoom in show objects enlarged, and a network answers best at the size
+            at which it learned them (Touvron et al. 2019).
+        label_smoothing: 0 except for the teacher of a control, which shows what label smoothing erases.
+        outsiders: the pictures of no class that the teacher learns to recognise; None for a teacher that does not.
+        small_epochs: so many epochs at the beginning train on pictures of `small_size` pixels a side, which are faster.
     """
 
     name: str
@@ -72,7 +76,15 @@ class TeacherRecipe:
 
 @dataclass(frozen=True)
 class TeacherEpoch:
-    """Progress: mean training loss in nats, accuracy on validation, seconds that the epoch took."""
+    """The progress after one epoch of a teacher's training.
+
+    Attributes:
+        epoch: the epoch that ended, counted from 1.
+        epochs: the number of epochs of the whole training.
+        train_loss: mean training loss in nats.
+        validation_accuracy: accuracy on validation, 0 to 1.
+        seconds: how long the epoch took.
+    """
 
     epoch: int
     epochs: int
@@ -89,11 +101,16 @@ def train_teacher(
     should_stop: Callable[[], bool] = lambda: False,
     world: World = ALONE,
 ) -> Iterator[TeacherEpoch | nn.Module]:
-    """Train by the recipe; yields a `TeacherEpoch` after each epoch and the trained model at the end.
+    """Train a network by the recipe.
 
-    Continues from `checkpoint` when it holds an earlier part of the same training. Ends early, without a model, when
-    `should_stop`, asked after every batch, says so. Of the processes of a `world`, which yield the same, the first
-    writes the checkpoint.
+    Args:
+        checkpoint: the file to which each epoch is saved; if it holds an earlier part of the same training, that is
+            continued.
+        should_stop: asked after every batch; True ends the training without a model.
+        world: the processes that train together. All yield the same; only the first writes the checkpoint.
+
+    Yields:
+        A `TeacherEpoch` after each epoch, and the trained network, in eval mode, at the end.
 
     Raises:
         ConfigError: a batch has fewer pictures than there are processes, or they have different checkpoints.
@@ -108,7 +125,7 @@ def train_teacher(
         parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, momentum=0.9, nesterov=True
     )
     deciding = {name: value for name, value in asdict(recipe).items() if name != "crop"}
-    if not recipe.label_smoothing:  # the key of before there was any
+    if not recipe.label_smoothing:  # keeps checkpoints valid that are older than this setting
         del deciding["label_smoothing"]
     key = canonical_json(deciding) + dataset.sha256
     strangers = recipe.outsiders
@@ -138,7 +155,11 @@ def train_teacher(
 
 
 def draw_order(split: Split, balance: float, generator: torch.Generator) -> Tensor:
-    """Row indices of one epoch, int64 [N] on the CPU; small classes come more often when `balance` is above 0."""
+    """The row indices of one epoch in random order, int64 [N] on the CPU.
+
+    Without `balance` each row comes once; with it, rows are drawn with replacement, those of small classes more often
+    (`TeacherRecipe.balance`).
+    """
     if balance == 0:
         return torch.randperm(len(split), generator=generator)
     hard_labels = split.hard_labels.cpu()
@@ -158,7 +179,10 @@ def _train_epoch(
     should_stop: Callable[[], bool],
     world: World,
 ) -> float | None:
-    """The mean loss, None when it was stopped; `split` and `outsiders` are on the device, and no step waits for it."""
+    """Train one epoch and return the mean loss in nats; None if `should_stop` ended it.
+
+    `split` and `outsiders` must be on the device already, so that no step waits for a copy.
+    """
     model.train()
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
     order = draw_order(split, recipe.balance, generator).to(device.torch)
@@ -175,7 +199,7 @@ def _train_epoch(
             strangers, known = outsiders.draw(pictures, generator)
             pictures, inside = torch.cat([pictures, strangers]), torch.cat([inside, known])
         images = recipe.views.apply(pictures, generator, size, world.share)
-        hard_labels = split.hard_labels[rows][world.share]  # those of the outsiders' share come behind
+        hard_labels = split.hard_labels[rows][world.share]  # none for outsiders, whose logits come last
         with device.autocast():
             logits = model(images.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
@@ -195,7 +219,10 @@ def _train_epoch(
 
 
 def _restore(checkpoint: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Epochs that an earlier part of this very training has done."""
+    """Load the checkpoint of an interrupted training and return the number of epochs that it had finished.
+
+    Without a checkpoint, or if it belongs to another training (another `key`), it returns 0 and changes nothing.
+    """
     if not checkpoint.exists():
         return 0
     tensors, metadata = load_tensors(checkpoint)

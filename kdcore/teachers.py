@@ -1,4 +1,4 @@
-"""Trained networks with their model cards: the bundled teachers and students, and those of a run."""
+"""Load and save trained networks together with their model cards: teachers, and students of a run or bundled ones."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from kdcore.views import zoom_middle
 
 
 class FrozenNetwork(nn.Module):
-    """A network that stays in eval mode and takes no gradient, whatever is called on it.
+    """A network that always stays in eval mode and computes no gradients.
 
-    It looks at the middle `crop` of a picture's side.
+    It sees only the middle of each picture, `crop` (0 to 1) of each side, enlarged to the whole.
     """
 
     def __init__(self, network: nn.Module, crop: float = 1.0) -> None:
@@ -35,7 +35,7 @@ class FrozenNetwork(nn.Module):
         super().train(False)
 
     def train(self, mode: bool = True) -> FrozenNetwork:
-        """Stays in eval mode: batch norm and dropout of a teacher never move."""
+        """Ignore `mode` and stay in eval mode, so that batch-norm statistics and dropout never change the logits."""
         return self
 
     def forward(self, pictures: Tensor) -> Tensor:  # float [B, C, H, W] -> [B, K]
@@ -46,9 +46,10 @@ class FrozenNetwork(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A frozen network with its card; its logits are calibrated.
+    """A frozen network with its card; its logits are calibrated. Trained students are loaded as this class too.
 
-    `members` are the teachers that an ensemble averages; empty for one network.
+    Attributes:
+        members: the teachers that an ensemble averages; empty for a single network.
     """
 
     card: ModelCard
@@ -65,7 +66,7 @@ class Teacher:
         return predict_logits(self.network, images, self.device) * self.card.calibration
 
     def prepare(self, picture: Image.Image) -> Tensor:
-        """A picture as this network takes it: the middle square, resized; uint8 [1, C, H, W]."""
+        """Bring a picture to the shape that this network takes: its middle, resized; uint8 [1, C, H, W]."""
         return prepare_picture(picture, self.card.image_shape, self.card.resize, self.card.interpolation)
 
 
@@ -75,12 +76,13 @@ def prepare_picture(
     short_side: int | None = None,
     interpolation: str = "bilinear",
 ) -> Tensor:
-    """The middle square of an RGB picture, resized with anti-aliasing: uint8 [1, C, H, W].
+    """Cut the middle square out of a picture and resize it with anti-aliasing: uint8 [1, C, H, W].
 
-    With a `short_side` the picture is brought to that size first and the middle [H, W] of it is cut out, as
-    torchvision's own presets do.
+    With a `short_side` the picture is first resized to so many pixels on its short side, and then its middle [H, W] is
+    cut out, as torchvision's own presets do.
 
-    Grey networks (C = 1) learned bright strokes on dark, so a picture with a bright border is inverted.
+    Networks for grey pictures (C = 1) learned bright strokes on a dark ground, so a grey picture with a bright border
+    is inverted.
     """
     from kdcore.vision import InterpolationMode, transforms
 
@@ -88,7 +90,7 @@ def prepare_picture(
     pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     image = torch.from_numpy(pixels.copy()).view(*pixels.shape[:2], channels).permute(2, 0, 1)[None]
     side = min(image.shape[-2:])
-    if short_side is not None:  # far from the middle nothing counts, and a long strip would become a huge one
+    if short_side is not None:  # cut a long strip first: resized whole it would be huge
         image = transforms.center_crop(image, [min(size, 2 * side) for size in image.shape[-2:]])
         image = transforms.resize(image, [short_side], interpolation=InterpolationMode(interpolation), antialias=True)
         side = height
@@ -104,12 +106,12 @@ def prepare_picture(
 
 
 def load_teacher(name: str, device: str = "cpu") -> Teacher:
-    """The teacher called `name`; names joined by "+" are an ensemble (`ensembles.load_ensemble`).
+    """Load the teacher called `name`; names joined by "+" load an ensemble, as `load_ensemble` does.
 
     Raises:
-        ConfigError: an ensemble whose members do not fit together.
-        UnknownName: no such teacher on this machine.
-        TeacherUnavailable: a published one that must be fetched first.
+        ConfigError: `name` is an illegal name of an ensemble, or its members do not fit together.
+        UnknownName: there is no such teacher on this machine.
+        TeacherUnavailable: it is a published teacher that must be fetched first.
         ModelFileError: its file is missing, damaged, or not the one that its card describes.
     """
     if is_ensemble(name):
@@ -125,10 +127,11 @@ def load_teacher(name: str, device: str = "cpu") -> Teacher:
 
 
 def load_bundled(name: str, device: str = "cpu") -> Teacher:
-    """Any bundled model, students too, frozen.
+    """Load the model called `name`, a teacher or a student, from the bundled models or those of this machine.
 
     Raises:
-        UnknownName, ModelFileError: as `load_teacher`.
+        UnknownName: there is no such model on this machine.
+        ModelFileError: its file is missing, damaged, or not the one that its card describes.
     """
     for folder in folders():
         if (folder / f"{name}.json").is_file():
@@ -137,10 +140,11 @@ def load_bundled(name: str, device: str = "cpu") -> Teacher:
 
 
 def load_model(path: Path, device: str = "cpu") -> Teacher:
-    """The network in a `.safetensors` file with its card beside it, frozen.
+    """Load the network in a `.safetensors` file, whose card lies beside it, and freeze it.
 
     Raises:
-        ModelFileError: missing, damaged, of another shape, or not the file that its card describes.
+        ModelFileError: the file or its card is missing or damaged, its tensors do not fit the network that the card
+            names, or it is not the file that the card describes.
     """
     card = ModelCard.read(path.with_suffix(".json"))
     here = pick_device(device)
@@ -155,11 +159,11 @@ def load_model(path: Path, device: str = "cpu") -> Teacher:
 
 
 def save_model(folder: Path, network: nn.Module, card: dict[str, Any], half: bool = False) -> ModelCard:
-    """Write weights and card into `folder` and return the card, its hash and size filled in.
+    """Write weights and card into `folder`; returns the card with the hash and the size of the file filled in.
 
     Args:
-        card: every field of `ModelCard` but `sha256` and `size_bytes`.
-        half: keep matrices and kernels in fp16, which halves the file.
+        card: the fields of `ModelCard` except `sha256` and `size_bytes`.
+        half: store all tensors of two or more dimensions in fp16, which halves the file.
 
     Raises:
         StoreError: the disk is full or cannot be written.

@@ -1,6 +1,6 @@
-"""timm's pretrained classifiers as teachers: `timm:NAME`, where timm is installed.
+"""timm's pretrained classifiers as teachers, named `timm:NAME`; timm must be installed.
 
-timm fetches them itself and keeps them in its own cache; only files in the safetensors format are taken.
+timm fetches the weights itself and keeps them in its own cache. Only files in the safetensors format are accepted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kdcore.own_teachers import free_name
 from kdcore.teachers import save_model
 from kdcore.vision import classifier_weights
 
-# In the safetensors format, from the place where timm keeps its weights, and from nowhere else.
+# Make timm load only `model.safetensors` from the Hugging Face hub: other sources may hold files that run code.
 SAFE_ONLY = {"hf_hub_filename": "model.safetensors", "url": "", "file": "", "custom_load": False}
 
 
@@ -26,10 +26,14 @@ def add_timm(inner: str, name: str | None = None) -> ModelCard:
     """Fetch timm's pretrained network `inner` and make it a teacher of this machine.
 
     Args:
-        name: what to call it; made from `inner` unless given.
+        inner: timm's name of the network, without the prefix `timm:`.
+        name: the new teacher's name; None to make one from `inner`.
+
+    Returns:
+        The card of the new teacher.
 
     Raises:
-        ConfigError: timm is not installed, or the network is no classifier with such weights.
+        ConfigError: timm is not installed, it has no weights of a classifier on the hub, or the name cannot be used.
         UnknownName: timm has no such network.
         TeacherUnavailable: its weights could not be fetched.
         StoreError: the disk is full or cannot be written.
@@ -80,7 +84,11 @@ def add_timm(inner: str, name: str | None = None) -> ModelCard:
 
 
 def _labels(classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names and superclasses: ImageNet's for 1,000 classes, whose order is everywhere the same; else numbers."""
+    """Names and superclasses for a number of classes.
+
+    1,000 classes are taken for ImageNet's, whose order all libraries share; for any other number the names are numbered
+    and each class is its own superclass.
+    """
     if classes != imagenet.NUM_CLASSES:
         names = tuple(f"class {index}" for index in range(classes))
         return names, names

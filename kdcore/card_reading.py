@@ -61,15 +61,15 @@ def _card(data: dict[str, Any], weights: str) -> ModelCard:
         raise _Wrong(f"has {len(superclasses)} superclasses for {len(class_names)} class_names; give one for each")
     shape = data.get("image_shape")
     if not isinstance(shape, list) or len(shape) != 3 or not all(type(size) is int for size in shape):
-        raise _Wrong("must say image_shape as three whole numbers, such as [3, 224, 224]")
+        raise _Wrong("must give image_shape as three whole numbers, such as [3, 224, 224]")
     if shape[0] not in (1, 3) or not all(1 <= size <= LARGEST for size in shape[1:]):
-        raise _Wrong(f"must say image_shape with 1 or 3 channels and at most {LARGEST} pixels a side, not {shape}")
+        raise _Wrong(f"must give image_shape with 1 or 3 channels and at most {LARGEST} pixels a side, not {shape}")
     resize = data.get("resize")
     if resize is not None and (type(resize) is not int or not max(shape[1:]) <= resize <= 2 * LARGEST):
-        raise _Wrong(f"must say resize as a whole number from {max(shape[1:])} to {2 * LARGEST}, or null")
+        raise _Wrong(f"must give resize as a whole number from {max(shape[1:])} to {2 * LARGEST}, or null")
     interpolation = _text(data, "interpolation", INTERPOLATIONS[0])
     if interpolation not in INTERPOLATIONS:
-        raise _Wrong(f"must say interpolation as one of: {', '.join(INTERPOLATIONS)}")
+        raise _Wrong(f"must give interpolation as one of: {', '.join(INTERPOLATIONS)}")
     return ModelCard(
         **texts,
         role="teacher",
@@ -97,7 +97,7 @@ def _text(data: dict[str, Any], name: str, default: str | None) -> str:
     value = data.get(name, default)
     longest = LONGEST_TEXT if name == "notes" else LONGEST_NAME
     if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        raise _Wrong(f"must say {name} as printable text of at most {longest} characters")
+        raise _Wrong(f"must give {name} as printable text of at most {longest} characters")
     return value
 
 
@@ -106,21 +106,21 @@ def _names(data: dict[str, Any], name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(
         isinstance(one, str) and 1 <= len(one) <= LONGEST_NAME and one.isprintable() for one in value
     ):
-        raise _Wrong(f"must say {name} as a list of printable names of at most {LONGEST_NAME} characters")
+        raise _Wrong(f"must give {name} as a list of printable names of at most {LONGEST_NAME} characters")
     return tuple(value)
 
 
 def _number(data: dict[str, Any], name: str, default: float, low: float, high: float) -> float:
     value = data.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise _Wrong(f"must say {name} as a number from {low:g} to {high:g}")
+        raise _Wrong(f"must give {name} as a number from {low:g} to {high:g}")
     return float(value)
 
 
 def _mapping(data: dict[str, Any], name: str) -> dict[str, Any]:
     value = data.get(name, {})
     if not isinstance(value, dict):
-        raise _Wrong(f"must say {name} as an object")
+        raise _Wrong(f"must give {name} as an object")
     return value
 
 
@@ -132,7 +132,7 @@ def _check_value(value: object, depth: int) -> None:
         UnicodeEncodeError: a text holds a lone surrogate.
     """
     if depth > DEEPEST:
-        raise _Wrong(f"is nested more than {DEEPEST} deep")
+        raise _Wrong(f"is nested more than {DEEPEST} levels deep")
     if isinstance(value, str):
         value.encode()  # a lone surrogate raises UnicodeEncodeError, which is a ValueError
         if len(value) > LONGEST_TEXT:
@@ -145,4 +145,4 @@ def _check_value(value: object, depth: int) -> None:
 
 
 def _no_number(word: str) -> float:
-    raise _Wrong(f"holds {word}, which is no number")
+    raise _Wrong(f"holds {word}, which is no finite number")

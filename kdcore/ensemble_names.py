@@ -92,7 +92,7 @@ def _temperature(name: str, rule: str) -> float | None:
         value = math.nan
     if not LOWEST <= value <= HIGHEST:  # NaN fails this, too
         raise ConfigError(
-            f'"{name}" says no way to average; behind the "@" stands {LOGITS}, or a temperature from {LOWEST:g} to '
+            f'"{name}" does not say how to average; write {LOGITS} behind the "@", or a temperature from {LOWEST:g} to '
             f"{HIGHEST:g}."
         )
     return value

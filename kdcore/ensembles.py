@@ -150,12 +150,15 @@ def unite(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
     for card in cards[1:]:
         if card.class_names != first.class_names:
             raise ConfigError(
-                f"{first.name} and {card.name} know other labels ({_some(first)}; {_some(card)}), and an ensemble "
-                "needs the same; choose teachers of one dataset."
+                f"{first.name} and {card.name} have different labels ({_some(first)}; {_some(card)}), and an "
+                "ensemble needs the same; choose teachers of one dataset."
             )
         if card.image_shape[0] != first.image_shape[0]:
             grey, colour = sorted((first, card), key=lambda one: one.image_shape[0])
-            raise ConfigError(f"{grey.name} sees grey and {colour.name} colour, and an ensemble is of one kind.")
+            raise ConfigError(
+                f"{grey.name} takes grey pictures and {colour.name} colour pictures, and an ensemble needs one kind; "
+                "choose teachers that take the same."
+            )
     largest = max(cards, key=lambda card: card.image_shape[1])
     widest = max(_view(card) for card in cards)
     return replace(

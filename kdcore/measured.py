@@ -62,4 +62,4 @@ def _keep(card: ModelCard, figures: dict[str, Any]) -> None:
     try:
         write_whole(place, (json.dumps(figures) + "\n").encode())
     except OSError as error:
-        raise StoreError(f"The figures could not be kept ({error.strerror}); free some disk space.") from error
+        raise StoreError(f"The figures could not be saved ({error.strerror}); free some disk space.") from error

@@ -80,7 +80,7 @@ def remove_teacher(name: str) -> None:
     own = {path.stem for path in own_folder().glob("*.json")} & {card.name for card in list_teachers()}
     if name not in own:
         if name in _bundled():
-            raise ConfigError(f"{name} comes with the program and stays; removed can be: {', '.join(own) or 'none'}.")
+            raise ConfigError(f"{name} comes with the program and stays; you can remove: {', '.join(own) or 'none'}.")
         raise UnknownName("own teacher", name, sorted(own) or ("none",))
     try:
         (own_folder() / f"{name}.json").unlink()
@@ -181,7 +181,7 @@ def _measured(card: ModelCard, weights: Path, shown: str) -> ModelCard:
         raise ModelFileError(f"The card of {shown} names no network that can be built: {error}") from error
     tensors, _ = load_tensors(weights)
     if not all(bool(value.float().isfinite().all()) for value in tensors.values()):
-        raise ModelFileError(f"{shown} holds numbers that are infinite or none at all; save it again.")
+        raise ModelFileError(f"{shown} holds values that are infinite or not a number; save it again.")
     network.load_state_dict({name: value.float() for name, value in tensors.items()})
     network.eval()
     try:
@@ -189,7 +189,7 @@ def _measured(card: ModelCard, weights: Path, shown: str) -> ModelCard:
             black = torch.zeros(1, *card.image_shape, dtype=torch.uint8)
             logits = network(to_float(torch.cat([black, 255 - black])))
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise ModelFileError(f"The network of {shown} cannot look at pictures {card.image_shape} ({error}).") from error
+        raise ModelFileError(f"The network of {shown} cannot take pictures {card.image_shape} ({error}).") from error
     if logits.shape != (2, classes) or not bool(logits.isfinite().all()):
         raise ModelFileError(f"The network of {shown} does not give one finite number for each of {classes} classes.")
     return replace(card, num_params=count_params(network), macs=count_macs(network, card.image_shape))

@@ -36,7 +36,7 @@ class PublishedTeacher:
     weights: str = "DEFAULT"
     training: dict[str, Any] = field(default_factory=dict)
     notes: str = (
-        "How it was trained, and whether with smoothed labels or mixed pictures, stands at its recipe's address."
+        "The address of its recipe says how it was trained, and whether with smoothed labels or mixed pictures."
     )
 
 
@@ -69,8 +69,8 @@ PUBLISHED: dict[str, PublishedTeacher] = {
                 "augmentation": "RandAugment, random erasing 0.2",
                 "label_smoothing": "0.1 (timm's default)",
             },
-            "Taken over from timm, whose training smooths labels by 0.1 unless told otherwise, with RandAugment and "
-            "random erasing: expect part of what it gives to the other classes to be spread evenly.",
+            "Taken over from timm, whose training smooths labels by 0.1 by default, and uses RandAugment and random "
+            "erasing: expect part of what it gives to the other classes to be spread evenly.",
         ),
         PublishedTeacher(
             "convnext_tiny",

@@ -68,7 +68,7 @@ def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgr
             for done in fetch(remote, cache_folder()):
                 yield FetchProgress(remote.name, min(done, remote.size), remote.size)
         except DownloadFailed as error:
-            other = f"What lies in {kept.parent} under this name is another file, and " if kept.is_file() else ""
+            other = f"{remote.name} in {kept.parent} is not what torchvision published, and " if kept.is_file() else ""
             raise TeacherUnavailable(
                 f"{other}{str(error).rstrip('.')}. Get {remote.urls[0]} elsewhere and put it into {cache_folder()}, or "
                 f"choose a teacher that is here: {here()}."

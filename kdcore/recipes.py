@@ -177,7 +177,7 @@ NOTES: dict[str, str] = {
     "animals": (
         "48 of the 107 classes have only 22 to 48 original pictures, wolf, red fox and tiger among them: their "
         "figures are rough. Several names overlap, such as dog (mixed) and the six breeds; compare by superclass. "
-        "What is no animal it learned from shuffled pictures, and from cars and trucks beside cats, dogs and birds; "
-        "other things it may still take for one."
+        "It learned to tell what is no animal from shuffled pictures, and from cars and trucks beside cats, dogs and "
+        "birds; it may still take other things for an animal."
     ),
 }

@@ -45,7 +45,7 @@ def add_timm(inner: str, name: str | None = None) -> ModelCard:
     try:
         facts = timm.get_pretrained_cfg(inner)
     except (RuntimeError, ValueError) as error:
-        raise ConfigError(f"timm knows no weights timm:{inner} ({error}).") from error
+        raise ConfigError(f"timm has no weights called {inner} ({error}).") from error
     classes = int(getattr(facts, "num_classes", 0) or 0)
     if not getattr(facts, "hf_hub_id", None) or classes < 2:
         raise ConfigError(f"timm:{inner} has no published classifier in the safetensors format; choose another.")

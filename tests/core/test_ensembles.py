@@ -118,11 +118,11 @@ def test_a_name_has_one_way_to_be_written(written: str, normal: str, temperature
         ("a+", "lacks a teacher"),
         ("+", "lacks a teacher"),
         ("a+a", "names a more than once"),
-        ("a+b@", "no way to average"),
+        ("a+b@", "does not say how to average"),
         ("a+b@0", "from 0.01 to 1000"),
-        ("a+b@nan", "no way to average"),
-        ("a+b@warm", "stands logits, or a temperature"),
-        ("a+b@4@4", "no way to average"),
+        ("a+b@nan", "does not say how to average"),
+        ("a+b@warm", 'write logits behind the "@", or a temperature'),
+        ("a+b@4@4", "does not say how to average"),
     ],
 )
 def test_a_name_that_is_none_gets_one_sentence(name: str, says: str) -> None:
@@ -134,9 +134,9 @@ def test_a_name_that_is_none_gets_one_sentence(name: str, says: str) -> None:
 
 def test_members_that_do_not_fit_get_one_sentence(make_teacher: MakeTeacher) -> None:
     make_teacher("coloured", image_shape=(3, 8, 8))
-    with pytest.raises(ConfigError, match="other labels"):
+    with pytest.raises(ConfigError, match="different labels"):
         load_teacher("creatures+digits")
-    with pytest.raises(ConfigError, match="digits sees grey and coloured colour"):
+    with pytest.raises(ConfigError, match="digits takes grey pictures and coloured colour pictures"):
         load_teacher("digits+coloured")
     with pytest.raises(UnknownName, match='no teacher "nobody"'):
         load_teacher("digits+nobody")

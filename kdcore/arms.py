@@ -1,4 +1,4 @@
-"""The arms of a run: which students there are, what each is told, and by whom."""
+"""The arms of a run: which students it trains, what each learns from, and which loss it minimises."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ from kdcore.transfer_sets import (
     shuffle_within_classes,
 )
 
-# How far from a student's seed those of other first weights are: its peer's, and the random teacher's, which would
-# otherwise be the student itself where both are of one architecture.
+# Added to a student's seed for the first weights of its peer, and for those of the random teacher, which would
+# otherwise equal the student itself if both have the same architecture.
 PEER_WEIGHTS, UNTRAINED_WEIGHTS = 500_000_003, 900_000_011
 UNLABELLED = ("unlabelled", "noise")  # controls whose pictures have no hard labels
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What the teachers of a run say.
+    """The teachers of a run and their logits for the training pictures.
 
     Attributes:
         images: the training pictures on the device that trains, uint8 [M, C, H, W].
-        teachers: by name.
-        logits: float16 [V, M, K] by the teacher's name, valid for the rows that take part.
-        chained: float16 [V, N, K] of the teacher that a method's stages made for a seed, by the point's label and seed.
+        teachers: every teacher of the run, by name.
+        logits: each teacher's logits for all V views, float16 [V, M, K], by the teacher's name. Only the rows that
+            `rows_of` returns are valid; the others may be NaN.
+        chained: for methods with stages, the logits of the last stage's students for all views of their N labelled
+            pictures, float16 [V, N, K], by (label of the point, seed).
     """
 
     images: Tensor
@@ -53,14 +55,14 @@ class Answers:
 
 
 def arm_names(config: RunConfig, dataset: Dataset) -> tuple[str, ...]:
-    """The arms that are trained and measured at the run's own point; the true posterior teaches one where it is
-    known."""
+    """Return the arms that are trained at the run's own point. If the dataset's true posterior is known, one of them
+    ("posterior") learns from it as its teacher."""
     posterior = ("posterior",) if dataset.train.posterior is not None else ()
     return ("baseline", "distilled", *posterior, *config.controls)
 
 
 def rows_of(config: RunConfig, dataset: Dataset) -> Tensor:
-    """Every row of the training pictures that a teacher is asked about, int64, sorted."""
+    """Return the indices of all training pictures whose teacher logits the run needs, int64, sorted."""
     found = []
     for labels in {point.config.labels for point in points(config)}:
         for seed in config.seeds:
@@ -73,7 +75,11 @@ def rows_of(config: RunConfig, dataset: Dataset) -> Tensor:
 
 
 def build_students(group: Sequence[Point], dataset: Dataset, answers: Answers) -> list[Student]:
-    """Every student of points that learn together, seed by seed; those of a seed start from the same weights."""
+    """Return all students of `group`, points that are trained together, seed by seed.
+
+    The points share one baseline per seed. All students of a seed start from the same weights, except for the peers of
+    mutual learning. The run's own point, if it is in this group, also has the arm "posterior" and the controls.
+    """
     students = []
     for seed in group[0].config.seeds:
         config = group[0].config
@@ -92,10 +98,10 @@ def build_students(group: Sequence[Point], dataset: Dataset, answers: Answers) -
 
 
 def baseline_student(config: RunConfig, dataset: Dataset, images: Tensor, seed: int) -> Student:
-    """A seed's student without a teacher.
+    """Return the baseline student of a seed.
 
     Args:
-        images: the training pictures, on the device that trains.
+        images: all training pictures, on the device that trains, uint8 [M, C, H, W].
     """
     rows = labelled_subset(dataset.train.hard_labels, config.labels, seed)
     told = TransferSet("labelled", images, rows, dataset.train.hard_labels[rows])
@@ -114,7 +120,11 @@ def _distilled(
     answers: Answers,
     taught: Callable[[str, bool], TransferSet],
 ) -> list[Student]:
-    """The distilled student of a point, with its peer if its method has one."""
+    """Return the distilled student of a point, followed by its peer if the method is mutual learning.
+
+    Args:
+        taught: the function that `_by_teacher` made for this seed.
+    """
     config = point.config
     uses, objective = find_method(config.method).uses, objective_of(config)
     if uses in ("peer", "nothing"):
@@ -128,8 +138,11 @@ def _distilled(
 
 
 def _by_teacher(labelled: TransferSet, answers: Answers) -> Callable[[str, bool], TransferSet]:
-    """What a seed's students are told by a teacher, or by each member of an ensemble apart. All points of a sweep share
-    it: their copies of the logits would be many."""
+    """Return a function that gives a seed's labelled pictures with a teacher's logits.
+
+    Its arguments are the teacher's name, and whether the logits of an ensemble's members are kept apart. It caches its
+    results, so that all points of a sweep share one copy of the logits.
+    """
 
     @cache
     def told(teacher: str, apart: bool) -> TransferSet:
@@ -143,12 +156,12 @@ def _by_teacher(labelled: TransferSet, answers: Answers) -> Callable[[str, bool]
 def _told(
     name: str, seed: int, point: Point, labelled: TransferSet, dataset: Dataset, answers: Answers
 ) -> tuple[TransferSet, Objective]:
-    """What the posterior's arm or a control is told, and what it minimises."""
+    """Return the transfer set and the objective of the arm `name`: "posterior" or a control."""
     config, train = point.config, dataset.train
     views = defaults_for(config.dataset).views
     objective = objective_of(config)
     assert labelled.hard_labels is not None
-    if name == "posterior":  # a teacher like any other: its log-probabilities are its logits
+    if name == "posterior":  # the logarithms of its probabilities serve as teacher logits, the same for every view
         assert train.posterior is not None
         logits = train.posterior[labelled.rows].clamp(min=1e-12).log().half()
         return labelled.taught(logits.expand(len(views), -1, -1)), _by_posterior(config)
@@ -176,10 +189,10 @@ def _told(
 
 
 def untrained(teacher: Teacher, seed: int) -> Teacher:
-    """A network like the teacher's, or like its first member's, that has learned nothing.
+    """Return a teacher of the same architecture (for an ensemble, that of its first member) with random weights.
 
     Args:
-        seed: of the students that it teaches.
+        seed: seed of the students that learn from it.
     """
     card = (teacher.members or (teacher,))[0].card
     network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed + UNTRAINED_WEIGHTS)
@@ -205,14 +218,15 @@ def _common(config: RunConfig) -> dict[str, float]:
 
 
 def _by_posterior(config: RunConfig) -> Objective:
-    """Hinton's; where the run's own method has no use for soft labels, with the dataset's weight."""
+    """The objective of the arm "posterior": Hinton's method with the run's distill weight, or with the dataset's
+    default where the run's method uses no soft labels and its distill weight says nothing."""
     uses_none = find_method(config.method).uses == "nothing"
     weight = defaults_for(config.dataset).distill_weight if uses_none else config.distill_weight
     return Objective(METHODS["kd"], {**_common(config), "distill_weight": weight})
 
 
 def _plain(config: RunConfig, label_smoothing: float | None = None) -> Objective:
-    """The hard loss alone."""
+    """The objective of a student without soft labels: the hard loss alone."""
     smoothing = config.recipe.label_smoothing if label_smoothing is None else label_smoothing
     return Objective(METHODS["kd"], {**_common(config), "distill_weight": 0.0, "label_smoothing": smoothing})
 

@@ -21,25 +21,27 @@ MAX_SEEDS, MAX_EPOCHS = 100, 1000
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A paired run: the same student with and without its teacher.
+    """The settings of a run, which trains the same student with and without its teacher.
 
     Attributes:
-        dataset: a name from the dataset registry.
-        labels: training pictures that every arm gets.
-        teacher: a teacher's name, or an ensemble's (`ensemble_names`); a dataset's default teacher is trained first
-            where it is not on this machine.
-        student: a model's name, such as "convnet-16".
-        method: how the distilled arm learns; "kd" is Hinton's.
-        parameters: all of the method's own, by name.
+        dataset: name of a dataset in the registry.
+        labels: number of labelled training pictures, the same ones for every arm of a seed.
+        teacher: name of a teacher, or of an ensemble such as "a+b@4". A teacher with a recipe is trained first if it
+            is not on this machine.
+        student: name of the student's network, such as "convnet-16".
+        method: name of the method by which the distilled arm learns; "kd" is Hinton's.
+        parameters: (name, value) pairs of the method's own parameters; a validated configuration has all of them.
         temperature: T of the soft labels, above 0.
-        distill_weight: weight of the distill loss; the hard loss has 1 minus it.
-        epochs: passes over the labelled pictures.
-        seeds: one student of each arm for each; a seed decides weights, order, views and labelled pictures.
+        distill_weight: weight of the distill loss, 0 to 1; the hard loss has the weight 1 - distill_weight.
+        epochs: passes over the transfer set.
+        seeds: every arm trains one student for each seed. A seed decides the first weights, the order and the views of
+            the pictures, and which pictures are labelled.
         device: "auto", "cpu" or "cuda".
-        recipe: how all arms are trained.
-        controls: further arms, by their names in the registry of controls.
-        vary: a sweep: settings and the values that each takes; every combination is trained. The setting's own value
-            is among them and is what the run is about.
+        recipe: optimiser settings that all arms share.
+        controls: names of the run's controls, which are further arms.
+        vary: (setting, values) pairs of a sweep, which trains every combination. The configuration's own value of such
+            a setting is one of these values; the combination of the own values is the run's own point, whose arms the
+            result reports in full.
     """
 
     dataset: str
@@ -64,7 +66,7 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunConfig:
-        """The validated configuration that `to_json` wrote.
+        """Read and validate a configuration that `to_json` wrote.
 
         Raises:
             ConfigError: a field is missing, unknown or not legal.
@@ -73,7 +75,7 @@ class RunConfig:
             values = dict(data)
             values["recipe"] = Recipe(**values["recipe"])
             values["seeds"] = tuple(values["seeds"])
-            # A configuration of before these existed has none of them.
+            # Older configurations lack these keys; a missing key counts as empty.
             values["parameters"] = tuple(dict(values.get("parameters", {})).items())
             values["controls"] = tuple(values.get("controls", ()))
             values["vary"] = tuple((name, tuple(some)) for name, some in dict(values.get("vary", {})).items())
@@ -83,11 +85,11 @@ class RunConfig:
         return config.validate()
 
     def validate(self) -> RunConfig:
-        """This configuration, if every value is legal; an ensemble's name is written in its one way, and parameters
-        that are not given have their defaults.
+        """Check every value and return this configuration in its normal form: an ensemble's name is written in its
+        normal form, missing parameters get their defaults, and controls stand in the registry's order.
 
         Raises:
-            ConfigError: what is wrong and what is legal, in one sentence.
+            ConfigError: a value is not legal; the message says in one sentence what is wrong and what is legal.
         """
         info = dataset_info(self.dataset)
         method = find_method(self.method)
@@ -111,7 +113,7 @@ class RunConfig:
         _check("label smoothing", self.recipe.label_smoothing, 0.0, 0.99)
         teacher = normal_name(str(self.teacher))
         same = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
-        teacher, method = same.teacher, find_method(same.method)  # a sweep is about one of its points
+        teacher, method = same.teacher, find_method(same.method)  # of the sweep's own point
         if method.name == "multi-teacher" and not is_ensemble(teacher):
             raise ConfigError(f"Several teachers are needed, joined by + (such as {teacher}+NAME), not {teacher}.")
         if method.uses == "features" and is_ensemble(teacher):
@@ -119,25 +121,30 @@ class RunConfig:
                 f"{method.name} looks inside its teacher, and {teacher} has no inside; choose one member."
             )
         if same.vary:
-            points(same)  # every one of them must be legal
+            points(same)  # raises if the configuration of any point is not legal
         _check_controls(same, info)
         if find_method(same.method).uses == "features":
             from kdcore.feature_lessons import lesson_shapes
 
-            lesson_shapes(same)  # which refuses layers that cannot be compared, before anything is trained
+            lesson_shapes(same)  # raises for layers that cannot be compared, before anything is trained
         return self if same == self else same
 
 
 def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
-    """A run on `dataset` with its defaults, except what `overrides` names.
+    """Return the configuration of a run on `dataset`, with defaults for every setting that is not given.
 
-    `seeds` may be a number K (meaning 0 to K - 1) or a sequence of seeds. A value of None means the default.
-    Fields of the recipe (`batch_size`, `learning_rate`, ...) may be given too; `parameters` and `vary` are mappings.
-    A method's own temperature and distill weight come before the dataset's, and after those given: these hold for every
-    method of a sweep. A sweep is about the point that is given, if one is.
+    A temperature or distill weight that is not given is the method's own default if it has one, else the dataset's.
+    One that is given holds for every method of a sweep over methods.
+
+    Args:
+        overrides: settings by name, as in `RunConfig`, or fields of its recipe (`batch_size`, `learning_rate`, ...).
+            None means the default. `seeds` may be a number K (for the seeds 0 to K - 1) or a sequence of seeds;
+            `parameters` and `vary` are mappings. A setting may be both varied and given: the given value, one of the
+            varied values, then belongs to the sweep's own point.
 
     Raises:
-        ConfigError: an unknown name or a value that is not legal, or a setting that is given and varies over others.
+        ConfigError: an unknown name, a value that is not legal, or a given value that is not among the values over
+            which its setting varies.
     """
     defaults = defaults_for(dataset)
     given = {key: value for key, value in overrides.items() if value is not None}
@@ -173,7 +180,8 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
 
 
 def _check_controls(config: RunConfig, info: DatasetInfo) -> None:
-    """Refuse controls that would not be what they are called."""
+    """Raise `ConfigError` for a control that cannot do what its name says with these settings, such as shuffling
+    within classes of fewer than two pictures."""
     if config.controls and find_method(config.method).uses != "teacher":
         raise ConfigError(
             f"Controls change what a teacher says, and {config.method} does not learn from that alone; choose a method "

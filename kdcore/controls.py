@@ -1,4 +1,5 @@
-"""Controls: further arms of a run that take one thing away from distillation, to show what carries its gain."""
+"""Controls: further arms of a run, each with one ingredient of distillation removed or replaced, which show what the
+gain of distillation depends on."""
 
 from __future__ import annotations
 
@@ -10,12 +11,15 @@ from kdcore.errors import ConfigError, UnknownName
 
 @dataclass(frozen=True)
 class Control:
-    """One row of the registry; the key is the arm's name.
+    """One control.
 
     Attributes:
-        sentence: what is different from the distilled arm.
-        theory: what should come out, and why.
-        teacher: what the name of the run's teacher is followed by where another teacher takes part.
+        name: its key in the registry `CONTROLS`, and the name of its arm.
+        title: its name on pages.
+        sentence: how it differs from the distilled arm.
+        theory: the result to expect, and why.
+        teacher: suffix of the teacher's name, if the control has a teacher trained for it: "smoothed" stands for
+            "mnist-smoothed" in a run with the teacher "mnist". Empty if the control needs no teacher but the run's.
     """
 
     name: str
@@ -84,11 +88,11 @@ CONTROLS: dict[str, Control] = {
 
 
 def check_controls(names: tuple[str, ...]) -> tuple[str, ...]:
-    """These controls in the registry's order, each once.
+    """Return the names in the registry's order, without duplicates.
 
     Raises:
-        UnknownName: a control that is not there.
-        ConfigError: no list of names.
+        UnknownName: a name is not in the registry.
+        ConfigError: an entry is not a text.
     """
     for name in names:
         if not isinstance(name, str):
@@ -99,8 +103,9 @@ def check_controls(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def control_teacher(teacher: str, control: str) -> str:
-    """The name of the teacher that takes part in a control: the run's own, or one made for the control; of an
-    ensemble, one for each member."""
+    """Return the name of the teacher that a control needs: `teacher`, which is the run's own, or the one trained for
+    the control, such as "mnist-smoothed". In an ensemble's name, every member is replaced by the one trained for the
+    control."""
     suffix = CONTROLS[control].teacher
     if not suffix:
         return teacher

@@ -1,4 +1,4 @@
-"""How a database is opened, which tables it has, and what its errors mean in words."""
+"""The runs database: how it is opened and upgraded, its tables, and what its errors mean in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from kdcore.errors import StoreError
 
 SCHEMA_VERSION = 2
-BUSY_SECONDS = 20  # how long a writer waits for another one
+BUSY_SECONDS = 20  # how long a connection waits while another one has the file locked
 
 metadata = sa.MetaData()
 meta = sa.Table(
@@ -21,7 +21,7 @@ meta = sa.Table(
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True),  # the order of arrival, whatever the clocks say
+    sa.Column("number", sa.Integer, primary_key=True),  # order of arrival, independent of clocks
     sa.Column("id", sa.String(40), nullable=False, unique=True),
     sa.Column("visitor", sa.String(80), nullable=False, index=True),
     sa.Column("kind", sa.String(16), nullable=False),
@@ -36,22 +36,23 @@ runs = sa.Table(
     sa.Column("host", sa.String(255)),
     sa.Column("worker_pid", sa.Integer),
     sa.Column("worker_started", sa.Double),
-    sa.Column("attempts", sa.Integer, nullable=False, default=0),  # of all; names who may write to this run
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),  # only the worker of the latest attempt may write
     sa.Column("setbacks", sa.Integer, nullable=False, default=0),  # attempts since an epoch was last finished
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
-    # Since version 2. They may be null, so that rows of version 1, and of a process that still writes it, are whole.
-    sa.Column("tags", sa.Text),  # a JSON list of words
-    sa.Column("deleted", sa.Double),  # when; it is hidden since then, and can be restored until it is purged
+    # Added in version 2. They may be null, so that rows remain valid that version 1 of the software wrote, or still
+    # writes in another process.
+    sa.Column("tags", sa.Text),  # a JSON list of texts
+    sa.Column("deleted", sa.Double),  # when the run was deleted, which hides it until it is restored or purged
     sa.Column("parent", sa.String(40)),  # the id of the run that it repeats with a change
     sqlite_autoincrement=True,
 )
 events = sa.Table(
     "events",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True),  # grows for ever, so "after seq" never misses one
+    sa.Column("seq", sa.Integer, primary_key=True),  # never used again, so reading after a seq misses none
     sa.Column("run_id", sa.String(40), nullable=False),
     sa.Column("type", sa.String(40), nullable=False),
-    sa.Column("epoch", sa.Integer, nullable=False),  # 0 for events of no epoch
+    sa.Column("epoch", sa.Integer, nullable=False),  # 0 for events of no epoch; consecutive for TeacherEpochEnded
     sa.Column("time", sa.Double, nullable=False),
     sa.Column("payload", sa.Text, nullable=False),
     sa.UniqueConstraint("run_id", "type", "epoch"),
@@ -59,13 +60,13 @@ events = sa.Table(
 )
 
 
-_ADDED = {2: ("tags", "deleted", "parent")}  # version -> the columns of `runs` that it brought
+_ADDED = {2: ("tags", "deleted", "parent")}  # version of the schema -> columns that it added to `runs`
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """Bring the tables of an older version up to this one, in place and all at once.
+    """Upgrade the tables of an older version to the current one, in place. Tables of a newer version are left alone.
 
-    For a writing transaction that is alone: whoever comes second finds the work done. Newer tables are left alone.
+    Call inside `Store.write()`: if two processes upgrade at once, the second one finds the work done.
     """
     mine = meta.c.key == "schema_version"
     version = connection.execute(sa.select(meta.c.value).where(mine)).scalar()
@@ -79,12 +80,14 @@ def upgrade(connection: sa.Connection) -> None:
 
 
 def writer(engine: sa.Engine) -> sa.Engine:
-    """The same engine, whose transactions take SQLite's write lock when they begin."""
+    """Return a variant of the engine, with the same connections, whose transactions take SQLite's write lock when they
+    begin."""
     return engine.execution_options(kdcore_write=True)
 
 
 def open_engine(url: str | sa.URL) -> sa.Engine:
-    """An engine whose SQLite connections use WAL, wait for each other, and begin transactions as they are told.
+    """Return an engine for the database at `url`. Its SQLite connections use WAL mode, wait for each other, and begin
+    a transaction only when SQLAlchemy does.
 
     Raises:
         sqlalchemy.exc.ArgumentError, ImportError: an address or a driver that cannot be used.
@@ -98,7 +101,7 @@ def open_engine(url: str | sa.URL) -> sa.Engine:
 
 
 def _on_connect(connection: DBAPIConnection, record: object) -> None:
-    connection.isolation_level = None  # transactions begin below, not by guess
+    connection.isolation_level = None  # the driver must not begin transactions: `_on_begin` does
     cursor = connection.cursor()
     try:
         cursor.execute("PRAGMA journal_mode")
@@ -109,7 +112,8 @@ def _on_connect(connection: DBAPIConnection, record: object) -> None:
 
 
 def _to_wal(cursor: Any) -> None:
-    """Switch a new file to WAL, for which SQLite does not wait by itself when another process holds the file."""
+    """Switch a new SQLite file to WAL mode. While another process has the file locked, this is tried again, because
+    SQLite itself does not wait here."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -127,13 +131,18 @@ def _on_begin(connection: sa.Connection) -> None:
 
 
 def says(error: BaseException | None, *words: str) -> bool:
-    """Whether the message of the driver's error holds one of these words."""
+    """Whether the message of the database driver's error contains one of these words."""
     text = str(getattr(error, "orig", None) or error).lower()
     return any(word in text for word in words)
 
 
 def to_store_error(error: BaseException, file: Path | None) -> StoreError:
-    """What went wrong in words; the database's own words are kept as the cause."""
+    """Return an error that says in one sentence what is wrong with the database and what to do. Raise it `from error`,
+    which keeps the driver's own message as its cause.
+
+    Args:
+        file: the SQLite file; None for another database.
+    """
     where = f"The runs database {file}" if file else "The runs database"
     if says(error, "malformed", "not a database", "file is encrypted"):
         what = "is damaged; move this file away and start again, which begins a new one"

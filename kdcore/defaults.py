@@ -1,4 +1,4 @@
-"""What a run on each dataset does unless told otherwise."""
+"""The default settings of a run on each dataset."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from kdcore.views import ViewSet
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every arm is trained; one recipe for all of them, tuned on validation for the baseline.
+    """The training settings that all arms of a run share. The default recipes were tuned on validation for the
+    baseline.
 
     Attributes:
-        batch_size: pictures a step.
-        learning_rate: the peak of a one-cycle schedule, AdamW.
-        weight_decay: decoupled, on matrices and kernels only.
-        label_smoothing: of the hard loss, in every arm (Szegedy et al. 2016); 0 unless asked for.
+        batch_size: pictures per step.
+        learning_rate: peak of the one-cycle schedule of AdamW.
+        weight_decay: decoupled weight decay, which applies to matrices and kernels only.
+        label_smoothing: share of the hard label that the hard loss spreads over all classes, in every arm (Szegedy et
+            al. 2016); 0 by default.
     """
 
     batch_size: int
@@ -27,7 +29,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a run on a dataset does unless told otherwise."""
+    """The default settings of a run on one dataset.
+
+    Attributes:
+        teacher, student, temperature, distill_weight, labels, epochs, recipe: as in `RunConfig`.
+        views: the finite set of views in which students see the pictures.
+        students: names of the networks that the app offers as students.
+        seeds: number of seeds.
+    """
 
     teacher: str
     student: str
@@ -41,7 +50,7 @@ class Defaults:
     seeds: int = 5
 
 
-_GREY = Defaults(  # MNIST and what was made to replace it
+_GREY = Defaults(  # for MNIST and Fashion-MNIST
     teacher="mnist",
     student="convnet-4",
     temperature=4.0,
@@ -75,7 +84,7 @@ DEFAULTS: dict[str, Defaults] = {
         labels=100,
         epochs=30,
         recipe=Recipe(batch_size=20, learning_rate=3e-3, weight_decay=1e-1),
-        views=ViewSet(flip=True, shift=0),  # heads sit in the middle; shifts only cost what a small network has
+        views=ViewSet(flip=True, shift=0),  # heads are in the middle; shifts would only use up a small network
         students=("convnet-8", "convnet-16", "convnet-32", "mlp-64", "mlp-128-128"),
     ),
     "digits": Defaults(
@@ -86,21 +95,22 @@ DEFAULTS: dict[str, Defaults] = {
         labels=200,
         epochs=60,
         recipe=Recipe(batch_size=50, learning_rate=3e-2, weight_decay=1e-1),
-        views=ViewSet(flip=False, shift=0),  # a pixel is an eighth of the picture
+        views=ViewSet(flip=False, shift=0),  # one pixel is an eighth of the side, too large a shift
         students=("mlp-8", "mlp-16", "mlp-64", "convnet-4", "convnet-8"),
     ),
     "mnist": _GREY,
     "fashion-mnist": replace(_GREY, teacher="fashion-mnist", views=ViewSet(flip=True, shift=1)),
     "cifar10": _PHOTOS,
     "cifar100": replace(_PHOTOS, teacher="cifar100"),
-    "animals64": replace(  # four times the pixels: half the pictures take twice as long
+    "animals64": replace(  # pictures have 4 times CIFAR's pixels, so half as many still take twice as long
         _PHOTOS, teacher="animals", labels=1_000, student="convnet-8", students=("convnet-8", "convnet-16", "resnet-16")
     ),
 }
 
 
 def defaults_for(dataset: str) -> Defaults:
-    """What a run on `dataset` does unless told otherwise; your own datasets are treated like photos.
+    """Return the defaults of `dataset`. A dataset that a user added gets those of CIFAR-10, with a teacher of the
+    dataset's own name and no more labels than it has training pictures.
 
     Raises:
         UnknownName: no dataset has this name.

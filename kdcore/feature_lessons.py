@@ -1,4 +1,4 @@
-"""Lessons in features: what a student learns from inside its teacher, beside the teacher's answers."""
+"""Feature losses of a run: a student learns from an inner layer of its teacher, beside the teacher's logits."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from kdcore.teachers import Teacher
 if TYPE_CHECKING:
     from kdcore.config import RunConfig
 
-# What each method looks at.
+# The kind of layer that each method compares, in student and teacher.
 LAYERS: dict[str, Kind] = {"fitnets": "middle", "attention-transfer": "map", "rkd": "embedding"}
 
 
 class _Layer(NamedTuple):
-    """Its path, and the shape of what it gives for a picture: (C, h, w) or (C,)."""
+    """A layer's path, and the shape of its output for one picture: (C, h, w) or (C,)."""
 
     path: str
     shape: tuple[int, ...]
@@ -48,11 +48,12 @@ def _find_layers(
     teacher: nn.Module,
     image_shape: tuple[int, int, int],
 ) -> tuple[_Layer, _Layer]:
-    """The layers that a method compares, the student's and the teacher's.
+    """Return the layers that a method compares, the student's and the teacher's: those named in `settings`, or else
+    the networks' default layers for this method.
 
     Raises:
-        ConfigError: layers that cannot be compared.
-        UnknownName: a layer that is not there.
+        ConfigError: the layers cannot be compared.
+        UnknownName: a network has no layer of the given name.
     """
     found = []
     for name, network in (("student_layer", student), ("teacher_layer", teacher)):
@@ -67,8 +68,8 @@ def _find_layers(
 
 
 def lesson_shapes(config: RunConfig) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The shapes of what a run's method compares, (C, h, w) or (C,): the student's, the teacher's. None where it
-    compares no layers, and for a teacher that nobody knows.
+    """Return the output shapes of the layers that a run's method compares, the student's and the teacher's: (C, h, w)
+    or (C,). None if the method compares no layers, or if the teacher is an ensemble or unknown.
 
     Raises:
         ConfigError, UnknownName: as `FeatureLesson`.
@@ -95,10 +96,11 @@ def _shapes(
 
 
 class FeatureLesson:
-    """One student's features beside its teacher's.
+    """The feature loss between one student and its teacher.
 
     Attributes:
-        trained: what learns along with the student: the regressor of hints, nothing for other methods.
+        trained: a module that is trained along with the student: the regressor of the method "fitnets"; for other
+            methods it has no weights.
     """
 
     def __init__(
@@ -106,11 +108,12 @@ class FeatureLesson:
     ):
         """
         Args:
-            seed: of the first weights of what learns along.
+            seed: seed of the first weights of `trained`.
 
         Raises:
-            ConfigError: an ensemble, which has no inner layers of its own; layers that cannot be compared.
-            UnknownName: a layer that is not there.
+            ConfigError: the teacher is an ensemble, which has no inner layers of its own, or the layers cannot be
+                compared.
+            UnknownName: a network has no layer of the given name.
         """
         self.method, self.settings, self.device = objective.method.name, objective.settings, teacher.device
         if teacher.members:
@@ -124,23 +127,27 @@ class FeatureLesson:
                 torch.manual_seed(seed)
                 self.trained = build_regressor(own.shape, others.shape)
         self.size = tuple(min(sides) for sides in zip(own.shape[1:], others.shape[1:], strict=False))
-        # Its layers once more, with the same weights: other lessons watch theirs at the same time.
+        # A copy of the teacher's modules that shares its weights: other students' lessons may record layers of the same
+        # teacher at the same time, in other threads.
         weights = (*teacher.network.parameters(), *teacher.network.buffers())
         network = copy.deepcopy(teacher.network, {id(one): one for one in weights})
-        self._hooks = ExitStack()  # they stay as long as this lesson does
+        self._hooks = ExitStack()  # never closed: the layers are recorded as long as this object exists
         self._student = self._hooks.enter_context(record(student, own.path))
         self._teacher = self._hooks.enter_context(record(network, others.path))
-        # A map is compared place by place: the teacher sees the picture that the student sees, not the middle of it
-        # that its answers come from.
+        # Maps are compared place by place, so the teacher must see the same picture as the student, not the enlarged
+        # middle of it that its logits are computed from.
         self._look = network.network if len(others.shape) == 3 else network
 
     def add_to(self, loss: Tensor, pictures: Tensor, progress: float) -> Tensor:
-        """The loss of a step with the feature loss in it, a scalar.
+        """Return the loss of a step including the feature loss, a scalar.
+
+        During the first `hint_share` of the training, the method "fitnets" returns the hint loss alone.
 
         Args:
-            loss: of the logits, whose forward pass has just been recorded.
-            pictures: float [B, C, H, W], what the student saw.
-            progress: share of the training that is done: hints come first and alone.
+            loss: the student's loss on logits, a scalar. It must come from the student's latest forward pass, in which
+                its features were recorded.
+            pictures: the pictures that the student saw in that pass, float [B, C, H, W].
+            progress: share of the training that is done, 0 to 1.
         """
         number = {name: value for name, value in self.settings.items() if not isinstance(value, str)}
         if self.method == "fitnets" and progress >= number["hint_share"]:

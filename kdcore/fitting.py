@@ -1,4 +1,4 @@
-"""Fitting: students learn epoch by epoch, are looked at on validation, and are saved after each."""
+"""Fitting: train students epoch by epoch, measure them on validation, and save a checkpoint after each epoch."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from kdcore.students import PEER
 from kdcore.team import Team
 from kdcore.teams import threads_for, train_epoch
 
-VALIDATION_POINTS = 15  # how often a training looks at validation, at most; the last epoch always does
+VALIDATION_POINTS = 15  # students are measured on validation after at most so many epochs, the last included
 VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split
 
 
 class Stopped(Exception):
-    """Somebody asked for the end."""
+    """Raised when `should_stop` asks a training to end."""
 
 
 @dataclass(eq=False)
 class Clock:
-    """Where a run's seconds went."""
+    """How a run spends its time, in seconds."""
 
     started: float = field(default_factory=time.perf_counter)
-    before: float = 0.0  # of earlier attempts at the same run
-    teacher: float = 0.0  # spent on training the teacher first, in this attempt
-    parts: list[list[float]] = field(default_factory=list)  # each stage's and group's epochs in this attempt
+    before: float = 0.0  # duration of earlier attempts at the same run
+    teacher: float = 0.0  # time spent in this attempt on training the run's teachers
+    parts: list[list[float]] = field(default_factory=list)  # of each stage or group, its epochs' times in this attempt
 
     def total(self) -> float:
-        """Seconds of all attempts so far."""
+        """Return the seconds that all attempts have taken so far."""
         return self.before + time.perf_counter() - self.started
 
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch that is over; `saved` is its checkpoint, where there is one and it was not there before."""
+    """One finished epoch; `saved` is the checkpoint that was written after it, None if none was written."""
 
     epoch: int  # 1-based
     seconds: float
@@ -51,13 +51,16 @@ class EpochDone:
 def fit(
     teams: Sequence[Team], dataset: Dataset, checkpoint: RunCheckpoint, clock: Clock, should_stop: Callable[[], bool]
 ) -> Iterator[EpochDone]:
-    """Train all students to the end of their schedule, from the checkpoint if there is one.
+    """Train all students to the end of their schedule, continuing from the checkpoint if there is one.
+
+    Args:
+        should_stop: asked again and again during every epoch; True ends the training.
 
     Yields:
-        the last epoch of the checkpoint, then every further one.
+        the last epoch of the checkpoint, which may not have been reported yet, then every further one.
 
     Raises:
-        Stopped: `should_stop`, asked all along, said so.
+        Stopped: `should_stop` returned True.
         StoreError: a checkpoint could not be written.
     """
     epochs, threads = teams[0].schedule.epochs, threads_for(teams)
@@ -81,14 +84,14 @@ def fit(
         seconds = time.perf_counter() - began
         timed.append(seconds)
         saved = None
-        if checkpoint.enabled:  # first the disk, then the word: an epoch that was told is never lost
+        if checkpoint.enabled:  # save before yielding, so that a reported epoch is never lost
             tensors = {f"{i}.{name}": value for i, team in enumerate(teams) for name, value in team.tensors().items()}
             saved = checkpoint.save(epoch + 1, tensors, history, clock.total())
         yield EpochDone(epoch + 1, seconds, curves, saved)
 
 
 def is_validated(epoch: int, epochs: int) -> bool:
-    """Whether the curves have a validation point after this epoch (0-based)."""
+    """Whether the students are measured on validation after this epoch (0-based)."""
     every = -(-epochs // VALIDATION_POINTS)
     return (epoch + 1) % every == 0 or epoch + 1 == epochs
 
@@ -105,8 +108,8 @@ def _validate(teams: Sequence[Team], threads: SideBySide, dataset: Dataset, curv
 
 
 def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint, clock: Clock) -> list[Curves]:
-    """Puts the last checkpoint's weights back; the curves of the finished epochs. The clock learns how long all
-    attempts until then took."""
+    """Restore the teams from the last checkpoint, if there is one, and return the curves of its epochs. Sets
+    `clock.before` to the duration of the attempts until then."""
     saved = checkpoint.load()
     if saved is None:
         return []

@@ -1,4 +1,4 @@
-"""What a run found, in the shape that `kdcore run --json` prints."""
+"""The result of a run, in the shape that `kdcore run --json` prints."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ def build_result(
     logits: dict[str, Tensor],
     device: Device,
 ) -> dict[str, Any]:
-    """Everything that is measured on test, and latency on this machine.
+    """Measure every arm on the test split, and its latency on this machine.
 
     Args:
-        config: of the run's own point.
+        config: the configuration of the run's own point.
         networks: each trained arm's network of the first seed.
-        logits: each trained arm's logits on test, [S, N, K].
+        logits: each trained arm's logits on the test split for S seeds, [S, N, K].
+
+    Returns:
+        the result, in which the caller still has to set "run_id" and "seconds".
     """
     hard_labels = dataset.test.hard_labels
     teacher_logits = teacher.logits(dataset.test.images)  # [N, K]
@@ -77,7 +80,7 @@ def build_result(
 
 
 def _figures(logits: Tensor, hard_labels: Tensor, teacher_logits: Tensor) -> dict[str, Any]:
-    """Figures of one arm over its seeds; logits [S, N, K]."""
+    """The figures of one arm over its S seeds, from its logits [S, N, K]."""
     return {
         "accuracy": metrics.accuracy(logits, hard_labels).to_json(),
         "nll": metrics.nll(logits, hard_labels).to_json(),
@@ -93,7 +96,7 @@ def _figures(logits: Tensor, hard_labels: Tensor, teacher_logits: Tensor) -> dic
 
 
 def _teacher_row(teacher: Teacher, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
-    """Figures of the teacher: one fixed model, so its intervals are over pictures only."""
+    """The figures of the teacher. It is one fixed model, so its intervals are over pictures only."""
     row = _figures(logits[None], hard_labels, logits)
     row["accuracy"] = metrics.proportion_estimate(metrics.hits(logits, hard_labels)).to_json()
     row |= {
@@ -107,7 +110,11 @@ def _teacher_row(teacher: Teacher, logits: Tensor, hard_labels: Tensor) -> dict[
 def save_students(
     folder: Path, config: RunConfig, dataset: Dataset, networks: dict[str, nn.Module], result: dict[str, Any]
 ) -> None:
-    """Each trained arm's network of the first seed, with its card, under `folder`.
+    """Save each trained arm's network of the first seed, with its model card, under `folder`.
+
+    Args:
+        networks: the networks by arm.
+        result: the result of the run, from which the cards take their figures.
 
     Raises:
         StoreError: the disk is full or cannot be written.

@@ -1,4 +1,4 @@
-"""What the rows of the runs database mean as values, and how values are written there."""
+"""Conversion between rows of the runs database and Python values, and the log of events of a run."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from kdcore.events import Event, RunStarted, TeacherEpochEnded
 
 WAITING = ("queued", "running")
 DONE = ("finished", "failed", "cancelled", "interrupted")
-_ID_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # read aloud in class without doubt; 14 of them hold 69 bits
+_ID_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without i, l, o, 0 and 1, which look alike; 14 of them hold 69 bits
 _ID = re.compile(f"[{_ID_LETTERS}]{{14}}")
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run as the store has it now; times are seconds since 1970, None where it has not come to that yet."""
+    """One run as the store has it now.
+
+    Times are in seconds since 1970, and None for what has not happened yet. `host`, `worker_pid` and `worker_started`
+    say which process trains the run.
+    """
 
     number: int
     id: str
     visitor: str
-    kind: str  # "run", or "latency" for a turn that a measurement takes
+    kind: str  # "run", or "latency" for a measurement that waits for the machine, or uses it, like a run
     status: str  # queued, running, finished, failed, cancelled, interrupted
     config: dict[str, Any]
     result: dict[str, Any] | None
@@ -41,16 +45,16 @@ class RunRow:
     host: str | None
     worker_pid: int | None
     worker_started: float | None
-    attempts: int
-    setbacks: int
+    attempts: int  # how many times a process has taken the run to train it
+    setbacks: int  # attempts since an epoch was last finished
     cancel_requested: bool
     tags: tuple[str, ...] = ()
-    deleted: float | None = None  # hidden since then, until it is restored or purged
-    parent: str | None = None  # the run that this one repeats with a change; it may be gone
+    deleted: float | None = None  # when the run was deleted, which hides it until it is restored or purged
+    parent: str | None = None  # id of the run that this one repeats with a change; that run may be gone
 
     @property
     def done(self) -> bool:
-        """True once nothing more will happen to it."""
+        """Whether the run has ended; nothing more happens to it unless somebody resumes it."""
         return self.status in DONE
 
 
@@ -59,12 +63,17 @@ class RunDeleted(RunNotFound):
 
 
 class RunActive(StoreError):
-    """The run waits or trains, which must end first."""
+    """The run still waits or trains, so it cannot be deleted."""
 
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event with its place in the store: `seq` grows, `time` is in seconds since 1970."""
+    """An event of a run as the store has it.
+
+    Attributes:
+        seq: its number; later events have larger ones.
+        time: when it was stored, in seconds since 1970.
+    """
 
     seq: int
     time: float
@@ -72,26 +81,30 @@ class StoredEvent:
 
 
 def new_id() -> str:
-    """An id that cannot be guessed and is safe as a file name, in a URL and on a command line."""
+    """Return a new random run_id, which cannot be guessed and is safe as a file name, in a URL and in a shell."""
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(14))
 
 
 def is_id(run_id: str) -> bool:
-    """Whether this can be the id of a run."""
+    """Whether this text has the form of a run_id."""
     return _ID.fullmatch(run_id) is not None
 
 
 def not_found(run_id: str) -> RunNotFound:
-    """The error for an id that no run has; what was typed is only repeated when that is harmless."""
+    """Return the error for an id that no run has. Its message repeats the id only if it is harmless to show: short, and
+    made of letters, digits, "_" and "-"."""
     shown = run_id if re.fullmatch(r"[\w-]{1,40}", run_id) else "given"
     return RunNotFound(f'There is no run "{shown}" in this store; its id may be mistyped, or it was deleted.')
 
 
 def visible(row: RunRow, deleted: bool = False) -> RunRow:
-    """The run itself, unless it is hidden because it was deleted.
+    """Return `row`, unless the run was deleted.
+
+    Args:
+        deleted: whether to return a deleted run too.
 
     Raises:
-        RunDeleted: it was, and `deleted` does not allow that.
+        RunDeleted: the run was deleted, and `deleted` is False.
     """
     if row.deleted is not None and not deleted:
         raise RunDeleted(
@@ -102,7 +115,9 @@ def visible(row: RunRow, deleted: bool = False) -> RunRow:
 
 
 def held(connection: sa.Connection, run_id: str) -> RunRow:
-    """The run inside a writing transaction, where nobody else can change it, deleted or not.
+    """Read a run, deleted or not, that the same transaction is going to change.
+
+    Call inside `Store.write()`, so that nobody else can change the run in between.
 
     Raises:
         RunNotFound: no run has this id.
@@ -114,7 +129,11 @@ def held(connection: sa.Connection, run_id: str) -> RunRow:
 
 
 def to_run(row: sa.Row[Any], result: dict[str, Any] | None = None) -> RunRow:
-    """The value of a row of `runs`; `result` is its result where the row was read without one."""
+    """Convert a row of the table `runs`.
+
+    Args:
+        result: the run's result, if the row was read without the column of that name.
+    """
     values = dict(row._mapping)
     values["config"] = json.loads(values["config"])
     values["tags"] = tuple(json.loads(values["tags"])) if values["tags"] else ()
@@ -124,7 +143,7 @@ def to_run(row: sa.Row[Any], result: dict[str, Any] | None = None) -> RunRow:
 
 
 def short_result(result: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A result without what it says class by class."""
+    """Return a result without its per-class figures, which are most of its size."""
     if result is None or not isinstance(result.get("arms"), dict):
         return result
     long = ("confusion", "per_class")
@@ -133,22 +152,22 @@ def short_result(result: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
-    """Append an event, once; False if it was told before.
+    """Store an event of a run unless it is stored already; return whether it was added. Call inside `Store.write()`.
 
-    A continued run repeats some events, or goes back behind epochs that were told but not kept; after this the
-    stored events read like those of a run that was never disturbed.
+    A continued run repeats some events, and trains epochs again that were reported but not saved in a checkpoint; when
+    it starts, the events of these epochs are removed. So the stored events are those of a run without interruption.
     """
     mine = events.c.run_id == run_id
     if isinstance(event, RunStarted):
         _take_back(connection, mine, event)
     epoch = int(getattr(event, "epoch", 0))
     alike = sa.and_(mine, events.c.type == event.type)
-    if isinstance(event, TeacherEpochEnded):  # of several teachers and stages, which have epochs of the same number
+    if isinstance(event, TeacherEpochEnded):  # several teachers and stages have epochs of the same number
         rows = connection.execute(sa.select(events.c.epoch, events.c.payload).where(alike)).all()
         told = {(one["teacher"], one["epoch"]) for one in (json.loads(row.payload) for row in rows)}
         if (event.teacher, event.epoch) in told:
             return False
-        epoch = max((row.epoch for row in rows), default=-1) + 1  # their place among these events
+        epoch = max((row.epoch for row in rows), default=-1) + 1  # numbered, because epochs of a type must differ
     elif connection.execute(sa.select(events.c.seq).where(alike, events.c.epoch == epoch)).first() is not None:
         return False
     values = {"run_id": run_id, "type": event.type, "epoch": epoch, "time": time.time()}
@@ -157,24 +176,24 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
 
 
 def _take_back(connection: sa.Connection, mine: sa.ColumnElement[bool], started: RunStarted) -> None:
-    """Remove what was told of epochs that no checkpoint covers: they are trained again, and told again."""
+    """Remove the events of epochs that no checkpoint covers, because they will be trained and reported again."""
     of_teachers = events.c.type == TeacherEpochEnded.__name__
     connection.execute(sa.delete(events).where(mine, ~of_teachers, events.c.epoch > started.epochs_done))
     rows = connection.execute(sa.select(events.c.seq, events.c.payload).where(mine, of_teachers)).all()
     told = [(row.seq, json.loads(row.payload)) for row in rows]
-    # A teacher, which is in no stage, is kept when it is trained.
+    # Epochs of teachers, which are not among the stages, stay: their training does not depend on the run's checkpoints.
     gone = [{"gone": seq} for seq, one in told if one["epoch"] > started.stages.get(one["teacher"], math.inf)]
     if gone:
         connection.execute(sa.delete(events).where(events.c.seq == sa.bindparam("gone")), gone)
 
 
 def to_text(value: object) -> str:
-    """Strict JSON: numbers that JSON does not know (a diverged loss) become null."""
+    """Write a value as strict JSON; numbers that JSON cannot express (the NaN of a diverged loss) become null."""
     return json.dumps(finite(value), allow_nan=False, ensure_ascii=False)
 
 
 def finite(value: object) -> object:
-    """The same value with null for every number that JSON does not know."""
+    """Return the same value with None in place of every number that JSON cannot express (NaN and infinity)."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

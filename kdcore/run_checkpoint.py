@@ -21,10 +21,15 @@ POINTER = "checkpoint{}.json"
 
 
 class RunCheckpoint:
-    """Files named by hash under `run_dir`, and a pointer to the newest; nothing at all when there is no folder.
+    """Saves and loads the checkpoints of one training.
 
-    A checkpoint of another configuration, dataset or teacher is not continued. A run of several trainings, one after
-    the other, has one for each `part`, whose pointer carries the part's name.
+    A checkpoint is a file under `run_dir` named by its SHA-256; a small JSON file there, the pointer, names the newest
+    one. A checkpoint with another configuration, dataset, teacher or part is never loaded.
+
+    Args:
+        run_dir: the run's folder; None switches checkpoints off.
+        dataset_sha256, teachers_sha256: hashes of what the students learn from.
+        part: name of one training of a run that has several, one after the other; each has its own pointer.
     """
 
     def __init__(
@@ -43,10 +48,15 @@ class RunCheckpoint:
         return self.run_dir is not None
 
     def save(self, epoch: int, tensors: dict[str, Tensor], history: list[Curves], seconds: float) -> CheckpointSaved:
-        """Write the state after `epoch` (1-based), then let go of the state before it.
+        """Write the state after `epoch` (1-based), then delete the previous checkpoint.
 
-        Every file gets its name when it is whole, and no two writers share one: a former holder of this run that
-        wakes up late does no harm. A full disk is waited for.
+        Every file is written under a temporary name of its own and renamed when it is complete, so that a former
+        worker of this run that resumes late cannot damage it. While the disk is full, writing is retried for a while.
+
+        Args:
+            tensors: the state to save.
+            history: the curves of each finished epoch.
+            seconds: training time so far, over all attempts.
 
         Raises:
             StoreError: the disk stays full or cannot be written.
@@ -69,7 +79,8 @@ class RunCheckpoint:
         return CheckpointSaved(epoch, sha256, name)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-        """Tensors and metadata of the newest whole checkpoint of this very run, or None."""
+        """Return the tensors and metadata of the newest checkpoint; None if there is none for exactly this training,
+        or if its file is damaged."""
         pointer = self._pointer()
         if pointer is None or self.run_dir is None:
             return None
@@ -80,7 +91,7 @@ class RunCheckpoint:
         return (tensors, metadata) if metadata.get("key") == self.key else None
 
     def epochs_done(self) -> int:
-        """Epochs that the newest whole checkpoint of this very run holds."""
+        """Return how many finished epochs the checkpoint that `load` would return covers; 0 if there is none."""
         saved = self.load()
         return 0 if saved is None else len(json.loads(saved[1]["history"]))
 

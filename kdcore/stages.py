@@ -1,4 +1,5 @@
-"""Stages: students that are trained before, because a method learns from them instead of from the teacher."""
+"""Stages: students that are trained before the main ones, because a method's distilled students learn from them instead
+of from the run's teacher."""
 
 from __future__ import annotations
 
@@ -24,15 +25,18 @@ from kdcore.sweeps import Point
 from kdcore.team import Team
 from kdcore.teams import build_teams
 
-STAGE_WEIGHTS = 100_000_007  # how far from a run's seed that of a stage's first weights is
+STAGE_WEIGHTS = 100_000_007  # stage n, from 1, adds n times this to the seed for its first weights
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Students that are trained before.
+    """One stage: one student for each seed, trained before the main ones.
 
     Attributes:
-        taught: whether they learn soft labels: of the stage before, or, in the first one, of the run's teacher.
+        name: such as "generation 1" or "assistant convnet-16".
+        model: name of the network.
+        taught: whether the students learn soft labels: those of the previous stage, or, in the first stage, those of
+            the run's teacher. Otherwise they learn hard labels only.
     """
 
     name: str
@@ -41,11 +45,12 @@ class Stage:
 
 
 def stages_of(config: RunConfig) -> tuple[Stage, ...]:
-    """The stages of a run's method; most have none.
+    """Return the stages of a run's method in their order; most methods have none.
 
     Raises:
-        UnknownName: an assistant that is no model's name.
-        ConfigError: none is named, and none of the student's family lies between student and teacher.
+        UnknownName: an assistant is not the name of a network.
+        ConfigError: no assistant is named, and no network of the student's family lies in size between student and
+            teacher.
     """
     parameters = dict(config.parameters)
     if config.method == "born-again":
@@ -61,7 +66,11 @@ def stages_of(config: RunConfig) -> tuple[Stage, ...]:
 
 
 def told_names(point: Point) -> tuple[str, ...]:
-    """The names under which the stages of a point are told, in their order: no two in a run are the same."""
+    """Return the names under which events report the stages of a point, in the order of the stages.
+
+    No two stages of a run have the same name: equal names of one point are numbered, and at a point of a sweep the
+    point's label follows.
+    """
     names = [stage.name for stage in stages_of(point.config)]
     counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
     where = f" ({point.label})" if point.label else ""
@@ -71,7 +80,12 @@ def told_names(point: Point) -> tuple[str, ...]:
 
 
 def _assistant(config: RunConfig) -> str:
-    """A network of the student's family of middle size, by parameters."""
+    """Return the name of a network of the student's family whose number of parameters is nearest to the geometric mean
+    of the student's and the teacher's.
+
+    Raises:
+        ConfigError: no such network lies strictly between the two.
+    """
     info, most = dataset_info(config.dataset), params_of(config.teacher)
     found = network_between(config.student, most, info.image_shape, info.num_classes) if most is not None else None
     if found is None:
@@ -94,11 +108,14 @@ def train_stages(
 ) -> Generator[Event, None, dict[int, Tensor]]:
     """Train every stage of a point's method, one network for each seed, with the point's own schedule.
 
+    Args:
+        checkpoints: returns the checkpoint of a stage, given its number from 0.
+
     Yields:
         a `TeacherEpochEnded` for each epoch, under the stage's name among `told_names`.
 
     Returns:
-        the last stage's logits by seed, float16 [V, N, K].
+        by seed, the logits of the last stage's student for all views of its transfer set, float16 [V, N, K].
 
     Raises:
         Stopped, StoreError: as `fitting.fit`.
@@ -138,13 +155,13 @@ def _student(
 
 
 def _said(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int, Tensor]:
-    """What each seed's student says about every view of the pictures that it learned from, float16 [V, N, K]."""
+    """Return by seed the logits of its student for all views of its transfer set, float16 [V, N, K]."""
     found = {}
     for team in teams:
         rows = torch.cat([student.transfer_set.rows for student in team.students]).unique()
         views = schedule.views
         each = torch.stack([team.logits(views.apply(images[rows], view)) for view in range(len(views))])  # [V, M, R, K]
         for place, student in enumerate(team.students):
-            own = torch.searchsorted(rows, student.transfer_set.rows).cpu()  # where the logits are
+            own = torch.searchsorted(rows, student.transfer_set.rows).cpu()  # the logits are on the CPU
             found[student.seed] = each[:, place, own].half()
     return found

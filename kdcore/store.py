@@ -1,8 +1,8 @@
-"""The runs database: a run is a row, its events are rows.
+"""The runs database, which stores every run and every event of a run as a row.
 
-SQLite in WAL mode under `paths.home()` unless a database URL says otherwise. Every process that shares the store
-opens it for itself; transactions are short, and a writer takes the write lock when it begins, so that nothing read
-inside a transaction is stale when it writes.
+It is a SQLite file in WAL mode under `paths.home()`, or the database at a given URL. Every process opens the store for
+itself. Transactions are short, and a writing one takes the write lock when it begins, so that what it has read is still
+true when it writes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from kdcore.rows import (
 )
 from kdcore.tags import clean_tags
 
-MOST_SHORT = 4096  # short results that a process keeps, of some kilobytes each
+MOST_SHORT = 4096  # results without per-class figures that a process caches, some kilobytes each
 
 __all__ = [
     "DONE",
@@ -72,11 +72,12 @@ __all__ = [
 
 
 class Store:
-    """One process's door to the runs database.
+    """Access to the runs database; every process has its own.
 
     Args:
-        url: a database URL of SQLAlchemy; `KDCORE_DATABASE`, else `runs.sqlite` under `home`.
-        home: holds the runs' folders, and the SQLite file; `paths.home()` unless given.
+        url: a database URL of SQLAlchemy; by default that in the environment variable `KDCORE_DATABASE`, or else the
+            SQLite file `runs.sqlite` under `home`.
+        home: folder that holds the runs' folders and the SQLite file; `paths.home()` by default.
 
     Raises:
         StoreError: the database cannot be opened, is damaged, or is of a newer version.
@@ -106,7 +107,7 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Let go of the connections; the store opens new ones when it is used again."""
+        """Close the connections; the store opens new ones when it is used again."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -117,35 +118,35 @@ class Store:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads, at one moment of the store.
+        """Return a context with a transaction that only reads, and sees the store as it is at one moment.
 
         Raises:
-            StoreError: the store cannot be read; one sentence.
+            StoreError: the store cannot be read.
         """
         with self._transaction(self._engine) as connection:
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction that writes all or nothing, alone: others wait for its end.
+        """Return a context with a transaction that writes all of its changes or none. Other writers wait for its end.
 
         Raises:
-            StoreError: the store cannot be written; one sentence.
+            StoreError: the store cannot be written.
         """
         with self._transaction(self._writer) as connection:
-            # SQLite has locked the file by now; on other databases this row is the lock.
+            # SQLite has locked the file by now; on other databases, writing this row locks out other writers.
             connection.execute(sa.update(meta).where(meta.c.key == "queue").values(value=meta.c.value))
             yield connection
 
     def run(self, run_id: str, deleted: bool = False) -> RunRow:
-        """The run with this id.
+        """Return the run with this id.
 
         Args:
-            deleted: whether a deleted run is answered like any other.
+            deleted: whether to return a deleted run too.
 
         Raises:
-            RunNotFound: no run has it.
-            RunDeleted: it was deleted, and can be restored.
+            RunNotFound: no run has this id.
+            RunDeleted: the run was deleted and can be restored, and `deleted` is False.
         """
         if is_id(run_id):
             with self.read() as connection:
@@ -157,12 +158,14 @@ class Store:
     def list_runs(
         self, visitor: str | None = None, limit: int | None = 200, deleted: bool = False, short: bool = False
     ) -> list[RunRow]:
-        """The newest runs first, of one visitor or of all.
+        """Return runs, the newest first.
 
         Args:
-            limit: at most so many; None for all of them.
-            deleted: whether the deleted ones are meant, instead of the others.
-            short: leave out what results say class by class, which is most of them; each is then read once a process.
+            visitor: whose runs to return; None for those of all visitors.
+            limit: the largest number of runs to return; None for no limit.
+            deleted: whether to return the deleted runs instead of the others.
+            short: whether to leave out the results' per-class figures, which are most of their size. Each result is
+                then read from the database only once in a process.
         """
         hidden = runs.c.deleted.is_not(None) if deleted else runs.c.deleted.is_(None)
         columns = [column for column in runs.c if not short or column is not runs.c.result]
@@ -176,7 +179,8 @@ class Store:
         return [to_run(row, self._short.get(row.id)) if short else to_run(row) for row in rows]
 
     def _read_short(self, connection: sa.Connection, run_ids: Sequence[str]) -> None:
-        """Know the short results of these finished runs; a result never changes once it is there."""
+        """Read those results of these finished runs that are not cached yet, and cache them without per-class figures.
+        They stay valid, because a stored result never changes."""
         if len(self._short) > MOST_SHORT:
             self._short.clear()
         missing = [run_id for run_id in run_ids if run_id not in self._short]
@@ -186,16 +190,17 @@ class Store:
                 self._short[run_id] = short_result(json.loads(text) if text else None)
 
     def tag(self, run_id: str, tags: Iterable[str]) -> tuple[str, ...]:
-        """Let a run carry these tags and no others; returns them as they are kept.
+        """Replace the tags of a run; return them in the form in which they are stored.
 
         Raises:
-            ConfigError: a word that is no tag, or too many.
-            RunNotFound, RunDeleted: there is no such run to tag.
+            ConfigError: a text is not a legal tag, or there are too many.
+            RunNotFound, RunDeleted: no run has this id, or it was deleted.
         """
         return self.change_tags(run_id, lambda before: tags)
 
     def change_tags(self, run_id: str, change: Callable[[tuple[str, ...]], Iterable[str]]) -> tuple[str, ...]:
-        """Let a run carry what `change` makes of its tags, with nobody else changing them meanwhile.
+        """Replace the tags of a run by what `change` returns for them, in one transaction, so that nobody else can
+        change them in between. Return the new tags as `tag` does.
 
         Raises:
             ConfigError, RunNotFound, RunDeleted: as `tag`.
@@ -207,10 +212,10 @@ class Store:
         return tags
 
     def delete(self, run_id: str) -> None:
-        """Hide a run everywhere; it can be restored until it is purged. Nothing if it is deleted already.
+        """Hide a run everywhere; it can be restored until it is purged. A run that is deleted already stays so.
 
         Raises:
-            RunActive: it waits or trains.
+            RunActive: the run still waits or trains.
             RunNotFound: no run has this id.
         """
         with self.write() as connection:
@@ -222,19 +227,19 @@ class Store:
                 connection.execute(sa.update(runs).where(runs.c.id == row.id).values(deleted=time.time()))
 
     def undelete(self, run_id: str) -> None:
-        """Show a deleted run again as it was; nothing if it is not deleted.
+        """Restore a deleted run; a run that is not deleted stays as it is.
 
         Raises:
-            RunNotFound: no run has this id, or it was purged meanwhile.
+            RunNotFound: no run has this id; it may have been purged.
         """
         with self.write() as connection:
             row = held(connection, run_id)
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(deleted=None))
 
     def purge(self, run_id: str) -> bool:
-        """Remove the row and the events of a deleted run for good; False if there is none (any more).
+        """Remove the row and the events of a deleted run for good; the caller has to remove its folder.
 
-        Its folder is the caller's to remove.
+        Returns False if there is no deleted run with this id.
         """
         with self.write() as connection:
             gone = sa.delete(runs).where(runs.c.id == run_id, runs.c.deleted.is_not(None))
@@ -244,7 +249,7 @@ class Store:
         return True
 
     def events(self, run_id: str, after: int = 0) -> list[StoredEvent]:
-        """The events of a run in order, those with a `seq` above `after`."""
+        """Return the events of a run whose `seq` is above `after`, in order."""
         query = sa.select(events).where(events.c.run_id == run_id, events.c.seq > after).order_by(events.c.seq)
         with self.read() as connection:
             rows = connection.execute(query).all()
@@ -259,8 +264,8 @@ class Store:
             raise to_store_error(error, self._file) from error
 
     def _prepare(self) -> None:
-        """Create the tables once, whoever comes first, and refuse a store of a newer version."""
-        for attempt in range(3):  # two processes may create at once; then one finds the other's tables
+        """Create the tables if there are none, upgrade those of an older version, and refuse those of a newer one."""
+        for attempt in range(3):  # if two processes create the tables at once, one fails and tries again
             try:
                 with self._transaction(self._engine) as connection:
                     known = sa.inspect(connection).has_table(meta.name)

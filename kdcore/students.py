@@ -1,4 +1,4 @@
-"""Students as values: what each learns from, what it minimises, and the schedule that all share."""
+"""Descriptions of students before their training: what each learns from, what it minimises, and their schedule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kdcore.methods import Method
 from kdcore.transfer_sets import TransferSet
 from kdcore.views import ViewSet
 
-PEER = "peer"  # the arm of a student's partner in mutual learning, which takes part in no figure
+PEER = "peer"  # arm of the second student in mutual learning, of which nothing is reported
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Student:
     """One student of a run.
 
     Attributes:
-        arm: what it is compared as.
-        seed: decides the order and the views of its pictures.
-        model: its network's name.
+        arm: name of the arm that it belongs to.
+        seed: its seed in the run, which decides the order and the views of its pictures.
+        model: name of its network.
         weights: the seed of its first weights.
-        teacher: the name of the teacher whose inside it looks at, if its method does.
+        teacher: name of the run's teacher; methods that compare features need it.
     """
 
     arm: str
@@ -53,10 +53,11 @@ class Student:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What all students that learn together share.
+    """The training schedule that all students trained together share.
 
     Attributes:
-        labels: pictures of each transfer set.
+        labels: number of pictures in each transfer set.
+        views: the finite set of views in which the pictures are shown.
     """
 
     labels: int
@@ -74,5 +75,6 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """Steps an epoch; a smaller last batch would upset batch norm, and the order changes anyway."""
+        """Steps per epoch. Pictures that do not fill a last batch are left out of the epoch: a smaller batch would
+        upset batch norm, and a new order in every epoch leaves out other pictures."""
         return self.labels // self.batch_size

@@ -1,4 +1,4 @@
-"""The table of a sweep: what came out at every point."""
+"""The table of a sweep: the results of every point."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from torch import Tensor
 from kdcore import metrics
 from kdcore.sweeps import Point
 
-Values = tuple[tuple[str, Any], ...]  # of a point
+Values = tuple[tuple[str, Any], ...]  # (setting, value) pairs of a point
 Row = dict[str, Any]
 
 
 def rows_of_points(group: Sequence[Point], logits: Mapping[str, Tensor], hard_labels: Tensor) -> dict[Values, Row]:
-    """For each of the points that learned together, by its values: both arms' figures and their paired difference.
+    """Return a row of the table for each point of `group`, by the point's values: the figures of both arms, their
+    paired difference and the claim that follows from it.
 
     Args:
-        logits: of each arm of each of these points on test, [S, N, K], by the arm's name.
-        hard_labels: of the test pictures, [N].
+        group: points that were trained together.
+        logits: the logits of every arm of these points on the test split, [S, N, K], by the arm's name.
+        hard_labels: the hard labels of the test pictures, [N].
     """
-    baseline = logits[group[0].arm("baseline")]  # they share it
+    baseline = logits[group[0].arm("baseline")]  # points that are trained together share it
     of_baseline = _figures(baseline, hard_labels)
     rows = {}
     for point in group:
@@ -37,7 +39,7 @@ def rows_of_points(group: Sequence[Point], logits: Mapping[str, Tensor], hard_la
 
 
 def sweep_table(every: Sequence[Point], rows: Mapping[Values, Row]) -> dict[str, Any]:
-    """The settings that vary, and the row of every point in the order of the sweep."""
+    """Return the names of the varied settings, and the row of every point in the order of the sweep."""
     names = [name for name, _ in every[0].values]
     return {"varied": names, "rows": [rows[point.values] for point in every]}
 

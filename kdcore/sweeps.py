@@ -1,5 +1,6 @@
-"""Sweeps: one run over many settings. Every combination of the varied values is a point, and a run of its own kind;
-points that differ only in what the teacher says share their baseline and learn together."""
+"""Sweeps: one run over several settings. Every combination of the varied values is a point of the sweep, with the
+configuration of a plain run. Points that differ only in teacher, method or the settings of the loss share their
+baseline, and their students are trained together."""
 
 from __future__ import annotations
 
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 MAX_POINTS = 100
 _RECIPE = tuple(field.name for field in fields(Recipe))
 VARIED = ("labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs", *_RECIPE)
-_OWN = tuple(dict.fromkeys(one.name for method in METHODS.values() for one in method.parameters))  # of some method
-BROUGHT = ("temperature", "distill_weight")  # what a method may bring its own of
+# The methods' own parameters.
+_OWN = tuple(dict.fromkeys(one.name for method in METHODS.values() for one in method.parameters))
+BROUGHT = ("temperature", "distill_weight")  # settings for which a method may have its own default
 _WHOLE = ("labels", "epochs", "batch_size")
 _TEXT = ("teacher", "student", "method")
-APART = ("student", "labels", "epochs", *_RECIPE)  # points that differ in one of these cannot learn together
+APART = ("student", "labels", "epochs", *_RECIPE)  # points that differ in one of these are trained apart
 PAIR = ("baseline", "distilled")
 
 
@@ -33,9 +35,9 @@ class Point:
     """One combination of the varied values.
 
     Attributes:
-        values: the varied settings, in the order of the sweep.
-        config: the whole configuration, which varies nothing.
-        main: whether it is the run's own.
+        values: (setting, value) pairs of the varied settings, in the order of the sweep.
+        config: the configuration of a plain run with these values.
+        main: whether this is the run's own point, whose arms the result reports in full.
     """
 
     values: tuple[tuple[str, Any], ...]
@@ -44,20 +46,24 @@ class Point:
 
     @property
     def label(self) -> str:
-        """Such as "temperature=4, labels=100"; empty where nothing is varied."""
+        """The values as text, such as "temperature=4, labels=100"; empty for a plain run."""
         return _label(self.values)
 
     def arm(self, name: str) -> str:
-        """An arm's name among those of all points."""
+        """Return the name of this point's arm `name` among the arms of all points: `name` itself at the run's own
+        point, else such as "distilled (temperature=4)"."""
         return name if self.main else f"{name} ({self.label})"
 
 
 def parse_vary(texts: Iterable[str]) -> dict[str, tuple[Any, ...]]:
-    """What `--vary temperature=1,2,4` and its like say; a method's own parameters may be varied too.
+    """Parse texts such as "temperature=1,2,4", the values of the command-line option `--vary`.
+
+    Returns:
+        the values of each varied setting, by its name; parameters of a method may be varied too.
 
     Raises:
-        ConfigError: it is not understood.
-        UnknownName: no such setting, and no method has such a parameter.
+        ConfigError: a text is not of this form, names a setting for the second time, or has a value of the wrong type.
+        UnknownName: the name is neither a setting that can be varied nor a parameter of any method.
     """
     found: dict[str, tuple[Any, ...]] = {}
     for text in texts:
@@ -85,11 +91,17 @@ def _value(name: str, text: str) -> Any:
 
 
 def vary_around(given: Mapping[str, Any], vary: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
-    """What a sweep varies where these settings are given by themselves: a temperature or a distill weight among them
-    holds for every method, so that none brings its own.
+    """Return the varied settings of a sweep whose user also gave some settings directly.
+
+    If methods vary, a temperature or distill weight that was given is added as a setting that varies over this one
+    value; so it holds for every method, instead of the method's own default.
+
+    Args:
+        given: the settings that were given directly, by name.
+        vary: the values of each varied setting.
 
     Raises:
-        ConfigError: a setting that is given, and varies over other values.
+        ConfigError: the given value of a setting is not among the values over which it varies.
     """
     found = {name: _normal(name, tuple(values)) for name, values in vary.items()}
     for name, values in found.items():
@@ -103,11 +115,12 @@ def vary_around(given: Mapping[str, Any], vary: Mapping[str, Iterable[Any]]) -> 
 
 
 def normal_sweep(config: RunConfig) -> RunConfig:
-    """The same sweep, about a point that is one of its own: a setting whose value is not among the varied ones takes
-    the first of them.
+    """Return the configuration with its own values moved to a point of its sweep: a varied setting whose own value is
+    not among the values over which it varies takes the first of them.
 
     Raises:
-        ConfigError: something that cannot be varied, a value twice, or too many points.
+        UnknownName: a setting that cannot be varied.
+        ConfigError: a setting without values or with the same value twice, or more than `MAX_POINTS` points.
     """
     own = dict(config.parameters)
     config = replace(config, vary=tuple((name, _normal(name, values)) for name, values in config.vary))
@@ -127,8 +140,8 @@ def normal_sweep(config: RunConfig) -> RunConfig:
 
 
 def points(config: RunConfig) -> tuple[Point, ...]:
-    """Every point of a sweep, in the order of its values; the run's own alone has the controls. Of a plain run, the
-    run itself."""
+    """Return every point of a sweep, in the order of its values; a plain run has one point. Only the run's own point
+    has the run's controls."""
     names = [name for name, _ in config.vary]
     main = tuple((name, _current(config, name)) for name in names)
     found = []
@@ -140,7 +153,10 @@ def points(config: RunConfig) -> tuple[Point, ...]:
 
 
 def groups(some: Iterable[Point]) -> tuple[tuple[Point, ...], ...]:
-    """Points that can learn together, because their students and schedules are the same; the run's own come first."""
+    """Group the points whose students can be trained together, because student, labels, epochs and recipe are the same.
+
+    The run's own point is the first of the first group.
+    """
     together: dict[object, list[Point]] = {}
     for point in sorted(some, key=lambda one: not one.main):
         together.setdefault(tuple(_current(point.config, name) for name in APART), []).append(point)
@@ -148,12 +164,18 @@ def groups(some: Iterable[Point]) -> tuple[tuple[Point, ...], ...]:
 
 
 def arms_of(vary: Mapping[str, Sequence[Any]], own: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, str]]]:
-    """The values of every point of a sweep, and the names of its two arms, as `points` and `groups` have them.
+    """Return the values of every point of a sweep, and the names of its two arms in events and results.
 
-    From what is varied alone and unchecked: a sweep can be shown whose dataset is not here any more.
+    The names are those that `points` and `groups` give. Nothing is validated, so that a stored sweep can be shown even
+    when its dataset is no longer on this machine.
 
     Args:
+        vary: the values of each varied setting.
         own: the values of the run's own point.
+
+    Returns:
+        for each point its values by setting, and {"baseline": name, "distilled": name}; points that are trained
+        together have the same baseline.
     """
     every = [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
     names = [{arm: arm if one == own else f"{arm} ({_label(one.items())})" for arm in PAIR} for one in every]
@@ -165,7 +187,10 @@ def arms_of(vary: Mapping[str, Sequence[Any]], own: Mapping[str, Any]) -> list[t
 
 
 def teachers_of(config: RunConfig) -> tuple[str, ...]:
-    """The names of all teachers that take part in a run, its own first; of several at once, the members too."""
+    """Return the names of all teachers that a run needs, at any point or for any control; the run's own comes first.
+
+    Where a method learns from each member of an ensemble, the members are among them.
+    """
     names = [config.teacher]
     for point in points(config):
         several = find_method(point.config.method).uses == "members"
@@ -182,7 +207,7 @@ def _label(values: Iterable[tuple[str, Any]]) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value as people write it; different ones never look the same."""
+    """Format a value for display; different values never get the same text."""
     short = f"{value:g}" if isinstance(value, float) else str(value)
     return short if not isinstance(value, float) or float(short) == value else repr(value)
 
@@ -194,8 +219,9 @@ def _current(config: RunConfig, name: str) -> Any:
 
 
 def _at(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """The configuration at one point. Another method brings its own temperature, weight and parameters, where these
-    are not varied themselves."""
+    """Return the plain configuration at one point. Where the point's method is not the configuration's, the
+    parameters, and a temperature or distill weight that either method has its own default for, are reset to the
+    defaults of the point's method, unless they are varied themselves."""
     base = replace(config, vary=(), controls=())
     if values.get("method", config.method) != config.method:
         before, method = find_method(config.method), find_method(values["method"])

@@ -9,14 +9,15 @@ from kdcore.errors import ConfigError
 
 MAX_TAGS = 8
 MAX_LETTERS = 24
-_LEGAL = ("L", "M", "N")  # letters, the marks that belong to them in many scripts, digits
+_LEGAL = ("L", "M", "N")  # Unicode categories: letters, marks such as the vowel signs of many scripts, numbers
 
 
 def clean_tags(words: Iterable[str]) -> tuple[str, ...]:
-    """The words as a run keeps them: spaces tidied, each once (whatever its capitals), in the order given.
+    """Return tags in the form in which they are stored: each as `clean_tag` returns it, without duplicates (which may
+    differ in upper and lower case), in the order given.
 
     Raises:
-        ConfigError: a word that is not legal, or too many of them.
+        ConfigError: a text is not a legal tag, or there are more than `MAX_TAGS`.
     """
     tags: dict[str, str] = {}
     for word in words:
@@ -28,10 +29,11 @@ def clean_tags(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def clean_tag(word: str) -> str:
-    """One word, composed (NFC), with single spaces and none at its ends.
+    """Return a tag in the Unicode form NFC, with single spaces inside and none at its ends.
 
     Raises:
-        ConfigError: it is empty, too long, or holds something else than letters, digits, spaces, "-" and "_".
+        ConfigError: the tag has no letter or digit, is longer than `MAX_LETTERS`, or contains something else than
+            letters, digits, spaces, "-" and "_".
     """
     tag = unicodedata.normalize("NFC", " ".join(word.split()))
     legal = "".join(letter for letter in tag if letter in " -_" or unicodedata.category(letter)[0] in _LEGAL)

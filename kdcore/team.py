@@ -1,4 +1,4 @@
-"""A team: students that learn in one computation, step by step."""
+"""A team: students that are trained in one computation, step by step."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ from kdcore.stacked import StackedNetwork
 from kdcore.students import Schedule, Student
 from kdcore.views import to_float
 
-CHANCE = 300_000_007  # keeps the seeds of what is silenced apart from those of order and views
+CHANCE = 300_000_007  # keeps the seeds of dropout apart from those of the pictures' order and views
 
 
 _Key = tuple[int, int, int]
 
 
 class _Objectives(NamedTuple):
-    """Students of one method.
+    """The m students of a team that share a method, prepared so that their losses are computed at once.
+
+    A key stands for what a student learns from: its seed, its hard labels and its teacher logits. Students with the
+    same key get the same labels and logits in every batch, which are then looked up only once.
 
     Attributes:
-        sources: one student for each thing that any of them is told.
-        keys: what each of them is told, m in all.
-        settings: each as [m].
-        places: theirs in the team, int64 [m]; indices that are on the device already make no step wait.
+        sources: for each different key, one student that has it.
+        keys: the key of each student, m in all.
+        settings: the numbers among the settings by name, each [m].
+        places: indices of these students in the team, int64 [m]; they are kept on the device, because moving them there
+            in every step would make it wait.
     """
 
     method: Method
@@ -46,7 +50,7 @@ class _Objectives(NamedTuple):
 
 
 class _OneByOne(nn.Module):
-    """Networks that cannot be stacked, one after the other; all see the same pictures."""
+    """Networks that are not stacked: they are computed one after the other, on the same pictures."""
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -62,9 +66,14 @@ class _OneByOne(nn.Module):
 
 
 class Team:
-    """Students that learn in one computation.
+    """Students that are trained in one computation.
 
-    Those that see the same pictures stand next to each other; every picture source has as many students.
+    Args:
+        students: the students, of whom those that see the same pictures stand next to each other. Every source of
+            pictures (a seed and a kind of transfer set) must have equally many of them.
+        networks: the network of each student.
+        stacked: whether the networks are computed as one `StackedNetwork`, which must be possible.
+        lesson: the feature loss of a team's only student, if its method has one.
     """
 
     def __init__(
@@ -88,21 +97,22 @@ class Team:
         recipe = schedule.recipe
         groups = parameter_groups(modules, recipe.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-        # One student for each source of pictures.
+        # One student for each source of pictures, which is a seed and a kind of transfer set.
         self.sources = list({(one.seed, one.transfer_set.kind): one for one in self.students}.values())
         self._objectives = list(_by_method(self.students, device))
         self._back = torch.cat([group.places for group in self._objectives]).argsort()
 
     def learn(self, order: dict[int, Tensor], view: dict[int, Tensor], progress: float) -> Tensor:
-        """One step; the loss of each student [M], on the device.
+        """Train all students by one step and return the loss of each, [M], on the device.
 
         Args:
-            order, view: for each seed, places in the transfer set and their views, int64 [B].
-            progress: share of the training that is done.
+            order: for each seed, the batch's indices into the transfer set, int64 [B].
+            view: for each seed, the number of the view of each of these pictures, int64 [B].
+            progress: share of the training that is done, 0 to 1.
         """
         pictures = self._pictures(order, view)
-        # The same units are silent in every arm of a seed, and after a checkpoint: only what they are told differs.
-        # What cannot be stacked is of one seed.
+        # Dropout depends on seed and step only, so that it is the same in every arm of a seed, and after a restart from
+        # a checkpoint. A team of networks with dropout has one seed, because these networks cannot be stacked.
         step = round(progress * self.schedule.epochs * self.schedule.steps)
         self._chance.manual_seed(self.students[0].seed * 1_000_003 + step + CHANCE)
         if not self.network.training:
@@ -121,30 +131,32 @@ class Team:
         return losses.detach().view(-1)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits of every student: uint8 [N, C, H, W] -> float32 [M, N, K] on the CPU."""
+        """Return the logits of every student: uint8 [N, C, H, W] -> float32 [M, N, K] on the CPU."""
         batch_size = 256 if len(self.students) == 1 else 64
         return predict_logits(self.network, images, self.device, batch_size).transpose(0, 1)
 
     def states(self) -> list[dict[str, Tensor]]:
-        """Each student's weights, as its network alone has them."""
+        """Return the state dict of each student's network, as the network would have it outside the team."""
         return self.network.states()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that going on needs."""
+        """Return everything needed to resume training: the weights and the optimiser's state. Randomness needs no
+        state, because it is seeded anew in every step and epoch."""
         whole = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         if self.lesson is not None:
             whole |= {f"lesson.{name}": value for name, value in self.lesson.trained.state_dict().items()}
         return whole | pack_optimizer(self.optimizer, "optimizer.")
 
     def put_back(self, tensors: dict[str, Tensor]) -> None:
-        """Take what `tensors` gave."""
+        """Restore the state that `tensors` returned."""
         self.network.load_state_dict(_below(tensors, "network."))
         if self.lesson is not None:
             self.lesson.trained.load_state_dict(_below(tensors, "lesson."))
         unpack_optimizer(self.optimizer, tensors, "optimizer.")
 
     def _pictures(self, order: dict[int, Tensor], view: dict[int, Tensor]) -> Tensor:
-        """One batch of every source, float [B, G * C, H, W] in channels_last order."""
+        """One batch from each of the G sources of pictures, their channels side by side, float [B, G * C, H, W] in
+        channels_last order."""
         views, parts = self.schedule.views, []
         for _, same in groupby(self.sources, key=lambda student: id(student.transfer_set.images)):
             learners = list(same)
@@ -157,14 +169,14 @@ class Team:
         return pictures.reshape(-1, groups * channels, *size).contiguous(memory_format=torch.channels_last)
 
     def _losses(self, logits: Tensor, order: dict[int, Tensor], view: dict[int, Tensor]) -> Tensor:
-        """[M, B, K] -> [M]."""
+        """The loss of each student, from logits [M, B, K]: [M]."""
         parts = []
         for method, sources, keys, settings, places in self._objectives:
             own = logits if len(keys) == len(self.students) else logits[places]
             said = {key: _told(one, order[one.seed], view[one.seed], logits[0]) for key, one in sources.items()}
             told = [said[key] for key in keys]
             hard_labels, teacher_logits = (torch.stack(part) for part in zip(*told, strict=True))
-            if method.uses == "peer":  # the two of a pair stand next to each other
+            if method.uses == "peer":  # a student and its peer stand next to each other
                 teacher_logits = logits.detach()[places ^ 1]
             loss = partial(total_loss, method)
             parts.append(torch.func.vmap(loss)(own, teacher_logits, hard_labels, settings))
@@ -174,7 +186,8 @@ class Team:
 
 
 def _by_method(students: Sequence[Student], device: Device) -> Iterator[_Objectives]:
-    """The students in groups of one method and as many teachers at once, with their settings as one tensor each."""
+    """Group the students by method and by the number of teachers whose logits they get apart, and make one tensor of
+    each setting of a group."""
     kinds = [(one.objective.method.name, one.transfer_set.members) for one in students]
     for kind in dict.fromkeys(kinds):
         places = [place for place, other in enumerate(kinds) if other == kind]
@@ -188,10 +201,14 @@ def _by_method(students: Sequence[Student], device: Device) -> Iterator[_Objecti
 
 
 def _told(student: Student, order: Tensor, view: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Hard labels [B] and teacher logits [B, K] of a batch.
+    """Return the hard labels [B] and the teacher logits [B, K] (or [B, members, K]) of a batch.
 
-    Without a teacher the logits are zeros, whose weight is 0. Without labels, what the teacher takes the pictures for
-    is the target of a distill loss that has one; the hard loss has the weight 0.
+    Without a teacher the logits are zeros, and the distill loss has the weight 0. Without hard labels the teacher's
+    predicted classes take their place, for distill losses that need a label; the hard loss has the weight 0.
+
+    Args:
+        order, view: the batch's indices into the transfer set and their views, int64 [B].
+        like: logits of a student [B, K], whose shape and device the zeros get.
     """
     found = student.transfer_set
     soft = torch.zeros_like(like) if found.teacher_logits is None else found.teacher_logits[view, order].float()

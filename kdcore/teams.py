@@ -1,7 +1,7 @@
-"""Teams: which students learn in one computation, and one epoch of them all.
+"""Teams: which students are trained in one computation, and one epoch of training for all of them.
 
-All students see pictures in the same order and the same views, seed by seed, with the same optimiser and budget;
-students of one seed start from the same weights. Only what they are told differs.
+All students of a seed see their pictures in the same order and the same views, start from the same weights, and have
+the same optimiser and budget. The arms differ only in what the students learn from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from kdcore.stacked import can_stack
 from kdcore.students import PEER, Schedule, Student
 from kdcore.team import Team
 
-# Beyond so many multiplications a step, or so many networks, nothing of this core is idle that a stack could use.
+# Limits of stacking: the multiplications of one network in a step, and the networks of a stack. Beyond these a core is
+# fully used already, and stacking gains nothing.
 STACKED_MACS = 100e6
 MOST_STACKED = 8
 
@@ -33,11 +34,13 @@ def build_teams(
     device: Device,
     lessons: Callable[[Student, nn.Module], FeatureLesson | None] = lambda student, network: None,
 ) -> list[Team]:
-    """Students in teams: small ones together, large ones each alone, the two of a pair never apart.
+    """Build the networks of all students and divide the students into teams: small networks are stacked with others,
+    large ones are on their own. A student and its peer are always in one team.
 
     Args:
-        students: seed by seed, every seed with the same arms; a student and its peer next to each other.
-        lessons: what else a student learns beside logits; such a student learns alone.
+        students: all students, seed by seed, with the same arms for every seed; a peer directly follows its student.
+        lessons: returns the feature loss of a student with this network, if its method has one; such a student is in a
+            team of its own.
     """
     together: dict[object, list[list[tuple[Student, nn.Module]]]] = {}
     teams = []
@@ -58,7 +61,8 @@ def build_teams(
 
 
 def threads_for(teams: Sequence[Team]) -> SideBySide:
-    """One for every core, where an operation takes only one of them."""
+    """Return as many threads as there are cores, at most one for each team; a single one where an operation by itself
+    uses several cores, or a GPU."""
     device = teams[0].device
     alone = device.torch.type != "cpu" or device.threads > 1
     return SideBySide(1 if alone else min(len(teams), cores()))
@@ -67,12 +71,19 @@ def threads_for(teams: Sequence[Team]) -> SideBySide:
 def train_epoch(
     teams: Sequence[Team], epoch: int, threads: SideBySide, should_stop: Callable[[], bool] = lambda: False
 ) -> dict[tuple[str, int], float] | None:
-    """One pass of every student over its transfer set: the mean loss by arm and seed; None when it was stopped."""
+    """Train every student for one pass over its transfer set.
+
+    Args:
+        epoch: the number of the epoch, from 0.
+
+    Returns:
+        each student's mean loss (nats) by (arm, seed); None if `should_stop` returned True.
+    """
     schedule = teams[0].schedule
     order, view = {}, {}
     for seed in dict.fromkeys(student.seed for team in teams for student in team.students):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        place = teams[0].device.torch  # drawn on the processor: the same numbers on every device
+        place = teams[0].device.torch  # numbers are drawn on the CPU, so that they are the same for every device
         order[seed] = torch.randperm(schedule.labels, generator=generator).to(place)
         view[seed] = torch.randint(len(schedule.views), (schedule.labels,), generator=generator).to(place)
 
@@ -96,7 +107,7 @@ def train_epoch(
 
 
 def _pairs(students: Sequence[Student]) -> list[list[Student]]:
-    """Each student alone, or with the peer that follows it."""
+    """Group each student with the peer that follows it; a student without one is alone."""
     units: list[list[Student]] = []
     for student in students:
         if student.arm == PEER:
@@ -107,7 +118,8 @@ def _pairs(students: Sequence[Student]) -> list[list[Student]]:
 
 
 def _chunks(units: list[list[tuple[Student, nn.Module]]]) -> Iterator[list[tuple[Student, nn.Module]]]:
-    """Parts of at most MOST_STACKED networks, about as large as each other, in which every seed has as many."""
+    """Divide networks that can be stacked into parts of about the same size, with at most `MOST_STACKED` networks each.
+    Within a part, every seed has equally many."""
     seeds = [list(same) for _, same in groupby(units, key=lambda unit: unit[0][0].seed)]
     width = len(units[0])
     arms = _evenly(len(seeds[0]), MOST_STACKED // width)
@@ -118,6 +130,6 @@ def _chunks(units: list[list[tuple[Student, nn.Module]]]) -> Iterator[list[tuple
 
 
 def _evenly(count: int, most: int) -> int:
-    """The size of as few parts as `most` allows, when they are as large as each other."""
+    """Divide `count` things evenly into as few parts of at most `most` as possible; return the size of a part."""
     parts = -(-count // max(1, most))
     return -(-count // parts)

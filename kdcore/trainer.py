@@ -1,6 +1,6 @@
-"""A run: the same student with and without its teacher, several seeds, side by side.
+"""A run: trains the same student with and without its teacher, for several seeds.
 
-All seeds advance together, epoch by epoch, so that their spread can be watched while they learn.
+All seeds advance together, epoch by epoch, so that the spread between them can be watched during training.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from kdcore.teachers import Teacher, load_teacher
 from kdcore.team import Team
 from kdcore.teams import build_teams, threads_for
 
-# Students here are small: a second thread gains a fifth on a quiet machine, and beside a busy page both threads spend
-# most of their time waiting for each other.
+# Threads of a PyTorch operation. Students here are small: a second thread gains a fifth on an idle machine, but while a
+# page is busy on the same machine both threads spend most of their time waiting for each other.
 THREADS = 1
 
 
@@ -51,19 +51,20 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     home: Path | None = None,
 ) -> Iterator[Event]:
-    """Train every arm and seed of `config`, then measure them once on test.
+    """Train every arm and seed of `config`, then measure them once on the test split.
 
     Args:
-        run_dir: where checkpoints and the arms' final models go; a checkpoint found there is continued, and the
-            folder's name is the run's id.
-        should_stop: asked all along; True ends the run with `RunFailed(kind="cancelled")`.
-        home: holds the teacher-logit cache; `paths.home()` unless given.
+        run_dir: folder for checkpoints and the arms' final models, whose name is the run_id. If it holds a checkpoint
+            of this run, training continues from there. None saves nothing.
+        should_stop: asked throughout; True ends the run with `RunFailed(kind="cancelled")`.
+        home: folder that holds the cache of teacher logits; `paths.home()` by default.
 
     Yields:
-        TeacherEpochEnded while the teacher itself is trained, if it is not on this machine; RunStarted, TeacherCached
-        for each teacher, then EpochEnded and CheckpointSaved for each epoch, at last RunFinished. Points of a sweep
-        that cannot learn together follow each other, and so do the stages of a method, which are told as a teacher's
-        epochs. A continued run repeats the EpochEnded of its last finished epoch, which may not have been heard.
+        TeacherEpochEnded for each epoch of a teacher that is not on this machine and is trained first; RunStarted;
+        TeacherCached for each teacher; EpochEnded and CheckpointSaved for each epoch; at last RunFinished. Points of a
+        sweep that cannot be trained together follow each other, and their epochs are counted on. The epochs of a
+        method's stages are reported as TeacherEpochEnded too. A continued run repeats the EpochEnded of its last
+        finished epoch, which may not have been received.
 
     Raises:
         KdError: a dataset, teacher or value that cannot be used, or a disk that cannot be written.
@@ -76,7 +77,12 @@ def train(
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What stays the same throughout a run."""
+    """Everything that stays the same while a run is trained.
+
+    Attributes:
+        every: all points of the sweep, in its order; a plain run has one.
+        teachers: every teacher of the run, by name.
+    """
 
     config: RunConfig
     every: tuple[Point, ...]
@@ -88,8 +94,9 @@ class _Run:
     should_stop: Callable[[], bool]
 
     def checkpoint(self, group: int, *stage: int) -> RunCheckpoint:
-        """That of points that learn together, or of a stage: its point's place in the group, and its own."""
-        part = ".".join(map(str, (group, *stage))) if group or stage else ""  # that of a plain run has no name
+        """Return the checkpoint of group number `group`, whose points are trained together. With `stage`, return that
+        of a stage: the place of its point in the group, and the stage's own number, both from 0."""
+        part = ".".join(map(str, (group, *stage))) if group or stage else ""  # "" for the first group
         hashes = [teacher.card.sha256 for teacher in self.teachers.values()]
         return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, hashes, part)
 
@@ -103,7 +110,7 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
             yield step
     if should_stop():
         raise Stopped
-    device = pick_device(config.device, THREADS)  # a teacher's training takes all cores
+    device = pick_device(config.device, THREADS)  # only now: training a teacher sets the number of threads to all cores
     teachers = {name: _teacher(name, dataset, device) for name in teachers_of(config)}
     run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop)
     together = groups(run.every)
@@ -142,7 +149,7 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
         measured = _measure(teams, dataset)
         if config.vary:
             rows |= rows_of_points(group, measured, dataset.test.hard_labels)
-        if number == 0:  # the run's own point is here; of the others their rows are enough
+        if number == 0:  # this group has the run's own point; for all others their rows in the table suffice
             networks = _networks(teams, run)
             own = {arm: measured[arm] for arm in networks if arm in measured}
     yield _finish(run, networks, own, rows)
@@ -151,7 +158,11 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
 def _students(
     run: _Run, group: Sequence[Point], number: int, answers: Answers
 ) -> Generator[Event, None, list[Student]]:
-    """The students of points that learn together, after the stages that some of their methods have."""
+    """Train the stages that methods in this group need, then return the students of the group.
+
+    Yields:
+        the events of the stages.
+    """
     chained: dict[tuple[str, int], Tensor] = {}
     for place, point in enumerate(group):
         if stages_of(point.config):
@@ -164,13 +175,13 @@ def _students(
 
 
 def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
-    """Epochs of the run's own students that earlier attempts finished."""
+    """Return how many epochs of the main students, over all groups, earlier attempts finished and saved."""
     each = (run.checkpoint(number).epochs_done() for number in range(len(together)))
     return sum(itertools.takewhile(bool, each))
 
 
 def _stages_done(run: _Run, together: Sequence[Sequence[Point]]) -> dict[str, int]:
-    """Epochs of every stage that earlier attempts finished."""
+    """Return for each stage, by its name in events, how many epochs earlier attempts finished and saved."""
     return {
         name: run.checkpoint(number, place, stage).epochs_done()
         for number, group in enumerate(together)
@@ -197,7 +208,8 @@ def _lesson(run: _Run, student: Student, network: nn.Module) -> FeatureLesson | 
 
 
 def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:
-    """Logits on test, read once, of every arm: [S, N, K]."""
+    """Return the logits of every arm on the test split, [S, N, K] by arm. It is called once for each group
+    of points, after their training."""
     found: dict[str, list[tuple[int, Tensor]]] = {}
     answers = threads_for(teams).each(lambda team, _: team.logits(dataset.test.images), teams)
     for team, said in zip(teams, answers, strict=True):
@@ -208,7 +220,7 @@ def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:
 
 
 def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
-    """The network of the run's first seed, of every arm at its own point."""
+    """Return the trained network of every arm at the run's own point, for the run's first seed."""
     names, dataset, found = arm_names(run.config, run.dataset), run.dataset, {}
     for team in teams:
         for student, state in zip(team.students, team.states(), strict=True):
@@ -222,7 +234,14 @@ def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
 def _finish(
     run: _Run, networks: dict[str, nn.Module], logits: dict[str, Tensor], rows: Mapping[Values, Row]
 ) -> RunFinished:
-    """Put everything that was measured together: the arms of the run's own point, and the row of every point."""
+    """Build the result of the run from the arms of its own point and the row of every point, and save the networks if
+    the run has a folder.
+
+    Args:
+        networks: by arm, the network of the first seed.
+        logits: by arm, the logits on the test split, [S, N, K].
+        rows: the rows of the sweep's table by the values of their points; empty for a plain run.
+    """
     dataset, clock = run.dataset, run.clock
     config = next(point.config for point in run.every if point.main)
     result = build_result(config, dataset, run.teachers[config.teacher], networks, logits, run.device)
@@ -230,7 +249,7 @@ def _finish(
     if run.config.vary:
         result["sweep"] = sweep_table(run.every, rows)
     result["teacher_seconds"] = clock.teacher
-    if all(clock.parts) and not run.config.vary:  # what the same run, stages and all, would take on every picture
+    if all(clock.parts) and not run.config.vary:  # estimated for all training pictures, stages included
         seconds = sum(map(median, clock.parts)) * config.epochs * len(dataset.train) / config.labels
         result["whole"] = {"labels": len(dataset.train), "seconds": seconds}
     if run.run_dir is not None:

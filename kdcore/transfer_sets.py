@@ -1,4 +1,4 @@
-"""Transfer sets: the pictures that an arm learns from, and what it is told about them."""
+"""Transfer sets: the pictures that a student learns from, with their hard labels and teacher logits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from kdcore.views import ViewSet
 
 @dataclass(frozen=True, eq=False)
 class TransferSet:
-    """What one arm of one seed learns from.
+    """What one student learns from.
 
     Attributes:
-        kind: what the pictures are; those of one kind and seed are the same.
-        images: uint8 [M, C, H, W], on the device that trains.
-        rows: which of them, int64 [N].
+        kind: name of the kind of pictures, such as "labelled" or "noise". Transfer sets of the same kind and seed have
+            the same pictures.
+        images: the pictures that `rows` selects from, uint8 [M, C, H, W], on the device that trains.
+        rows: indices of the transfer set's pictures in `images`, int64 [N].
         hard_labels: int64 [N]; None for pictures without labels.
-        teacher_logits: float16 [V, N, K], or [V, N, members, K]; None where no teacher takes part.
+        teacher_logits: for each of V views, float16 [V, N, K], or [V, N, members, K] for several teachers apart; None
+            without a teacher.
     """
 
     kind: str
@@ -31,24 +33,31 @@ class TransferSet:
 
     @property
     def members(self) -> tuple[int, ...]:
-        """(M,) where the logits are those of M teachers at once; () for one or none."""
+        """(M,) if `teacher_logits` holds the logits of M teachers apart; () for one teacher or none."""
         return () if self.teacher_logits is None else tuple(self.teacher_logits.shape[2:-1])
 
     def to(self, device: torch.device) -> TransferSet:
-        """The same on another device."""
+        """Return the same transfer set on another device."""
         hard_labels = None if self.hard_labels is None else self.hard_labels.to(device)
         teacher_logits = None if self.teacher_logits is None else self.teacher_logits.to(device)
         return TransferSet(self.kind, self.images.to(device), self.rows.to(device), hard_labels, teacher_logits)
 
     def taught(self, teacher_logits: Tensor | None) -> TransferSet:
-        """The same pictures with other teacher logits."""
+        """Return a transfer set of the same pictures with these teacher logits."""
         return replace(self, teacher_logits=teacher_logits)
 
 
 def labelled_subset(hard_labels: Tensor, labels: int, seed: int) -> Tensor:
-    """Rows of the training pictures that a seed may use, int64 [labels]: as many of each class as can be.
+    """Choose the labelled training pictures of a seed, with equally many of each class as far as that is possible.
 
-    The subset of a smaller number is part of that of a larger one.
+    For the same seed, the subset for a smaller number is part of the subset for a larger one.
+
+    Args:
+        hard_labels: the hard labels of all training pictures, int64 [M].
+        labels: how many pictures to choose.
+
+    Returns:
+        indices of the chosen pictures, int64 [labels].
     """
     order = torch.randperm(len(hard_labels), generator=torch.Generator().manual_seed(seed))
     shuffled = hard_labels[order]
@@ -60,13 +69,16 @@ def labelled_subset(hard_labels: Tensor, labels: int, seed: int) -> Tensor:
 
 
 def other_subset(labelled: Tensor, pictures: int, seed: int) -> Tensor:
-    """As many rows as are labelled, none of them among those; fewer where there are no more. int64 [N].
+    """Choose as many unlabelled training pictures as there are labelled ones; fewer if there are not so many.
 
-    Drawn evenly from all the others: who takes as many of each class knows their labels.
+    The draw is uniform and ignores classes, because balancing them would use the labels of these pictures.
 
     Args:
-        labelled: rows that have labels, int64 [N].
-        pictures: how many there are in all.
+        labelled: indices of the labelled pictures, int64 [N].
+        pictures: the number of all training pictures.
+
+    Returns:
+        indices of the chosen pictures, none of them labelled, int64 [N].
     """
     others = torch.ones(pictures, dtype=torch.bool)
     others[labelled] = False
@@ -76,38 +88,47 @@ def other_subset(labelled: Tensor, pictures: int, seed: int) -> Tensor:
 
 
 def noise_pictures(count: int, image_shape: tuple[int, int, int], seed: int) -> Tensor:
-    """Pictures of nothing, uint8 [count, C, H, W]: every pixel drawn evenly."""
+    """Return pictures of noise, uint8 [count, C, H, W]: every value is drawn uniformly from 0 to 255."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, *image_shape), generator=generator, dtype=torch.uint8)
 
 
 def logits_of_views(logits: Callable[[Tensor], Tensor], images: Tensor, views: ViewSet) -> Tensor:
-    """Logits of every view of the pictures, float16 [V, N, K].
+    """Return the logits of every view of the pictures, float16 [V, N, K].
 
     Args:
-        logits: uint8 [N, C, H, W] -> float [N, K].
+        logits: computes the logits of pictures, uint8 [N, C, H, W] -> float [N, K].
     """
     return torch.stack([logits(views.apply(images, view)).half() for view in range(len(views))])
 
 
 def shuffle_within_classes(teacher_logits: Tensor, hard_labels: Tensor, seed: int) -> Tensor:
-    """Every picture gets the teacher's logits of another picture of its class; [V, N, K] and [N].
+    """Give every picture the teacher logits of another picture of its class.
 
-    What the classes look like to the teacher stays; what it saw in the single picture is gone.
+    This keeps what the teacher says about a class, and removes what it says about the single picture.
+
+    Args:
+        teacher_logits: [V, N, K].
+        hard_labels: [N].
     """
     generator = torch.Generator().manual_seed(seed)
     source = torch.arange(len(hard_labels))
     for label in hard_labels.unique():
         rows = (hard_labels == label).nonzero()[:, 0]
         shuffled = rows[torch.randperm(len(rows), generator=generator)]
-        source[shuffled] = shuffled.roll(1)  # nobody keeps its own, unless it is alone
+        source[shuffled] = shuffled.roll(1)  # only the one picture of a class keeps its own logits
     return teacher_logits[:, source]
 
 
 def permute_wrong_classes(teacher_logits: Tensor, hard_labels: Tensor, seed: int) -> Tensor:
-    """The logits of each picture's wrong classes change places, anew for each picture; [V, N, K] and [N].
+    """Permute the teacher logits of each picture's wrong classes, with a different permutation for each picture.
 
-    How sure the teacher is stays, and so does how uneven the rest is; which wrong class is meant is gone.
+    This keeps the teacher's confidence in the hard label and the values of the other logits, and removes which wrong
+    class each of them belongs to.
+
+    Args:
+        teacher_logits: [V, N, K].
+        hard_labels: [N].
     """
     _, n, classes = teacher_logits.shape
     scores = torch.rand(n, classes, generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,5 @@
-"""Tunes a dataset's recipe: on validation, for the baseline, because a weak baseline would flatter distillation."""
+"""Tunes a dataset's recipe on validation, for the baseline: against a badly tuned baseline, distillation would look
+better than it is."""
 
 from __future__ import annotations
 
@@ -23,7 +24,12 @@ EPOCHS = (15, 30, 60)
 
 @dataclass(frozen=True)
 class TuningRow:
-    """One recipe of the grid and the baseline's accuracy on the whole validation split, one value a seed."""
+    """One recipe of the grid, and the accuracy (0 to 1) on the whole validation split of baselines trained with it.
+
+    Attributes:
+        validation_accuracy: the mean over seeds.
+        per_seed: one value for each seed.
+    """
 
     learning_rate: float
     weight_decay: float
@@ -33,13 +39,16 @@ class TuningRow:
 
 
 def tune(dataset_name: str, **overrides: Any) -> Iterator[TuningRow]:
-    """Train the baseline with every recipe of the grid; yields a row for each.
+    """Train the baseline with every recipe of the grid.
 
     Args:
-        overrides: settings of the run, as for `make_run_config`; labels, student and seeds matter here.
+        overrides: settings of the run, as for `make_run_config`; those of teacher and method make no difference.
+
+    Yields:
+        a row for each recipe.
 
     Raises:
-        KdError: an unknown name, a value that is not legal, a dataset that is not here.
+        KdError: an unknown name, a value that is not legal, or a dataset that is not on this machine.
     """
     dataset = load_dataset(dataset_name)
     for learning_rate, weight_decay, epochs in itertools.product(LEARNING_RATES, WEIGHT_DECAYS, EPOCHS):
@@ -51,7 +60,7 @@ def tune(dataset_name: str, **overrides: Any) -> Iterator[TuningRow]:
 
 
 def baseline_on_validation(config: RunConfig, dataset: Dataset) -> tuple[float, ...]:
-    """The baseline's accuracy on the whole validation split after training, one value a seed."""
+    """Train the baseline and return its accuracy (0 to 1) on the whole validation split, one value for each seed."""
     device = pick_device(config.device)
     images = dataset.train.images.to(device.torch)
     students = [baseline_student(config, dataset, images, seed) for seed in config.seeds]

@@ -118,7 +118,8 @@ class RunConfig:
             raise ConfigError(f"Several teachers are needed, joined by + (such as {teacher}+NAME), not {teacher}.")
         if method.uses == "features" and is_ensemble(teacher):
             raise ConfigError(
-                f"{method.name} looks inside its teacher, and {teacher} has no inside; choose one member."
+                f"{method.name} compares inner layers, and the ensemble {teacher} has none of its own; choose "
+                "one of its members."
             )
         if same.vary:
             points(same)  # raises if the configuration of any point is not legal
@@ -184,13 +185,13 @@ def _check_controls(config: RunConfig, info: DatasetInfo) -> None:
     within classes of fewer than two pictures."""
     if config.controls and find_method(config.method).uses != "teacher":
         raise ConfigError(
-            f"Controls change what a teacher says, and {config.method} does not learn from that alone; choose a method "
-            "such as kd, or leave the controls out."
+            f"Controls change a teacher's soft labels, and {config.method} does not learn from these alone; choose a "
+            "method such as kd, or leave the controls out."
         )
     if "unlabelled" in config.controls and 2 * config.labels > info.train_size:
         raise ConfigError(
-            f"The control unlabelled takes as many other pictures as there are labels, and {config.dataset} has "
-            f"{info.train_size}; choose at most {info.train_size // 2} labels, or leave it out."
+            f"The control unlabelled needs as many unlabelled pictures as labelled ones, and {config.dataset} has "
+            f"{info.train_size} in all; choose at most {info.train_size // 2} labels, or leave it out."
         )
     if "shuffled" in config.controls and config.labels < 2 * info.num_classes:
         raise ConfigError(
@@ -199,8 +200,8 @@ def _check_controls(config: RunConfig, info: DatasetInfo) -> None:
         )
     if "permuted" in config.controls and info.num_classes < 3:
         raise ConfigError(
-            f"The control permuted lets wrong classes change places, and {config.dataset} has one wrong class for each "
-            "picture; leave it out."
+            f"The control permuted lets the wrong classes of a picture change places, and {config.dataset} has only "
+            "one wrong class for each picture; leave it out."
         )
 
 

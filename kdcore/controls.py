@@ -36,19 +36,19 @@ CONTROLS: dict[str, Control] = {
             "label-smoothing",
             "Label smoothing",
             "No teacher; every wrong class gets the same small share of the label.",
-            "Soft labels that know nothing: what is gained here needs no teacher.",
+            "These soft labels hold no knowledge: a gain here needs no teacher.",
         ),
         Control(
             "shuffled",
             "Shuffled within classes",
             "Every picture gets the soft labels of another picture of its class.",
-            "What is known of the classes stays, what is known of the picture goes: less than distilled.",
+            "What the teacher says about a class stays, what it says about the picture is lost: less than distilled.",
         ),
         Control(
             "permuted",
             "Wrong classes permuted",
             "The soft labels of each picture's wrong classes change places.",
-            "The teacher's confidence stays, its dark knowledge goes: no better than label smoothing.",
+            "The teacher's confidence stays, its dark knowledge is lost: no better than label smoothing.",
         ),
         Control(
             "random-teacher",
@@ -59,7 +59,7 @@ CONTROLS: dict[str, Control] = {
         Control(
             "undertrained-teacher",
             "Undertrained teacher",
-            "The teacher's network, trained anew a tenth as long, one epoch at least.",
+            "The teacher's network, trained anew for a tenth of its epochs, and for one at least.",
             "It knows less: between baseline and distilled. Yet a teacher that was stopped early can teach better (Cho "
             "and Hariharan 2019).",
             teacher="undertrained",
@@ -68,20 +68,20 @@ CONTROLS: dict[str, Control] = {
             "smoothed-teacher",
             "Teacher with label smoothing",
             "The teacher learned with label smoothing, which pulls the pictures of a class together.",
-            "Its soft labels hold less of what it saw in the single picture (Müller et al. 2019): less than distilled.",
+            "Its soft labels say less about the single picture (Müller et al. 2019): less than distilled.",
             teacher="smoothed",
         ),
         Control(
             "unlabelled",
             "Unlabelled pictures",
-            "As many other pictures, whatever they show, with the teacher's soft labels only.",
+            "As many other pictures, of any class, with the teacher's soft labels only.",
             "The soft labels say what the hard labels would: as good as distilled.",
         ),
         Control(
             "noise",
             "Pictures of noise",
-            "Pictures of nothing, with the teacher's soft labels only.",
-            "The teacher's answers away from real pictures hardly tell what it knows: far below baseline.",
+            "Pictures of noise instead of real ones, with the teacher's soft labels only.",
+            "The teacher's answers to noise hardly show what it knows: far below baseline.",
         ),
     )
 }

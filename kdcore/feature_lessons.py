@@ -118,7 +118,8 @@ class FeatureLesson:
         self.method, self.settings, self.device = objective.method.name, objective.settings, teacher.device
         if teacher.members:
             raise ConfigError(
-                f"{objective.method.name} looks inside its teacher, and an ensemble has no inside; choose one member."
+                f"{objective.method.name} compares inner layers, and an ensemble has none of its own; choose "
+                "one of its members."
             )
         own, others = _find_layers(self.method, self.settings, student, teacher.network, image_shape)
         self.trained: nn.Module = nn.Identity()

@@ -167,7 +167,7 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
         told = {(one["teacher"], one["epoch"]) for one in (json.loads(row.payload) for row in rows)}
         if (event.teacher, event.epoch) in told:
             return False
-        epoch = max((row.epoch for row in rows), default=-1) + 1  # numbered, because epochs of a type must differ
+        epoch = max((row.epoch for row in rows), default=-1) + 1  # numbered: (run_id, type, epoch) is unique
     elif connection.execute(sa.select(events.c.seq).where(alike, events.c.epoch == epoch)).first() is not None:
         return False
     values = {"run_id": run_id, "type": event.type, "epoch": epoch, "time": time.time()}

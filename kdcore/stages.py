@@ -91,8 +91,8 @@ def _assistant(config: RunConfig) -> str:
     if found is None:
         size = "whose size is not known" if most is None else f"of {most:,} parameters"
         raise ConfigError(
-            f"No network like {config.student} lies in size between it and the teacher {config.teacher} {size}; say "
-            "which is to assist, such as assistants=convnet-16, or choose a smaller student."
+            f"No network of the family of {config.student} lies in size between it and the teacher {config.teacher} "
+            f"{size}; name an assistant, such as assistants=convnet-16, or choose a smaller student."
         )
     return found
 

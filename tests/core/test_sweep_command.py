@@ -118,7 +118,7 @@ def test_a_method_names_the_settings_that_change_what_its_student_learns(name: s
         ("sweep --vary temperature=1,4 --temperature 8", "choose one of its values, or vary other settings"),
         ("sweep --vary target_weight=1,2 --method dkd --set target_weight=3", "target_weight cannot be 3"),
         ("sweep --vary teacher=digits,digits+b --method multi-teacher", "not digits"),
-        ("sweep --vary method=kd,fitnets --teacher digits+b", "no inside"),
+        ("sweep --vary method=kd,fitnets --teacher digits+b", "none of its own"),
         ("sweep --vary method=mutual,rkd --controls noise", "controls"),
         ("run --set smoothing", "NAME=VALUE"),
         ("run --set smoothing=0.1", "it has: none"),

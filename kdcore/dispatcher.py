@@ -1,7 +1,7 @@
-"""What keeps the queue moving: find what died, claim what is next, start its worker.
+"""Keep the queue moving: find runs whose process died, claim the next run and start its worker.
 
-Nobody has to stay for it. The app calls `advance` while a page is open, the command line while it follows a run, and
-every worker when it ends.
+No process has to stay alive for this. `advance` is called by the app while a page is open, by the command line while
+it follows a run, and by every worker when it ends.
 """
 
 from __future__ import annotations
@@ -22,20 +22,27 @@ from kdcore.lease import as_starting, is_alive, put_down
 from kdcore.spawn import LOG, spawn_worker
 from kdcore.store import RunRow, Store, add_event, to_run
 
-SLOTS = 1  # trainings at a time: two on the same cores are slower than one after the other, and spoil latencies
-MAX_SETBACKS = 3  # attempts without a finished epoch, after which a run is not tried again
+# Runs that train at the same time: two on the same cores take longer than one after the other, and distort latencies.
+SLOTS = 1
+MAX_SETBACKS = 3  # after so many attempts in a row without a finished epoch, a run is not tried again
 
 Ending = Literal["error", "cancelled", "interrupted"]
 _STATUS: dict[Ending, str] = {"error": "failed", "cancelled": "cancelled", "interrupted": "interrupted"}
 
 
 def runs_dir(run_id: str, home: Path | None = None) -> Path:
-    """The folder of a run's checkpoints, models and log; it may not exist yet."""
+    """Return the folder of a run's checkpoints, models and log; it may not exist yet."""
     return (home or paths.home()) / "runs" / run_id
 
 
 def advance(store: Store, slots: int = SLOTS) -> None:
-    """Let go of what died, then start the next runs while a slot is free; cheap when there is nothing to do.
+    """Release the runs whose process died, then start the next runs while a slot is free.
+
+    A hung worker of a cancelled run is killed, and its run released by the next call. When there is nothing to do, the
+    call costs one read of the store.
+
+    Args:
+        slots: how many runs may train at the same time.
 
     Raises:
         StoreError: the store cannot be read or written.
@@ -57,7 +64,10 @@ def advance(store: Store, slots: int = SLOTS) -> None:
 
 
 def next_row(connection: sa.Connection, slots: int = SLOTS) -> RunRow | None:
-    """Whose turn it is, if a slot is free. For a writing transaction, which is alone."""
+    """Return the run or measurement that starts next; None if no slot is free or nothing waits.
+
+    Call it inside `Store.write()`, so that no other process takes the same one.
+    """
     rows = waiting(connection)
     if sum(row.status == "running" for row in rows) >= slots:
         return None
@@ -65,26 +75,37 @@ def next_row(connection: sa.Connection, slots: int = SLOTS) -> RunRow | None:
 
 
 def claim(store: Store, slots: int = SLOTS, only: str | None = None) -> RunRow | None:
-    """Take the next run for this process, which has to train it or to start its worker.
+    """Mark the next run as running, held by this process, which must then train it or start its worker.
 
-    Returns None when there is none to take, or when the next is not the run `only`.
+    Args:
+        only: claim nothing unless the next run has this id.
+
+    Returns:
+        The claimed run; None when no run can start now, a measurement is next, or the next run is not `only`.
     """
     with store.write() as connection:
         row = next_row(connection, slots)
-        if row is None or row.kind != "run" or only not in (None, row.id):  # a measurement takes its turn itself
+        if row is None or row.kind != "run" or only not in (None, row.id):  # a measurement starts itself
             return None
         values = {"status": "running", "attempts": row.attempts + 1, "setbacks": row.setbacks + 1, **as_starting()}
         values["started"] = row.started or time.time()
         taken = sa.update(runs).where(runs.c.id == row.id, runs.c.status == "queued").values(**values)
         if connection.execute(taken).rowcount != 1:
             return None
-        if row.started is None:  # otherwise it goes on with the turn that it has
+        if row.started is None:  # a continued run keeps the turn that was counted when it first started
             record_turn(connection, row.visitor)
         return to_run(connection.execute(sa.select(runs).where(runs.c.id == row.id)).one())
 
 
 def end_unheld(connection: sa.Connection, row: RunRow, kind: Ending, sentence: str) -> None:
-    """Mark a run that no worker holds any more as over, if it still is as it was seen."""
+    """Mark a run that no worker holds as over, unless its row changed after `row` was read.
+
+    Call it inside `Store.write()`.
+
+    Args:
+        kind: how the run ended; decides its final status.
+        sentence: the reason, stored as the run's error and in a `RunFailed` event.
+    """
     as_seen = (runs.c.id == row.id, runs.c.attempts == row.attempts, runs.c.status == row.status)
     values = {"status": _STATUS[kind], "finished": time.time(), "error": sentence}
     if connection.execute(sa.update(runs).where(*as_seen).values(**values)).rowcount == 1:
@@ -92,10 +113,10 @@ def end_unheld(connection: sa.Connection, row: RunRow, kind: Ending, sentence: s
 
 
 def _start(store: Store, row: RunRow) -> None:
-    """Start the worker of a claimed run, and put its process in this one's place until it does so itself.
+    """Start the worker of a claimed run, and record the worker as the run's process until the worker does so itself.
 
-    Whatever ends this half-way (a full disk, a killed app) leaves a run that is being started, and such a run is
-    taken for dead after a while.
+    If this is interrupted half-way (a full disk, a killed app), the row still says that the run is being started; such
+    a run counts as dead once its heartbeat is too old.
     """
     try:
         pid = spawn_worker(store, row.id, row.attempts, runs_dir(row.id, store.home))
@@ -105,7 +126,7 @@ def _start(store: Store, row: RunRow) -> None:
         with store.write() as connection:
             end_unheld(connection, row, "error", sentence)
         return
-    born = time.time()  # unless it is gone already, and will be found so
+    born = time.time()  # stays if the worker has ended already; the next `advance` finds such a run dead
     with contextlib.suppress(psutil.Error):
         born = psutil.Process(pid).create_time()
     unclaimed = (runs.c.id == row.id, runs.c.attempts == row.attempts, runs.c.worker_started.is_(None))
@@ -114,7 +135,11 @@ def _start(store: Store, row: RunRow) -> None:
 
 
 def _let_go(store: Store, seen: RunRow) -> None:
-    """What becomes of a row whose process died: a run goes back into the queue, to be continued before others."""
+    """Release a row whose process died.
+
+    A run goes back into the queue, to be continued before runs that have not begun. It is cancelled instead if that was
+    requested, and interrupted after `MAX_SETBACKS` attempts without a finished epoch. A measurement is deleted.
+    """
     with store.write() as connection:
         mine = sa.and_(runs.c.id == seen.id, runs.c.attempts == seen.attempts, runs.c.status == seen.status)
         found = connection.execute(sa.select(runs).where(mine)).first()

@@ -1,9 +1,9 @@
-"""Whose turn is next: visitors take turns, and each visitor's own runs keep their order of arrival.
+"""The order of the queue: visitors take turns, and the runs of one visitor keep their order of arrival.
 
-The next run is the first of the visitor whose last turn is longest ago; a visitor who had none yet comes before
-those who had one. Turns are counted and not timed, so that a clock that is set favours nobody. A run that had begun
-and lost its process goes on before anything new begins. A measurement keeps its place: what came before it starts
-before it, and what came later starts after it.
+The next run is the first one of the visitor whose last turn is longest ago; a visitor who has had no turn yet comes
+before those who have. Turns are numbered and not timed, so that setting a machine's clock favours nobody. A run that
+had begun and lost its process continues before any new run begins. A measurement keeps its place: everything that
+arrived before it starts before it, and everything that arrived later starts after it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ import sqlalchemy as sa
 from kdcore.database import meta, runs
 from kdcore.store import WAITING, RunRow, to_run
 
-TURN = "turn "  # and a hash of the visitor: the key of the number of that visitor's last turn
-KEPT_TURNS = 500  # visitors whose last turn is remembered
+# The table `meta` holds the number of each visitor's last turn under this prefix plus a hash of the visitor.
+TURN = "turn "
+KEPT_TURNS = 500  # a visitor's last turn is forgotten after so many later turns of others
 
 
 def fair_order(queued: Sequence[RunRow], turns: Mapping[str, int]) -> list[RunRow]:
-    """The rows in the order in which they would start if nothing else came.
+    """Return the rows in the order in which they would start if nothing else arrived.
 
     Args:
-        queued: what waits, in the order of arrival.
-        turns: visitor -> number of the last turn, larger for a later one; none for a visitor without one.
+        queued: the waiting runs and measurements, in their order of arrival.
+        turns: visitor -> number of that visitor's last turn, larger for a later turn; visitors without one are absent.
     """
     order: list[RunRow] = []
     last = dict(turns)
@@ -38,7 +39,7 @@ def fair_order(queued: Sequence[RunRow], turns: Mapping[str, int]) -> list[RunRo
             left = rest[1:]
             continue
         row = min(before, key=lambda one: (one.started is None, last.get(one.visitor, 0), one.number))
-        if row.started is None:  # otherwise it goes on with the turn that it has
+        if row.started is None:  # a continued run keeps the turn that was counted when it first started
             last[row.visitor] = max(last.values(), default=0) + 1
         order.append(row)
         before.remove(row)
@@ -47,7 +48,7 @@ def fair_order(queued: Sequence[RunRow], turns: Mapping[str, int]) -> list[RunRo
 
 
 def waiting(connection: sa.Connection) -> list[RunRow]:
-    """What waits or runs, in the order of arrival."""
+    """Return all runs and measurements that wait or are running, in their order of arrival."""
     return [
         to_run(row)
         for row in connection.execute(sa.select(runs).where(runs.c.status.in_(WAITING)).order_by(runs.c.number))
@@ -55,13 +56,13 @@ def waiting(connection: sa.Connection) -> list[RunRow]:
 
 
 def queue(connection: sa.Connection, rows: Iterable[RunRow]) -> list[RunRow]:
-    """Those of `rows` that wait, in the order in which they start."""
+    """Return the rows that wait (not the running ones), in the order in which they start."""
     queued = [row for row in rows if row.status == "queued"]
     return fair_order(queued, _turns(connection, {row.visitor for row in queued}))
 
 
 def record_turn(connection: sa.Connection, visitor: str) -> None:
-    """Remember that this visitor has had a turn just now. For a writing transaction, which is alone."""
+    """Remember that this visitor has had a turn just now. Call it inside `Store.write()`."""
     latest = sa.select(sa.func.max(meta.c.value)).where(meta.c.key.startswith(TURN))
     number = int(connection.execute(latest).scalar() or 0) + 1
     changed = connection.execute(sa.update(meta).where(meta.c.key == _key(visitor)).values(value=number))
@@ -77,5 +78,5 @@ def _turns(connection: sa.Connection, visitors: set[str]) -> dict[str, int]:
 
 
 def _key(visitor: str) -> str:
-    """Short enough for the column, whatever a visitor is called."""
+    """Return the visitor's key in `meta`; hashed, because a visitor's id may be longer than the column."""
     return TURN + hashlib.sha256(visitor.encode()).hexdigest()[:32]

@@ -1,15 +1,15 @@
-"""What is removed from the disk, and when.
+"""Housekeeping: which files are removed from the disk, and when.
 
 - The checkpoints of a finished run: at once. Its models and its row stay.
-- The checkpoints of a run that was stopped, interrupted or failed: 7 days after it ended. Resumed later, it begins
-  anew; its curves stay until then.
+- The checkpoints of a run that was stopped, interrupted or failed: 7 days after it ended. If it is resumed later, it
+  starts again from its first epoch; its curves stay until then.
 - The log of a run: 30 days after it ended.
-- A deleted run, its row, its events and its folder: 7 days after it was deleted.
-- A run's folder that belongs to no run of this store: 7 days after it was first found so.
-- Temporary files of a process that was killed while it wrote: after a day.
+- A deleted run, with its row, its events and its folder: 7 days after it was deleted.
+- A run's folder that belongs to no run of this store: 7 days after that was first noticed.
+- Temporary files of a process that was killed while it wrote them: after a day.
 
-A run that waits or trains is never touched. Any number of processes may do this at once: whatever another one
-removed already is left alone. Workers do it when they end, the app when it starts.
+A run that waits or trains is never touched. Any number of processes may clean up at the same time: each skips what
+another one has removed already. Workers clean up when they end, and the app when it starts.
 """
 
 from __future__ import annotations
@@ -37,28 +37,29 @@ DELETED_DAYS = 7
 ORPHAN_DAYS = 7
 TEMPORARY_DAYS = 1
 
-ORPHANED = "no-run.txt"  # in a folder without a run: when it was first found so
-DOOMED = "checkpoints.gone"
-GONE = "gone-"  # before the name of a folder that is being removed: nobody finds it half-removed under its own
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # the names that `checkpoints.write_whole` gives
+ORPHANED = "no-run.txt"  # a file in a folder without a run; holds the time when that was first noticed
+# Checkpoints and folders are renamed before they are removed, so that no process reads a half-removed one.
+DOOMED = "checkpoints.gone"  # the new name of the folder of checkpoints
+GONE = "gone-"  # the prefix of a run's folder
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # the names of the temporary files of `write_whole`
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What was removed."""
+    """How many things of each kind `clean` removed."""
 
-    checkpoints: int = 0  # runs whose checkpoints went
+    checkpoints: int = 0  # runs whose checkpoints were removed
     logs: int = 0
-    runs: int = 0  # deleted ones
-    folders: int = 0  # those of deleted runs and of none
-    temporary: int = 0
+    runs: int = 0  # deleted runs whose rows were removed
+    folders: int = 0  # folders of deleted runs, and folders without a run
+    temporary: int = 0  # temporary files
 
 
 def clean(store: Store, now: float | None = None) -> Cleaned:
-    """Remove what the rules above allow; what cannot be removed now is left for the next time.
+    """Remove what the rules of this module allow; what cannot be removed now is left for the next time.
 
     Args:
-        now: seconds since 1970; the present unless given.
+        now: seconds since 1970; the present time unless given.
     """
     now = time.time() if now is None else now
     found = Cleaned()
@@ -70,7 +71,7 @@ def clean(store: Store, now: float | None = None) -> Cleaned:
 
 
 def _purge_deleted(store: Store, now: float) -> list[str]:
-    """The ids of deleted runs whose time has come, and which the store has let go of."""
+    """Remove the rows of runs that were deleted long enough ago, and return the ids of the runs removed."""
     query = sa.select(runs.c.id).where(runs.c.deleted < now - DELETED_DAYS * DAY, runs.c.status.in_(DONE))
     with store.read() as connection:
         old = list(connection.execute(query).scalars())
@@ -78,11 +79,11 @@ def _purge_deleted(store: Store, now: float) -> list[str]:
 
 
 def _clean_folders(store: Store, now: float, purged: list[str]) -> Cleaned:
-    # The folders first: a run that is put into the queue after this has none among them.
+    # List the folders before reading the rows: a run submitted in between must not look like a folder without a run.
     there = _listed(store.home / "runs")
     folders = [folder for folder in there if is_id(folder.name)]
     for folder in there:
-        if folder.name.startswith(GONE):  # of a process that was killed while it removed it
+        if folder.name.startswith(GONE):  # left by a process that was killed while it removed the folder
             _remove_folder(folder)
     with store.read() as connection:
         rows = {row.id: row for row in connection.execute(sa.select(runs.c.id, runs.c.status, runs.c.finished))}
@@ -93,7 +94,7 @@ def _clean_folders(store: Store, now: float, purged: list[str]) -> Cleaned:
             removed += (folder.name in purged or _is_old_orphan(folder, now)) and _remove_run(folder)
             continue
         _remove_file(folder / ORPHANED)
-        _remove_folder(folder / DOOMED)  # of a process that was killed while it removed them
+        _remove_folder(folder / DOOMED)  # left by a process that was killed while it removed the checkpoints
         if row.status not in DONE:
             continue
         ended = row.finished if row.finished is not None else now
@@ -105,9 +106,9 @@ def _clean_folders(store: Store, now: float, purged: list[str]) -> Cleaned:
 
 
 def _remove_checkpoints(store: Store, folder: Path) -> bool:
-    """Take a run's checkpoints away, unless it was resumed since it was looked at."""
+    """Remove a run's checkpoints, unless it was resumed in the meantime; return whether they are gone."""
     doomed = folder / DOOMED
-    with store.write() as connection:  # nobody resumes it, or starts it, meanwhile
+    with store.write() as connection:  # so that nobody can resume or start the run meanwhile
         status = connection.execute(sa.select(runs.c.status).where(runs.c.id == folder.name)).scalar()
         if status not in DONE:
             return False
@@ -122,9 +123,10 @@ def _remove_checkpoints(store: Store, folder: Path) -> bool:
 
 
 def _is_old_orphan(folder: Path, now: float) -> bool:
-    """Whether a folder has belonged to no run for long enough; the first look only writes down when that was.
+    """Whether a folder has belonged to no run for long enough to be removed; the first call only notes the time.
 
-    Another database, or a new one in place of a damaged one, knows none of the runs whose models lie here.
+    The delay matters when another database is in use, or a new one replaced a damaged one: it knows none of the runs
+    whose models are in these folders.
     """
     note = folder / ORPHANED
     try:

@@ -1,7 +1,7 @@
-"""The queue: runs wait in the store and train one at a time, each in a process of its own.
+"""The queue of runs: they wait in the store and train one at a time, each in a process of its own.
 
-What a visitor can do with it: put a run in, follow it, stop it, and resume one that ended early. Whose turn is next
-is decided in `fair_queue`, when that is in `waits`, and how it starts in `dispatcher`.
+This module holds what a visitor can do with the queue: submit a run, follow it, cancel it, and resume a run that ended
+early. The order of the queue (`fair_order`), the expected wait and the start of workers are defined elsewhere.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from kdcore.rows import held, visible
 from kdcore.store import WAITING, RunRow, Store, new_id, to_text
 from kdcore.waits import expected_wait, position
 
-if (
-    TYPE_CHECKING
-):  # its validation needs torch, which takes seconds to import and which most of this module does without
+if TYPE_CHECKING:
+    # Importing the configuration loads torch, which takes seconds and is not needed by most of this module.
     from kdcore.config import RunConfig
 
 __all__ = [
@@ -52,38 +51,39 @@ __all__ = [
     "turn",
 ]
 
-MAX_QUEUED = 50
-MAX_WAITING = 5  # runs of one visitor that wait or train at a time
-LOCAL_VISITOR = "local"  # the command line: the person at the machine, whom only MAX_QUEUED limits
-ADVANCE_SECONDS = 2.0
+MAX_QUEUED = 50  # waiting runs of all visitors together
+MAX_WAITING = 5  # runs of one visitor that may wait or train at the same time
+LOCAL_VISITOR = "local"  # the visitor of the command line, limited by MAX_QUEUED only
+ADVANCE_SECONDS = 2.0  # how often `follow` calls `advance`
 
 
 class QueueFull(KdError):
-    """Too many runs wait already."""
+    """The queue is full: `MAX_QUEUED` runs wait already."""
 
 
 class TooManyRuns(KdError):
-    """This visitor has too many runs that wait or train."""
+    """This visitor has as many waiting and training runs as a visitor may have."""
 
 
 class CannotResume(KdError):
-    """The run is not one that ended early."""
+    """The run cannot be resumed, because it is finished or still training."""
 
 
 def submit(store: Store, config: RunConfig, visitor: str, parent: str | None = None, *, most: int | None = None) -> str:
-    """Put a run into the queue and return its id; `advance` starts it.
+    """Put a run into the queue and return its id; `advance` starts it later.
 
     Args:
-        parent: the run that this one repeats with a change.
-        most: how many runs of this visitor may wait or train at a time; `MAX_WAITING` unless given, and `MAX_QUEUED`
-            for the command line.
+        parent: id of the run that this one repeats with a change.
+        most: how many runs of this visitor may wait or train at the same time; unless given, `MAX_WAITING`, or
+            `MAX_QUEUED` for the command line.
 
     Raises:
         ConfigError: the configuration is not legal, or names a teacher that does not fit its dataset.
+        UnknownName: the configuration names a teacher that does not exist.
         DatasetUnavailable: the dataset is not on this machine.
-        NoSpace: the disk has no room for it.
+        NoSpace: the disk has no room for the run.
         QueueFull: too many runs wait already.
-        TooManyRuns: too many of them are this visitor's.
+        TooManyRuns: too many runs of this visitor wait or train already.
     """
     check(config)
     check_space(config, store.home)
@@ -96,7 +96,7 @@ def submit(store: Store, config: RunConfig, visitor: str, parent: str | None = N
 
 
 def unfinished(store: Store, config: RunConfig, visitor: str) -> str | None:
-    """The newest run of this visitor with this very configuration that has no result yet; None if there is none."""
+    """Return the id of this visitor's newest run that has exactly this configuration and no result; else None."""
     same = sa.and_(runs.c.visitor == visitor, runs.c.config == to_text(config.to_json()), runs.c.deleted.is_(None))
     found = sa.select(runs.c.id).where(same, runs.c.status != "finished").order_by(runs.c.created.desc()).limit(1)
     with store.read() as connection:
@@ -105,10 +105,10 @@ def unfinished(store: Store, config: RunConfig, visitor: str) -> str | None:
 
 
 def check(config: RunConfig) -> None:
-    """Refuse what a worker would refuse, before anything is stored.
+    """Refuse a configuration that a worker would refuse, before a run is stored.
 
     Raises:
-        ConfigError, DatasetUnavailable: as `submit`.
+        ConfigError, UnknownName, DatasetUnavailable: as `submit`.
     """
     from kdcore.datasets import dataset_status
     from kdcore.default_teachers import dataset_of
@@ -127,7 +127,7 @@ def check(config: RunConfig) -> None:
         raise DatasetUnavailable(status.needs)
     learned = {card.name: card.dataset for card in list_teachers()}
     for teacher in teachers_of(config):
-        known = dataset_of(teacher)  # of one that is trained first, too
+        known = dataset_of(teacher)  # also known for a teacher that is still to be trained
         if known is None:
             raise UnknownName("teacher", next(one for one in members_of(teacher) if dataset_of(one) is None), learned)
         if known != config.dataset:
@@ -143,7 +143,13 @@ def check(config: RunConfig) -> None:
 
 
 def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> None:
-    """Refuse a run more, inside the transaction that would add it."""
+    """Refuse one more run of this visitor if the queue or the visitor's share of it is full.
+
+    Call it inside the `Store.write()` that adds the run.
+
+    Raises:
+        QueueFull, TooManyRuns: as `submit`.
+    """
     count = sa.select(sa.func.count()).where(runs.c.kind == "run")
     if connection.execute(count.where(runs.c.status == "queued")).scalar_one() >= MAX_QUEUED:
         raise QueueFull(f"{MAX_QUEUED} runs are waiting already; try again when some have ended.")
@@ -159,12 +165,12 @@ def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> No
 
 
 def cancel(store: Store, run_id: str) -> None:
-    """End a run: at once while it waits, after its current batch while it trains; nothing if it is over.
+    """End a run: at once if it waits, after its current batch if it trains; a run that is over stays as it is.
 
     Raises:
         RunNotFound: no run has this id.
     """
-    with store.write() as connection:  # where nobody can start it, end it or let go of it meanwhile
+    with store.write() as connection:  # so that nobody can start, end or release the run meanwhile
         row = held(connection, run_id)
         if row.status == "running":
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(cancel_requested=True))
@@ -175,17 +181,17 @@ def cancel(store: Store, run_id: str) -> None:
 
 
 def resume(store: Store, run_id: str, *, most: int | None = None) -> None:
-    """Put a run that was stopped, interrupted or failed back into the queue, to go on from its last checkpoint.
+    """Put a run that was cancelled, interrupted or failed back into the queue, to continue from its last checkpoint.
 
-    Where the checkpoint is gone it begins anew. Nothing if it waits already.
+    If the checkpoint was removed, the run starts again from its first epoch. A run that waits already stays as it is.
 
     Args:
         most: as in `submit`, for the visitor whose run it is.
 
     Raises:
-        CannotResume: it is finished, or trains now.
+        CannotResume: the run is finished, or training now.
         RunNotFound: no run has this id, or it was deleted.
-        ConfigError, DatasetUnavailable, NoSpace, QueueFull, TooManyRuns: as `submit`.
+        ConfigError, UnknownName, DatasetUnavailable, NoSpace, QueueFull, TooManyRuns: as `submit`.
     """
     from kdcore.config import RunConfig
 
@@ -202,16 +208,16 @@ def resume(store: Store, run_id: str, *, most: int | None = None) -> None:
         again: dict[str, object] = {"status": "queued", "cancel_requested": False, "setbacks": 0, "error": None}
         again |= dict.fromkeys(("started", "finished", "heartbeat", "host", "worker_pid", "worker_started"))
         connection.execute(sa.update(runs).where(runs.c.id == row.id).values(**again))
-        # After this its events read like those of a run that was never disturbed.
+        # Remove the event that ended the run, so that its events read like those of a run that never ended early.
         ended = sa.and_(events.c.run_id == row.id, events.c.type == RunFailed.__name__)
         connection.execute(sa.delete(events).where(ended))
 
 
 def _may_resume(row: RunRow) -> bool:
-    """Whether the run ended early; False for one that waits already.
+    """Whether the run ended early and can be resumed; False for a run that waits already.
 
     Raises:
-        CannotResume: it is finished, or trains now.
+        CannotResume: the run is finished, or training now.
     """
     if row.status == "finished":
         raise CannotResume(f"Run {row.id} is finished; to train it again, start a run with its settings.")
@@ -224,17 +230,18 @@ def _may_resume(row: RunRow) -> bool:
 def follow(
     store: Store, run_id: str, poll: float = 0.25, on_wait: Callable[[RunRow], None] = lambda row: None
 ) -> Iterator[Event]:
-    """A run's events from its beginning, as they arrive, until it is over; keeps the queue moving meanwhile.
+    """Yield a run's events from its first one, as they arrive, until the run is over; keep the queue moving meanwhile.
 
     Args:
-        on_wait: called with the run before each pause, for a line about progress.
+        poll: seconds between two looks at the store.
+        on_wait: called with the run's row before each pause, for a caller that shows progress.
 
     Raises:
         RunNotFound: no run has this id.
     """
     seq, due = 0, 0.0
     while True:
-        row = store.run(run_id)  # before its events: a run that is over here has all of them there
+        row = store.run(run_id)  # read before the events: if the run is over now, all its events are stored
         for stored in store.events(run_id, after=seq):
             seq = stored.seq
             yield stored.event

@@ -1,8 +1,8 @@
-"""Who holds a run: one process at a time, which shows that it lives and may write to the run until it is let go.
+"""The lease on a run: one process at a time holds a run, shows by a heartbeat that it lives, and may write to the run.
 
-The number of the attempt is what a holder must show for every write. A run that was taken away (its holder looked
-dead, because a laptop slept or a network broke) has a higher one, so that the former holder's writes do nothing and
-it learns to stop.
+Every write of the holder is conditional on the number of its attempt. If the holder seemed dead (a laptop slept, a
+network broke) and the run was given to another process, that number has grown: the former holder's writes then change
+nothing, and it is told to stop.
 """
 
 from __future__ import annotations
@@ -23,28 +23,33 @@ from kdcore.events import EpochEnded, Event, TeacherEpochEnded
 from kdcore.store import RunRow, Store, add_event, to_text
 
 BEAT_SECONDS = 2.0
-LOOK_SECONDS = 0.5  # how soon a cancelled run hears of it
-SILENT_SECONDS = 30.0  # a holder that cannot be looked at is taken for dead after this long without a beat
-AHEAD_SECONDS = 300.0  # how far the clocks of machines that share a store may be apart in this direction
+LOOK_SECONDS = 0.5  # how often a worker checks whether its run was cancelled
+SILENT_SECONDS = 30.0  # a holder whose process cannot be inspected counts as dead this long after its last heartbeat
+# A heartbeat may lie this far in the future and still count: machines that share a store may have different clocks.
+AHEAD_SECONDS = 300.0
 
 
 class LeaseLost(StoreError):
-    """Another process has this run now, or it is over."""
+    """Another process holds this run now, or the run is over."""
 
 
 def this_process() -> dict[str, Any]:
-    """The columns that say which process holds a run."""
+    """Return the columns of `runs` that say that this process holds a run, with a heartbeat of now."""
     me = psutil.Process()
     return {"host": platform.node(), "worker_pid": me.pid, "worker_started": me.create_time(), "heartbeat": time.time()}
 
 
 def as_starting() -> dict[str, Any]:
-    """The columns of a run whose worker this process is about to start: it is held for a while, not for ever."""
+    """Return the columns of a run whose worker this process is about to start.
+
+    Without `worker_started`, the run counts as held only as long as the heartbeat is recent: if starting the worker
+    fails, the run is released although this process lives on.
+    """
     return {**this_process(), "worker_started": None}
 
 
 def is_alive(row: RunRow) -> bool:
-    """Whether the process that holds a run lives; on another machine, whether it was heard of lately."""
+    """Whether the process that holds a run lives; for a process on another machine, whether its heartbeat is recent."""
     recent = _heard_lately(row)
     if row.host != platform.node() or row.worker_pid is None:
         return recent
@@ -52,10 +57,10 @@ def is_alive(row: RunRow) -> bool:
         process = psutil.Process(row.worker_pid)
         if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
             return False
-        if row.worker_started is None:  # this one only starts the worker, and may have failed to
+        if row.worker_started is None:  # this process was only starting the worker, and may have failed to
             return recent
-        # Another process may have got the number since. Clocks that are set make the same process look younger
-        # or older, so a difference only counts once the heart has stopped too.
+        # The system may have given the process id to another process since, which its start time reveals. But setting
+        # the clock changes the start time too, so a difference counts only once the heartbeat is old as well.
         return abs(process.create_time() - row.worker_started) < 2.0 or recent
     except psutil.NoSuchProcess:
         return False
@@ -64,17 +69,18 @@ def is_alive(row: RunRow) -> bool:
 
 
 def _heard_lately(row: RunRow) -> bool:
-    """Whether the heart beats; a clock that was set back leaves the last beat in the future, which says nothing."""
+    """Whether the last heartbeat is recent; one far in the future (the clock was set back) does not count."""
     return row.heartbeat is not None and -AHEAD_SECONDS < time.time() - row.heartbeat < SILENT_SECONDS
 
 
 def put_down(row: RunRow) -> None:
-    """Kill the worker of a run that was asked to stop, if its heart has stopped: it hangs, or was suspended."""
+    """Kill the worker of a cancelled run if its heartbeat is old, which means that it hangs or was suspended."""
     if _heard_lately(row) or row.host != platform.node() or row.worker_pid is None or row.worker_started is None:
         return
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(row.worker_pid)
-        # Beyond doubt this very worker: the number may have been given again, and the holder may be an app.
+        # Make sure that it is this worker: the process id may belong to another process by now, and a run or a
+        # measurement may be held by the app itself.
         if abs(process.create_time() - row.worker_started) < 2.0 and {"kdcore.worker", row.id} <= set(
             process.cmdline()
         ):
@@ -82,25 +88,30 @@ def put_down(row: RunRow) -> None:
 
 
 class Lease:
-    """The right to write to one run, for one attempt at it."""
+    """The right of one process to write to one run during one attempt at it.
+
+    Args:
+        attempt: number of the attempt; must equal the `attempts` of the run's row for every write.
+    """
 
     def __init__(self, store: Store, run_id: str, attempt: int) -> None:
         self.store, self.run_id, self.attempt = store, run_id, attempt
         self._stop = threading.Event()
 
     def take(self) -> None:
-        """Put this process's name on the run.
+        """Record this process as the holder of the run.
 
         Raises:
-            LeaseLost: it is no longer this attempt's.
+            LeaseLost: the run is over, or another attempt has begun.
         """
         self._update(this_process())
 
     def record(self, event: Event) -> None:
-        """Store an event.
+        """Store an event with a new heartbeat; a finished epoch also sets the run's setbacks to 0.
 
         Raises:
-            LeaseLost, StoreError: it was not stored.
+            LeaseLost: the run is over, or another attempt has begun; the event was not stored.
+            StoreError: the event could not be stored.
         """
         with self.store.write() as connection:
             self._touch(connection, {"heartbeat": time.time()})
@@ -108,10 +119,16 @@ class Lease:
                 self._touch(connection, {"setbacks": 0})
 
     def end(self, status: str, event: Event, *, error: str | None = None, result: dict[str, Any] | None = None) -> None:
-        """Store the last event and what became of the run, both or neither.
+        """Store the last event and the final state of the run in one transaction.
+
+        Args:
+            status: the final status, such as "finished" or "failed".
+            error: one sentence for a run without a result.
+            result: the result of a finished run.
 
         Raises:
-            LeaseLost, StoreError: it was not stored.
+            LeaseLost: the run is over, or another attempt has begun; nothing was stored.
+            StoreError: the store could not be written; nothing was stored.
         """
         text = to_text(result) if result is not None else None
         with self.store.write() as connection:
@@ -119,12 +136,12 @@ class Lease:
             self._touch(connection, {"status": status, "finished": time.time(), "error": error, "result": text})
 
     def stopping(self) -> bool:
-        """True once the run was cancelled or taken away; costs nothing."""
+        """Whether the run was cancelled or given to another process; reads no database, so it may be called often."""
         return self._stop.is_set()
 
     @contextlib.contextmanager
     def beating(self) -> Iterator[None]:
-        """Beat the heart, and listen for a cancellation, from a thread while the block runs."""
+        """While the block runs, write heartbeats and watch for a cancellation from a background thread."""
         over = threading.Event()
         thread = threading.Thread(target=self._beat, args=(over.wait,), name=f"heart of {self.run_id}", daemon=True)
         thread.start()
@@ -147,13 +164,14 @@ class Lease:
                 self._stop.set()
                 return
             except StoreError:
-                continue  # a full disk or a busy store may pass; nobody takes the run while this process lives
+                continue  # a full disk or a busy store may pass, and the run stays held while this process lives
 
     def cancelled(self) -> bool:
-        """Whether somebody asked for the end of this run.
+        """Read from the store whether the run was cancelled.
 
         Raises:
-            LeaseLost: it is no longer this attempt's.
+            LeaseLost: the run is over, or another attempt has begun.
+            StoreError: the store could not be read.
         """
         with self.store.read() as connection:
             query = sa.select(runs.c.cancel_requested).where(self._mine())
@@ -167,12 +185,12 @@ class Lease:
             self._touch(connection, values)
 
     def _touch(self, connection: sa.Connection, values: dict[str, Any]) -> None:
-        """Change this run's row; if it is no longer this lease's, end the transaction with nothing done."""
+        """Change this run's row; if the lease is lost, raise `LeaseLost`, which rolls the transaction back."""
         if connection.execute(sa.update(runs).where(self._mine()).values(**values)).rowcount != 1:
             raise self._lost()
 
     def _mine(self) -> sa.ColumnElement[bool]:
-        # A run that went back into the queue is nobody's; a measurement holds its row while it waits, too.
+        # No process holds a queued run, but a queued measurement is held by the process that waits to measure.
         held = sa.or_(runs.c.status == "running", sa.and_(runs.c.status == "queued", runs.c.kind == "latency"))
         return sa.and_(runs.c.id == self.run_id, runs.c.attempts == self.attempt, held)
 

@@ -1,4 +1,4 @@
-"""A turn of the machine for a measurement: nothing trains beside it, or what it measures would be wrong."""
+"""Reserve the machine for a measurement: a run that trains at the same time would make the measurement wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ TURN_SECONDS = 0.1
 
 
 class Busy(KdError):
-    """The machine's turn is taken; `run_id` says by which run."""
+    """The machine is not free for a measurement.
+
+    Attributes:
+        run_id: id of the run or measurement that uses the machine or comes first; "" if there is none any more.
+    """
 
     def __init__(self, message: str, run_id: str) -> None:
         super().__init__(message)
@@ -28,14 +32,16 @@ class Busy(KdError):
 
 @contextlib.contextmanager
 def turn(store: Store, what: str, visitor: str = "", wait: float = 0.0) -> Iterator[None]:
-    """Hold the machine for a measurement in this process: no training runs beside it, and none starts.
+    """Reserve the machine for a measurement in this process: no run trains while the block runs, and none starts.
 
     Args:
-        what: what is measured, kept with the row.
-        wait: seconds to wait for the turn, in the queue like a run; 0 asks once.
+        what: a name for what is measured, stored with the measurement's row.
+        visitor: whoever measures, as for a run.
+        wait: seconds to wait in the queue, like a run; 0 tries once.
 
     Raises:
-        Busy: the turn did not come in this time.
+        Busy: the machine did not become free within this time.
+        StoreError: the store cannot be read or written.
     """
     run_id, end = new_id(), time.monotonic() + wait
     with store.write() as connection:
@@ -50,14 +56,14 @@ def turn(store: Store, what: str, visitor: str = "", wait: float = 0.0) -> Itera
                 time.sleep(TURN_SECONDS)
             yield
     finally:
-        with contextlib.suppress(StoreError):  # if this fails, the row is found dead when this process has ended
+        with contextlib.suppress(StoreError):  # if this fails, `advance` deletes the row once this process has ended
             with store.write() as connection:
                 connection.execute(sa.delete(runs).where(runs.c.id == run_id))
             advance(store)
 
 
 def _take_turn(store: Store, run_id: str) -> bool:
-    advance(store)  # what died must not keep the turn; a run that came later does not start before this row
+    advance(store)  # releases what died; starts only runs that come before this measurement
     with store.write() as connection:
         row = next_row(connection)
         if row is None or row.id != run_id:

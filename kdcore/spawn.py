@@ -1,4 +1,4 @@
-"""Start a worker: a process that outlives the one that started it, on every system."""
+"""Start a worker: a process that trains one run and outlives the process that started it, on every system."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ LOG = "worker.log"
 
 
 def spawn_worker(store: Store, run_id: str, attempt: int, folder: Path) -> int:
-    """Start `python -m kdcore.worker` for this attempt at a run and return its process id.
+    """Start a worker for this attempt at a run and return its process id.
 
-    What it prints goes to a log in `folder`; nothing of it reaches this process's terminal.
+    Everything that the worker prints goes to the file `LOG` in `folder`, and nothing to this process's terminal.
+
+    Args:
+        attempt: number of the attempt, which the worker needs to write to the run.
+        folder: the run's folder; created if it does not exist.
 
     Raises:
         OSError: the folder cannot be written, or the process cannot be started.
@@ -31,17 +35,17 @@ def spawn_worker(store: Store, run_id: str, attempt: int, folder: Path) -> int:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=_environment(store),
-            # Of its own session or group: a Ctrl-C in this terminal, or closing it, is not for the worker.
+            # In a session or process group of its own, so that Ctrl-C in this terminal or closing it spares it.
             start_new_session=sys.platform != "win32",
             creationflags=_windows_flags(),
         )
-    # Somebody has to wait for a child, or it stays as a zombie when it ends; nobody waits for this thread.
+    # A child that nobody waits for stays as a zombie when it ends. The thread is a daemon, so it delays no exit.
     threading.Thread(target=process.wait, name=f"worker of {run_id}", daemon=True).start()
     return process.pid
 
 
 def _environment(store: Store) -> dict[str, str]:
-    """This process's environment, with the same store and the same kdcore whatever the working directory."""
+    """Return this process's environment, so changed that the worker uses the same store and the same copy of kdcore."""
     environment = {**os.environ, "KDCORE_HOME": str(store.home)}
     environment.pop("KDCORE_DATABASE", None)
     one_thread(environment)

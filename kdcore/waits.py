@@ -1,4 +1,4 @@
-"""How long a run waits: its place in the queue, and the time until it starts, from what runs here took so far."""
+"""How long a run waits: its place in the queue, and the time until it starts, judged by how long earlier runs took."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from kdcore.events import EpochEnded, TeacherCached
 from kdcore.fair_queue import queue, waiting
 from kdcore.store import RunRow, Store
 
-LIKE = ("dataset", "student", "device", "method", "controls", "vary")  # what two runs share whose times can be compared
-LIKE_RUNS = 3  # the latest so many finished runs of a kind tell how long the next takes
-LOOKED_AT = 40  # finished runs among which they are searched
-RECENT_EPOCHS = 8  # the time left is judged by the last few epochs: other work on the machine comes and goes
+# Runs whose configurations agree in these keys are of one kind: their times per picture can be compared.
+LIKE = ("dataset", "student", "device", "method", "controls", "vary")
+LIKE_RUNS = 3  # the time of a run is judged by so many of the latest finished runs of its kind
+LOOKED_AT = 40  # those are searched among so many of the latest finished runs
+RECENT_EPOCHS = 8  # the time left is judged by the last few epochs only: the load of the machine changes
 
 
 def position(store: Store, run_id: str) -> int:
-    """Place in the queue, 1 for the next; 0 for a run that does not wait.
+    """Return a run's place in the queue, 1 for the next one; 0 for a run that does not wait.
 
     Raises:
         RunNotFound: no run has this id.
@@ -33,14 +34,17 @@ def position(store: Store, run_id: str) -> int:
         return 0
     with store.read() as connection:
         order = [other.id for other in queue(connection, waiting(connection))]
-    return order.index(row.id) + 1 if row.id in order else 0  # it may have started meanwhile
+    return order.index(row.id) + 1 if row.id in order else 0  # the run may have started meanwhile
 
 
 def expected_wait(store: Store, run_id: str) -> float | None:
-    """Seconds until a waiting run starts: what is left of the one that trains, and those before it in the queue.
+    """Return the seconds until a waiting run starts: the rest of the run that trains, plus all runs before it.
 
-    Judged by the epochs so far, and by finished runs with the same dataset and student; 0 for a run that does not
-    wait, None when nothing like one of them was ever finished here.
+    The time is judged by the epochs that the training run has finished, and by finished runs of the same kind (`LIKE`).
+
+    Returns:
+        0 for a run that does not wait; None if there is a run before it to which no finished run can be compared, or a
+        measurement.
 
     Raises:
         RunNotFound: no run has this id.
@@ -60,15 +64,19 @@ def expected_wait(store: Store, run_id: str) -> float | None:
 
 @dataclass(frozen=True)
 class _Cost:
-    """What one finished run took, in seconds: for one picture in one epoch of one seed, before, and after."""
+    """Seconds that a finished run took; or the median of several runs, part by part."""
 
-    picture: float
-    before: float
-    after: float
+    picture: float  # training, per picture in one epoch of one seed
+    before: float  # from the start until the teacher's logits were ready
+    after: float  # from the last epoch to the end
 
 
 class _Known:
-    """What the store knows about how long runs take."""
+    """Estimates of how long runs take, from the runs and events in the store.
+
+    Args:
+        connection: a reading transaction of the store, open as long as this object is used.
+    """
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
@@ -76,37 +84,37 @@ class _Known:
         query = sa.select(runs.c.id, runs.c.config, runs.c.started, runs.c.finished).where(newest)
         found = connection.execute(query.order_by(runs.c.number.desc()).limit(LOOKED_AT)).all()
         self.finished = [(row, json.loads(row.config)) for row in found]
-        self.costs: dict[tuple[str, ...], _Cost | None] = {}  # by what makes runs alike
+        self.costs: dict[tuple[str, ...], _Cost | None] = {}  # by kind of run (`_kind`)
 
     def whole(self, row: RunRow) -> float | None:
-        """Seconds that a waiting run will take; one that was begun does not repeat its finished epochs."""
+        """Seconds that a waiting run will take, without the epochs that it has finished already; None if unknown."""
         cost = self._cost(row.config)
         if row.kind != "run" or cost is None:
             return None
         told = self._recent(row)
-        share = 1 - told[0]["epoch"] / told[0]["epochs"] if told else 1.0  # of a sweep, of all its points' epochs
+        share = 1 - told[0]["epoch"] / told[0]["epochs"] if told else 1.0  # in a sweep, of all points' epochs
         return cost.before + share * _pictures(row.config) * cost.picture + cost.after
 
     def left(self, row: RunRow) -> float | None:
-        """Seconds until a run that trains is over."""
+        """Seconds until a run that trains is over; None if that is unknown."""
         if row.kind != "run":
             return None
         told = self._recent(row)
-        timed = [one["seconds"] for one in told if one["seconds"]]  # one that is repeated after a checkpoint took none
+        timed = [one["seconds"] for one in told if one["seconds"]]  # 0 where an epoch was restored, not trained
         cost = self._cost(row.config)
         if timed:
-            epochs = int(told[0]["epochs"])  # of a sweep, those of all its points
+            epochs = int(told[0]["epochs"])  # in a sweep, of all points together
             return fmean(timed) * max(0, epochs - self._done(row)) + (cost.after if cost else 0.0)
         whole = self.whole(row)
         return None if whole is None else max(0.0, whole - max(0.0, time.time() - (row.started or time.time())))
 
     def _done(self, row: RunRow) -> int:
-        """Epochs that are finished."""
+        """Number of the run's finished epochs."""
         query = sa.select(sa.func.max(events.c.epoch)).where(_epochs_of(row))
         return int(self.connection.execute(query).scalar() or 0)
 
     def _recent(self, row: RunRow) -> list[dict[str, Any]]:
-        """What was told of the last few epochs, the last one first."""
+        """The `EpochEnded` events of the last few epochs as JSON, the latest first."""
         query = sa.select(events.c.payload).where(_epochs_of(row)).order_by(events.c.epoch.desc()).limit(RECENT_EPOCHS)
         return [json.loads(payload) for payload in self.connection.execute(query).scalars()]
 
@@ -138,13 +146,13 @@ class _Known:
         if begun is None or ended is None or row.started is None:
             return None
         times = (ended - begun, begun - row.started, row.finished - ended)
-        if min(times) < 0:  # the clock was set meanwhile
+        if min(times) < 0:  # the machine's clock was set during the run
             return None
         return _Cost(times[0] / _pictures(config), times[1], times[2])
 
 
 def _kind(config: dict[str, Any]) -> tuple[str, ...]:
-    """What makes runs alike; a run of before there were controls and sweeps had none."""
+    """The configuration's values of `LIKE`; old configurations lack some keys, and missing counts as empty."""
     return tuple(json.dumps(config.get(name) or None) for name in LIKE)
 
 
@@ -153,7 +161,7 @@ def _epochs_of(row: RunRow) -> sa.ColumnElement[bool]:
 
 
 def _pictures(config: dict[str, Any]) -> float:
-    """Pictures that each arm of a run sees, all epochs and seeds together."""
+    """Number of pictures that each arm of a run sees, over all epochs and seeds together."""
     return float(config["labels"] * config["epochs"] * len(config["seeds"]))
 
 

@@ -1,7 +1,8 @@
-"""One run in one process: `python -m kdcore.worker RUN_ID`.
+"""The worker: a process that trains one run of the store, started with `python -m kdcore.worker RUN_ID`.
 
-Trains what the store says, tells the store every event, and lets the queue move on at the end. It may be killed at
-any moment: whoever looks at the queue next finds it dead, and another worker continues from its last checkpoint.
+It trains the run's configuration, writes every event to the store, and starts the next run of the queue at its end. It
+may be killed at any moment: the next process that calls `advance` finds it dead, and another worker continues from the
+last checkpoint.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from kdcore.lease import Lease, LeaseLost
 from kdcore.spawn import LOG
 from kdcore.store import RunRow, Store
 
-MARK_SECONDS = 60.0  # how long a full disk or a busy store is waited for before something goes unsaid
-PAUSE_SECONDS = 1.0
+MARK_SECONDS = 60.0  # how long writing to the store is retried while the disk is full or the store is busy
+PAUSE_SECONDS = 1.0  # between two tries
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train one run; 0 when it was trained to its end, 1 otherwise. What goes wrong is said in the store."""
+    """Train one run; return 0 if it was trained to its end, 1 otherwise. Errors are recorded in the run's row.
+
+    Args:
+        arguments: of the command line; those of this process unless given.
+    """
     parser = argparse.ArgumentParser(prog="python -m kdcore.worker", description="Train one run of the queue.")
     parser.add_argument("run_id")
     parser.add_argument("--attempt", type=int, help="set by the queue; without it, the run is taken from the queue")
@@ -44,13 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
             finally:
                 jobs.advance(store)
                 housekeeping.clean(store)
-    except KdError as error:  # the store itself: there is nowhere else to say it
+    except KdError as error:  # the store itself cannot be used, so the error cannot be recorded there
         print(f"kdcore.worker: {error}", file=sys.stderr)
         return 1
 
 
 def _take_by_hand(store: Store, row: RunRow) -> int:
-    """Started by a person: do what the queue would do, here and now, if it is this run's turn."""
+    """Train a run that a person started without the queue (no `--attempt`), if it is this run's turn."""
     claimed = jobs.claim(store, only=row.id)
     if claimed is None:
         print(f"kdcore.worker: run {row.id} is {row.status}, or it is not its turn.", file=sys.stderr)
@@ -70,7 +75,7 @@ def _work(lease: Lease, row: RunRow) -> int:
         except LeaseLost as error:
             print(f"kdcore.worker: {error}", file=sys.stderr)
             return 1
-        except Exception as error:  # whatever it is, the run must end with a sentence
+        except Exception as error:  # after any error, a sentence for the visitor must be recorded
             last = RunFailed(error_sentence(error), "error")
         if not isinstance(last, RunFinished | RunFailed):
             last = RunFailed("The training ended without a result; start the run again.", "error")
@@ -79,7 +84,7 @@ def _work(lease: Lease, row: RunRow) -> int:
 
 
 def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
-    # Seconds of imports, during which the heart beats already.
+    # These imports take seconds; they happen here because the heartbeat has started by now.
     from kdcore.allocator import keep_freed_memory
     from kdcore.config import RunConfig
     from kdcore.trainer import train
@@ -87,7 +92,7 @@ def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
     keep_freed_memory()
     config = RunConfig.from_json(row.config)
     check_space(config, lease.store.home)
-    if lease.cancelled():  # while this process started
+    if lease.cancelled():  # the run may have been cancelled while this process started
         yield RunFailed("The run was stopped before it ended.", "cancelled")
         return
     folder = jobs.runs_dir(row.id, lease.store.home)
@@ -95,8 +100,12 @@ def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
 
 
 def _end(lease: Lease, last: RunFinished | RunFailed) -> None:
-    """Write how the run ended. If that cannot be written in time, the run stays as it is, is found dead, and is
-    continued from its last checkpoint."""
+    """Record how the run ended.
+
+    Raises:
+        StoreError: that could not be written in time. The run then counts as dead once this process has ended, and is
+            continued from its last checkpoint.
+    """
     try:
         if isinstance(last, RunFinished):
             _patiently(partial(lease.end, "finished", last, result=last.result))
@@ -108,10 +117,10 @@ def _end(lease: Lease, last: RunFinished | RunFailed) -> None:
 
 
 def _patiently(write: Callable[[], None]) -> None:
-    """Write to the store, and wait for a full disk or a busy store for a while.
+    """Call `write`, and again for up to `MARK_SECONDS` while the store cannot be written (full disk, busy store).
 
     Raises:
-        LeaseLost: the run is no longer this process's.
+        LeaseLost: this process no longer holds the run.
         StoreError: the store could not be written in time.
     """
     deadline = time.monotonic() + MARK_SECONDS
@@ -128,7 +137,7 @@ def _patiently(write: Callable[[], None]) -> None:
 
 
 def error_sentence(error: Exception) -> str:
-    """What to tell the visitor; the traceback of anything unexpected goes to the log only."""
+    """Return the sentence that tells a visitor of an error; the traceback of an unexpected one goes to the log."""
     if isinstance(error, KdError):
         return str(error)
     traceback.print_exception(error)
@@ -143,5 +152,5 @@ def error_sentence(error: Exception) -> str:
 
 if __name__ == "__main__":
     if hasattr(os, "nice"):
-        os.nice(5)  # it computes on all cores, and pages come first
+        os.nice(5)  # training uses the cores for long; the app's pages must stay responsive
     sys.exit(main())

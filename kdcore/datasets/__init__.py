@@ -1,4 +1,4 @@
-"""Datasets by name: embedded ones, published ones that are fetched on demand, and your own."""
+"""The registry of datasets: embedded ones, published ones that are fetched on demand, and a user's own."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ __all__ = [
 
 
 def _load_creatures() -> Dataset:
-    """The drawn pictures, kept on disk after the first time, because reading is faster than drawing.
+    """Return the drawn pictures; they are kept in a file after the first call, because reading is faster than drawing.
 
-    The file's name holds a hash of the drawing code, so that it is drawn anew when that changes.
+    The file's name contains a hash of the drawing code, so that the pictures are drawn again when that code changes.
     """
     code = sorted(Path(creatures.__file__).parent.glob("*.py"))
     version = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:16]
@@ -43,7 +43,7 @@ def _load_creatures() -> Dataset:
 
 
 def _find_animals64() -> Path | None:
-    """The folder that holds the parquet files: `KDCORE_DATA` first, then the data directory."""
+    """Return the folder with the files of `animals64`: searched under `KDCORE_DATA`, then in the data directory."""
     places = [base for base in (paths.data(), paths.home() / "datasets") if base is not None]
     for place in places:
         folder = place / animals64.NAME
@@ -156,12 +156,12 @@ DATASETS: dict[str, DatasetInfo] = {
 
 
 def list_datasets() -> tuple[DatasetInfo, ...]:
-    """Every dataset that is known here: those that come with the engine, then your own by name."""
+    """Return every known dataset: first those that come with the engine, then the user's own, sorted by name."""
     return (*DATASETS.values(), *own.list_own())
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """What is known of a dataset without loading it.
+    """Return what is known of a dataset without loading its pictures.
 
     Raises:
         UnknownName: no dataset has this name.
@@ -175,7 +175,7 @@ def dataset_info(name: str) -> DatasetInfo:
 
 
 def dataset_status(name: str) -> DatasetStatus:
-    """Whether a dataset can be used on this machine now; reads no picture.
+    """Return whether a dataset can be used on this machine now; reads no pictures.
 
     Raises:
         UnknownName: no dataset has this name.
@@ -193,13 +193,16 @@ def dataset_status(name: str) -> DatasetStatus:
 
 
 def fetch_dataset(name: str) -> Iterator[FetchProgress]:
-    """Bring a dataset to this machine; nothing to do when it is whole already.
+    """Download a dataset to this machine; does nothing if a complete copy is there.
 
-    What arrived before an interruption is kept and continued; nothing is believed before its checksum fits.
+    A download that was interrupted continues where it stopped. A file is used only if its checksum is right.
+
+    Yields:
+        How far the download is.
 
     Raises:
         UnknownName: no dataset has this name.
-        DatasetUnavailable: it cannot be fetched; one sentence says what to do instead, and what works now.
+        DatasetUnavailable: the dataset cannot be fetched; the message says what to do instead, and what works now.
     """
     info, status = dataset_info(name), dataset_status(name)
     if name not in published.PUBLISHED:
@@ -208,7 +211,7 @@ def fetch_dataset(name: str) -> Iterator[FetchProgress]:
         return
     spec = published.PUBLISHED[name]
     if status.ready and Path(status.where) != paths.home() / "datasets" / name:
-        return  # somebody put it there; it is only read
+        return  # a copy outside the data directory was put there by somebody else and is only read
     try:
         yield from published.fetch_files(spec)
     except (DatasetUnavailable, DownloadFailed) as error:
@@ -218,11 +221,11 @@ def fetch_dataset(name: str) -> Iterator[FetchProgress]:
 
 
 def load_dataset(name: str) -> Dataset:
-    """The dataset called `name`, whole, in memory.
+    """Load all splits of the dataset called `name` into memory.
 
     Raises:
         UnknownName: no dataset has this name.
-        DatasetUnavailable: it is not on this machine, or damaged.
+        DatasetUnavailable: the dataset is not on this machine, or its files are damaged.
     """
     return dataset_info(name).load()
 
@@ -240,7 +243,7 @@ def _how_to_get(info: DatasetInfo) -> str:
 
 
 def _by_hand(info: DatasetInfo) -> str:
-    """Where a copy may be put, in one sentence."""
+    """Return the sentence that says which files to put where, or how to add an own dataset again."""
     folder = paths.home() / "datasets" / info.name
     if info.name == animals64.NAME:
         files = "train.parquet, test.parquet and classes.json"

@@ -17,8 +17,8 @@ VALIDATION_SHARE = 0.08
 def load(folder: Path) -> Dataset:
     """Read `train.parquet`, `test.parquet` and `classes.json` of `folder`.
 
-    Validation is split from train by original picture. A path that stands in both files keeps its place in
-    test only.
+    The validation split is taken from the train file; all crops of one original picture go to the same side.
+    The train and test files have no picture's path in common, so nothing is removed from either.
 
     Raises:
         DatasetUnavailable: a file is missing or damaged.

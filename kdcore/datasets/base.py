@@ -1,4 +1,4 @@
-"""What every dataset is: three splits of uint8 pictures that sit in memory as one tensor each."""
+"""The types of every dataset: three splits, each with its uint8 pictures in memory as one tensor."""
 
 from __future__ import annotations
 
@@ -28,18 +28,28 @@ class Split:
         return len(self.images)
 
     def select(self, index: Tensor) -> Split:
-        """The pictures at `index` (int64 [M])."""
+        """Return the pictures at the positions `index` (int64 [M]), with their labels and posterior."""
         posterior = None if self.posterior is None else self.posterior[index]
         return Split(self.images[index], self.hard_labels[index], posterior)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Train, validation (split from train) and test (read once, at the end), with one hash over all."""
+    """A loaded dataset.
+
+    Attributes:
+        class_names: K names, in the order of the hard labels.
+        superclasses: K names, the superclass of each class; the class's own name where it has no superclass.
+        train: pictures to learn from.
+        validation: pictures for measurements during training; taken from the train pictures of the source where it has
+            no validation split of its own.
+        test: pictures for the final measurement only.
+        sha256: hash over the pixels and labels of the three splits, in hexadecimal.
+    """
 
     name: str
     class_names: tuple[str, ...]
-    superclasses: tuple[str, ...]  # one a class; the class's own name where there is none above it
+    superclasses: tuple[str, ...]
     train: Split
     validation: Split
     test: Split
@@ -51,13 +61,16 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+        """Channels, height and width of every picture: (C, H, W)."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
 
     @property
     def bayes_accuracy(self) -> float | None:
-        """Accuracy on test of the Bayes classifier given the traits: a ceiling; None where unknown."""
+        """Accuracy on the test split of the Bayes classifier, 0 to 1: the highest to be expected; None where unknown.
+
+        The Bayes classifier answers with the most probable class under the true posterior, p(class | traits).
+        """
         if self.test.posterior is None:
             return None
         return float((self.test.posterior.argmax(1) == self.test.hard_labels).double().mean())
@@ -65,7 +78,18 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """One row of the registry."""
+    """What the registry of datasets knows of a dataset without loading it.
+
+    Attributes:
+        title: the name that is shown.
+        source: where the pictures come from, in a few words.
+        embedded: whether the dataset needs no files beyond the installed software.
+        train_size: number of pictures in the train split.
+        load: loads the dataset into memory; raises `DatasetUnavailable`.
+        image_shape: (C, H, W).
+        download_bytes: size of the download in bytes, about; None where there is nothing to download.
+        terms: where the pictures are from and what may be done with them, in one sentence.
+    """
 
     name: str
     title: str
@@ -75,14 +99,19 @@ class DatasetInfo:
     train_size: int
     description: str
     load: Callable[[], Dataset] = field(compare=False)
-    image_shape: tuple[int, int, int]  # (C, H, W)
-    download_bytes: int | None = None  # what `fetch_dataset` would bring; None where nothing can be fetched
-    terms: str = ""  # where the pictures are from and what may be done with them, in one sentence
+    image_shape: tuple[int, int, int]
+    download_bytes: int | None = None
+    terms: str = ""
 
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """Whether a dataset can be used now; `needs` says in one sentence what is missing, else it is empty."""
+    """Whether a dataset can be used on this machine now.
+
+    Attributes:
+        where: the folder or file that holds it, or "embedded"; empty unless `ready`.
+        needs: one sentence that says what is missing and how to get it; empty if `ready`.
+    """
 
     name: str
     ready: bool
@@ -91,7 +120,7 @@ class DatasetStatus:
 
 
 def hash_splits(*splits: Split) -> str:
-    """SHA-256 over the pixels and labels of all splits, in order."""
+    """Return the SHA-256 over the pixels and labels of all splits, in the given order, in hexadecimal."""
     digest = hashlib.sha256()
     for split in splits:
         digest.update(split.images.contiguous().numpy().tobytes())

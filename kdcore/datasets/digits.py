@@ -12,9 +12,9 @@ TRAIN, VALIDATION = 1_077, 360
 
 
 def load() -> Dataset:
-    """1,077 pictures to train, 360 to validate, 360 to test; uint8 [N, 1, 8, 8].
+    """Load 1,077 train, 360 validation and 360 test pictures, each uint8 [1, 8, 8].
 
-    The split is stratified by nothing but chance, with a fixed seed, over all 43 writers' scans.
+    The split is random with a fixed seed; it is not stratified by class or by the 43 writers.
     """
     from sklearn.datasets import load_digits
 

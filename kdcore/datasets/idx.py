@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST (LeCun, Cortes, Burges): a short header, then bytes; plain or gzip'd."""
+"""Read IDX files, the format of MNIST (LeCun, Cortes, Burges): a short header, then bytes; plain or gzip'd."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from kdcore.errors import DatasetUnavailable
 
-MAX_BYTES = 1 << 28  # of one unpacked file; a gzip bomb ends here
+MAX_BYTES = 1 << 28  # more bytes of an unpacked file are not read, as protection against a gzip bomb
 
 
 def read_idx(path: Path) -> Tensor:
-    """The numbers of an IDX file of unsigned bytes: uint8, of the shape that its header says.
+    """Read an IDX file of unsigned bytes as a uint8 tensor of the shape that the file's header gives.
 
     Raises:
-        DatasetUnavailable: missing, damaged, cut off or of another type.
+        DatasetUnavailable: the file is missing, damaged, cut off, or holds another type than unsigned bytes.
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:

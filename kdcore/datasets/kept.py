@@ -1,4 +1,4 @@
-"""Datasets kept on disk as tensors, where decoding or drawing them takes seconds and reading them does not."""
+"""A cache of datasets: decoding or drawing pictures takes seconds, so the tensors are kept in a file and read later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def to_tensors(dataset: Dataset) -> dict[str, Tensor]:
-    """All splits as named tensors."""
+    """Return the pictures, labels and posteriors of all splits by name, such as `train.images`."""
     tensors: dict[str, Tensor] = {}
     for name in SPLITS:
         split: Split = getattr(dataset, name)
@@ -32,7 +32,7 @@ def to_tensors(dataset: Dataset) -> dict[str, Tensor]:
 def from_tensors(
     name: str, class_names: tuple[str, ...], superclasses: tuple[str, ...], tensors: dict[str, Tensor], sha256: str
 ) -> Dataset:
-    """The dataset that `to_tensors` took apart.
+    """Return the dataset whose tensors `to_tensors` returned; the other arguments are as in `Dataset`.
 
     Raises:
         KeyError: a tensor is missing.
@@ -45,17 +45,19 @@ def from_tensors(
 
 
 def path_for(name: str, files: Sequence[Path]) -> Path:
-    """Where what was read from `files` is kept: named by what they look like from outside, so that files that
-    changed are read anew."""
+    """Return the cache file for the dataset `name` read from `files`.
+
+    Its name contains a hash of the files' paths, sizes and modification times, so that changed files are read again.
+    """
     facts = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     return paths.home() / "datasets" / f"{name}-{digest}.safetensors"
 
 
 def load_kept(path: Path, make: Callable[[], Dataset]) -> Dataset:
-    """The dataset kept at `path`, or made now and kept there for the next time.
+    """Return the dataset cached at `path`; without a readable cache, call `make` and cache its dataset there.
 
-    A disk that cannot be read or written only costs the time to make it.
+    A cache that cannot be read or written is no error; the dataset is then made again each time.
     """
     with contextlib.suppress(KdError, KeyError, ValueError):
         tensors, metadata = load_tensors(path)

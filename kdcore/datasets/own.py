@@ -1,8 +1,8 @@
-"""Your own pictures: a folder of class folders, or parquet files in the Hugging Face image layout.
+"""A user's own datasets: made from a folder of class folders, or from parquet files in the Hugging Face image layout.
 
-Adding reads every picture once, shrinks it and keeps a private copy of the small ones as tensors, with a sheet of facts
-beside it. The pictures themselves are neither moved nor needed afterwards; what changes there later is seen when they
-are added again.
+Adding a dataset reads every picture once, resizes it, and saves the small pictures as tensors, with a JSON file of
+facts (the sheet) beside them. The original pictures are neither moved nor needed afterwards; changes to them have no
+effect until they are added again.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from kdcore.datasets.parquet import hold_out, read_parquet
 from kdcore.errors import ConfigError, DatasetUnavailable, ModelFileError, PictureError, StoreError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-SIZES = (32, 64)  # pixels a side that the networks here are made for
-MAX_PICTURES = 50_000  # at 64 pixels 600 MB in memory
-MIN_A_CLASS = 5
-HELD_SHARE = 0.1  # for validation, and for test where the folder has none
+SIZES = (32, 64)  # the sides in pixels that the networks of this project are made for
+MAX_PICTURES = 50_000  # they take 600 MB of memory at 64 pixels a side
+MIN_A_CLASS = 5  # readable train pictures that each class must have
+HELD_SHARE = 0.1  # share of the train pictures held out for validation, and for test if there are no test pictures
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _TRAIN, _TEST = ("train", "training"), ("test", "val", "valid", "validation")
 
@@ -38,7 +38,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class OwnSheet:
-    """What is known of an own dataset without reading its pictures; kept as JSON beside the tensors."""
+    """What is known of an own dataset without reading its pictures; saved as JSON beside the tensors.
+
+    Attributes:
+        origin: the folder or file that the pictures were read from.
+        image_shape: (C, H, W).
+        train_size: number of pictures in the train split.
+        pictures: number of pictures in all splits.
+        unreadable: number of files that could not be read as pictures and were left out.
+        sha256: hash over the dataset's pixels and labels.
+        tensors_sha256: hash of the file of tensors.
+    """
 
     name: str
     origin: str
@@ -53,7 +63,13 @@ class OwnSheet:
 
 @dataclass(frozen=True)
 class _Raw:
-    """Pictures before they are split: uint8 [N, C, H, W], labels [N], and what keeps twins on one side."""
+    """Pictures before they are split.
+
+    Attributes:
+        images: uint8 [N, C, H, W].
+        hard_labels: int64 [N].
+        groups: N names; pictures with the same name are copies or crops of one picture and stay in one split.
+    """
 
     images: Tensor
     hard_labels: Tensor
@@ -61,18 +77,18 @@ class _Raw:
 
 
 def folder() -> Path:
-    """Where sheets and tensors are kept."""
+    """Return the folder that holds the sheets and tensors of the user's own datasets; it may not exist yet."""
     return paths.home() / "datasets" / "own"
 
 
 def list_own() -> tuple[DatasetInfo, ...]:
-    """Every own dataset, by name; a damaged sheet is left out."""
+    """Return every own dataset, sorted by name; a dataset whose sheet is damaged is left out."""
     sheets = (_read_sheet(path) for path in sorted(folder().glob("*.json")))
     return tuple(_info(sheet) for sheet in sheets if sheet is not None)
 
 
 def place_of(name: str) -> Path | None:
-    """The tensors of an own dataset, None when they are gone."""
+    """Return the file of an own dataset's tensors, or None if it does not exist."""
     path = folder() / f"{name}.safetensors"
     return path if path.is_file() else None
 
@@ -80,19 +96,20 @@ def place_of(name: str) -> Path | None:
 def add_dataset(
     path: Path, name: str | None = None, size: int | None = None, progress: Progress = lambda done, total: None
 ) -> DatasetInfo:
-    """Make the pictures at `path` a dataset of this machine.
+    """Make a dataset of this machine from the pictures at `path`.
 
     Args:
         path: a folder with one folder a class (directly, or under `train` and `test`), a parquet file, or a folder with
             `train.parquet` and perhaps `test.parquet`.
-        name: small letters, digits and hyphens; made from the folder's name unless given.
-        size: pixels a side, 32 or 64; unless given, 64 where most pictures are at least that large.
-        progress: told how many pictures of how many are read.
+        name: up to 32 small letters, digits and hyphens; made from the name of the folder or file unless given.
+        size: side of the resized pictures in pixels, 32 or 64. Unless given, it is 64 for parquet files and for folders
+            most of whose pictures are at least that large, and 32 otherwise.
+        progress: called with the number of pictures read so far and the number of all pictures.
 
     Raises:
-        ConfigError: a path, name or size that cannot be used.
+        ConfigError: the path, name, size or number of pictures cannot be used.
         DatasetUnavailable: the pictures cannot be read.
-        StoreError: the copy cannot be written.
+        StoreError: the dataset cannot be written to the disk.
     """
     path = path.expanduser().absolute()
     name = _legal_name(name or _suggest(path))
@@ -126,10 +143,10 @@ def add_dataset(
 
 
 def remove_dataset(name: str) -> None:
-    """Forget an own dataset and its small copy; the pictures that it was made from stay where they are.
+    """Remove an own dataset's sheet and tensors; the pictures that it was made from stay where they are.
 
     Raises:
-        ConfigError: it is not one of your own.
+        ConfigError: no own dataset has this name.
     """
     path = folder() / f"{name}.json"
     if not _NAME.fullmatch(name) or not path.is_file():
@@ -226,7 +243,7 @@ def _pictures_in(place: Path) -> Iterator[Path]:
 
 
 def _fitting_size(files: list[Path]) -> int:
-    """64 where most of a sample are at least that large."""
+    """Return 64 if at least half of a sample of the files are at least 64 pixels on both sides, else 32."""
     from PIL import Image
 
     sides = []
@@ -240,7 +257,7 @@ def _fitting_size(files: list[Path]) -> int:
 
 
 class _Reader:
-    """Reads files as small square pictures and counts those that cannot be read."""
+    """Reads files as square pictures of `size` x `size` pixels, and counts the files that cannot be read."""
 
     def __init__(self, size: int, total: int, progress: Progress) -> None:
         self.size, self.total, self.progress = size, total, progress
@@ -290,7 +307,10 @@ def _read_parquets(path: Path, size: int | None, progress: Progress) -> tuple[_R
 
 
 def _groups(split: Split, sources: list[str]) -> list[str]:
-    """The source's name up to "#" where there is one, else the pixels: twins go to the same side."""
+    """Return a group name for each picture: its source name up to "#", or a hash of its pixels if it has none.
+
+    Crops of one original, or identical pictures, get the same name, so that they stay in one split.
+    """
     return [
         source.split("#", 1)[0] if source not in ("", "None") else hashlib.sha256(image.numpy().tobytes()).hexdigest()
         for source, image in zip(sources, split.images, strict=True)
@@ -298,7 +318,15 @@ def _groups(split: Split, sources: list[str]) -> list[str]:
 
 
 def _split(name: str, class_names: tuple[str, ...], train: _Raw, test: _Raw | None) -> Dataset:
-    """Train, validation and test; no picture of one is in another, and every class is in each."""
+    """Split pictures into train, validation and test; within a class, pictures of one group stay in one split.
+
+    Without test pictures, `HELD_SHARE` of the train pictures of each class become the test split. Otherwise, train
+    pictures whose group is among the test pictures are dropped.
+
+    Raises:
+        ConfigError: a class has too few pictures.
+        DatasetUnavailable: a label has no class name.
+    """
     counts = train.hard_labels.bincount(minlength=len(class_names))
     if len(counts) > len(class_names) or int(train.hard_labels.min()) < 0:
         raise DatasetUnavailable("A label has no class name; check the file.")

@@ -1,4 +1,4 @@
-"""Parquet files in the Hugging Face image layout: a struct of `bytes` and `path`, and an integer label."""
+"""Read parquet files in the Hugging Face image layout: a struct of `bytes` and `path`, and an integer label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kdcore.errors import DatasetUnavailable
 
 
 def _features(schema: Any) -> tuple[str, tuple[str, ...]]:
-    """The picture column's name and the class names."""
+    """Return the name of the picture column and the class names, from a table's schema."""
     features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     class_names = tuple(str(name) for name in features["label"]["names"])
     return next(key for key, value in features.items() if value.get("_type") == "Image"), class_names
@@ -31,13 +31,11 @@ def _unreadable(path: Path, error: Exception) -> DatasetUnavailable:
 
 
 def read_parquet(path: Path, size: int, channels: int = 3) -> tuple[Split, tuple[str, ...], list[str]]:
-    """All pictures of one file as `size` x `size` pixels, with class names and each picture's source name.
-
-    The source name up to "#" names the original picture: several crops of one original share it.
+    """Read all pictures of one file, resized to `size` x `size` pixels.
 
     Returns:
-        Split with images uint8 [N, channels, size, size], grey if `channels` is 1; class names; one source
-        name a picture.
+        The pictures as a split with images uint8 [N, channels, size, size], grey if `channels` is 1; the class names;
+        and the N source names (column `path`). Crops of one original picture have the same source name up to "#".
 
     Raises:
         DatasetUnavailable: the file is missing, damaged, or of another layout.
@@ -64,13 +62,19 @@ def read_parquet(path: Path, size: int, channels: int = 3) -> tuple[Split, tuple
 
 
 def hold_out(labels: torch.Tensor, groups: list[str], share: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Split rows into train and validation, class by class, never across a group.
+    """Split rows into train and validation, class by class; within a class, the rows of one group stay together.
 
-    A group's place is decided by the hash of its name, so that the split is the same everywhere and does not
-    move when rows are added.
+    Of each held-out group, only the first row is used for validation; its other rows are dropped. The hashes of the
+    groups' names decide which groups are held out, so that the split is the same on every machine and changes little
+    when rows are added.
+
+    Args:
+        labels: int64 [N].
+        groups: N names; rows with the same name are crops of one original picture.
+        share: share of each class's groups to hold out, 0 to 1; at least one group is.
 
     Returns:
-        (train, validation): int64 row indices.
+        (train, validation): int64 row indices, ascending.
     """
     by_class: dict[int, dict[str, list[int]]] = {}
     for row, (label, group) in enumerate(zip(labels.tolist(), groups, strict=True)):
@@ -81,6 +85,6 @@ def hold_out(labels: torch.Tensor, groups: list[str], share: float) -> tuple[tor
         ordered = sorted(members, key=lambda name: hashlib.sha256(name.encode()).digest())
         held = max(1, round(share * len(ordered)))
         for place, name in enumerate(ordered):
-            # One crop of an original is enough to validate on; the others would only count it again.
+            # More than one crop of the same original would give that original more weight in the validation.
             (validation.append(members[name][0]) if place < held else train.extend(members[name]))
     return torch.tensor(sorted(train)), torch.tensor(sorted(validation))

@@ -1,7 +1,7 @@
-"""The published sets that torchvision knows: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
+"""The published datasets that torchvision knows: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
 
-Addresses and checksums are torchvision's. Files are looked for in `KDCORE_DATA` first, which is only read, then in the
-data directory; parquet files in the Hugging Face layout serve as well as the original ones.
+Download addresses and checksums are torchvision's. Files are searched in `KDCORE_DATA` first, which is only read, then
+in the data directory. Parquet files in the Hugging Face layout can be used instead of the original files.
 """
 
 from __future__ import annotations
@@ -35,14 +35,16 @@ PARQUET_FILES = ("train.parquet", "test.parquet")
 
 @dataclass(frozen=True)
 class Published:
-    """One of torchvision's sets.
+    """One of the published datasets.
 
     Attributes:
-        torchvision_name: its class there, which holds its addresses and checksums.
-        folder: its name in `KDCORE_DATA` when its IDX files lie there as torchvision lays them out.
-        sizes: bytes of each file that is fetched.
-        validation_share: of the train pictures, the last ones.
-        superclasses: by class name; empty where there is none above a class.
+        torchvision_name: name of torchvision's class of it, which holds its addresses and checksums.
+        folder: name of its folder in `KDCORE_DATA` when that has torchvision's layout.
+        image_shape: (C, H, W).
+        sizes: size in bytes of each file that is downloaded.
+        validation_share: share of the train pictures that become the validation split: the last ones, or with parquet
+            files, those that `hold_out` chooses.
+        superclasses: class name -> superclass; a class that is missing has none.
     """
 
     name: str
@@ -56,11 +58,12 @@ class Published:
 
     @property
     def is_idx(self) -> bool:
+        """Whether the original files are four IDX files; otherwise they are one archive with a CIFAR folder."""
         return len(self.sizes) == len(IDX_FILES)
 
 
 def remote_files(spec: Published) -> tuple[RemoteFile, ...]:
-    """The files to fetch, with torchvision's addresses and checksums."""
+    """Return the files to download, with torchvision's addresses and checksums."""
     source = _torchvision(spec)
     if not spec.is_idx:
         return (RemoteFile(source.filename, (source.url,), source.tgz_md5, spec.sizes[0]),)
@@ -71,12 +74,12 @@ def remote_files(spec: Published) -> tuple[RemoteFile, ...]:
 
 
 def download_bytes(spec: Published) -> int:
-    """What a download takes, about."""
+    """Return the approximate size of the download in bytes."""
     return sum(spec.sizes)
 
 
 def find(spec: Published) -> Path | None:
-    """The folder that holds a whole copy, None if there is none; reads no picture."""
+    """Return a folder that has all the files of the dataset, or None if there is none; reads no pictures."""
     given, kept = paths.data(), paths.home() / "datasets" / spec.name
     places = [kept] if given is None else [given / spec.name, given / spec.folder / "raw", given / spec.folder, kept]
     return next(
@@ -85,7 +88,7 @@ def find(spec: Published) -> Path | None:
 
 
 def load(spec: Published) -> Dataset | None:
-    """The dataset, or None when it is not on this machine.
+    """Load the dataset; return None if it is not on this machine.
 
     Raises:
         DatasetUnavailable: its files are damaged.
@@ -99,10 +102,14 @@ def load(spec: Published) -> Dataset | None:
 
 
 def fetch_files(spec: Published) -> Iterator[FetchProgress]:
-    """Download what is missing into the data directory; a damaged file is fetched again.
+    """Download the files that are missing or damaged into the data directory, and unpack an archive.
+
+    Yields:
+        How far the download is.
 
     Raises:
-        DownloadFailed, DatasetUnavailable: the network, the disk or the bytes; one sentence.
+        DownloadFailed: a file could not be downloaded or saved, or its checksum is wrong; the message says why.
+        DatasetUnavailable: the archive could not be unpacked, or is incomplete.
     """
     folder = paths.home() / "datasets" / spec.name
     files = remote_files(spec)
@@ -150,7 +157,7 @@ def _load_idx(spec: Published, folder: Path) -> Dataset:
 
 
 def _load_cifar(spec: Published, folder: Path) -> Dataset:
-    """Through torchvision, which unpickles its batches only after their checksums fit."""
+    """Load CIFAR through torchvision, which unpickles the files only after checking their checksums."""
     source = _torchvision(spec)
     try:
         parts = [source(folder, train=train, download=False) for train in (True, False)]
@@ -166,7 +173,7 @@ def _load_cifar(spec: Published, folder: Path) -> Dataset:
 
 
 def _assemble(spec: Published, everything: Split, test: Split, class_names: tuple[str, ...]) -> Dataset:
-    """Validation is the end of train."""
+    """Make the dataset; the last pictures of `everything` become the validation split."""
     last = len(everything) - round(len(everything) * spec.validation_share)
     rows = torch.arange(len(everything))
     train, validation = everything.select(rows[:last]), everything.select(rows[last:])
@@ -202,7 +209,11 @@ def _batches_are_whole(spec: Published, folder: Path) -> bool:
 
 
 def _unpack(spec: Published, folder: Path) -> None:
-    """The archive becomes a folder in one step, and goes once the folder is known to be whole."""
+    """Unpack the archive to its folder, which appears only when it is complete, and then remove the archive.
+
+    Raises:
+        DatasetUnavailable: the archive could not be unpacked, or is incomplete.
+    """
     source = _torchvision(spec)
     archive, target = folder / source.filename, folder / source.base_folder
     try:

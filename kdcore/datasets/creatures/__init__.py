@@ -1,4 +1,4 @@
-"""`creatures`: heads of eight animals drawn from traits, with the exact posterior of every picture."""
+"""`creatures`: heads of eight animal species drawn from traits, with the exact posterior of every picture."""
 
 from __future__ import annotations
 
@@ -35,23 +35,26 @@ __all__ = [
     "sample_traits",
 ]
 
-# Seeds of the fixed splits; fresh pictures should use others.
+# Split -> (number of pictures, seed). Fresh pictures should be drawn with other seeds.
 _SPLITS = {"train": (10_000, 1_000_001), "validation": (2_000, 1_000_002), "test": (5_000, 1_000_003)}
 
 
 def draw_pictures(n: int, seed: int) -> Split:
-    """`n` fresh pictures of 32 x 32 pixels with nuisance, their species and their posterior.
+    """Draw `n` random pictures, uint8 [n, 3, 32, 32], with nuisance, their species and their posterior.
 
-    The same seed gives the same pictures. Seeds 1,000,001 to 1,000,003 are those of the fixed splits.
+    The same seed gives the same pictures. Seeds 1,000,001 to 1,000,003 are used by the fixed splits.
+
+    Raises:
+        ConfigError: `n` is negative.
     """
     traits, hard_labels = sample_traits(n, seed)
-    # Another stream than that of the traits, or nuisance would repeat their random numbers.
+    # With the seed of the traits, the nuisance would be drawn from the same random numbers as the traits.
     images = render(traits, sample_nuisance(n, seed + 500_000_000))
     return Split(images, hard_labels, posterior(traits).float())
 
 
 def load() -> Dataset:
-    """The fixed splits: 10,000 pictures to train on, 2,000 for validation, 5,000 for test."""
+    """Draw the fixed splits: 10,000 pictures to train on, 2,000 for validation, 5,000 for test."""
     train, validation, test = (draw_pictures(n, seed) for n, seed in _SPLITS.values())
     return Dataset(
         name="creatures",

@@ -1,4 +1,4 @@
-"""From traits to the numbers that shapes and colours need: a few dozen a head, all smooth in the traits."""
+"""Turn traits into the numbers that a head's shapes and colours need: a few dozen a head, all smooth in the traits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from kdcore.datasets.creatures.traits import TRAITS
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """Lengths, shares and factors [N, 1, 1]; colours [N, 3], RGB 0 to 1."""
+    """The numbers from which N heads are drawn.
+
+    Lengths (percent of half the picture's side), shares (0 to 1) and factors are float32 [N, 1, 1]. The fields from
+    `fur` on are colours, float32 [N, 3], RGB 0 to 1.
+    """
 
     head: Tensor
     crown: Tensor
@@ -81,18 +85,18 @@ class Anatomy:
     tongue_edge: Tensor
 
     def select(self, index: slice) -> Anatomy:
-        """The same for some heads only."""
+        """Return the numbers of some of the heads only."""
         return Anatomy(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
 def _ramp(value: Tensor, low: float, high: float) -> Tensor:
-    """0 below `low`, 1 above `high`, smooth between (`low` > `high` turns it round)."""
+    """Rise smoothly from 0 at `low` to 1 at `high`, and stay constant outside; falls with `value` if `low` > `high`."""
     t = ((value - low) / (high - low)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 
 def _rgb(hue: Tensor, saturation: Tensor, lightness: Tensor) -> Tensor:
-    """HSL (hue in degrees) to RGB, [N] each to [N, 3]."""
+    """Convert HSL colours (hue in degrees, the others 0 to 1; [N] each) to RGB [N, 3]."""
     steps = torch.tensor([0.0, 8.0, 4.0], dtype=hue.dtype)
     k = (hue[:, None] / 30 + steps) % 12
     chroma = (saturation * torch.minimum(lightness, 1 - lightness))[:, None]
@@ -104,10 +108,10 @@ def _mix(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
 
 
 def anatomy(traits: Tensor) -> Anatomy:
-    """The numbers of each head; traits [N, D] are taken into their drawable range first."""
+    """Return the numbers of each head from its traits [N, D], which are clamped to their drawable range first."""
     low = torch.tensor([trait.low for trait in TRAITS], dtype=torch.float64)
     high = torch.tensor([trait.high for trait in TRAITS], dtype=torch.float64)
-    # Double precision here, so that the last bit of sine and cosine cannot reach the pixels.
+    # Sine and cosine differ in the last bit between processors; in double precision that does not change any pixel.
     bounded = torch.minimum(torch.maximum(traits.double(), low), high)
     t = {trait.name: bounded[:, i] for i, trait in enumerate(TRAITS)}
     n = len(traits)
@@ -120,7 +124,7 @@ def anatomy(traits: Tensor) -> Anatomy:
     short = _ramp(snout, 24, 8)
     warmth, lightness, mask = t["fur_warmth"], t["fur_lightness"], t["face_mask"]
 
-    # Fur: grey below warmth 0, brown at a half, orange at 1.
+    # Fur is grey below a warmth of 0, brown at 0.5 and orange at 1.
     hue = 38 - 16 * _ramp(warmth, 0.2, 1.1)
     saturation = 0.06 + 0.8 * _ramp(warmth, -0.15, 1.25)
     fur = _rgb(hue, saturation, lightness)
@@ -130,11 +134,11 @@ def anatomy(traits: Tensor) -> Anatomy:
     white = colour(1.0, 1.0, 1.0)
     pink = colour(0.89, 0.60, 0.60)
 
-    # Ears turn about a base on the head's edge: upright, then out, then down.
+    # As ears get floppier, they turn about their base on the head's edge: from upright, outwards, to hanging down.
     spread = t["ear_spread"]
     angle = torch.deg2rad(spread + flop * (162 - spread))
     narrow = _ramp(t["ear_width"] / t["ear_height"], 0.36, 0.18)
-    folded = 1 - 1.2 * flop * (1 - flop)  # half way down an ear points at the viewer and looks shorter
+    folded = 1 - 1.2 * flop * (1 - flop)  # half-way down, an ear points at the viewer and looks shorter
     ear_round = torch.maximum(_ramp(point, 0.5, 0.0), flop * 0.8)
     out = torch.maximum(narrow, ear_round * (1 - flop))
     half_height = t["ear_height"] * (0.9 - 0.22 * out) * (1 - 0.12 * flop) * folded

@@ -1,4 +1,4 @@
-"""What changes a picture without changing the creature: pose, light, background, noise."""
+"""Nuisance: everything that changes a picture without changing the creature: pose, light, background and noise."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ class Nuisance:
     Attributes:
         yaw: turn of the head to the side, -1 to 1, [N].
         roll: tilt of the head, radians, [N].
-        shift: place of the head, percent of half the picture's side, right and down, [N, 2].
-        scale: size of the head, 1 is ordinary, [N].
-        light: where light comes from, a vector in the picture's plane, right and down, length 0 to 1, [N, 2].
+        shift: how far the head is moved right and down, in percent of half the picture's side, [N, 2].
+        scale: factor on the size of the head, [N].
+        light: the direction that the light comes from, as a vector (right, down) in the picture's plane of length
+            0 to 1; a longer vector is a stronger light, [N, 2].
         brightness: factor on all colours, [N].
         background: colour of the background's middle, RGB 0 to 1, [N, 3].
         gradient: how much brighter the background is at the bottom than at the top, [N].
-        noise: standard deviation of each pixel's noise, in steps of 255, [N].
-        noise_start: where in a fixed table of normal numbers this picture's noise begins, int64 [N].
+        noise: standard deviation of each pixel's noise, on the scale of pixel values 0 to 255, [N].
+        noise_start: where in a fixed table of normal random numbers this picture's noise begins, int64 [N].
     """
 
     yaw: Tensor
@@ -43,7 +44,7 @@ class Nuisance:
         return len(self.yaw)
 
     def select(self, index: slice | Tensor) -> Nuisance:
-        """The same for some pictures only."""
+        """Return the values of some of the pictures only."""
         return Nuisance(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
@@ -51,7 +52,13 @@ NOISE_TABLE_SIZE = 1 << 18
 
 
 def neutral_nuisance(n: int) -> Nuisance:
-    """Facing the viewer, in the middle, soft light from above left, calm background, no noise."""
+    """Return the values for `n` plain pictures.
+
+    The head faces the viewer from the middle of a nearly even background, in soft light from above left, without noise.
+
+    Raises:
+        ConfigError: `n` is negative.
+    """
     if n < 0:
         raise ConfigError(f"The number of pictures must be 0 or more, not {n}.")
     return Nuisance(
@@ -88,7 +95,7 @@ def sample_nuisance(n: int, seed: int) -> Nuisance:
     angle, strength = uniform(-math.pi, math.pi), uniform(0, 0.35)
     light = torch.stack([strength * angle.cos() - 0.18, strength * angle.sin() - 0.25], dim=1)  # mostly from above
     brightness = uniform(0.94, 1.05)
-    # Any hue, but nearly grey, so that the colour of the fur stays the loudest colour.
+    # The background may have any hue but is nearly grey, so that the fur stays the most saturated colour.
     phases = torch.tensor([0.0, 2 * math.pi / 3, 4 * math.pi / 3], dtype=torch.float64)
     hue, tint, grey = uniform(0, 2 * math.pi, 1), uniform(0.0, 0.05, 1), uniform(0.65, 0.85, 1)
     background = grey * (1 + tint * (hue + phases).cos())

@@ -1,7 +1,8 @@
-"""Lays a head's shapes over each other, from back to front.
+"""Paint a head: its shapes are laid over each other from back to front.
 
-Lengths are percent of half the picture's side; x points right, y down, the origin is the middle of the head. The head
-is symmetric, so one half is drawn as the mirror image of the other; what stands further forward moves more as it turns.
+Lengths are percent of half the picture's side; x points right, y down, and the origin is the middle of the head. The
+head is symmetric, so most shapes are computed from |x|, which draws both halves at once. When the head turns (yaw),
+parts that are further forward move further to the side.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from kdcore.datasets.creatures.shapes import (
 
 
 def paint_head(planes: Tensor, body: Anatomy, frame: Frame) -> None:
-    """Draw heads into colour planes [3, N, H, W], RGB 0 to 1, in place."""
+    """Draw N heads into colour planes [3, N, H, W], RGB 0 to 1, in place."""
     ear = _ear_frame(body, frame)
     ear_cover = _ear_behind(planes, body, ear, frame)
     inside = _skull(planes, body, frame, ear_cover)
@@ -49,10 +50,13 @@ def _lay(planes: Tensor, colour: Tensor, cover: Tensor) -> None:
 
 
 def _ear_frame(a: Anatomy, frame: Frame) -> tuple[Tensor, Tensor]:
-    """Across and along the ear: 0 at its middle, its tip at minus half its height."""
+    """Return the pixels' coordinates across and along the ear, [N, H, W] each.
+
+    Both are 0 at the middle of the ear; along the ear, the tip is at minus half its height.
+    """
     side = (frame.x + frame.yaw * 2).abs_()
     t, s = rotate(side.sub_(a.ear_x), frame.y - a.ear_y, a.ear_sin, a.ear_cos)
-    # Ears are no straight leaves: the tip leans outwards.
+    # Bend the ear, so that its tip leans outwards.
     return t.add_((s * s).mul_(a.ear_bend)), s
 
 
@@ -88,14 +92,14 @@ def _skull(planes: Tensor, a: Anatomy, frame: Frame, ear_cover: Tensor) -> Tenso
     x, y, pixel = frame.x, frame.y, frame.pixel
     v = x.abs()
     shape = egg(v, y + 8, a.head, a.crown, a.chin, a.taper)
-    # Ragged fur on the cheeks: teeth that point outwards and down.
+    # The cheeks have a jagged edge of fur: teeth that point outwards and down.
     place = (y - v * 1.1).mul_(1 / 16)
     place.sub_(place.floor())
     teeth = torch.minimum(place, (1 - place).mul_(3.5))
     window = (y - 14).abs_().neg_().add_(34).mul_(1 / 18).clamp_(0, 1)
     shape.sub_(teeth.mul_(window).mul_(a.ruff))
 
-    # A soft shadow on the ears behind, the darker edge, then fur that is lighter towards the top.
+    # From back to front: a soft shadow on the ears, the dark outline, then fur that is lighter towards the top.
     _lay(planes, a.outline, coverage(shape - 3, 10.0).mul_(ear_cover).mul_(0.6))
     _lay(planes, a.outline, coverage(shape, pixel))
     inside = coverage(shape + 2.8, pixel + 1.5)
@@ -103,7 +107,7 @@ def _skull(planes: Tensor, a: Anatomy, frame: Frame, ear_cover: Tensor) -> Tenso
     _lay(planes, a.glow, (y + 46).mul_(-1 / 60).add_(1).clamp_(0, 1).mul_(inside).mul_(0.5))
     _lay(planes, a.dark, (shape + 12).mul_(1 / 12).clamp_(0, 1).mul_(inside).mul_(0.3))
 
-    # The mask: two cheeks that leave a dark bridge between them, and pale brows.
+    # The face mask: two pale cheeks that leave a dark bridge between them, and pale brows.
     u = (x - frame.yaw * 3).abs_()
     cheek = ellipse(u - a.cheek_x, y - a.cheek_y, a.cheek_rx, a.cheek_ry)
     _lay(planes, a.pale, coverage(cheek, pixel + 2).mul_(a.mask).mul_(inside))
@@ -116,7 +120,7 @@ def _skull(planes: Tensor, a: Anatomy, frame: Frame, ear_cover: Tensor) -> Tenso
 
 
 def _stripes(planes: Tensor, a: Anatomy, frame: Frame, inside: Tensor) -> None:
-    """Three on the forehead, two on each cheek."""
+    """Draw three stripes on the forehead and two on each cheek."""
     v, y = frame.x.abs(), frame.y
     bars = torch.minimum(leaf(v, y + 36, 3.2, 15.0), leaf(*rotate(v - 12, y + 34, 0.28, 0.96), 3.0, 13.0))
     bars = torch.minimum(bars, leaf(*rotate(v - a.head * 0.86, y - 3, 0.94, 0.34), 2.6, 14.0))
@@ -129,7 +133,7 @@ def _muzzle(planes: Tensor, a: Anatomy, frame: Frame) -> None:
     mx = frame.x - frame.yaw * a.depth
     u = mx.abs()
     below = y - a.mouth_y
-    # The bridge of the nose, and two pads that the mirror image makes of one ellipse.
+    # The muzzle is the bridge of the nose joined with two pads; the pads are one ellipse, drawn on both sides.
     pads = ellipse(u - a.muzzle * 0.42, below, a.muzzle * 0.66, a.pad_ry)
     upper = ellipse(u, y - a.nose_y - 2, a.muzzle * 0.72, a.bridge)
     shape = smooth_union(pads, upper, 6.0)
@@ -140,7 +144,7 @@ def _muzzle(planes: Tensor, a: Anatomy, frame: Frame) -> None:
     _lay(planes, a.tongue_edge, coverage(tongue, pixel).mul_(a.tongue))
     _lay(planes, a.tongue_colour, coverage(tongue + 1.6, pixel).mul_(a.tongue))
     _lay(planes, a.muzzle_colour, coverage(shape, pixel + 1.5))
-    # Fur of the forehead runs down to the nose in a wedge.
+    # The fur of the forehead continues down to the nose in a wedge.
     wedge = ellipse(u, y - a.nose_y + 30, a.wedge, 30.0)
     fade = (y + 24).mul_(1 / 20).clamp_(0, 1)
     _lay(planes, a.fur, coverage(wedge, pixel + 4).mul_(fade).mul_(a.wedge_strength))
@@ -173,7 +177,7 @@ def _eyes(planes: Tensor, a: Anatomy, frame: Frame) -> None:
     _lay(planes, a.liner, coverage(socket - 1.3, pixel))
     _lay(planes, a.iris, coverage(socket + 1.1, pixel))
     _lay(planes, a.black, coverage(ellipse(ex, ey, a.pupil_rx, a.pupil_ry), pixel))
-    # Highlights sit on the same side of both eyes, so they are no mirror images.
+    # Highlights are on the same side of both eyes, so the mirroring by |x| is undone for them.
     u.mul_(x.mul_(1e6).clamp_(-1, 1)).add_(a.eye_ry * 0.3)
     glint = ellipse(u, y + a.eye_ry * 0.36, a.eye_ry * 0.28, a.eye_ry * 0.28)
     _lay(planes, a.white, coverage(glint, pixel))

@@ -1,4 +1,4 @@
-"""The pose: from pixels to the head's own coordinates."""
+"""The pose of a head: computes where each pixel lies in the head's own coordinates."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor
 from kdcore.datasets.creatures.nuisance import Nuisance
 from kdcore.datasets.creatures.shapes import column
 
-# Where the middle of the head stands: below the middle of the picture, to leave room for the ears.
+# The middle of the head is this far below the middle of the picture, to leave room for the ears.
 _DOWN = 15.0
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """The head's coordinates of the pixels in some rows of N pictures.
+    """The coordinates of pixels relative to the head, for some rows of pixels of N pictures.
 
     Attributes:
         x, y: percent of half the picture's side, right and down from the middle of the head, [N, H, W].
         pixel: side of a pixel in these coordinates, [N, 1, 1].
         yaw: turn of the head, -1 to 1, [N, 1, 1].
-        vertical: sine and cosine of the roll, scale and middle of the head, [4, N]; what `rows` needs.
-        first: the picture's row in which this part begins.
+        vertical: sine and cosine of the roll, scale, and vertical place of the head's middle, [4, N]; used by `rows`.
+        first: the picture's row with which this frame begins.
     """
 
     x: Tensor
@@ -35,9 +35,9 @@ class Frame:
     first: int = 0
 
     def rows(self, low: float, high: float, reach: float) -> slice:
-        """Rows of this part that may hold points with y in `low` to `high` and x in -reach to reach.
+        """Return the rows of this frame that may hold points with y from `low` to `high` and x from -reach to reach.
 
-        A shape within these bounds has coverage exactly 0 in all other rows, so they need no drawing.
+        A shape within these bounds has coverage exactly 0 in all other rows, so it need not be drawn there.
         """
         height, size = self.x.shape[1:]
         sine, cosine, scale, middle = self.vertical
@@ -50,15 +50,15 @@ class Frame:
         return slice(min(max(first, 0), height), min(max(last, 0), height))
 
     def part(self, rows: slice) -> Frame:
-        """The same pictures, some rows only."""
+        """Return the frame of some of the rows of the same pictures."""
         first = self.first + int(rows.start or 0)
         return Frame(self.x[:, rows], self.y[:, rows], self.pixel, self.yaw, self.vertical, first)
 
 
 def pose(nuisance: Nuisance, size: int) -> Frame:
-    """The frame of whole pictures of `size` x `size` pixels."""
+    """Return the frame that covers all rows of pictures of `size` x `size` pixels."""
     ramp = (torch.arange(size, dtype=torch.float32) + 0.5) * (200 / size) - 100
-    # In double precision, so that the last bit of sine and cosine cannot reach the pixels.
+    # Sine and cosine differ in the last bit between processors; in double precision that does not change any pixel.
     roll = nuisance.roll.double()
     sine, cosine = roll.sin().float(), roll.cos().float()
     middle = nuisance.shift[:, 1] + _DOWN

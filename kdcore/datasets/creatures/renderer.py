@@ -1,7 +1,8 @@
-"""Draws creatures: a vectorised, anti-aliased renderer of heads, independent of resolution.
+"""The renderer of creatures: draws heads for whole batches of pictures, anti-aliased, at any resolution.
 
-Traits become a few dozen numbers a head (`anatomy`), the pose turns pixels into the head's own coordinates, then
-shapes are laid over each other from back to front (`painting`), each a signed distance turned into coverage.
+The traits of each head are turned into a few dozen numbers (`anatomy`), and the pose gives each pixel's coordinates
+relative to the head (`pose`). Then shapes are laid over each other from back to front (`paint_head`): the signed
+distance to each shape gives the share of each pixel that it covers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kdcore.errors import ConfigError
 
 # Pixels drawn at once: few enough that the planes stay in the processor's cache, enough to hide PyTorch's overhead.
 _CHUNK_PIXELS = 1 << 17
-# Creatures whose anatomy is worked out at once: bounds memory, costs nothing.
+# Creatures whose anatomy is computed at once; bounds the memory used, and is large enough to cost no speed.
 _BLOCK = 8192
 
 
@@ -29,15 +30,16 @@ def render(traits: Tensor, nuisance: Nuisance | None = None, size: int = 32) -> 
     """Draw creatures.
 
     Args:
-        traits: [N, D] in the order of `TRAITS`; values beyond a trait's range are drawn as the nearest end.
-        nuisance: N values a field; neutral if None.
+        traits: [N, D] in the order of `TRAITS`; a value beyond the trait's range is drawn as the nearest end of the
+            range.
+        nuisance: pose, light, background and noise of the N pictures; `neutral_nuisance` if None.
         size: side of the picture in pixels.
 
     Returns:
         uint8 [N, 3, size, size]. The bytes of one picture do not depend on which pictures are drawn with it.
 
     Raises:
-        ConfigError: traits of another shape or not finite, not as many nuisance values as creatures, or a size
+        ConfigError: the traits have another shape or are not finite, the nuisance is not of N pictures, or the size is
             below 1.
     """
     if traits.ndim != 2 or traits.shape[1] != len(TRAITS):
@@ -66,7 +68,7 @@ def _draw(body: Anatomy, nuisance: Nuisance, size: int) -> Tensor:
     level = torch.linspace(-1, 1, size).view(1, size, 1) * column(nuisance.gradient) + 1  # [N, H, 1]
     planes = torch.empty(3, *frame.x.shape)
     planes[:] = nuisance.background.T[:, :, None, None] * level
-    # The head throws a soft shadow on the ground.
+    # The head casts a soft shadow on the ground.
     rows = frame.rows(40, 90, 80)
     ground = ellipse(frame.x[:, rows], frame.y[:, rows] - 64, 50.0, 10.0)
     planes[:, :, rows].mul_(1 - coverage(ground, 22.0).mul_(0.14))
@@ -83,11 +85,11 @@ def _noise_table() -> Tensor:
 
 
 def _to_bytes(planes: Tensor, nuisance: Nuisance, size: int) -> Tensor:
-    """Add each picture's noise and round; planes [3, N, H, W] to uint8 [N, 3, H, W]."""
+    """Add each picture's noise to planes [3, N, H, W] (RGB 0 to 1), and round them to uint8 [N, 3, H, W]."""
     values = planes.mul_(255).transpose(0, 1)
     if bool((nuisance.noise > 0).any()):
         count = 3 * size * size
-        laps = 1 + -(-count // NOISE_TABLE_SIZE)  # the table goes round
+        laps = 1 + -(-count // NOISE_TABLE_SIZE)  # the table is repeated from its start
         windows = _noise_table().repeat(laps).unfold(0, count, 1)
         noise = windows.index_select(0, nuisance.noise_start % NOISE_TABLE_SIZE).view(values.shape)
         values = noise.mul_(nuisance.noise[:, None, None, None]).add_(values)

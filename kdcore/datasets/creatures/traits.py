@@ -1,10 +1,11 @@
-"""What a creature is: named traits, one Gaussian over them a species, and the exact posterior.
+"""The traits of creatures: their names, the Gaussian distribution of each species over them, and the exact posterior.
 
 A species is a Gaussian with its own mean and a diagonal covariance that all species share; the species are equally
-likely. Nothing is clipped: a trait may lie outside the range that can be drawn, and then the picture shows the nearest
-end while the posterior is that of the true value. So p(species | traits) is exact, and it is the softmax of a
-function linear in the traits (linear discriminant analysis, Fisher 1936). The spreads are wide on purpose: individuals
-of neighbouring species look alike, wolf and dog most of all, and no classifier can do better than the Bayes one.
+likely. Sampled traits are not clipped: a trait may lie outside the range that can be drawn; the picture then shows the
+nearest end of the range, while the posterior is computed from the true value. So p(species | traits) is exact, and it
+is the softmax of a function linear in the traits (linear discriminant analysis, Fisher 1936). The spreads are wide on
+purpose: individuals of neighbouring species look alike, wolf and dog most of all, so that even the Bayes classifier,
+which is the best possible one, makes mistakes.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ class Trait:
     """One measure of a head.
 
     Attributes:
-        name: key in code and addresses.
-        title: words for a visitor.
-        low, high: the range that is drawn (values beyond look like the nearest end), in `unit`.
+        name: key in code and in page addresses.
+        title: name shown to a visitor.
+        low, high: the range that is drawn, in `unit`; values beyond it look like the nearest end.
         description: what changes in the picture as the value grows.
-        unit: "" for a share from 0 (none) to 1 (full); lengths are in percent of half the picture's side.
-        spread: standard deviation within a species, the same for all.
+        unit: "" for a share from 0 (none) to 1 (full); "%" for a length in percent of half the picture's side; "°".
+        spread: standard deviation within a species, the same for all species.
         means: mean of each species, in the order of `SPECIES`.
     """
 
@@ -84,12 +85,12 @@ TRAITS: tuple[Trait, ...] = tuple(Trait(*row) for row in _ROWS)
 
 
 def trait_means() -> Tensor:
-    """Mean traits of each species, float64 [K, D]."""
+    """Return the mean traits of each species, float64 [K, D]."""
     return torch.tensor([trait.means for trait in TRAITS], dtype=torch.float64).T.contiguous()
 
 
 def trait_spreads() -> Tensor:
-    """Standard deviation of each trait within a species, float64 [D]."""
+    """Return the standard deviation of each trait within a species, float64 [D]."""
     return torch.tensor([trait.spread for trait in TRAITS], dtype=torch.float64)
 
 
@@ -113,7 +114,7 @@ def sample_traits(n: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def posterior(traits: Tensor) -> Tensor:
-    """Exact p(species | traits) by Bayes' rule with equal priors, in log space.
+    """Compute the exact p(species | traits) by Bayes' rule with equal priors, in log space.
 
     Args:
         traits: [N, D] (or [D] for one creature).
@@ -128,10 +129,10 @@ def posterior(traits: Tensor) -> Tensor:
 
 
 def prototype(species: str) -> Tensor:
-    """The mean traits of a species, float32 [D].
+    """Return the mean traits of a species, float32 [D].
 
     Raises:
-        UnknownName: no such species.
+        UnknownName: no species has this name.
     """
     if species not in SPECIES:
         raise UnknownName("species", species, SPECIES)
@@ -139,11 +140,20 @@ def prototype(species: str) -> Tensor:
 
 
 def morph(stops: tuple[str, ...], steps: int) -> Tensor:
-    """Traits on the way from the first species through the others, evenly spaced, float32 [steps, D].
+    """Return `steps` creatures that change from the first species through the others to the last one.
+
+    Their traits are evenly spaced on straight lines between the species' mean traits.
+
+    Args:
+        stops: names of the species, at least 2.
+        steps: number of creatures, at least 2.
+
+    Returns:
+        float32 [steps, D].
 
     Raises:
-        UnknownName: no such species.
-        ConfigError: fewer than two stops or steps.
+        UnknownName: no species has one of the names.
+        ConfigError: there are fewer than two stops or steps.
     """
     if len(stops) < 2 or steps < 2:
         raise ConfigError(f"A morph needs at least 2 stops and 2 steps, not {len(stops)} and {steps}.")
@@ -155,7 +165,10 @@ def morph(stops: tuple[str, ...], steps: int) -> Tensor:
 
 
 def distances() -> dict[tuple[str, str], float]:
-    """Mahalanobis distance of each pair of species; two alone would be confused in a share Φ(-distance / 2)."""
+    """Return the Mahalanobis distance between the means of each pair of species.
+
+    If there were only these two, the Bayes classifier would take one for the other with probability Φ(-distance / 2).
+    """
     z = trait_means() / trait_spreads()
     pairs = [(i, j) for i in range(len(SPECIES)) for j in range(i + 1, len(SPECIES))]
     return {(SPECIES[i], SPECIES[j]): math.dist(z[i].tolist(), z[j].tolist()) for i, j in pairs}

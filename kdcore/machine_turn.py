@@ -77,5 +77,7 @@ def _busy(store: Store, run_id: str) -> Busy:
         others = [row for row in waiting(connection) if row.id != run_id]
     first = next((row for row in others if row.status == "running"), others[0] if others else None)
     who = "Another measurement" if first is not None and first.kind == "latency" else "A run"
-    message = f"{who} has the machine now, and what is measured beside it would be wrong; try again when it has ended."
+    message = (
+        f"{who} is using the machine, and a measurement at the same time would be wrong; try again when it has ended."
+    )
     return Busy(message, first.id if first is not None else "")

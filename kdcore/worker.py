@@ -58,7 +58,8 @@ def _take_by_hand(store: Store, row: RunRow) -> int:
     """Train a run that a person started without the queue (no `--attempt`), if it is this run's turn."""
     claimed = jobs.claim(store, only=row.id)
     if claimed is None:
-        print(f"kdcore.worker: run {row.id} is {row.status}, or it is not its turn.", file=sys.stderr)
+        why = "it does not wait in the queue, or it is not its turn"
+        print(f"kdcore.worker: run {row.id} ({row.status}) cannot start now: {why}.", file=sys.stderr)
         return 1
     return main([row.id, "--attempt", str(claimed.attempts)])
 

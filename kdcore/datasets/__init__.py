@@ -116,7 +116,7 @@ DATASETS: dict[str, DatasetInfo] = {
             "MNIST",
             55_000,
             "70,000 handwritten digits, 28x28.",
-            "LeCun, Cortes and Burges, from NIST's forms.",
+            "LeCun, Cortes and Burges, from handwritten forms that NIST collected.",
         ),
         _published_info(
             "fashion-mnist",
@@ -149,7 +149,7 @@ DATASETS: dict[str, DatasetInfo] = {
             description="Photos of 107 kinds of animals, 64x64; the `animals` teacher learned from them.",
             load=_load_animals64,
             image_shape=(3, 64, 64),
-            terms="Partly from ImageNet, whose terms apply; take the pictures as not free to redistribute.",
+            terms="Partly from ImageNet, whose terms apply; treat the pictures as not free to redistribute.",
         ),
     )
 }

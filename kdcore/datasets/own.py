@@ -205,7 +205,7 @@ def _legal_name(name: str) -> str:
     from kdcore.datasets import DATASETS
 
     if not _NAME.fullmatch(name):
-        raise ConfigError(f'"{name[:40]}" is no name for a dataset: up to 32 small letters, digits and hyphens.')
+        raise ConfigError(f'"{name[:40]}" is no name for a dataset; use up to 32 small letters, digits and hyphens.')
     if name in DATASETS:
         raise ConfigError(f'"{name}" is the name of a dataset that comes with the engine; give yours another (--name).')
     return name

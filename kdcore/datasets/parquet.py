@@ -25,7 +25,7 @@ def _features(schema: Any) -> tuple[str, tuple[str, ...]]:
 
 def _unreadable(path: Path, error: Exception) -> DatasetUnavailable:
     return DatasetUnavailable(
-        f"{path.name} could not be read as pictures in parquet ({type(error).__name__}); "
+        f"{path.name} could not be read as a parquet file of pictures ({type(error).__name__}); "
         "fetch the file again or choose another dataset."
     )
 

@@ -151,7 +151,9 @@ def _load_idx(spec: Published, folder: Path) -> Dataset:
         if pictures.ndim != 3 or answers.ndim != 1 or len(pictures) != len(answers) or not len(answers):
             raise DatasetUnavailable(f"The files of {spec.name} in {folder} do not fit together; fetch them again.")
         if int(answers.max()) >= len(spec.class_names):
-            raise DatasetUnavailable(f"The files of {spec.name} in {folder} hold other labels; fetch them again.")
+            raise DatasetUnavailable(
+                f"The files of {spec.name} in {folder} hold labels of classes that it does not have; fetch them again."
+            )
     everything = Split(images[:, None], labels.long())
     return _assemble(spec, everything, Split(test_images[:, None], test_labels.long()), spec.class_names)
 
@@ -229,7 +231,7 @@ def _unpack(spec: Published, folder: Path) -> None:
     if _batches_are_whole(spec, folder):
         archive.unlink(missing_ok=True)
     else:
-        raise DatasetUnavailable(f"{archive.name} does not hold {spec.name} whole; try again.")
+        raise DatasetUnavailable(f"{archive.name} does not hold all of {spec.name}; try again.")
 
 
 _CIFAR100 = {

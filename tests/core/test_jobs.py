@@ -338,7 +338,7 @@ def test_nothing_trains_during_a_measurement(store: Store) -> None:
 def test_a_measurement_waits_for_a_run_and_says_for_which(store: Store) -> None:
     run_id = submit(store)
     assert jobs.claim(store) is not None  # held by this process, which lives
-    with pytest.raises(jobs.Busy, match="A run has the machine") as busy, jobs.turn(store, "latency"):
+    with pytest.raises(jobs.Busy, match="A run is using the machine") as busy, jobs.turn(store, "latency"):
         pytest.fail("measured beside a run")
     assert busy.value.run_id == run_id
     with store.read() as connection:

@@ -1,4 +1,4 @@
-"""A run as a file for others: JSON for programs, CSV of its curves, and one HTML page that stands alone."""
+"""Export of a run: as JSON for programs, as CSV with its curves, or as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MIME_TYPES = {"json": "application/json", "csv": "text/csv", "html": "text/html"
 
 
 def summary(row: RunRow) -> dict[str, Any]:
-    """A run without its result; who started it is nobody's business.
+    """Return the main facts of a run without its full result, ready for JSON. The visitor who started it is left out.
 
-    Of a sweep `verdict`, `accuracy` and `paired_difference` are those of its own point, which `sweep` names beside the
-    number of points at which there is which claim; None for a plain run.
+    For a sweep, `verdict`, `accuracy` and `paired_difference` belong to its own point. `sweep` then holds the settings
+    of that point (`own_point`) and the number of points with each claim (`claims`); it is None for a plain run.
     """
     result = row.result or {}
     facts = ("status", "created", "started", "finished", "error", "attempts", "config", "parent")
@@ -42,16 +42,17 @@ def summary(row: RunRow) -> dict[str, Any]:
 
 
 def as_data(row: RunRow, events: Sequence[StoredEvent]) -> dict[str, Any]:
-    """Everything that is known of a run, JSON-able."""
+    """Return the summary, the whole result and all events of a run, ready for JSON."""
     told = [{"time": stored.time, **stored.event.to_json()} for stored in events if stored.event.type != "RunFinished"]
     return {**summary(row), "result": row.result, "events": told}
 
 
 def as_text(row: RunRow, events: Sequence[StoredEvent], form: str, now: float | None = None) -> str:
-    """A run as the text of a file of one of the `FORMATS`.
+    """Return a run as the text of a file.
 
     Args:
-        now: seconds since 1970, which the page says it was written at.
+        form: one of `FORMATS`.
+        now: time in seconds since 1970 that the HTML page states as its date; the current time unless given.
     """
     if form == "csv":
         return curves_csv((stored.event for stored in events), row.config)
@@ -63,13 +64,13 @@ def as_text(row: RunRow, events: Sequence[StoredEvent], form: str, now: float | 
 
 
 def file_name(row: RunRow, form: str) -> str:
-    """What such a file is called: safe on every system, and told apart from others."""
+    """Return a file name for an exported run that is legal on every system and unique by the run's id."""
     dataset = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in str(row.config["dataset"]))
     return f"run-{dataset[:30]}-{row.id}.{form}"
 
 
 def curves_csv(events: Iterable[Event], config: Mapping[str, Any]) -> str:
-    """The curves in long form: one line an epoch, arm and seed; empty where nothing was measured."""
+    """Return the curves as CSV in long form: one line per epoch, arm and seed. Unmeasured values are empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("epoch", "arm", "seed", "train_loss", "validation_accuracy"))

@@ -1,4 +1,4 @@
-"""The two charts of a report as inline SVG: no script, nothing fetched, readable on paper. Pure functions."""
+"""The two charts of a report as inline SVG without scripts or external resources, also for print. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from kdcore.controls import CONTROLS
 from kdcore.run_curves import Curve
 
-# Okabe and Ito's palette, with a marker and a dash each, so that no arm is told by its colour alone.
+# Okabe and Ito's colour-blind safe palette. Each arm also has its own marker and dash, so colour is never the only cue.
 COLOURS = {"teacher": "#0072B2", "baseline": "#D55E00", "distilled": "#009E73", "posterior": "#CC79A7"}
 DASHES = {"baseline": "8 5", "posterior": "2 4"}
 OTHER = "#6b7080"
@@ -19,21 +19,26 @@ ORDER = ("teacher", "posterior", "distilled", "baseline")
 
 
 def in_order(arms: Mapping[str, Any]) -> list[str]:
-    """The arms in the order of a legend; ones that it does not name come last."""
+    """Return the arm names in the order in which a legend lists them; arms without a fixed place come last."""
     return [*(arm for arm in ORDER if arm in arms), *(arm for arm in arms if arm not in ORDER)]
 
 
 def name_of(arm: str) -> str:
-    """What an arm is called in a report."""
+    """Return the name that a report shows for an arm: a control's title in lower case, or the arm's own name."""
     return CONTROLS[arm].title.lower() if arm in CONTROLS else arm
 
 
 def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str:
-    """Accuracy on test of every arm: marker, 95 % interval, and each seed as a faint dot; values 0 to 1.
+    """Draw the test accuracy of every arm: its mean as a marker, its 95 % interval, and each seed as a faint dot.
+
+    Arms without a mean are left out.
 
     Args:
-        arms: arm -> its accuracy as a result holds it (`mean`, `ci95`, `per_seed`).
-        ceiling: of the Bayes classifier, drawn as a line.
+        arms: arm -> its accuracy as a run's result holds it (`mean`, `ci95`, `per_seed`), 0 to 1.
+        ceiling: accuracy of the Bayes classifier, 0 to 1, drawn as a vertical line; None for no line.
+
+    Returns:
+        An `<svg>` element, with all figures in its label for screen readers.
     """
     known = {arm: arms[arm] for arm in in_order(arms) if arms[arm].get("mean") is not None}
     values = [value for one in known.values() for value in (one["mean"], *(one["ci95"] or ()), *one["per_seed"])]
@@ -67,8 +72,15 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
 
 
 def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
-    """Accuracy on validation of every arm over the epochs, with a 95 % band over seeds where there are several; the
-    controls, of which there may be many, are thin and grey."""
+    """Draw the validation accuracy (0 to 1) of every arm over the epochs as an `<svg>` element.
+
+    Arms have a 95 % band over seeds where there are several seeds. Controls are thin grey lines without a band, because
+    there may be many of them.
+
+    Args:
+        curves: arm -> its curve; empty curves are left out.
+        epochs: epochs of the whole run, the right end of the axis.
+    """
     every = {arm: curves[arm] for arm in in_order(curves) if curves[arm].mean}
     known = {arm: curve for arm, curve in every.items() if arm not in CONTROLS}
     bands = [band for curve in known.values() for band in (curve.low, curve.high) if band]
@@ -94,7 +106,7 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
             there = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.high, strict=True)]
             back = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.low, strict=True)][::-1]
             parts.append(f'<polygon points="{" ".join(there + back)}" fill="{COLOURS.get(arm, OTHER)}" opacity=".15"/>')
-    for arm in sorted(every, key=known.__contains__):  # what is drawn first lies under the rest
+    for arm in sorted(every, key=known.__contains__):  # controls first, so that they lie under the other lines
         colour, dash, width = COLOURS.get(arm, OTHER), DASHES.get(arm, ""), 2.5 if arm in known else 1.2
         curve = every[arm]
         points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.mean, strict=True))
@@ -109,7 +121,7 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
 
 
 def describe(estimate: Mapping[str, Any] | None) -> str:
-    """A share with its interval where there is one: `72.0 % (70.0 to 74.0 %)`; a dash where nothing was measured."""
+    """Format an estimate (0 to 1) with its interval, if any: `72.0 % (70.0 to 74.0 %)`; a dash if there is no mean."""
     if not estimate or estimate.get("mean") is None:
         return "–"
     shown = f"{100 * estimate['mean']:.1f} %"
@@ -118,7 +130,7 @@ def describe(estimate: Mapping[str, Any] | None) -> str:
 
 
 def marker(arm: str) -> str:
-    """The arm's marker for beside its name."""
+    """Return the arm's chart marker as a small `<svg>` element, to be shown beside its name in text."""
     return f'<svg class="mark" viewBox="0 0 16 16" aria-hidden="true">{_marker(arm, 8, 8, 6)}</svg>'
 
 
@@ -155,7 +167,7 @@ def _marker(arm: str, x: float, y: float, r: float) -> str:
 
 
 def _axis(values: Sequence[float]) -> tuple[float, float, float]:
-    """Ends of an axis on round shares around these values, and the round distance of its marks."""
+    """Return round ends of an axis that covers these values (0 to 1), and the round distance of its grid lines."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     step = _nice(max(high - low, 0.02) / 5)
     low, high = math.floor(low / step - 0.2) * step, math.ceil(high / step + 0.2) * step
@@ -167,7 +179,7 @@ def _steps(low: float, high: float, step: float) -> list[float]:
 
 
 def _nice(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten."""
+    """Return the smallest number of the form 1, 2 or 5 times a power of ten that is at least `value`."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(power * step for step in (1, 2, 5, 10) if power * step >= value * (1 - 1e-9))
 

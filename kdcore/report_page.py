@@ -1,6 +1,6 @@
-"""One run as an HTML page that stands alone, for reading, sending and printing.
+"""One run as a self-contained HTML page, for reading, sending and printing.
 
-It holds its drawings and its style, no script, and asks for nothing from anywhere; what people wrote is escaped.
+Charts and styles are inline, there is no script, and nothing is loaded from anywhere. Text from users is escaped.
 """
 
 from __future__ import annotations
@@ -46,7 +46,11 @@ pre span { white-space: nowrap; }
 
 
 def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
-    """The report: what was asked, what came out, how it was measured, and how to repeat it."""
+    """Return the page: the run's results, its settings, how it was measured, and the command that repeats it.
+
+    Args:
+        now: time in seconds since 1970 that the page states as its date.
+    """
     config = row.config
     student = "several students" if "student" in (config.get("vary") or {}) else config["student"]
     title = f"{config['dataset']}: {student} {taught_by(config)}"
@@ -91,7 +95,12 @@ def _verdict(row: RunRow) -> str:
 
 
 def _results(result: Mapping[str, Any], teacher: str, at: str) -> list[str]:
-    """The arms; `teacher` is whom they agree with, and `at` names the point that they are of, "" for a plain run."""
+    """Return the section with the chart and the table of the arms.
+
+    Args:
+        teacher: words for the network with which the arms' agreement was measured.
+        at: for a sweep, words for the point that the figures belong to; "" for a plain run.
+    """
     arms, every = result["arms"], in_order(result["arms"])
     order = [arm for arm in every if arm not in CONTROLS]
     ceiling = result.get("bayes_accuracy")
@@ -161,7 +170,7 @@ def _classes(result: Mapping[str, Any]) -> list[str]:
 
 
 def _command(config: Mapping[str, Any]) -> str:
-    """The command with no line broken inside an option."""
+    """Return the command that repeats the run as HTML in which no line breaks inside an option."""
     first, *options = run_command(config).split(" --")
     return " ".join(f"<span>{escape(part)}</span>" for part in (first, *(f"--{option}" for option in options)))
 

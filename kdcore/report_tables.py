@@ -1,4 +1,4 @@
-"""The tables of a report as HTML: settings, controls, the points of a sweep. Pure functions."""
+"""The tables of a report as HTML: settings, controls and the points of a sweep. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from kdcore.run_comparison import minus_distilled, pairs_controls, settings_of
 
 
 def settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each setting that counts and its value; of a sweep, the run's own value, and then what is varied."""
+    """Return the name and value of each setting that the run's method uses, escaped for HTML.
+
+    For a sweep these are the values at its own point, followed by one row with all values of each varied setting.
+    """
     own = {name: value for name, value in settings_of({**config, "vary": {}}).items() if name not in unused(config)}
     varied = {f"{name}, varied": values for name, values in (config.get("vary") or {}).items()}
     return [(escape(name.replace("_", " ")), escape(plain(value))) for name, value in {**own, **varied}.items()]
 
 
 def controls(result: Mapping[str, Any]) -> list[str]:
-    """What each control takes away, what theory says, and what came out; nothing without controls."""
+    """Return the section on the controls: what each changes, what theory expects, its result; [] without controls."""
     arms = {arm: row["accuracy"] for arm, row in result["arms"].items() if arm in CONTROLS}
     if not arms:
         return []
@@ -46,7 +49,7 @@ def controls(result: Mapping[str, Any]) -> list[str]:
 
 
 def sweep(result: Mapping[str, Any]) -> list[str]:
-    """Accuracies and their paired difference at every point of a sweep; nothing for a plain run."""
+    """Return the section with accuracies and paired difference at every point of a sweep; [] for a plain run."""
     found = result.get("sweep")
     if not found:
         return []
@@ -64,7 +67,11 @@ def sweep(result: Mapping[str, Any]) -> list[str]:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table of cells that are HTML already; the first of a row is its head."""
+    """Return an HTML table. All heads and cells must be HTML already; the first cell of each row is its row header.
+
+    Args:
+        kind: CSS class of the table.
+    """
     head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in heads)
     body = "".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
@@ -75,11 +82,13 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -
 
 
 def cell(estimate: Mapping[str, Any] | None) -> str:
+    """Return the HTML of a table cell with an estimate (0 to 1) as percent and its interval on a second line."""
     value, _space, interval = describe(estimate).partition(" (")
     return escape(value) + (f"<small>{escape(interval.rstrip(')'))}</small>" if interval else "")
 
 
 def points(difference: Mapping[str, Any]) -> str:
+    """Format a difference of two shares (-1 to 1), with its 95 % interval if any, in percentage points."""
     if difference.get("mean") is None:
         return "not measured"
     words = f"{100 * difference['mean']:+.1f} points"

@@ -1,4 +1,4 @@
-"""What a report says of a run in sentences: how it was measured, and how it is repeated. Pure functions."""
+"""The sentences of a report: what a run found, how it was measured, and how to repeat it. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from kdcore.methods import Method
     from kdcore.rows import RunRow
 
-_OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")  # of a recipe, on the command line
+# The recipe's fields that are options of the command line.
+_OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
 
 
 def headline(result: Mapping[str, Any]) -> str:
-    """What a run allows to say, in one sentence; of a sweep, in how many of its settings, without one point's."""
+    """Return what may be claimed from a run, in one sentence: the verdict of its result, "" without one.
+
+    For a sweep it counts the settings with each claim instead, because the verdict belongs to one point only.
+    """
     found = claims(result)
     texts = {
         "distilled": "distilled is better in {k} of {n} settings",
@@ -30,17 +34,18 @@ def headline(result: Mapping[str, Any]) -> str:
 
 
 def own_words(config: Mapping[str, Any]) -> str:
-    """The point that a sweep's own figures are of, such as "temperature 4, labels 100"; "" for a plain run."""
+    """Return words for the point that a sweep's own figures belong to, such as "temperature 4, labels 100"; else ""."""
     return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in own_point(config).items())
 
 
 def run_command(config: Mapping[str, Any]) -> str:
-    """The command line that repeats a run, with every setting named, whatever the defaults are by then."""
+    """Return the command line that repeats a run; it names every setting but the device, in case defaults change."""
     flat = flatten(config)
     names = ("dataset", "teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", *_OPTIONS)
     vary = flat.get("vary") or {}
     words = ["kdcore", "sweep" if vary else "run"]
-    each = ("temperature", "distill_weight") if "method" in vary else ()  # every method has its own, or they are varied
+    # Methods that are compared each use their own of these, unless they are in `vary`.
+    each = ("temperature", "distill_weight") if "method" in vary else ()
     for name in (name for name in names if name not in each):
         if flat.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", plain(flat[name])]
@@ -54,7 +59,7 @@ def run_command(config: Mapping[str, Any]) -> str:
 
 
 def method(row: RunRow) -> list[str]:
-    """How a run was measured, a paragraph each."""
+    """Return the paragraphs that say how a run was measured."""
     config, result = row.config, row.result or {}
     seeds = len(config["seeds"])
     words = [
@@ -95,7 +100,7 @@ def method(row: RunRow) -> list[str]:
 
 
 def taught_by(config: Mapping[str, Any]) -> str:
-    """Who teaches the distilled student, for a heading."""
+    """Return words for a heading that say who teaches the distilled student, such as "taught by animals"."""
     found, teacher, vary = _method(config), config["teacher"], config.get("vary") or {}
     if "method" in vary:
         return "taught in several ways"
@@ -113,29 +118,29 @@ def taught_by(config: Mapping[str, Any]) -> str:
 
 
 def agreement_with(config: Mapping[str, Any]) -> str:
-    """With whom the students' agreement is measured."""
+    """Return words for the network with which the students' agreement is measured."""
     return "the teacher" if has_teacher(config) else f"{config['teacher']}, which taught none of them"
 
 
 def has_teacher(config: Mapping[str, Any]) -> bool:
-    """Whether the run's teacher taught, itself or through assistants."""
+    """Return whether the run's teacher took part in training, directly or through teacher assistants."""
     return _method(config).has_teacher
 
 
 def _method(config: Mapping[str, Any]) -> Method:
-    """The run's method; of one that this version does not know, Hinton's."""
+    """Return the run's method; Hinton's (kd) if this version does not know the one that the run names."""
     from kdcore.methods import METHODS
 
     return METHODS.get(str(config.get("method")), METHODS["kd"])
 
 
 def unused(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of temperature and distill weight that the run's method has no use for."""
+    """Return the names of the settings among temperature and distill weight that the run's method does not use."""
     return tuple(name for name in ("temperature", "distill_weight") if name not in _method(config).settings)
 
 
 def _distilled(config: Mapping[str, Any]) -> str:
-    """What the distilled student learned from."""
+    """Return a sentence that says what the distilled student learned from."""
     found = _method(config)
     at = f"temperature {config['temperature']:g} and distill weight {config['distill_weight']:g}"
     if found.name == "kd":
@@ -145,7 +150,7 @@ def _distilled(config: Mapping[str, Any]) -> str:
 
 
 def repeating(row: RunRow) -> list[str]:
-    """What a command line cannot say of a run."""
+    """Return sentences with what the command line cannot express: unusual seeds, and the hash of the pictures."""
     seeds, notes = list(row.config["seeds"]), []
     if seeds != list(range(len(seeds))):
         notes.append(
@@ -157,7 +162,7 @@ def repeating(row: RunRow) -> list[str]:
 
 
 def plain(value: Any) -> str:
-    """A setting as it is typed: no digit of a number is lost."""
+    """Format a setting as one would type it, with all digits of a number; lists are joined by commas."""
     if isinstance(value, list | tuple):
         return ", ".join(map(plain, value))
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

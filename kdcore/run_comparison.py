@@ -1,4 +1,4 @@
-"""Several runs beside each other: in what they were told differently, and in what came out. Pure functions."""
+"""Comparison of several runs: the settings in which they differ, and their results. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLAIMS = ("distilled", "baseline", "none")
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting that is not the same in all runs: one value a run, None where a run does not have it."""
+    """A setting that differs between runs. `values` has one value per run, None for a run without this setting."""
 
     name: str
     values: tuple[Any, ...]
@@ -23,7 +23,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Step:
-    """A run's accuracy minus that of the first run, with a 95 % interval; None where it cannot be said."""
+    """A difference of two accuracies (-1 to 1) with its 95 % interval; None where it is unknown."""
 
     mean: float | None
     ci95: tuple[float, float] | None
@@ -31,15 +31,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs in the order given.
+    """What differs between several runs. A sweep is represented by its own point (see `own_point`).
 
     Attributes:
-        settings: those that differ, in the order of a configuration.
-        arms: every arm that some run has.
-        steps: arm -> one `Step` a run, its accuracy minus the first run's.
+        rows: the runs, in the order in which they were given.
+        settings: the settings that differ, in the order in which a configuration lists them.
+        arms: every arm that at least one run has.
+        steps: arm -> one `Step` per run, its accuracy minus the first run's; unknown if the test pictures differ.
         same_pictures: whether all results were measured on the same test pictures.
-
-    What is compared of a sweep is its own point.
     """
 
     rows: tuple[RunRow, ...]
@@ -49,6 +48,7 @@ class Comparison:
     same_pictures: bool
 
     def to_json(self) -> dict[str, Any]:
+        """Return the comparison ready for JSON, with each run's main figures but without those per class."""
         figures = ("arms", "paired_difference", "verdict", "seconds", "bayes_accuracy")
         results = [
             None if row.result is None else {name: row.result[name] for name in figures if name in row.result}
@@ -67,7 +67,7 @@ class Comparison:
 
 
 def compare(rows: Sequence[RunRow]) -> Comparison:
-    """What differs between these runs."""
+    """Compare the settings and results of these runs; accuracies are compared with those of the first run."""
     results = [row.result for row in rows if row.result]
     arms = tuple(dict.fromkeys(arm for result in results for arm in result.get("arms", {})))
     hashes = {result.get("dataset_sha256") for result in results}
@@ -77,7 +77,7 @@ def compare(rows: Sequence[RunRow]) -> Comparison:
 
 
 def differing_settings(configs: Sequence[Mapping[str, Any]]) -> tuple[Setting, ...]:
-    """The settings that are not the same in all of these configurations; those of a recipe stand among the others.
+    """Return the settings whose values are not the same in all of these configurations, as listed by `settings_of`.
 
     Seeds are compared as a list, so that 0, 1, 2 and 3, 4, 5 differ.
     """
@@ -88,15 +88,18 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> tuple[Setting, .
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with the fields of its recipe beside the others."""
+    """Return the configuration with the fields of its recipe moved to the top level."""
     flat = {name: value for name, value in config.items() if name != "recipe"}
     recipe = config.get("recipe")
     return {**flat, **(recipe if isinstance(recipe, Mapping) else {})}
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as it is read: the parameters of its method stand among the settings, and a setting that is
-    varied holds the list of its values. What is empty is left out, as in runs of before it existed."""
+    """Return all settings of a configuration in one flat mapping.
+
+    Fields of the recipe and parameters of the method are at the top level, and a varied setting holds the list of its
+    values. Empty controls and empty parameters are left out, so that they equal those of old runs, which lack the keys.
+    """
     flat = flatten(config)
     own, vary = flat.pop("parameters", None) or {}, flat.pop("vary", None) or {}
     if not flat.get("controls"):
@@ -105,24 +108,27 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own_point(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The varied settings of a sweep with their values at its own point, which its arms, verdict and difference are of;
-    empty for a plain run. Nothing is checked: what the sweep was about may not be here any more."""
+    """Return the varied settings of a sweep with their values at its own point; empty for a plain run.
+
+    The own point is the one whose arms, verdict and paired difference the sweep's result holds. The values are not
+    validated, because the dataset or teacher of an old sweep may be gone from this machine.
+    """
     flat = flatten(config)
     own = {**(config.get("parameters") or {}), **flat}
     return {name: own.get(name) for name in config.get("vary") or ()}
 
 
 def claims(result: Mapping[str, Any] | None) -> dict[str, int]:
-    """At how many points of a sweep there is which claim; empty for a plain run, and without a result."""
+    """Count the points of a sweep by the claim of their verdict; empty for a plain run or without a result."""
     rows = ((result or {}).get("sweep") or {}).get("rows") or ()
     return {claim: sum(row["claim"] == claim for row in rows) for claim in CLAIMS} if rows else {}
 
 
 def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> Step:
-    """`other` minus `one`, two estimates of separate runs, as a result holds them.
+    """Return `other` minus `one` for two estimates of separate runs, given as a result holds them (`mean`, `ci95`).
 
-    The interval joins the two (MOVER: Zou and Donner 2008) as if the runs were independent. Runs that share test
-    pictures and seeds vary together, which makes the true one narrower: it never claims too much.
+    The interval combines theirs by the MOVER method (Zou and Donner 2008) as if the runs were independent. Runs that
+    share test pictures and seeds vary together, so the interval is then wider than necessary: it never claims too much.
     """
     mean = other["mean"] - one["mean"]
     if not one.get("ci95") or not other.get("ci95"):
@@ -134,8 +140,11 @@ def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> Step:
 
 
 def minus_distilled(arms: Mapping[str, Any], control: str) -> Step:
-    """A control's accuracy minus distilled's, in a result's arms: seed by seed on the same pictures. In results of
-    before that was kept, as if the two were independent."""
+    """Return a control's accuracy minus that of the distilled arm, from the arms of one result.
+
+    The difference was taken seed by seed on the same pictures. Old results lack it; for them it is computed from the
+    two accuracies as if these were independent.
+    """
     paired = arms[control].get("minus_distilled")
     if paired is None:
         return difference_of(arms["distilled"]["accuracy"], arms[control]["accuracy"])
@@ -143,7 +152,7 @@ def minus_distilled(arms: Mapping[str, Any], control: str) -> Step:
 
 
 def pairs_controls(arms: Mapping[str, Any]) -> bool:
-    """Whether a result's controls were compared with distilled seed by seed."""
+    """Return whether a result's controls were compared with the distilled arm seed by seed; old results were not."""
     return any("minus_distilled" in row for row in arms.values())
 
 
@@ -160,6 +169,6 @@ def _accuracy(row: RunRow, arm: str) -> Mapping[str, Any] | None:
 
 
 def _short(arms: Mapping[str, Any]) -> dict[str, Any]:
-    """Arms without what is measured class by class."""
+    """Return the arms without the figures that have one value per class, which are long."""
     left_out = ("confusion", "per_class")
     return {arm: {name: value for name, value in row.items() if name not in left_out} for arm, row in arms.items()}

@@ -1,4 +1,4 @@
-"""A run's curves from its events: the mean over seeds and a 95 % band. Pure functions."""
+"""Validation curves of a run, computed from its events: the mean over seeds and a 95 % band. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Curve:
-    """One arm over the epochs at which it was measured; no band where some epoch has fewer than two seeds."""
+    """Validation accuracy (0 to 1) of one arm at the epochs at which it was measured; all tuples have the same length.
+
+    Attributes:
+        epochs: 1-based numbers of the epochs.
+        mean: mean over the seeds.
+        low, high: 95 % interval over the seeds; None if any epoch has fewer than two seeds.
+    """
 
     epochs: tuple[int, ...]
     mean: tuple[float, ...]
@@ -23,8 +29,10 @@ class Curve:
 
 
 def validation_curves(events: Iterable[Event]) -> dict[str, Curve]:
-    """Accuracy on validation of every trained arm, 0 to 1; of a sweep, of the run's own point. What is no number (a
-    diverged run) is left out."""
+    """Return the validation curve of every trained arm; for a sweep, of the arms of its own point only.
+
+    Values that are not numbers, as after a divergence, are left out.
+    """
     events = list(events)
     started = {arm for event in events if isinstance(event, RunStarted) for arm in event.arms}
     by_epoch = {event.epoch: event for event in events if isinstance(event, EpochEnded)}
@@ -49,7 +57,7 @@ def _curve(events: Sequence[EpochEnded], arm: str) -> Curve:
 
 
 def seed_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Mean ± t(K - 1) · s / √K over K seeds; None for a single one."""
+    """Return the 95 % interval mean ± t(K - 1) · s / √K of K seeds (Student's t); None for fewer than two seeds."""
     if len(values) < 2:
         return None
     from scipy.special import stdtrit

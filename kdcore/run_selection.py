@@ -1,4 +1,4 @@
-"""Which runs are meant, and in which order: pure functions on rows of the store."""
+"""Filtering and sorting of runs: pure functions on rows of the store."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SORTS = ("new", "old", "gain", "accuracy", "duration")
 
 @dataclass(frozen=True)
 class Selection:
-    """What a run must be to be chosen; None or no words ask for nothing.
+    """The conditions that a chosen run meets, and the order of the chosen runs. None or empty text means no condition.
 
     Attributes:
-        dataset, teacher, student, status: as the run has them.
-        tag: one that the run carries, whatever its capitals.
-        text: words that must all be found in the run's settings, tags, status or id, whatever their capitals.
-        sort: "new" and "old" by arrival, or largest first by "gain" (distilled minus baseline), "accuracy" (of
-            distilled) or "duration"; runs that have no such figure come last, newest first. A sweep has many gains and
-            accuracies, and so none.
+        dataset, teacher, student, status: must equal the run's own.
+        tag: must be one of the run's tags; upper and lower case are the same.
+        text: words that must all occur in the run's settings, tags, status or id; upper and lower case are the same.
+        sort: "new" and "old" order by arrival. "gain" (distilled minus baseline), "accuracy" (of the distilled arm) and
+            "duration" put the largest first and runs without that figure last, newest first. A sweep counts as having
+            no gain and no accuracy, because it has one for each of its points.
     """
 
     dataset: str | None = None
@@ -38,17 +38,17 @@ class Selection:
 
     @property
     def chooses(self) -> bool:
-        """Whether it leaves any run out."""
+        """Whether there is any condition, so that some runs may be left out."""
         return any((self.dataset, self.teacher, self.student, self.status, self.tag, self.text.split()))
 
 
 def select(rows: Iterable[RunRow], selection: Selection) -> list[RunRow]:
-    """The rows that are meant, in the order that is asked for."""
+    """Return the runs that meet the conditions of `selection`, in its order."""
     return sort_runs((row for row in rows if matches(row, selection)), selection.sort)
 
 
 def matches(row: RunRow, selection: Selection) -> bool:
-    """Whether a run is what is asked for."""
+    """Return whether a run meets all conditions of `selection`."""
     fields = ("dataset", "teacher", "student")
     if any(wanted not in (None, row.config.get(name)) for name in fields for wanted in (getattr(selection, name),)):
         return False
@@ -61,7 +61,7 @@ def matches(row: RunRow, selection: Selection) -> bool:
 
 
 def sort_runs(rows: Iterable[RunRow], sort: str) -> list[RunRow]:
-    """The rows in one of the orders of `SORTS`; another word means the newest first."""
+    """Return the runs in one of the orders of `SORTS`; any other value of `sort` means the newest first."""
     newest = sorted(rows, key=lambda row: -row.number)
     if sort == "old":
         return newest[::-1]
@@ -74,17 +74,20 @@ def sort_runs(rows: Iterable[RunRow], sort: str) -> list[RunRow]:
 
 
 def gain(row: RunRow) -> float | None:
-    """Accuracy on test of distilled minus baseline, -1 to 1; None without a result, and for a sweep."""
+    """Return test accuracy of distilled minus baseline, -1 to 1; None for a run without a result and for a sweep."""
     return None if claims(row.result) else _number(row.result, "paired_difference", "mean")
 
 
 def accuracy(row: RunRow, arm: str = "distilled") -> float | None:
-    """Accuracy on test of one arm, 0 to 1; None without a result, and for a sweep."""
+    """Return the test accuracy of one arm, 0 to 1; None for a run without a result and for a sweep."""
     return None if claims(row.result) else _number(row.result, "arms", arm, "accuracy", "mean")
 
 
 def duration(row: RunRow) -> float | None:
-    """Seconds of work; for a run that ended without a result, from its start to its end."""
+    """Return how long a run took, in seconds: the time that its result states, else from its start to its end.
+
+    None for a run without a result that never started or has not ended.
+    """
     seconds = _number(row.result, "seconds")
     if seconds is None and row.started is not None and row.finished is not None:
         return max(0.0, row.finished - row.started)

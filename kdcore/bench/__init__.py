@@ -1,4 +1,5 @@
-"""How fast the engine is on this machine: beside a plain training loop, beside the machine's ceiling, and how it grows.
+"""The benchmark `kdcore bench`: how fast the engine is on this machine.
 
-`kdcore bench`. Every figure is measured when it is asked for, in one process, and never beside a run of the queue.
+It compares the engine with a plain training loop and with the machine's peak rate, and measures how the cost of a run
+grows. Every figure is measured when it is asked for, in one process, while no run of the queue trains.
 """

@@ -1,6 +1,6 @@
-"""How much of what this machine can compute a large network's training gets.
+"""The rate at which a large network trains, as a share of the rate that this machine can reach (the ceiling).
 
-The ceiling is measured beside it: one large convolution and one large matrix product, which do nothing else.
+The ceiling is measured in the same session, on one large convolution and one large matrix product by themselves.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is computed.
+    """The sizes of the three computations.
 
     Attributes:
-        model, side, batch: the network that trains, on square pictures.
-        matrix: side of the two matrices that are multiplied.
-        channels, conv_side, conv_batch: of the one 3x3 convolution, as many channels in as out.
+        model: the network whose training is timed.
+        side: side of its square pictures, in pixels.
+        batch: pictures per training step.
+        matrix: side of the two square matrices that are multiplied.
+        channels, conv_side, conv_batch: channels (as many in as out), side and batch size of the one 3x3 convolution.
+        at_least: seconds that one measurement lasts at least.
     """
 
     model: str = "airbench-128-384-384"
@@ -47,14 +50,22 @@ class Sizes:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Something to compute, and how many floating-point operations that is (a product and a sum are two)."""
+    """A computation and its number of floating-point operations.
+
+    Attributes:
+        do: runs the computation once.
+        flops: its operations; a multiplication and an addition count as two.
+    """
 
     do: Callable[[], object]
     flops: int
 
 
 def training_work(sizes: Sizes, device: Device) -> Work:
-    """One step of the network as a teacher learns: forward, backward, optimiser; FLOPs of forward and backward."""
+    """Return one training step as teachers are trained: forward, backward and optimiser.
+
+    Its operations are counted in the forward and the backward pass only.
+    """
     model = build_model(sizes.model, (3, sizes.side, sizes.side), 10, seed=0)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (sizes.batch, 3, sizes.side, sizes.side), generator=generator, dtype=torch.uint8)
@@ -79,7 +90,7 @@ def training_work(sizes: Sizes, device: Device) -> Work:
 
 
 def matrix_work(sizes: Sizes, device: Device, dtype: torch.dtype) -> Work:
-    """One product of two square matrices: 2 n^3."""
+    """Return one product of two square matrices of side n: 2 n^3 operations."""
     n = sizes.matrix
     left, right = (torch.randn(n, n, device=device.torch).to(dtype) for _ in range(2))
     out = torch.empty(n, n, device=device.torch, dtype=dtype)
@@ -87,9 +98,10 @@ def matrix_work(sizes: Sizes, device: Device, dtype: torch.dtype) -> Work:
 
 
 def convolution_work(sizes: Sizes, device: Device, dtype: torch.dtype) -> Work:
-    """One 3x3 convolution forward, and backward to its pictures and its kernels: three times as much.
+    """Return one 3x3 convolution: the forward pass, and the gradients of its pictures and of its kernels.
 
-    2 · 9 · B · S^2 · C^2 each, borders counted as if they had neighbours, as everybody counts them.
+    Each of the three takes 2 · 9 · B · S^2 · C^2 operations for B pictures of side S with C channels. As is usual,
+    padded borders are counted like the inside.
     """
     c, s, b = sizes.channels, sizes.conv_side, sizes.conv_batch
 
@@ -108,11 +120,13 @@ def convolution_work(sizes: Sizes, device: Device, dtype: torch.dtype) -> Work:
 
 
 def measure_ceiling(device: Device, repeats: int, say: Say, sizes: Sizes = Sizes()) -> dict[str, Any]:
-    """Tera floating-point operations a second of training and of the ceiling, medians over `repeats`, taking turns.
+    """Measure training and the ceiling in turns; rates are 10^12 operations per second, medians over `repeats`.
 
-    `share` is training over the convolution: the network consists of convolutions, and what a library does with them
-    at best is what it could reach. `matmul_tflops` and `conv_tflops` are in the precision that training has; the
-    products in every precision that the processor has in hardware stand in `matmul_tflops_by_precision`.
+    Returns:
+        `share` is the training rate divided by the convolution's: the network consists of convolutions, so the rate of
+        one large convolution is the most it could reach. `matmul_tflops` and `conv_tflops` are in the precision of the
+        training; `matmul_tflops_by_precision` has the matrix product in that precision and in fp32. `tflops_range`
+        has the least and the most of every rate.
     """
     say("ceiling: warming up")
     works = {"training": training_work(sizes, device)}

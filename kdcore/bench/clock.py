@@ -1,4 +1,4 @@
-"""Measuring seconds: warm, repeated, in turns, and summarised with their spread."""
+"""Timing of work: after a warm-up, repeated, in turns with other work, and summarised with its spread."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from statistics import median
 
 from kdcore.device import Device
 
-AT_LEAST = 1.0  # seconds that one measurement lasts, so that the clock and the start of threads do not count
+AT_LEAST = 1.0  # seconds a measurement lasts, so that clock resolution and thread start do not matter
 
-Say = Callable[[str], None]  # told in one line what is being done
+Say = Callable[[str], None]  # called with one line that says what is being measured
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of the same work, once for each repeat."""
+    """Seconds that the same work took, one value per repeat."""
 
     seconds: tuple[float, ...]
 
@@ -27,12 +27,12 @@ class Timing:
 
     @property
     def range(self) -> list[float]:
-        """The least and the most."""
+        """The least and the most seconds, as [least, most]."""
         return [min(self.seconds), max(self.seconds)]
 
 
 def seconds_of(device: Device, work: Callable[[], object]) -> float:
-    """How long `work` takes, with all that it leaves queued on the device."""
+    """Return the seconds that `work` takes, until the device has finished everything that it queued."""
     device.synchronize()
     began = time.perf_counter()
     work()
@@ -41,10 +41,10 @@ def seconds_of(device: Device, work: Callable[[], object]) -> float:
 
 
 def steady(device: Device, work: Callable[[], object], at_least: float = AT_LEAST) -> Callable[[], float]:
-    """A measurement of `work`, which is warmed up here and then repeated until it lasts `at_least` seconds.
+    """Warm up `work` and return a function that measures it.
 
     Returns:
-        What measures it once and gives the seconds of one repetition.
+        A function that repeats `work` for about `at_least` seconds or longer and returns the seconds of one repetition.
     """
     work()
     count = max(1, math.ceil(at_least / seconds_of(device, work)))
@@ -57,10 +57,10 @@ def steady(device: Device, work: Callable[[], object], at_least: float = AT_LEAS
 
 
 def take_turns(jobs: Mapping[str, Callable[[], float]], repeats: int, say: Say) -> dict[str, Timing]:
-    """Every job `repeats` times, one after the other, so that a slow moment of the machine falls on all of them.
+    """Measure every job `repeats` times, in turns, so that a slow moment of the machine affects all jobs alike.
 
     Args:
-        jobs: by name, what measures once and gives its seconds.
+        jobs: name -> a function that measures once and returns seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for repeat in range(1, repeats + 1):

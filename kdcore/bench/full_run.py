@@ -1,7 +1,8 @@
-"""What both loops reach: the tutorial's job done once from beginning to end, kept with its date and hardware.
+"""The full run of the benchmark: the tutorial's job done once from beginning to end, to learn the accuracies.
 
-Three trainings: the teacher, the student by the plain loop, the student by ours. Each is kept when it is done, so that
-an interrupted run goes on with the next.
+There are three trainings: the teacher, the student in the plain loop, and the student in the engine's loop. Each
+network is saved when its training is done, so that an interrupted full run continues with the next one. The result is
+saved with its date and hardware.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from kdcore.errors import ModelFileError, StoreError
 from kdcore.inference import predict_logits
 from kdcore.metrics import hits, paired_difference, wilson
 
-TELL_SECONDS = 0.5
+TELL_SECONDS = 0.5  # time between two progress lines
 
 
 def kept_result(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
-    """What the last full run found on this copy of the dataset; None where there was none."""
+    """Return the saved result of the last full run; None if there is none for these very pictures (by their hash)."""
     with suppress(OSError, ValueError, KeyError):
         found: dict[str, Any] = json.loads((folder / "tutorial.json").read_text(encoding="utf-8"))
         return found if found["dataset"] == dataset.sha256 else None
@@ -43,7 +44,7 @@ def kept_result(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
 
 
 def kept_teacher(folder: Path) -> nn.Module | None:
-    """The teacher that a full run trained; None where there is none."""
+    """Return the teacher that a full run trained and saved; None if there is none."""
     network = build_deep(SEED)
     with suppress(ModelFileError, RuntimeError):
         network.load_state_dict(load_tensors(folder / "teacher.safetensors")[0])
@@ -54,16 +55,16 @@ def kept_teacher(folder: Path) -> nn.Module | None:
 def full_run(
     dataset: Dataset, device: Device, folder: Path, say: Say, epochs: int = EPOCHS, restart: bool = False
 ) -> dict[str, Any]:
-    """Train what is not there yet, then read test once for all three.
+    """Train the networks that are not saved yet, then measure all three on the test pictures.
 
     Args:
-        folder: where networks and result are kept.
-        restart: forget what is there.
+        folder: where networks and result are saved.
+        restart: delete everything in `folder` first.
 
     Returns:
         Accuracies (0 to 1) with their 95 % Wilson intervals over the test pictures, the difference of the two
-        students, seconds of each training, date and hardware. One seed: it says how these networks came out, not what
-        others would, so the difference has no interval.
+        students, seconds of each training, date and hardware. There is one seed only, which does not show how other
+        networks would turn out, so the difference has no interval.
 
     Raises:
         StoreError: the disk cannot be written.
@@ -79,7 +80,7 @@ def full_run(
         return train_ours(Renormalised(network), pictures, logits, epochs, SEED, device)
 
     def by_the_reference(network: nn.Module) -> Iterator[object]:
-        plain = build_deep(SEED)  # its own: the engine's lies in another order in memory
+        plain = build_deep(SEED)  # a separate copy: the engine's has channels_last memory
         plain.load_state_dict(deep.state_dict())
         batches = reference.make_loader(pictures.images, pictures.hard_labels)
         return reference.train_reference(plain, network, batches, epochs, device.torch)
@@ -105,7 +106,7 @@ def full_run(
 
 
 def hardware(device: Device) -> str:
-    """The device with its threads and precision, for people."""
+    """Return words for the device with its threads and precision."""
     threads = f", {device.threads} thread{'s' * (device.threads > 1)}" if device.torch.type == "cpu" else ""
     return f"{device.name}{threads}, {device.precision}"
 
@@ -119,7 +120,17 @@ def _fit(
     steps: int,
     say: Say,
 ) -> float:
-    """Train `network`, or take it from `path` if this very training is there; the seconds that it took."""
+    """Train `network` and save it, or load it if the same training is already saved.
+
+    Args:
+        train: starts the training, which yields after every step.
+        path: file of the trained network.
+        facts: everything that identifies the training; saved with the network.
+        steps: steps of the whole training, for the time left.
+
+    Returns:
+        Seconds that the training took.
+    """
     key = canonical_json(facts)
     with suppress(ModelFileError):
         tensors, metadata = load_tensors(path)
@@ -127,7 +138,7 @@ def _fit(
             network.load_state_dict(tensors)
             return float(metadata["seconds"])
     began = told = time.perf_counter()
-    with torch.random.fork_rng():  # dropout and the plain loop's order draw from the global generators
+    with torch.random.fork_rng():  # dropout and the plain loop's shuffling use the global generators
         torch.manual_seed(SEED)
         for step, _ in enumerate(train(), start=1):
             now = time.perf_counter()
@@ -141,7 +152,7 @@ def _fit(
 
 
 def _measure(dataset: Dataset, networks: dict[str, nn.Module], device: Device) -> dict[str, Any]:
-    """Reads test. All three in fp32, whatever they were trained in."""
+    """Measure the networks on the test pictures, all in fp32, whatever precision they were trained in."""
     exact = replace(device, precision="fp32")
     found: dict[str, Any] = {}
     logits = {}

@@ -1,4 +1,4 @@
-"""How the cost of a run's training grows with pictures, classes and students, on random pictures made in memory."""
+"""How the cost of training grows with the numbers of pictures, classes and students, on random pictures in memory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from kdcore.datasets.base import Dataset, Split
 from kdcore.defaults import defaults_for
 from kdcore.device import Device
 
-LIKE = "creatures"  # whose student and recipe are taken
+LIKE = "creatures"  # the dataset whose default student and recipe are used
 SIDE = 32
 
 
 @dataclass(frozen=True)
 class Values:
-    """What is tried of each; the first of each is what the others are compared with.
+    """The numbers that are measured.
 
-    `base_pictures` and `base_classes` stand where something else is varied; there is one student then.
+    Attributes:
+        pictures, classes, students: the values of each; the others are compared with the first.
+        base_pictures, base_classes: the numbers that are used while another one varies; students are 1 then.
+        at_least: seconds that one measurement lasts at least.
     """
 
     pictures: tuple[int, ...] = (100, 200, 400, 800, 1600)
@@ -34,7 +37,7 @@ class Values:
 
 
 def random_dataset(pictures: int, classes: int) -> Dataset:
-    """Noise with random hard labels, the same for the same numbers; all splits are one."""
+    """Return a dataset of noise with random hard labels, always the same; train, validation and test are one split."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (pictures, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.randint(classes, (pictures,), generator=generator))
@@ -43,7 +46,12 @@ def random_dataset(pictures: int, classes: int) -> Dataset:
 
 
 def measure_growth(device: Device, repeats: int, say: Say, values: Values = Values()) -> list[dict[str, Any]]:
-    """Seconds of one epoch of distilled students, and how many times the first value's; medians, taking turns."""
+    """Measure an epoch of distilled students for each value of `values`, in turns.
+
+    Returns:
+        One row per value: `what` varies, its `value`, the median `seconds` of an epoch over `repeats`, and `relative`,
+        these seconds divided by those of the first value.
+    """
     say("growth: warming up")
     cases = [("pictures", value, (value, values.base_classes, 1)) for value in values.pictures]
     cases += [("classes", value, (values.base_pictures, value, 1)) for value in values.classes]

@@ -1,4 +1,4 @@
-"""How much memory something takes at most: this process and the processes that it starts."""
+"""Peak memory of this process and of the processes that it starts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from types import TracebackType
 
 import psutil
 
-INTERVAL = 0.5  # seconds; looking costs a few milliseconds, and what is measured meanwhile shall not notice
+INTERVAL = 0.5  # seconds; a sample costs a few milliseconds, so sampling more often would disturb the timing
 
 
 class PeakMemory:
-    """The most memory, in MB (10^6 bytes), while a block runs, looked at every half second.
+    """Context manager that records the peak memory while its block runs, sampled every half second, in `mb`.
 
-    This process counts with all that is resident, its children only with what nobody shares with them (USS): a forked
-    child shows its parent's pages as its own.
+    It sums the resident memory of this process and the unshared memory (USS) of its children. Shared pages of children
+    are not counted, because a forked child reports its parent's pages as its own.
+
+    Attributes:
+        mb: the peak so far, in MB (10^6 bytes).
     """
 
     def __init__(self) -> None:
@@ -43,6 +46,6 @@ class PeakMemory:
         process = psutil.Process()
         total = process.memory_info().rss
         for child in process.children(recursive=True):
-            with contextlib.suppress(psutil.Error):  # it may have ended meanwhile
+            with contextlib.suppress(psutil.Error):  # the child may have ended by now
                 total += child.memory_full_info().uss
         self.mb = max(self.mb, total / 1e6)

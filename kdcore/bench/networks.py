@@ -1,6 +1,6 @@
-"""The two networks of PyTorch's knowledge-distillation tutorial (A. Chariton, pytorch.org/tutorials), written again.
+"""The two networks of PyTorch's knowledge-distillation tutorial (A. Chariton, pytorch.org/tutorials), rewritten.
 
-They take pictures of 32 x 32 pixels in the tutorial's normalisation, float [B, 3, 32, 32], and give logits [B, 10].
+They take pictures of 32 x 32 pixels in the tutorial's normalisation, float [B, 3, 32, 32], and return logits [B, 10].
 """
 
 from __future__ import annotations
@@ -10,29 +10,32 @@ from torch import Tensor, nn
 
 NUM_CLASSES = 10
 DROPOUT = 0.1
-# Mean and spread of the channels of pictures in 0 to 1, as the tutorial has them (they are ImageNet's).
+# The tutorial's mean and standard deviation of each channel, for pixels from 0 to 1 (they are ImageNet's).
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
 def build_deep(seed: int, dropout: float = DROPOUT, lean: bool = False) -> nn.Module:
-    """The tutorial's teacher (`DeepNN`): four convolutions, 1,186,986 parameters."""
+    """Build the tutorial's teacher (`DeepNN`): four convolutions, 1,186,986 parameters; `lean` saves memory."""
     return _build((128, 64, 0, 64, 32, 0), 512, seed, dropout, lean)
 
 
 def build_light(seed: int, dropout: float = DROPOUT, lean: bool = False) -> nn.Module:
-    """The tutorial's student (`LightNN`): two convolutions, 267,738 parameters."""
+    """Build the tutorial's student (`LightNN`): two convolutions, 267,738 parameters; `lean` saves memory."""
     return _build((16, 0, 16, 0), 256, seed, dropout, lean)
 
 
 def _build(stages: tuple[int, ...], hidden: int, seed: int, dropout: float, lean: bool) -> nn.Module:
-    """Convolutions of 3x3 by their outputs, 0 for a pooling that halves the picture; then two linear layers.
+    """Build 3x3 convolutions and poolings, followed by two linear layers.
 
-    `lean` computes the same in less memory: ReLU in place, and after the pooling instead of before, on a quarter of
-    the numbers (the largest of four, cut at 0, is the largest of the four that were cut at 0). Weights have the same
-    names either way.
+    Args:
+        stages: output channels of each convolution; 0 for a pooling that halves the picture.
+        hidden: units of the first linear layer.
+        lean: compute the same in less memory: ReLU works in place, and after a pooling instead of before it, on a
+            quarter of the numbers (max pooling and ReLU commute). Parameter names must be equal either way, because
+            weights are copied between the two forms.
     """
-    with torch.random.fork_rng(devices=[]):  # leaves the caller's random numbers alone
+    with torch.random.fork_rng(devices=[]):  # keep the caller's random state unchanged
         torch.manual_seed(seed)
         layers: list[nn.Module] = []
         channels, side = 3, 32
@@ -48,9 +51,10 @@ def _build(stages: tuple[int, ...], hidden: int, seed: int, dropout: float, lean
 
 
 class Renormalised(nn.Module):
-    """A network of the tutorial behind what the engine gives to networks: float [B, 3, 32, 32] in -1 to 1.
+    """A network of the tutorial with the engine's input format: float [B, 3, 32, 32] in -1 to 1.
 
-    With it both sides show the same numbers to the same networks.
+    It converts the pictures to the tutorial's normalisation, so that both loops feed the same numbers to the same
+    networks.
     """
 
     scale: Tensor

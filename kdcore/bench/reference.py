@@ -1,8 +1,8 @@
-"""The loop that a user would write: the distillation loop of PyTorch's tutorial, in our own words.
+"""The plain loop: the distillation loop of PyTorch's tutorial, rewritten, as a user would write it.
 
-Deliberately plain. A Dataset that makes one picture at a time, a DataLoader with two workers, fp32, the teacher's
-forward pass in every step, and the loss read in every step; nothing of the engine is in it. It is timed in a process
-of its own, so that nothing that the engine sets for its process helps or hinders it.
+It is deliberately plain and uses nothing of the engine: a Dataset that makes one picture at a time, a DataLoader with
+two workers, fp32, the teacher's forward pass in every step, and the loss read in every step. It is timed in a process
+of its own, so that the engine's process-wide settings neither help nor hinder it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ LEARNING_RATE = 1e-3
 TEMPERATURE = 2.0
 SOFT_WEIGHT, HARD_WEIGHT = 0.25, 0.75
 WORKERS = 2
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 3.0  # how long the loop's process may take to end before it is terminated
 
 
 class PictureDataset(Dataset[tuple[Tensor, int]]):
-    """One normalised picture and its class at a time.
+    """A dataset whose items are one normalised picture, float [3, H, W], and its class.
 
-    It holds NumPy arrays, as torchvision's CIFAR-10 does, so that systems that start workers afresh can send it there.
+    It holds NumPy arrays, as torchvision's CIFAR-10 does, so that it can be pickled for workers that are spawned.
 
     Args:
         images: uint8 [N, 3, H, W].
@@ -56,11 +56,11 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
         return (picture - self.mean) / self.std, int(self.hard_labels[index])
 
 
-Batches = DataLoader[tuple[Tensor, int]]  # of pictures [B, 3, H, W] and hard labels [B]
+Batches = DataLoader[tuple[Tensor, int]]  # yields pictures [B, 3, H, W] and hard labels [B]
 
 
 def make_loader(images: Tensor, hard_labels: Tensor, workers: int = WORKERS, shuffle: bool = True) -> Batches:
-    """Shuffled batches of 128 from uint8 [N, 3, H, W] and int64 [N]."""
+    """Return a loader of batches of 128 from pictures, uint8 [N, 3, H, W], and hard labels, int64 [N]."""
     pictures = PictureDataset(images.contiguous().numpy(), hard_labels.numpy())
     return DataLoader(pictures, batch_size=BATCH_SIZE, shuffle=shuffle, num_workers=workers)
 
@@ -68,10 +68,10 @@ def make_loader(images: Tensor, hard_labels: Tensor, workers: int = WORKERS, shu
 def train_reference(
     teacher: nn.Module, student: nn.Module, batches: Batches, epochs: int, device: torch.device
 ) -> Generator[float, None, None]:
-    """Distil `teacher` into `student`; the loss after every step.
+    """Distil `teacher` into `student`; yield the loss (nats) after every step.
 
-    The tutorial's soft loss is the cross-entropy of the student with the soft labels; it differs from KL by the
-    teacher's entropy, which no weight of the student changes.
+    The tutorial's distill loss is the cross-entropy of the student with the soft labels. It differs from the
+    Kullback-Leibler divergence by the teacher's entropy, which does not depend on the student.
     """
     optimizer = torch.optim.Adam(student.parameters(), lr=LEARNING_RATE)
     teacher.to(device).eval()
@@ -94,16 +94,19 @@ def train_reference(
 
 
 class PlainLoop:
-    """The loop in a process of its own, which waits until it is asked for some steps."""
+    """Handle of a separate process that runs the plain loop on request."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def seconds_per_step(self, warm_up: int, count: int) -> float:
-        """Start the loop anew and time `count` steps after `warm_up` others, in which its workers start.
+        """Start the loop from the beginning and time `count` steps, after `warm_up` steps in which its workers start.
+
+        Returns:
+            Seconds per timed step.
 
         Raises:
-            KdError: its process died.
+            KdError: the process of the loop died.
         """
         try:
             self.connection.send((warm_up, count))
@@ -117,10 +120,17 @@ class PlainLoop:
 def plain_loop(
     images: Tensor, hard_labels: Tensor, teacher: nn.Module, seed: int, device: Device
 ) -> Iterator[PlainLoop]:
-    """The loop that distils `teacher`, a tutorial's network, from uint8 [N, 3, 32, 32] and int64 [N]."""
+    """Start the process of the plain loop and yield its handle; the process ends with the block.
+
+    Args:
+        images: uint8 [N, 3, 32, 32].
+        hard_labels: int64 [N].
+        teacher: a network of `build_deep`, whose weights are copied.
+        seed: of the student's initial weights.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    # NumPy arrays: tensors would go through shared memory, of which a container may have little.
+    # Sent as NumPy arrays, because tensors would need shared memory, of which a container may have little.
     weights = {name: value.cpu().contiguous().numpy() for name, value in teacher.state_dict().items()}
     place = (str(device.torch), device.threads, multiprocessing.get_start_method())
     arguments = (theirs, images.contiguous().numpy(), hard_labels.numpy(), weights, seed, *place)
@@ -130,7 +140,7 @@ def plain_loop(
     try:
         yield PlainLoop(ours)
     finally:
-        ours.close()  # which ends it, unless it is in the middle of a measurement that nobody wants any more
+        ours.close()  # ends the process, unless it is in the middle of an abandoned measurement
         process.join(PATIENCE_SECONDS)
         if process.is_alive():
             process.terminate()
@@ -147,8 +157,8 @@ def _serve(
     threads: int,
     start_method: str,
 ) -> None:
-    """Time what is asked for until nobody asks any more."""
-    # The way in which this process was started would be that of the loader's workers too, and not this system's own.
+    """Serve in the loop's process: time the steps that are asked for, until the connection is closed."""
+    # This process was spawned; the loader's workers must start in this system's default way, as a user's would.
     multiprocessing.set_start_method(start_method, force=True)
     torch.set_num_threads(threads)
     teacher = build_deep(seed)
@@ -164,7 +174,8 @@ def _serve(
                 for _ in islice(steps, warm_up):
                     pass
                 began = time.perf_counter()
-                for _ in islice(steps, count):  # every step waits for its loss, so nothing is left on the device
+                for _ in islice(steps, count):  # every step reads its loss, so no work is left queued on the device
                     pass
                 seconds = time.perf_counter() - began
-            connection.send(seconds / count)  # now that the workers are gone
+            # Sent only now that the loop's workers have ended, so that they disturb no other measurement.
+            connection.send(seconds / count)

@@ -1,4 +1,4 @@
-"""All parts of the benchmark in one run."""
+"""The benchmark as a whole: its options, and the measurement of all its parts."""
 
 from __future__ import annotations
 
@@ -28,11 +28,19 @@ MAX_REPEATS = 100
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and how much of it.
+    """The options of a benchmark.
 
     Attributes:
-        full: do the tutorial's job from beginning to end first, for its accuracies, and time all of our side.
-        restart: forget what an earlier full run left.
+        parts: the parts to measure, of `PARTS`.
+        repeats: how often everything is measured; figures are medians of so many.
+        device: "auto", "cpu" or "cuda".
+        full: first do the tutorial's whole job, for its accuracies (see `full_run`), and time our loop's whole job.
+        restart: delete what earlier full runs saved.
+        extent: how much of the tutorial's job is timed; by default the whole with `full`, else `Extent()`.
+        epochs: epochs of the full run.
+        sizes: sizes of the ceiling's computations.
+        values: numbers for which the growth is measured.
+        at_least: seconds that a measurement of the sweep lasts at least.
     """
 
     parts: tuple[str, ...] = PARTS
@@ -41,23 +49,24 @@ class Plan:
     full: bool = False
     restart: bool = False
     extent: tutorial.Extent | None = None
-    epochs: int = tutorial.EPOCHS  # of the full run
+    epochs: int = tutorial.EPOCHS
     sizes: ceiling.Sizes = field(default_factory=ceiling.Sizes)
     values: growth.Values = field(default_factory=growth.Values)
-    at_least: float = AT_LEAST  # seconds of a measurement of the sweep
+    at_least: float = AT_LEAST
 
 
 def folder() -> Path:
-    """Where a full run keeps what it found."""
+    """Return the folder in which full runs save their networks and result."""
     return paths.home() / "bench"
 
 
 def check(plan: Plan) -> Plan:
-    """This plan, if it is legal: its parts in the order in which they are measured, all of them if it names none.
+    """Check a plan and return it with its parts in the order in which they are measured; no parts means all of them.
 
     Raises:
-        UnknownName: not a part, or no device.
-        ConfigError: a number of repeats that is not legal, a device that is not here, or a full run without its part.
+        UnknownName: there is no such part, or no such device.
+        ConfigError: the number of repeats is not legal, this machine lacks the device, a full run is asked for without
+            the part "tutorial", or a restart without a full run.
     """
     for name in plan.parts:
         if name not in PARTS:
@@ -69,21 +78,21 @@ def check(plan: Plan) -> Plan:
         raise ConfigError("A full run is the tutorial's; add tutorial to the parts, or leave --full out.")
     if plan.restart and not plan.full:
         raise ConfigError("Only a full run can be begun anew; add --full, or leave --restart out.")
-    pick_device(plan.device)  # said now, and not after waiting for the machine
+    pick_device(plan.device)  # fail before waiting for the machine
     return replace(plan, parts=parts)
 
 
 def measure(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
-    """Measure what `plan` names; a part that it does not name is None.
+    """Measure the parts that `plan` names; the other parts are None in the result.
 
-    Takes all cores, except for the sweep and the growth, which have as many threads as a run. Whoever calls this sees
-    to it that nothing trains beside it (`machine_turn.turn`).
+    All cores are used, except for sweep and growth, which use as many threads as a run. The caller must ensure that
+    nothing trains meanwhile (`machine_turn.turn`).
 
-    `peak_memory_mb` is that of all parts together: they share one process, which keeps what it frees, so no part has a
-    peak of its own.
+    `peak_memory_mb` is the peak of all parts together. They share one process, which keeps the memory that it frees, so
+    no part has a peak of its own.
 
     Raises:
-        ConfigError: a plan that is not legal.
+        ConfigError: the plan is not legal.
         DatasetUnavailable: the tutorial's dataset is not on this machine.
     """
     plan = check(plan)
@@ -118,7 +127,7 @@ def measure(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
 
 
 def _tutorial(plan: Plan, device: Device, say: Say) -> dict[str, Any]:
-    """The tutorial's job with the accuracies of the last full run, which is done now if that is asked for."""
+    """Time the tutorial's job and add the accuracies of the last full run, which is done first if `plan.full`."""
     place, dataset = folder(), load_dataset(tutorial.DATASET)
     if plan.full:
         full_run.full_run(dataset, device, place, say, plan.epochs, plan.restart)

@@ -1,4 +1,4 @@
-"""What a sweep of many small students costs beside one of them."""
+"""The cost of training many small students together, compared with training one of them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ TEMPERATURES = tuple(float(t) for t in range(1, 17))
 def one_epoch(
     config: RunConfig, temperatures: Sequence[float], dataset: Dataset, teacher_logits: Tensor, device: Device
 ) -> Callable[[], Any]:
-    """One epoch of a distilled student for each temperature, ready to be done any number of times; gives their losses.
+    """Return a function that trains one distilled student per temperature for one epoch, together.
+
+    It may be called any number of times, and returns the students' losses.
 
     Args:
-        config: one seed; its own temperature does not count.
-        teacher_logits: float16 [V, N, K] of all training pictures, valid for those that are learned from.
+        config: configuration of the students, with one seed; its temperature is replaced.
+        teacher_logits: float16 [V, N, K] for all training pictures; only the rows of the labelled pictures are used.
     """
     (seed,) = config.seeds
     first = baseline_student(config, dataset, dataset.train.images.to(device.torch), seed)
-    # On the device once, as in a run: all students share it.
+    # One copy on the device, which all students share, as in a run.
     told = first.transfer_set.taught(teacher_logits[:, first.transfer_set.rows].to(device.torch))
     students = []
     for temperature in temperatures:
@@ -49,9 +51,9 @@ def one_epoch(
 
 
 def measure_sweep(device: Device, repeats: int, say: Say, at_least: float = AT_LEAST) -> dict[str, Any]:
-    """Seconds of an epoch of one student and of sixteen, one for each temperature, and their ratio.
+    """Measure the seconds of an epoch of one student and of sixteen (one per temperature), and their ratio.
 
-    On `creatures`, 100 labels, `convnet-8`; medians over `repeats`, taking turns.
+    The students are `convnet-8` on `creatures` with 100 labels. Figures are medians over `repeats`, measured in turns.
     """
     say("sweep: warming up")
     config = make_run_config(DATASET, student=STUDENT, labels=LABELS, seeds=1)

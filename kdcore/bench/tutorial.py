@@ -1,7 +1,8 @@
-"""The job of PyTorch's knowledge-distillation tutorial, on the engine's data path and beside a plain loop.
+"""The job of PyTorch's knowledge-distillation tutorial, timed with the engine's data path and with a plain loop.
 
-The same pictures, networks, losses, optimiser, batch size and number of epochs on both sides. Ours keeps the pictures
-in one uint8 tensor, asks the teacher once, computes in bf16 where the processor has it, and never waits for a number.
+Both sides have the same pictures, networks, losses, optimiser, batch size and number of epochs. Ours keeps the pictures
+in one uint8 tensor, computes the teacher's logits once, uses bf16 where the processor has it, and never waits for the
+value of a loss.
 """
 
 from __future__ import annotations
@@ -27,17 +28,18 @@ from kdcore.views import to_float
 DATASET = "cifar10"
 EPOCHS = 10
 SEED = 42
-TOGETHER = 64  # pictures that the teacher is asked about at once: their activations stay in a processor's cache
+TOGETHER = 64  # the teacher's batch size on a CPU; small, so that activations stay in the cache
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of the job is timed; the rest is taken to go on like it.
+    """How much of the job is timed; the seconds of the whole job are extrapolated from it.
 
     Attributes:
-        reference_batches: timed steps of the plain loop, after `warm_up` steps in which its workers start.
-        steps: steps of our loop; None for the whole job, otherwise an epoch's worth.
-        teacher_pictures: pictures that our one pass of the teacher is timed on; None for all.
+        reference_batches: timed steps of the plain loop.
+        warm_up: steps of the plain loop before these, in which its workers start.
+        steps: timed steps of our loop (by default one epoch); None for the whole job.
+        teacher_pictures: pictures on which our single pass of the teacher is timed; None for all.
     """
 
     reference_batches: int = 50
@@ -51,7 +53,12 @@ WHOLE = Extent(steps=None, teacher_pictures=None)
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """What both sides learn from: uint8 [N, 3, 32, 32], in channels_last order, and int64 [N], in memory."""
+    """The training pictures of both loops, in memory.
+
+    Attributes:
+        images: uint8 [N, 3, 32, 32] in channels_last order.
+        hard_labels: int64 [N].
+    """
 
     images: Tensor
     hard_labels: Tensor
@@ -63,14 +70,17 @@ class Pictures:
 
 
 def pictures_of(dataset: Dataset) -> Pictures:
-    """Train and validation together, the tutorial's training set: nothing is chosen in this job."""
+    """Return the training and validation pictures together, which are the tutorial's training set.
+
+    This job needs no validation pictures, because it chooses nothing.
+    """
     splits = (dataset.train, dataset.validation)
     images = torch.cat([one.images for one in splits]).contiguous(memory_format=torch.channels_last)
     return Pictures(images, torch.cat([one.hard_labels for one in splits]))
 
 
 def teach(teacher: nn.Module, pictures: Pictures, device: Device) -> Tensor:
-    """The teacher's logits of all pictures, computed once and kept in half the bytes: float16 [N, 10] on the device."""
+    """Compute the teacher's logits of all pictures, kept on the device in half precision: float16 [N, 10]."""
     batch_size = TOGETHER if device.torch.type == "cpu" else 1024
     return predict_logits(teacher, pictures.images, device, batch_size).half().to(device.torch)
 
@@ -84,10 +94,10 @@ def train_ours(
     device: Device,
     shuffle: bool = True,
 ) -> Generator[Tensor, None, None]:
-    """Train on the engine's data path; the loss after every step, as a tensor that nobody has waited for.
+    """Train with the engine's data path; yield the loss (nats) after every step, as a tensor still on the device.
 
     Args:
-        network: takes what `to_float` makes.
+        network: takes pictures as `to_float` returns them, float in -1 to 1.
         teacher_logits: [N, 10] on the device; None to learn from the hard labels alone.
     """
     device.place(network).train()
@@ -114,10 +124,10 @@ def train_ours(
 def measure_tutorial(
     pictures: Pictures, teacher: nn.Module, device: Device, repeats: int, extent: Extent, say: Say
 ) -> dict[str, Any]:
-    """Seconds of the whole job on both sides, medians over `repeats`, taking turns.
+    """Measure the seconds of the whole job on both sides, in turns; figures are medians over `repeats`.
 
     Args:
-        teacher: a network of `build_deep`, given to both sides.
+        teacher: a network of `build_deep`; both sides use its weights.
 
     Returns:
         reference_seconds, our_seconds and their ratio, the spread of both, and how much of the job was timed.
@@ -157,7 +167,7 @@ def measure_tutorial(
 def _our_seconds(
     pictures: Pictures, teacher: nn.Module, teacher_logits: Tensor, device: Device, extent: Extent
 ) -> float:
-    """Our seconds for the whole job: the teacher's pass and all steps."""
+    """Return our seconds for the whole job, the teacher's pass and all steps, extrapolated from `extent`."""
     total = EPOCHS * pictures.steps
     count = min(extent.steps or total, total)
     seen = Pictures(pictures.images[: extent.teacher_pictures], pictures.hard_labels[: extent.teacher_pictures])

@@ -1,4 +1,4 @@
-"""`python -m kdcore.cli`, where the command `kdcore` is not on the path."""
+"""Run the command line as `python -m kdcore.cli`, for when the command `kdcore` is not on the path."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a command gives back, and the one line that says how far it is meanwhile."""
+"""The answer that every command returns, and the progress line that is shown while it works."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from kdcore.store import finite
 if TYPE_CHECKING:
     from kdcore.download import FetchProgress
 
-VISITOR = "local"  # the person at the machine
+VISITOR = "local"  # the visitor under whose name the command line submits its runs
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found: `data` for programs, `text` for people."""
+    """The answer of a command: `data` for programs (printed with `--json`) and `text` for people."""
 
     data: dict[str, Any]
     text: str
@@ -30,7 +30,10 @@ class Answer:
 
 
 class Line:
-    """One line on standard error that is written over; nothing at all where nobody watches."""
+    """A progress line on standard error; each call replaces the line shown before.
+
+    Nothing is written if standard error is not a terminal.
+    """
 
     def __init__(self) -> None:
         self.shown = ""
@@ -45,7 +48,7 @@ class Line:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Line]:
-    """A line for as long as something takes, gone when it is over."""
+    """Yield a progress line for the duration of a block, and erase it at the end."""
     line = Line()
     try:
         yield line
@@ -57,7 +60,7 @@ def progress() -> Iterator[Line]:
 
 
 def follow_download(steps: Iterable[FetchProgress]) -> None:
-    """Take every step of a download, with its rate and the time left on that line."""
+    """Run a download to its end and show its progress and the estimated seconds left."""
     began, first = time.monotonic(), None
     with progress() as line:
         for step in steps:

@@ -14,7 +14,7 @@ from kdcore.store import Store
 
 
 class Stopped(KdError):
-    """Somebody pressed Ctrl-C."""
+    """The benchmark was stopped with Ctrl-C."""
 
 
 def bench(options: Namespace) -> Answer:
@@ -26,8 +26,8 @@ def bench(options: Namespace) -> Answer:
     parts = tuple(filter(None, (options.only or "").split(",")))
     plan = check(Plan(parts, options.repeats, options.device, options.full, options.restart))
     if "tutorial" in plan.parts and not (status := dataset_status(DATASET)).ready:
-        raise DatasetUnavailable(status.needs)  # said now, and not after waiting for the machine
-    keep_freed_memory()  # as every process that trains
+        raise DatasetUnavailable(status.needs)  # fail before waiting for the machine
+    keep_freed_memory()  # done in every process that trains
     try:
         with progress() as line, Store() as store, contextlib.ExitStack() as stack:
             _take_turn(stack, store, line)
@@ -39,14 +39,17 @@ def bench(options: Namespace) -> Answer:
 
 
 def _again(options: Namespace) -> str:
-    """The command that goes on with a full run: the same one, which does not forget what is there."""
+    """Return the command that continues a stopped full run: the same one without `--restart`."""
     only = ["--only", options.only] if options.only else []
     words = ["kdcore", "bench", "--full", *only, "--repeats", str(options.repeats), "--device", options.device]
     return shlex.join(words)
 
 
 def _take_turn(stack: contextlib.ExitStack, store: Store, line: Line) -> None:
-    """Hold the machine for as long as `stack` lives, waiting in the queue like a run if it has to be."""
+    """Reserve the machine until `stack` is closed, so that no run trains beside the benchmark.
+
+    If the machine is busy, wait in the queue like a run.
+    """
     from kdcore.machine_turn import Busy, turn
 
     try:

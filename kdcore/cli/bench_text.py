@@ -1,4 +1,4 @@
-"""What the benchmark found, for people at a terminal."""
+"""The benchmark's figures as text for people at a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kdcore.cli.text import table as columns
 
 
 def table(found: dict[str, Any]) -> str:
-    """Every part that was measured, then how."""
+    """Return a block of text for every part that was measured, and last the conditions of the measurement."""
     parts = (("tutorial", _tutorial), ("ceiling", _ceiling), ("sweep", _sweep), ("growth", _growth))
     blocks = [block(found[name]) for name, block in parts if found[name] is not None]
     threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"

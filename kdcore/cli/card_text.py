@@ -1,4 +1,4 @@
-"""Model cards in words, for people at a terminal; plain ASCII. What a card does not say is left out."""
+"""Model cards as text for people at a terminal, in plain ASCII. Facts that a card lacks are left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH = 100  # characters of a line of prose
 
 
 def cards_table(cards: Sequence[ModelCard], damaged: Sequence[str] = ()) -> str:
-    """Teachers, a line each, then students, and what could not be read."""
+    """Return a table of the teachers, one of the students, and a line for each damaged card (by its name)."""
     parts = []
     for title, chosen in (
         ("teachers", [card for card in cards if card.role == "teacher"]),
@@ -39,7 +39,11 @@ def _lines(cards: Sequence[ModelCard]) -> str:
 
 
 def card_words(card: ModelCard, cards: Sequence[ModelCard]) -> str:
-    """One card whole; `cards` are all of this machine, among which a student's baseline is looked for."""
+    """Return one card with all its facts.
+
+    Args:
+        cards: all cards on this machine; the baseline of a distilled student is looked for among them.
+    """
     _channels, height, width = card.image_shape
     averaged = is_ensemble(card.name)
     facts = [
@@ -99,7 +103,7 @@ def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str
 
 
 def _accuracy(card: ModelCard) -> str:
-    """As measured here, else as published."""
+    """Return the test accuracy measured by this engine, else the published one, else ""."""
     measured = _one(card_facts.figure(card, "accuracy"))
     published = card_facts.figure(card, "published_accuracy")
     return measured or (f"{percent(published.mean)} (published)" if published else "")
@@ -118,7 +122,7 @@ def _size(card: ModelCard) -> str:
 
 
 def _recipe(recipe: dict[str, Any]) -> str:
-    """Every setting that is in use, `name value`; settings inside settings follow in brackets."""
+    """Format the settings in use as `name value`, joined by commas; nested settings follow in brackets."""
     parts = []
     for name, value in recipe.items():
         if isinstance(value, dict):

@@ -1,4 +1,7 @@
-"""The commands about teachers and pictures; each function answers one, with what its options hold."""
+"""The commands that list, show, measure and train teachers, predict a picture, and tune a recipe.
+
+Each function takes the parsed options of its command and returns the answer.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def teachers_measure(options: Namespace) -> Answer:
 
 
 def teachers_train(options: Namespace) -> Answer | None:
-    """None in all but the first of the processes that torchrun started."""
+    """Train a bundled model. Of several processes started by torchrun, all but the first return None."""
     from kdcore.allocator import keep_freed_memory
     from kdcore.distributed import join
     from kdcore.model_cards import ModelCard
@@ -75,12 +78,12 @@ def predict(options: Namespace) -> Answer:
     from kdcore.soft_labels import predict, soften
     from kdcore.teachers import load_teacher
 
-    soften(torch.zeros(1), options.temperature)  # a temperature that is not legal is said before anything is loaded
+    soften(torch.zeros(1), options.temperature)  # reject an illegal temperature before loading anything
     try:
         with contextlib.ExitStack() as stack:
             file = sys.stdin.buffer if options.image == "-" else stack.enter_context(Path(options.image).open("rb"))
             data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
+    except (OSError, ValueError) as error:  # ValueError: the name contains a zero byte
         why = getattr(error, "strerror", None) or "not a file name"
         raise PictureError(f"The picture cannot be read ({why}); give the path of a picture file.") from error
     picture = open_picture(data, "" if options.image == "-" else options.image)

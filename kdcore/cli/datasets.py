@@ -1,4 +1,4 @@
-"""The commands about datasets: what is ready, fetch one, look into one, add and remove your own."""
+"""The commands about datasets: list them, fetch one, show its contents, and add or remove one's own."""
 
 from __future__ import annotations
 

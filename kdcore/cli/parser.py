@@ -1,4 +1,4 @@
-"""What can be typed: every command with its options, and one sentence for what cannot."""
+"""The parser of the command line: every command with its options. Usage errors are one sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kdcore.run_selection import SORTS
 
 
 class UsageError(KdError):
-    """A command line that is not understood."""
+    """The command line cannot be parsed: an unknown command or option, or a missing or illegal value."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,7 +22,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> Parser:
-    """The parser of all commands; `command` in its result names the function that does it."""
+    """Return the parser of all commands.
+
+    In its result, `command` is "MODULE.FUNCTION": the function that runs the command, and its module in
+    `kdcore.cli`.
+    """
     parser = Parser(prog="kdcore", description="Knowledge distillation, measured.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"kdcore {_version()}")
     parser.set_defaults(json=False)
@@ -45,7 +49,7 @@ Commands = argparse._SubParsersAction
 
 def _add(commands: Commands[Parser], name: str, help: str, command: str) -> Parser:
     parser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
-    # Without a default of its own, so that it may stand before or after a nested command's name.
+    # Without a default here: that of a nested parser would overwrite a `--json` before the nested command's name.
     parser.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object and nothing else"
     )

@@ -13,11 +13,11 @@ from kdcore.threads import one_thread
 
 
 class Stopped(KdError):
-    """Somebody pressed Ctrl-C."""
+    """The reproduction was stopped with Ctrl-C."""
 
 
 def reproduce(options: Namespace) -> Answer:
-    one_thread()  # threads that wait, sleep; to be said before PyTorch is imported
+    one_thread()  # must precede the import of PyTorch; makes idle threads sleep instead of spin
     from kdcore.allocator import keep_freed_memory
     from kdcore.reproductions import find_reproduction
     from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded
@@ -44,7 +44,7 @@ def reproduce(options: Namespace) -> Answer:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The paper's errors beside ours, a row a network."""
+    """Return a table with the paper's test errors beside ours, one row per network."""
     heads = ("network", "paper", "ours", "95 % interval", "by seed", "3s right")
     rows = []
     for name, row in result["rows"].items():

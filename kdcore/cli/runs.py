@@ -1,4 +1,4 @@
-"""The commands about runs that are in the store: find, show, compare, tag, export, delete, restore."""
+"""The commands about stored runs: find, show, compare, tag, export, delete and restore them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def export(options: Namespace) -> Answer:
             file.write(written.rstrip("\n") + "\n")
     except FileExistsError as error:
         raise ConfigError(f"{options.out} exists; choose another file, or overwrite it with --force.") from error
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
+    except (OSError, ValueError) as error:  # ValueError: the name contains a zero byte
         why = getattr(error, "strerror", None) or "not a file name"
         raise ConfigError(f"{options.out} cannot be written ({why}); choose another file.") from error
     return Answer({"run_id": row.id, "format": options.format, "out": options.out}, f"Written to {options.out}.")

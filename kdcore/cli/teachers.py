@@ -1,4 +1,4 @@
-"""The commands that bring teachers to this machine, and take them away."""
+"""The commands that add teachers to this machine and remove them."""
 
 from __future__ import annotations
 

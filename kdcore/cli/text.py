@@ -1,4 +1,4 @@
-"""Answers in words and tables, for people at a terminal; plain ASCII, so that every terminal can show them."""
+"""Answers as text and tables for people at a terminal, in plain ASCII, so that every terminal can show them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kdcore.run_comparison import minus_distilled
 if TYPE_CHECKING:
     from kdcore.run_comparison import Comparison
 
-BAR = 30  # characters that stand for a probability of 1
+BAR = 30  # length in characters of the bar for a probability of 1
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns of equal width; what looks like a number stands to the right."""
+    """Return aligned columns. A column is right-aligned if all its cells look like numbers."""
     lines = [list(heads), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
     right = [all(line[i][:1] in "0123456789+-." for line in lines[1:] if line[i]) for i in range(len(heads))]
@@ -35,7 +35,7 @@ def percent(value: float | None) -> str:
 
 
 def estimate(value: dict[str, Any] | None) -> str:
-    """A mean with its interval, where there is one."""
+    """Format an estimate (0 to 1) as percent with its interval, if any; "" if there is none."""
     if value is None or value.get("mean") is None:
         return ""
     interval = value.get("ci95")
@@ -44,7 +44,7 @@ def estimate(value: dict[str, Any] | None) -> str:
 
 
 def count(value: float) -> str:
-    """1234567 -> 1.23 M."""
+    """Format a number with three digits and a unit: 1234567 -> "1.23 M"."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
@@ -52,7 +52,7 @@ def count(value: float) -> str:
 
 
 def cards(rows: Sequence[dict[str, Any]]) -> str:
-    """Model cards, a line each."""
+    """Return a table of model cards (as JSON objects), one line per card."""
     heads = ("name", "dataset", "network", "test accuracy", "classes", "parameters")
     lines = []
     for card in rows:
@@ -63,7 +63,11 @@ def cards(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def epoch(event: EpochEnded, arms: Sequence[str]) -> str:
-    """The state of a run in one line; `arms` are those of its own point, of which it shows the first."""
+    """Return one line about the state of a run: its epoch, validation accuracies, and the seconds left.
+
+    Args:
+        arms: the arms of the run's own point; the first three that have curves are shown.
+    """
     parts = [f"epoch {event.epoch} of {event.epochs}"]
     for arm in [arm for arm in arms if arm in event.curves][:3]:
         values = [value for value in event.curves[arm].get("validation_accuracy", []) if value is not None]
@@ -75,8 +79,10 @@ def epoch(event: EpochEnded, arms: Sequence[str]) -> str:
 
 
 def result(value: dict[str, Any]) -> str:
-    """What a run found: its arms, the ceiling where it is known, and what may be claimed; of a sweep, all of its points
-    first, and then its own."""
+    """Return a run's result as text: its arms, the ceiling where it is known, and the verdict.
+
+    For a sweep, the table of all points comes first, then the arms of its own point.
+    """
     config = value["config"]
     lines = [f"run {value['run_id']}: {_told(config)}, {value['seconds']:.0f} s on {value['device']}", ""]
     if "sweep" in value:
@@ -104,7 +110,10 @@ def result(value: dict[str, Any]) -> str:
 
 
 def _told(config: dict[str, Any]) -> str:
-    """What a run was told, in one line: all values of what is varied, and what its method has no use for as such."""
+    """Return a run's configuration in one line.
+
+    Varied settings show all their values; a setting that the method does not use is shown as "no NAME".
+    """
     vary = config.get("vary") or {}
     none = () if "method" in vary else unused(config)
     settings = {
@@ -115,7 +124,8 @@ def _told(config: dict[str, Any]) -> str:
         "distill_weight": f"weight {config['distill_weight']:g}",
         "epochs": f"{config['epochs']} epochs",
     }
-    left_out = {*vary, *none, *(("temperature", "distill_weight") if "method" in vary else ())}  # each has its own
+    # Methods that are compared each have their own temperature and distill weight.
+    left_out = {*vary, *none, *(("temperature", "distill_weight") if "method" in vary else ())}
     said = [words for name, words in settings.items() if name not in left_out]
     said += [f"{name} {', '.join(map(setting, values))}" for name, values in vary.items()]
     said += [f"no {name.replace('_', ' ')}" for name in none if name not in vary]
@@ -123,14 +133,14 @@ def _told(config: dict[str, Any]) -> str:
 
 
 def controls(arms: dict[str, Any]) -> str:
-    """A line for each control: its accuracy minus distilled's; "" without controls."""
+    """Return a table of each control's accuracy minus that of the distilled arm; "" without controls."""
     steps = [(name, minus_distilled(arms, name)) for name in CONTROLS if name in arms]
     rows = [(name, difference(step.mean, step.ci95)) for name, step in steps if step.mean is not None]
     return table(("control", "minus distilled"), rows) if rows else ""
 
 
 def sweep(value: dict[str, Any]) -> str:
-    """A line for each point of a sweep."""
+    """Return a table of a sweep's points: settings, accuracies of baseline and distilled, and their difference."""
     rows = []
     for row in value["rows"]:
         arms = (estimate(row["arms"][arm]["accuracy"]) for arm in ("baseline", "distilled"))
@@ -141,20 +151,20 @@ def sweep(value: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for people: `42 s`, `12 min`, `3.5 h`."""
+    """Format a duration in a unit of its size: `42 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def teacher_epoch(event: TeacherEpochEnded) -> str:
-    """The state of a teacher that is trained first, in one line."""
+    """Return one line about the training of a teacher or stage that precedes the run's own training."""
     left = duration(event.seconds * (event.epochs - event.epoch))
     return f"first its teacher {event.teacher}: epoch {event.epoch} of {event.epochs}, {left} left"
 
 
 def prediction(value: dict[str, Any]) -> str:
-    """The ten largest soft labels with bars, and the superclasses where there are any."""
+    """Return a table of the ten largest soft labels with bars, and one of the superclasses, if there are any."""
     pairs = sorted(zip(value["class_names"], value["soft_labels"], strict=True), key=lambda pair: -pair[1])
     lines = [f"{value['teacher']} at T = {value['temperature']:g}, {value['latency_ms']:.1f} ms", ""]
     if value.get("none_of_these"):
@@ -169,7 +179,13 @@ def prediction(value: dict[str, Any]) -> str:
 
 
 def runs(rows: Sequence[dict[str, Any]], with_error: bool = False, deleted: bool = False) -> str:
-    """Runs, a line each."""
+    """Return a table of runs, one line per run.
+
+    Args:
+        rows: the runs' summaries.
+        with_error: add the error of each failed run below the table.
+        deleted: whether deleted runs were asked for, which changes the sentence for an empty table.
+    """
     heads = ("run", "created", "status", "dataset", "student", "labels", "seeds", "verdict", "points", "tags")
     lines = []
     for row in rows:
@@ -177,7 +193,7 @@ def runs(rows: Sequence[dict[str, Any]], with_error: bool = False, deleted: bool
         facts = (row["run_id"], f"{created:%Y-%m-%d %H:%M}", row["status"], config["dataset"], config["student"])
         claim = (row["verdict"] or {}).get("claim", "")
         gain = points((row["paired_difference"] or {}).get("mean"))
-        if counts := (row["sweep"] or {}).get("claims"):  # one point's figures would say too much
+        if counts := (row["sweep"] or {}).get("claims"):  # the gain of one point would misrepresent the sweep
             n = sum(counts.values())
             claim, gain = ", ".join(f"{name} {k} of {n}" for name, k in counts.items() if k), ""
         lines.append((*facts, config["labels"], len(config["seeds"]), claim, gain, ", ".join(row["tags"])))
@@ -187,18 +203,18 @@ def runs(rows: Sequence[dict[str, Any]], with_error: bool = False, deleted: bool
 
 
 def points(difference: float | None) -> str:
-    """A difference of two shares in percentage points."""
+    """Format a difference of two shares (-1 to 1) in percentage points, with its sign."""
     return "" if difference is None else f"{100 * difference:+.1f}"
 
 
 def marks(tags: Sequence[str], parent: str | None) -> list[str]:
-    """What else stands on a run, a line each."""
+    """Return lines with a run's tags and the run that it repeats with a change (its parent)."""
     lines = [f"tags: {', '.join(tags)}"] if tags else []
     return [*lines, f"repeats run {parent} with a change"] if parent else lines
 
 
 def comparison(found: Comparison) -> str:
-    """Runs beside each other: settings that differ, then results; every column is a run."""
+    """Return a table of the settings in which runs differ and one of their results; every column is a run."""
     heads = ("", *(row.id for row in found.rows))
     settings = [(one.name.replace("_", " "), *(setting(value) for value in one.values)) for one in found.settings]
     results: list[tuple[str, ...]] = [("status", *(row.status for row in found.rows))]
@@ -219,20 +235,20 @@ def comparison(found: Comparison) -> str:
 
 
 def difference(mean: float | None, interval: Sequence[float] | None) -> str:
-    """Percentage points with their interval, where there is one."""
+    """Format a difference (-1 to 1) in percentage points with its interval, if any."""
     between = f" [{points(interval[0])}, {points(interval[1])}]" if interval else ""
     return points(mean) + between
 
 
 def setting(value: object) -> str:
-    """A setting in a table; seeds stand in one line."""
+    """Format the value of a setting for a table cell; lists are joined by commas."""
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def tuning(rows: Sequence[dict[str, Any]], best: dict[str, Any]) -> str:
-    """The grid with the baseline's accuracy on validation; the best recipe is marked."""
+    """Return a table of the tried recipes with the baseline's validation accuracy; the best recipe is marked."""
     heads = ("learning rate", "weight decay", "epochs", "validation accuracy", "")
     lines = []
     for row in rows:

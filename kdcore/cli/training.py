@@ -1,4 +1,4 @@
-"""Commands that train: they put a run into the queue and stay with it until it is over."""
+"""The commands that train: they submit a run to the queue and follow it until it ends."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kdcore.errors import ConfigError, KdError
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
 from kdcore.store import RunRow, Store
 
-STOP_SECONDS = 20.0  # how long a stopped run is waited for
+STOP_SECONDS = 20.0  # how long Ctrl-C waits for the run's worker to stop
 SETTINGS = ("teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", "seeds", "device")
 RECIPE = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
-# The others fit one dataset only.
+# Settings that a rerun on another dataset keeps; all others suit the dataset that they were chosen for.
 OF_ANY_DATASET = ("method", "parameters", "temperature", "distill_weight", "controls", "vary", "seeds", "device")
 
 
 class RunNotFinished(KdError):
-    """The run ended without a result."""
+    """The run failed or was stopped, so it has no result."""
 
 
 def run(options: Namespace) -> Answer:
@@ -34,7 +34,7 @@ def run(options: Namespace) -> Answer:
 
 
 def sweep(options: Namespace) -> Answer:
-    """A sweep that this person began and that is not over is gone on with; a finished one is trained again."""
+    """Continue a sweep of the same configuration that was started here and has no result yet; else submit a new one."""
     from kdcore import jobs
     from kdcore.config import make_run_config
     from kdcore.sweeps import parse_vary
@@ -68,16 +68,23 @@ def rerun(options: Namespace) -> Answer:
 
 
 def _changed(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run with some of them changed: one that is given varies no more, and another method brings its
-    own."""
+    """Return a run's settings with the given ones changed.
+
+    A setting that is given is no longer varied. Another method starts with its own temperature, distill weight and
+    parameters, unless these are given too.
+
+    Args:
+        before: the flat settings of the run.
+        given: the settings to change, by name, with `parameters` of the method as a mapping.
+    """
     from kdcore.methods import find_method
     from kdcore.sweeps import BROUGHT
 
     varied = before.get("vary", {})
     vary = {name: values for name, values in varied.items() if name not in {**given, **given.get("parameters", {})}}
-    if "method" in vary:  # what each brings was not asked for
+    if "method" in vary:  # still several methods: each uses its own temperature and weight
         before = {name: value for name, value in before.items() if name not in BROUGHT or name in vary}
-    elif "method" in varied:  # what was held for all of them is the one method's now
+    elif "method" in varied:  # one method remains: it takes over what was fixed for all of them
         held = [name for name in BROUGHT if len(vary.get(name, ())) == 1]
         given = {**{name: vary.pop(name)[0] for name in held}, **given}
     method = given.get("method", before["method"])
@@ -100,10 +107,10 @@ def resume(options: Namespace) -> Answer:
 
 
 def follow(store: Store, run_id: str) -> Answer:
-    """Stay with a run until it is over; Ctrl-C stops it.
+    """Show a run's progress until it ends, and return its result; Ctrl-C cancels the run.
 
     Raises:
-        RunNotFinished: it ended without a result.
+        RunNotFinished: the run ended without a result.
     """
     from kdcore import jobs
 
@@ -127,7 +134,7 @@ def follow(store: Store, run_id: str) -> Answer:
                 elif isinstance(event, TeacherEpochEnded):
                     line(text.teacher_epoch(event))
                 elif isinstance(event, RunFailed):
-                    failure = event.error  # the last one counts: a resumed run may tell of its former end
+                    failure = event.error  # keep the last: a resumed run still has the events of its earlier failure
                 elif isinstance(event, RunFinished):
                     return Answer(event.result, text.result(event.result))
         except KeyboardInterrupt:
@@ -137,10 +144,10 @@ def follow(store: Store, run_id: str) -> Answer:
 
 
 def _given(options: Namespace) -> dict[str, object]:
-    """The settings that the command line names.
+    """Return the settings that were given on the command line, by name.
 
     Raises:
-        ConfigError: a parameter that is not understood.
+        ConfigError: a `--set` option is not of the form NAME=VALUE.
     """
     from kdcore.controls import CONTROLS
 
@@ -166,7 +173,7 @@ def _parameter(text: str) -> tuple[str, float | str]:
 
 
 def _stop(store: Store, run_id: str) -> None:
-    """Cancel a run and wait for its worker, but not for ever, and not against a second Ctrl-C."""
+    """Cancel a run and wait at most `STOP_SECONDS` for its worker to stop; a second Ctrl-C ends the wait."""
     from kdcore import jobs
 
     with contextlib.suppress(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Published experiments that this engine repeats, by name: `kdcore reproduce NAME`."""
+"""The published experiments that this engine repeats: `kdcore reproduce NAME`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REPRODUCTIONS: dict[str, Callable[..., Iterator[Event]]] = {hinton2015.NAME: hin
 
 
 def find_reproduction(name: str) -> Callable[..., Iterator[Event]]:
-    """The reproduction called `name`, see `hinton2015.reproduce`.
+    """Return the function that runs the reproduction called `name`, such as `hinton2015.reproduce`.
 
     Raises:
         UnknownName: there is no such reproduction.

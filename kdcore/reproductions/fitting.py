@@ -1,4 +1,4 @@
-"""One network learning from one transfer set, resumably: what a reproduction is made of."""
+"""Training of one network on one transfer set, which can be resumed. A reproduction consists of such trainings."""
 
 from __future__ import annotations
 
@@ -21,21 +21,25 @@ from kdcore.models import build_model
 from kdcore.optimizers import one_cycle, parameter_groups
 from kdcore.views import RandomViews, to_float
 
-SAVE_SECONDS = 15.0  # an epoch may take one: what a killed process repeats is little, and so is what the disk gets
+SAVE_SECONDS = 15.0  # between checkpoints: a killed process repeats little, and short epochs do not flood the disk
 
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """Everything that decides a network's weights, beside its pictures and its seed.
+    """Everything that determines a network's trained weights, except its transfer set and its seed.
 
     Attributes:
-        optimizer: "sgd", with Nesterov momentum, or "adamw". Matching logits at a high temperature stays as steep as
-            it was at the beginning, where cross-entropy flattens out; SGD at the rate that a baseline likes diverges.
+        model: the architecture.
+        epochs: passes over the transfer set.
+        batch_size: pictures per step.
+        optimizer: "sgd" (with Nesterov momentum) or "adamw". Gradients of matching logits at a high temperature stay
+            as large as at the beginning, whereas those of cross-entropy shrink, so SGD at a learning rate that suits a
+            baseline diverges.
         learning_rate: the peak of a one-cycle schedule (Smith and Topin 2018).
-        max_norm: the longest that the weights into one hidden unit may be (Srivastava et al. 2014, section 5.1); 0
-            for no such limit.
-        jitter: pixels that a picture is moved at most, each way and each time anew.
-        temperature, distill_weight: of the distill loss; a student without a teacher has the hard loss alone.
+        max_norm: the largest norm of the weights into one hidden unit (Srivastava et al. 2014, section 5.1); 0 for no
+            limit.
+        jitter: pixels by which a picture is moved at most in each direction, drawn anew each time.
+        temperature, distill_weight: of the distill loss; without a teacher only the hard loss is used.
     """
 
     model: str
@@ -55,7 +59,7 @@ class TransferSet:
 
     Attributes:
         split: pictures and hard labels.
-        teacher_logits: float32 [N, K] on these very pictures; None where there is no teacher.
+        teacher_logits: float32 [N, K] for the pictures of `split`; None to learn without a teacher.
     """
 
     split: Split
@@ -64,9 +68,16 @@ class TransferSet:
 
 @dataclass(frozen=True)
 class FitEpoch:
-    """Progress: epochs done, mean training loss in nats, wrong answers on validation, seconds of this epoch."""
+    """Progress after one epoch.
 
-    epoch: int  # 1-based
+    Attributes:
+        epoch: epochs done so far.
+        train_loss: mean over the epoch, in nats.
+        validation_errors: wrong answers on the validation pictures.
+        seconds: of this epoch.
+    """
+
+    epoch: int
     train_loss: float
     validation_errors: int
     seconds: float
@@ -74,7 +85,13 @@ class FitEpoch:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A trained network, the seconds that it took in all attempts, and whether it was there already."""
+    """The end of a training.
+
+    Attributes:
+        network: the trained network, in evaluation mode.
+        seconds: of all attempts together.
+        reused: whether the finished network was loaded and nothing was trained.
+    """
 
     network: nn.Module
     seconds: float
@@ -92,14 +109,20 @@ def fit(
     num_classes: int,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[FitEpoch | Fitted]:
-    """Train by the recipe; a `FitEpoch` after each epoch, the network at last.
+    """Train a network by the recipe; yield a `FitEpoch` after each epoch and finally the network as `Fitted`.
 
-    Continues from the last epoch that `checkpoint` holds of this very training, to the same weights, and trains
-    nothing where it holds the finished network. Ends early, without a network, when `should_stop`, asked after every
-    batch, says so.
+    A training whose checkpoint exists is continued from there and reaches the same weights as without the interruption;
+    if the checkpoint has the finished network, nothing is trained.
 
     Args:
-        origin: what the pictures and the soft labels come from, as a text; part of what makes a training the same.
+        seed: of the initial weights, the order of the pictures, their movement, and dropout.
+        checkpoint: file of the checkpoint; one of a different training is overwritten.
+        origin: text that identifies the source of pictures and soft labels. A checkpoint belongs to this training only
+            if recipe, seed, origin and precision are equal.
+        should_stop: called after every batch; when it returns True, the iterator ends without a `Fitted`.
+
+    Raises:
+        StoreError: the checkpoint cannot be written.
     """
     key = canonical_json([asdict(recipe), seed, origin, device.precision])
     channels, height, width = data.split.images.shape[1:]
@@ -144,16 +167,20 @@ def _train_epoch(
     device: Device,
     should_stop: Callable[[], bool],
 ) -> float | None:
-    """The mean loss, None when it was stopped; order, views and dropout are decided by `chance`."""
+    """Train for one epoch and return the mean loss in nats; None if it was stopped.
+
+    Args:
+        chance: seed of the order of the pictures, their movement, and dropout.
+    """
     network.train()
     size = len(data.split)
     batch_size = min(recipe.batch_size, size)
     steps = size // batch_size
-    weights = [p for p in network.parameters() if p.ndim > 1][:-1]  # of the hidden units
+    weights = [p for p in network.parameters() if p.ndim > 1][:-1]  # all weight matrices but the output layer's
     total = torch.zeros((), device=device.torch)
     generator = torch.Generator().manual_seed(chance)
     order = torch.randperm(size, generator=generator)
-    with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
+    with torch.random.fork_rng(devices=[]):  # dropout uses the global generator
         torch.manual_seed(chance)
         for step in range(steps):
             share = one_cycle((epoch * steps + step) / (recipe.epochs * steps))
@@ -178,9 +205,10 @@ def _train_epoch(
 
 
 def moved(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:
-    """uint8 [B, C, H, W] -> float of the same shape, each picture moved by its own whole numbers of pixels.
+    """Convert uint8 [B, C, H, W] to float and move each picture by its own whole number of pixels in each direction.
 
-    Every step from -jitter to jitter is equally likely: half a pixel more is drawn, then rounded.
+    Every number from -jitter to jitter is equally likely: a shift is drawn between -(jitter + 0.5) and jitter + 0.5,
+    then rounded.
     """
     if not jitter:
         return to_float(images)
@@ -198,10 +226,14 @@ def _loss(recipe: NetworkRecipe, logits: Tensor, data: TransferSet, rows: Tensor
 def _restore(
     checkpoint: Path, key: str, network: nn.Module, optimizer: torch.optim.Optimizer, epochs: int
 ) -> tuple[int, float]:
-    """Epochs that an earlier part of this very training has done, and the seconds they took."""
+    """Load the checkpoint into network and optimiser if it belongs to the training that `key` identifies.
+
+    Returns:
+        The epochs that are done, and the seconds that they took; (0, 0.0) if there is no such checkpoint.
+    """
     try:
         tensors, metadata = load_tensors(checkpoint)
-    except ModelFileError:  # none yet, or damaged: it is trained anew
+    except ModelFileError:  # missing or damaged: start from the beginning
         return 0, 0.0
     if metadata.get("key") != key:
         return 0, 0.0

@@ -1,8 +1,8 @@
 """Hinton's MNIST experiment ("Distilling the Knowledge in a Neural Network", Hinton, Vinyals, Dean 2015, section 3).
 
-A large network learns digits with dropout and moved pictures; a small one learns them without any of this, then again
-from the large one's soft labels, then from soft labels on a transfer set in which whole classes are missing. Every
-seed has a teacher of its own, so the intervals hold for teachers too.
+A large network (the teacher) learns digits with dropout and randomly moved pictures. A small one (the student) learns
+them without either, then from the teacher's soft labels, then from soft labels on transfer sets in which whole classes
+are missing. Every seed trains its own teacher, so the intervals also cover the variation between teachers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from kdcore.reproductions.time_left import TimeLeft
 NAME = "hinton2015"
 MAX_SEEDS = 100
 THREE = 3
-# Errors of 10,000 test pictures. The paper gives the last two as shares, 47.3 % and 13.2 %.
+# Wrong answers on the 10,000 test pictures. The paper gives the last two as shares, 47.3 % and 13.2 %.
 PAPER_ERRORS = {
     "teacher": 67,
     "baseline": 146,
@@ -46,13 +46,15 @@ PAPER_ERRORS = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One network of a seed.
+    """One of the networks that are trained for each seed.
 
     Attributes:
+        name: its name, which is also that of its row in the result.
+        recipe: how it is trained.
         taught: whether it learns from the teacher's soft labels.
         classes: the classes in its transfer set.
-        corrected: the classes whose output bias its second row (`NAME_bias`) puts right; none for no such row.
-        counts_threes: whether its rows say how many 3s are right.
+        corrected: the classes whose output bias is corrected for a second row (`NAME_bias`); empty for no second row.
+        counts_threes: whether its rows state the share of 3s that are classified correctly.
     """
 
     name: str
@@ -65,14 +67,19 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The whole experiment: a dataset of ten digits and the networks in the order in which they are trained."""
+    """The whole experiment: the name of a dataset of ten digits, and the networks in the order of their training."""
 
     dataset: str
     stages: tuple[Stage, ...]
 
 
 def make_recipe(dataset: str, teacher: NetworkRecipe, student: NetworkRecipe, few: NetworkRecipe) -> Recipe:
-    """The five networks; `few` is the student's recipe for the transfer set of two classes."""
+    """Return the experiment with its five networks.
+
+    Args:
+        dataset: name of a dataset of ten digits.
+        few: the student's recipe for the transfer set of two classes, which is smaller.
+    """
     return Recipe(
         dataset,
         (
@@ -113,23 +120,28 @@ def reproduce(
     restart: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Train what is not trained yet, seed by seed, then read test, once, for all networks.
+    """Train all networks that are not trained yet, seed by seed, then measure them all on the test pictures, once.
 
-    Each network is a file under `home`/reproductions: a finished one is not trained again, and one that was cut off
-    goes on from its last checkpoint, to the result of a reproduction that was never disturbed.
+    Each network is saved in a file under `home`/reproductions. A finished network is not trained again. An interrupted
+    training continues from its last checkpoint and gives the same result as an uninterrupted one.
 
     Args:
-        seeds: how many; 0 to `seeds` - 1.
-        dataset: instead of the one that the recipe names.
-        restart: forget what is there.
-        should_stop: asked after every batch; True ends the stream without a result.
+        seeds: number of seeds; they are 0 to `seeds` - 1.
+        recipe: the experiment.
+        dataset: replaces the dataset that the recipe names.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads; PyTorch's present number if None.
+        home: folder for the files; the app's own folder if None.
+        restart: delete all saved networks first.
+        should_stop: called after every batch; when it returns True, the iterator ends without a result.
 
     Yields:
-        StageEpochEnded and StageFinished, at last ReproductionFinished.
+        StageEpochEnded after every epoch, StageFinished after every network, and finally ReproductionFinished.
 
     Raises:
-        ConfigError: a number of seeds that is not legal.
-        KdError: the dataset is not here, the disk cannot be written, or another process is at it.
+        ConfigError: the number of seeds is not legal.
+        KdError: the dataset is not on this machine, the disk cannot be written, or another process is running the same
+            reproduction in the same folder.
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise ConfigError(f"The number of seeds must be a whole number from 1 to {MAX_SEEDS}, not {seeds}.")
@@ -168,7 +180,7 @@ def _train_and_measure(
         for stage in recipe.stages:
             if stage.taught and teacher_logits is None:
                 teacher = trained[seed, "teacher"].network
-                teacher_logits = predict_logits(teacher, data.train.images, device)  # plain pictures: [N, K]
+                teacher_logits = predict_logits(teacher, data.train.images, device)  # unmoved pictures: [N, K]
                 origin = f"{data.sha256} {recipe.stages[0].recipe}"
             material = transfer_set(data, stage.classes, teacher_logits if stage.taught else None)
             path = folder / f"seed-{seed}" / f"{stage.name}.safetensors"
@@ -183,7 +195,7 @@ def _train_and_measure(
                 else:
                     yield _told(seed, stage, step, left)
             if (seed, stage.name) not in trained:
-                return  # it was stopped
+                return  # `should_stop` ended the training
     networks = {stage.name: [trained[seed, stage.name].network for seed in seeds] for stage in recipe.stages}
     began = time.perf_counter()
     rows = measure(recipe, networks, data, device)
@@ -201,7 +213,7 @@ def _told(seed: int, stage: Stage, step: FitEpoch, left: TimeLeft) -> StageEpoch
 
 
 def _work(stage: Stage, data: Dataset) -> float:
-    """What an epoch costs, up to a factor: pictures times weights."""
+    """Return the relative cost of an epoch: the number of pictures times the number of weights."""
     sizes = [int(units) for units in stage.recipe.model.split("-")[1:]]
     weights = sum(
         a * b for a, b in zip([data.train.images[0].numel(), *sizes], [*sizes, data.num_classes], strict=True)
@@ -210,7 +222,11 @@ def _work(stage: Stage, data: Dataset) -> float:
 
 
 def transfer_set(data: Dataset, classes: Sequence[int], teacher_logits: Tensor | None) -> TransferSet:
-    """The training pictures of `classes` and what the teacher says of them; logits [N, K] of all training pictures."""
+    """Return the training pictures of `classes` as a transfer set.
+
+    Args:
+        teacher_logits: [N, K] for all training pictures; None to learn without a teacher.
+    """
     rows = torch.isin(data.train.hard_labels, torch.tensor(classes)).nonzero()[:, 0]
     return TransferSet(data.train.select(rows), None if teacher_logits is None else teacher_logits[rows])
 
@@ -218,7 +234,13 @@ def transfer_set(data: Dataset, classes: Sequence[int], teacher_logits: Tensor |
 def measure(
     recipe: Recipe, networks: dict[str, list[nn.Module]], data: Dataset, device: Device
 ) -> dict[str, dict[str, Any]]:
-    """Every row of the table from the networks of all seeds, by stage; reads test, and nothing is decided by it."""
+    """Measure the networks on the test pictures and return the rows of the result by their name.
+
+    Nothing is chosen or fitted on the test pictures.
+
+    Args:
+        networks: the name of each stage -> its networks, one per seed.
+    """
     rows = {}
     for stage in recipe.stages:
         test = torch.stack([predict_logits(one, data.test.images, device) for one in networks[stage.name]])  # [S, N, K]
@@ -232,14 +254,17 @@ def measure(
 
 
 def bias_offset(stage: Stage, network: nn.Module, data: Dataset, device: Device) -> float:
-    """What is added to the corrected classes' logits: from validation pictures without their labels, and from how
-    frequent the classes are among all training pictures."""
+    """Return the number that is added to the logits of the stage's corrected classes.
+
+    It is fitted on the validation pictures without their labels, to the frequency of these classes among all training
+    pictures.
+    """
     logits = predict_logits(network, data.validation.images, device)
     return fit_offset(logits, stage.corrected, share_of(data.train.hard_labels, stage.corrected))
 
 
 def _row(name: str, stage: Stage, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
-    """Logits [S, N, K]; errors are counted of all N test pictures."""
+    """Return one row of the result from logits [S, N, K]; errors are numbers of wrong answers among the N pictures."""
     hits = metrics.hits(logits, hard_labels)
     size = len(hard_labels)
     threes = metrics.picture_estimate(hits[:, hard_labels == THREE], 0.0, 1.0).to_json()

@@ -1,4 +1,4 @@
-"""The output bias that a transfer set gets wrong, put right without a label."""
+"""Correction, without labels, of the output bias that a transfer set with missing classes teaches wrongly."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-SPAN = 100.0  # logits; further apart than any two of a network here
+SPAN = 100.0  # logits; more than the largest difference between two logits of any network here
 HALVINGS = 60
 
 
 def share_of(hard_labels: Tensor, classes: Sequence[int]) -> float:
-    """The share of pictures that belong to any of `classes`; int64 [N]."""
+    """Return the share of pictures that belong to any of `classes`; `hard_labels` are int64 [N]."""
     return float(torch.isin(hard_labels, torch.tensor(classes)).double().mean())
 
 
 def corrected(logits: Tensor, classes: Sequence[int], offset: float) -> Tensor:
-    """Logits [..., K] with `offset` added to those of `classes`."""
+    """Return a copy of logits [..., K] with `offset` added to those of `classes`."""
     answer = logits.clone()
     answer[..., list(classes)] += offset
     return answer
 
 
 def fit_offset(logits: Tensor, classes: Sequence[int], share: float) -> float:
-    """The one number which, added to the logits of all `classes`, gives them the mean probability `share`.
+    """Find the number which, added to the logits of all `classes`, gives these classes the mean probability `share`.
 
-    A student that never saw a class, or only saw one, has learned wrong how frequent it is, and nothing else about it
-    need be wrong (Hinton, Vinyals, Dean 2015, section 3, who chose this number on test). How frequent classes are is
-    known from the pictures that the teacher learned from; how often a student expects them is seen on any pictures of
-    the same kind, without a label. The mean probability grows with the offset, so halving an interval finds it.
+    A student whose transfer set lacks some classes learns wrong class frequencies, but may otherwise know these classes
+    well (Hinton, Vinyals, Dean 2015, section 3; the authors chose this number on the test pictures). The true
+    frequencies are known from the pictures that the teacher learned from. The student's mean probabilities can be
+    measured on any similar pictures, without labels. They grow with the offset, so bisection finds it.
 
     Args:
-        logits: [N, K], the student's on pictures that are as frequent by class as those it will meet.
-        share: 0 to 1, both excluded.
+        logits: [N, K], the student's on pictures in which classes are as frequent as in those of its later use.
+        share: above 0 and below 1.
     """
     inside = torch.zeros(logits.shape[-1], dtype=torch.bool)
     inside[list(classes)] = True
-    # Two sums are enough: p = sigmoid(offset + log-mass inside - log-mass outside), picture by picture.
+    # Each picture's probability of `classes` is sigmoid(offset + margin), where margin is the log of the ratio of the
+    # summed exponentials inside and outside `classes`.
     wide = logits.double()
     margin = wide[:, inside].logsumexp(1) - wide[:, ~inside].logsumexp(1)  # [N]
     low, high = -SPAN, SPAN

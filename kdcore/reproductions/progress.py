@@ -1,4 +1,4 @@
-"""What a reproduction says while it trains."""
+"""The events of a reproduction."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from kdcore.events import Event
 
 @dataclass(frozen=True)
 class StageEpochEnded(Event):
-    """One epoch of one network.
+    """One epoch of one network has ended.
 
     Attributes:
-        done: epochs of the stage that are over.
-        validation_errors: of all validation pictures.
-        seconds_left: of the whole reproduction, judged by what was trained so far.
+        seed: the seed of the network.
+        stage: the name of the network.
+        done: epochs of this network that are over.
+        epochs: epochs of this network in all.
+        train_loss: mean over the epoch, in nats.
+        validation_errors: wrong answers on the validation pictures.
+        seconds: of this epoch.
+        seconds_left: estimate for the rest of the whole reproduction.
     """
 
     seed: int
@@ -30,7 +35,14 @@ class StageEpochEnded(Event):
 
 @dataclass(frozen=True)
 class StageFinished(Event):
-    """A network is trained and on the disk; `reused` if it was there before."""
+    """A network is trained and saved.
+
+    Attributes:
+        seed: the seed of the network.
+        stage: the name of the network.
+        seconds: of its training, in all attempts.
+        reused: whether it was already saved, so that nothing was trained now.
+    """
 
     seed: int
     stage: str
@@ -40,6 +52,6 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class ReproductionFinished(Event):
-    """The result, in the shape that `kdcore reproduce NAME --json` prints."""
+    """The reproduction is complete; `result` has the form that `kdcore reproduce NAME --json` prints."""
 
     result: dict[str, Any]

@@ -37,8 +37,8 @@ def controls(result: Mapping[str, Any]) -> list[str]:
     note = "Control minus distilled is taken seed by seed, on the same test pictures."
     if not pairs_controls(result["arms"]):
         note = (
-            "The interval of a control minus distilled takes the two for independent; they share seeds and pictures, "
-            "so it is rather too wide than too narrow."
+            "The interval of a control minus distilled is computed as if the two were independent. They share seeds "
+            "and pictures, so it is rather too wide than too narrow."
         )
     gains = (result.get("verdict") or {}).get("claim") == "distilled"
     return [

@@ -80,15 +80,15 @@ def method(row: RunRow) -> list[str]:
         words.append("One seed gives no interval for a student, and without one nothing can be claimed.")
     if result:
         words.append(
-            "ECE is at T = 1, 15 bins of equal mass, debiased. Times are of this machine, after warm-up, all models in "
+            "ECE is measured at T = 1, 15 bins of equal mass, debiased; times after warm-up, all models in "
             f"turn, on {result.get('device', 'its device')} ({result.get('precision', 'fp32')}); the run took "
             f"{result.get('seconds', 0) or 0:.0f} s."
         )
     if any(name in CONTROLS for name in config.get("controls") or ()):
-        words.insert(1, "The controls are students of the same kind, each told something else, as their table says.")
+        words.insert(1, "The controls are students of the same kind; their table says what is different for each.")
     if config.get("vary"):
         at = own_words(config)
-        words.insert(1, f"All figures but those of the sweep's table are of one of its points: {at}.")
+        words.insert(1, f"All figures outside the sweep's table belong to one of its points: {at}.")
     if "posterior" in (result.get("arms") or {}):
         words.insert(1, "A third student, posterior, was taught by the true posterior: the best teacher there can be.")
     if result.get("bayes_accuracy") is not None:

@@ -75,7 +75,7 @@ def check(plan: Plan) -> Plan:
         raise ConfigError(f"The number of repeats must be a whole number from 1 to {MAX_REPEATS}, not {plan.repeats}.")
     parts = tuple(part for part in PARTS if part in plan.parts) or PARTS
     if plan.full and "tutorial" not in parts:
-        raise ConfigError("A full run is the tutorial's; add tutorial to the parts, or leave --full out.")
+        raise ConfigError("A full run needs the part tutorial; add it to the parts, or leave --full out.")
     if plan.restart and not plan.full:
         raise ConfigError("Only a full run can be begun anew; add --full, or leave --restart out.")
     pick_device(plan.device)  # fail before waiting for the machine

@@ -55,5 +55,5 @@ def _take_turn(stack: contextlib.ExitStack, store: Store, line: Line) -> None:
     try:
         stack.enter_context(turn(store, "bench", VISITOR))
     except Busy as busy:
-        line(f"waiting for run {busy.run_id}: what is measured beside it would be wrong; Ctrl-C to leave")
+        line(f"waiting for run {busy.run_id}, beside which figures would be wrong; Ctrl-C stops waiting")
         stack.enter_context(turn(store, "bench", VISITOR, wait=math.inf))

@@ -64,7 +64,7 @@ def remove(options: Namespace) -> Answer:
     from kdcore.datasets import remove_dataset
 
     remove_dataset(options.name)
-    return Answer({"removed": options.name}, f"{options.name} is forgotten; its pictures stay where they are.")
+    return Answer({"removed": options.name}, f"{options.name} is removed; its picture files stay where they are.")
 
 
 def _row(name: str) -> dict[str, Any]:

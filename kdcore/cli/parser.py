@@ -62,17 +62,17 @@ def _nested(parser: Parser) -> Commands[Parser]:
 
 
 def _datasets(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "datasets", "which datasets are ready, and what the others would take", "datasets.datasets")
+    parser = _add(commands, "datasets", "the datasets: which are ready, and what the others need", "datasets.datasets")
     nested = _nested(parser)
     get = _add(nested, "get", "fetch a dataset; continues what was interrupted", "datasets.get")
     get.add_argument("name", metavar="NAME")
     show = _add(nested, "show", "a dataset's classes, their numbers of pictures, and its hash", "datasets.show")
     show.add_argument("name", metavar="NAME")
-    add = _add(nested, "add", "make your own pictures a dataset", "datasets.add")
-    add.add_argument("path", metavar="PATH", help="a folder with one folder a class, or a parquet file of pictures")
+    add = _add(nested, "add", "add your own pictures as a dataset", "datasets.add")
+    add.add_argument("path", metavar="PATH", help="a folder with one folder per class, or a parquet file of pictures")
     add.add_argument("--name", metavar="NAME", help="small letters, digits and hyphens (default: from the folder)")
     add.add_argument("--size", type=int, metavar="PIXELS", help="32 or 64 (default: what fits the pictures)")
-    remove = _add(nested, "remove", "forget one of your own datasets; its pictures stay", "datasets.remove")
+    remove = _add(nested, "remove", "remove one of your own datasets; its picture files stay", "datasets.remove")
     remove.add_argument("name", metavar="NAME")
 
 
@@ -81,14 +81,14 @@ def _teachers(commands: Commands[Parser]) -> None:
     nested = _nested(parser)
     get = _add(nested, "get", "fetch a teacher that torchvision publishes, such as resnet50", "teachers.get")
     get.add_argument("name", metavar="NAME")
-    add = _add(nested, "add", "make a network of your own, or of a library, a teacher of this machine", "teachers.add")
+    add = _add(nested, "add", "add a network of your own, or of a library, as a teacher", "teachers.add")
     add.add_argument(
         "source", metavar="SOURCE", help="FILE.safetensors with a model card beside it, torchvision:NAME or timm:NAME"
     )
     add.add_argument("--name", metavar="NAME", help="small letters, digits, hyphens, underscores (default: its own)")
     remove = _add(nested, "remove", "take away a teacher that was added, fetched or trained here", "teachers.remove")
     remove.add_argument("name", metavar="NAME")
-    show = _add(nested, "show", "one model card in words; of a student too", "commands.teachers_show")
+    show = _add(nested, "show", "one model card in words, of a teacher or a student", "commands.teachers_show")
     show.add_argument("name", metavar="NAME")
     what = "the figures of a teacher or an ensemble on its dataset's test split"
     measure = _add(nested, "measure", what, "commands.teachers_measure")
@@ -107,7 +107,7 @@ def _run(commands: Commands[Parser]) -> None:
 
 
 def _sweep(commands: Commands[Parser]) -> None:
-    help = "the same run over several values of a setting; goes on where it was cut off"
+    help = "the same run over several values of a setting; continues where it was interrupted"
     parser = _add(commands, "sweep", help, "training.sweep")
     parser.add_argument("--dataset", required=True, metavar="NAME")
     what = "a setting and its values, such as temperature=1,2,4; may be given several times, for every combination"
@@ -155,14 +155,14 @@ def _predict(commands: Commands[Parser]) -> None:
 
 
 def _runs(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "runs", "the runs in the store; without a command, those that are asked for", "runs.find")
+    parser = _add(commands, "runs", "stored runs; without a command, those that the options select", "runs.find")
     for name, what in (("dataset", "NAME"), ("teacher", "NAME"), ("student", "MODEL"), ("status", "STATUS")):
         parser.add_argument(f"--{name}", metavar=what, help=f"only runs with this {name}")
     parser.add_argument("--tag", metavar="WORD", help="only runs that carry this tag")
     parser.add_argument("--text", default="", metavar="WORDS", help="only runs with all of these words in them")
     parser.add_argument("--sort", default="new", metavar="ORDER", help=f"{', '.join(SORTS)} (default: new)")
-    parser.add_argument("--limit", type=int, default=200, metavar="N", help="at most so many (default: 200)")
-    parser.add_argument("--deleted", action="store_true", help="the deleted ones that can still be restored")
+    parser.add_argument("--limit", type=int, default=200, metavar="N", help="list at most N runs (default: 200)")
+    parser.add_argument("--deleted", action="store_true", help="list deleted runs that can still be restored")
     nested = _nested(parser)
 
     def of_one(name: str, help: str, command: str) -> Parser:
@@ -170,15 +170,15 @@ def _runs(commands: Commands[Parser]) -> None:
         found.add_argument("id", metavar="ID")
         return found
 
-    of_one("show", "one run: what it was told and what came out", "runs.show")
+    of_one("show", "one run: its settings and its result", "runs.show")
     compare = _add(nested, "compare", "several runs: what differs in their settings and results", "runs.compare")
     compare.add_argument("id", nargs="+", metavar="ID")
-    tag = of_one("tag", "put short words on a run, or take them off", "runs.tag")
+    tag = of_one("tag", "add tags (short words) to a run, or remove them", "runs.tag")
     tag.add_argument("word", nargs="*", metavar="WORD")
     tag.add_argument("--remove", action="append", default=[], metavar="WORD", help="may be given several times")
-    rerun = of_one("rerun", "the same run again with a change; options as of kdcore run", "training.rerun")
+    rerun = of_one("rerun", "the same run again with a change; takes the options of kdcore run", "training.rerun")
     rerun.add_argument(
-        "--dataset", metavar="NAME", help="its teacher, student, labels, epochs and recipe come along unless given"
+        "--dataset", metavar="NAME", help="another dataset, with its own teacher, student, labels, epochs and recipe"
     )
     _add_settings(rerun)
     of_one("resume", "go on with a run that was stopped, interrupted or failed", "training.resume")
@@ -193,28 +193,28 @@ def _runs(commands: Commands[Parser]) -> None:
 
 
 def _tune(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "tune", "the grid on which a dataset's recipe was chosen, on validation", "commands.tune")
+    parser = _add(commands, "tune", "try a grid of recipes for a dataset, judged on validation", "commands.tune")
     parser.add_argument("dataset", metavar="DATASET")
     _add_recipe(parser)
 
 
 def _reproduce(commands: Commands[Parser]) -> None:
-    help = "a published experiment, its figures beside ours; goes on where it was stopped"
+    help = "repeat a published experiment and compare the figures; continues where it was stopped"
     parser = _add(commands, "reproduce", help, "reproduce.reproduce")
     parser.add_argument("name", metavar="NAME", help="hinton2015")
     parser.add_argument("--seeds", type=int, default=3, metavar="K", help="number of seeds (default: 3)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
-    parser.add_argument("--restart", action="store_true", help="forget what was trained before and begin anew")
+    parser.add_argument("--restart", action="store_true", help="delete what was trained before and begin anew")
 
 
 def _bench(commands: Commands[Parser]) -> None:
-    help = "how fast this machine trains: beside a plain loop, beside its ceiling, and how the cost grows"
+    help = "how fast this machine trains, compared with a plain loop and with its peak rate, and how cost grows"
     parser = _add(commands, "bench", help, "bench.bench")
-    parser.add_argument("--only", metavar="PARTS", help="of tutorial,ceiling,sweep,growth (default: all)")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="medians are of so many (default: 5)")
+    parser.add_argument("--only", metavar="PARTS", help="some of tutorial,ceiling,sweep,growth (default: all)")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="figures are medians of N (default: 5)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda")
-    parser.add_argument("--full", action="store_true", help="do the tutorial's job from beginning to end; is kept")
-    parser.add_argument("--restart", action="store_true", help="forget what an earlier full run left")
+    parser.add_argument("--full", action="store_true", help="train the tutorial's job to its end; the result is kept")
+    parser.add_argument("--restart", action="store_true", help="delete what an earlier full run kept")
 
 
 def _version() -> str:

@@ -33,7 +33,7 @@ def find(options: Namespace) -> Answer:
     chosen = select(rows, selection)[: options.limit]
     found = [report.summary(row) for row in chosen]
     if rows and not chosen:
-        return Answer({"runs": []}, f"None of the {len(rows)} runs is like that; kdcore runs lists them.")
+        return Answer({"runs": []}, f"None of the {len(rows)} runs matches; kdcore runs lists them.")
     return Answer({"runs": found}, text.runs(found, deleted=options.deleted))
 
 
@@ -101,4 +101,4 @@ def delete(options: Namespace) -> Answer:
 def undelete(options: Namespace) -> Answer:
     with Store() as store:
         store.undelete(options.id)
-    return Answer({"run_id": options.id, "deleted": False}, f"Run {options.id} is there again.")
+    return Answer({"run_id": options.id, "deleted": False}, f"Run {options.id} is restored.")

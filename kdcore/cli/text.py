@@ -219,7 +219,7 @@ def comparison(found: Comparison) -> str:
     settings = [(one.name.replace("_", " "), *(setting(value) for value in one.values)) for one in found.settings]
     results: list[tuple[str, ...]] = [("status", *(row.status for row in found.rows))]
     if any(own := [own_words(row.config) for row in found.rows]):
-        results.append(("of a sweep, at", *own))
+        results.append(("point of the sweep", *own))
     measured = [(row.result or {}) for row in found.rows]
     for arm in found.arms:
         results.append((arm, *(estimate(((one.get("arms") or {}).get(arm) or {}).get("accuracy")) for one in measured)))

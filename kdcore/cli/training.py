@@ -140,7 +140,7 @@ def follow(store: Store, run_id: str) -> Answer:
         except KeyboardInterrupt:
             _stop(store, run_id)
             raise RunNotFinished(f"Run {run_id} was stopped.") from None
-    raise RunNotFinished(failure or f"Run {run_id} ended without a word; kdcore runs show {run_id} tells its state.")
+    raise RunNotFinished(failure or f"Run {run_id} ended without a message; kdcore runs show {run_id} shows its state.")
 
 
 def _given(options: Namespace) -> dict[str, object]:

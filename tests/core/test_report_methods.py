@@ -39,7 +39,7 @@ def test_controls_have_a_table_and_no_column() -> None:
     assert "What carries the gain" not in page_of(replace(ROW, config=CONTROLLED, result=none)).text
     # noise 20 (15 to 25) minus distilled 72.3 (69.4 to 75.2): the ends are 5 and 2.9 away, √33.4 together
     assert "-52.3 points, 95 % interval -58.1 to -46.5" in page.text
-    assert "takes the two for independent" in page.text  # a result of before they were paired
+    assert "as if the two were independent" in page.text  # a result of before they were paired
     (chart,) = (value for name, value in page.attributes if name == "aria-label" and "test pictures" in value)
     assert "shuffled within classes 70.0 % (66.0 to 74.0 %)" in chart
     assert "Decoupled distillation" in page.text and "non target weight 4" in page.text
@@ -84,7 +84,7 @@ def test_the_points_of_a_sweep_have_a_table() -> None:
     ).attributes
     assert "temperature labels baseline distilled distilled minus baseline 1 50 55.0 % 45.0 to 65.0 %" in page.text
     assert "+6.2 points" in page.text and "temperature, varied 1, 4" in page.text
-    assert "of one of its points: temperature 4, labels 200." in page.text
+    assert "belong to one of its points: temperature 4, labels 200." in page.text
 
 
 @pytest.mark.parametrize("name", list(METHODS))

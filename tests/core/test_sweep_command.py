@@ -320,4 +320,4 @@ def test_the_table_of_a_sweep_is_printed_for_people(own_home: Path) -> None:
     plain["config"] = make_run_config("digits", method="label-smoothing").to_json()
     assert "label-smoothing, 60 epochs, no temperature, no distill weight, 5 seeds" in text.result(plain)
     beside = text.comparison(compare([row, replace(row, config=plain["config"], result=plain)]))
-    assert re.search(r"^of a sweep, at +temperature 4$", beside, re.MULTILINE)
+    assert re.search(r"^point of the sweep +temperature 4$", beside, re.MULTILINE)

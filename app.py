@@ -1,4 +1,4 @@
-"""Home: what dark knowledge is, in one screen."""
+"""The Home page, which is also the script that Streamlit starts: it shows what dark knowledge is on one screen."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ with st.container(key="kd_next", horizontal=True, vertical_alignment="center", g
     with st.container(key="kd_ready", width="content"):
         st.caption(ready.sentence())
 
-if not sharp:  # the page already works; now draw the pictures as finely as they are shown
+if not sharp:  # the page already works with drafts; now draw the pictures at full resolution
     cache.sharpen_morph("creatures", language())
     st.rerun()

@@ -1,1 +1,1 @@
-"""The pages of the app: one script a page; its file name is its URL."""
+"""The pages of the app: each is one script, whose file name is the page's path in the URL."""

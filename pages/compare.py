@@ -1,4 +1,4 @@
-"""Compare: teacher, distilled and baseline by quality, speed and size; then one question at a time."""
+"""The Compare page: teacher, distilled and baseline by quality, speed and size, and one further topic at a time."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ with run_panels.one_sentence():
     with st.container(key="kd-section"):
         compare_sections.show(section, trio)
     link("distil", _("Train two students of your own"))
-    with measurement:  # last, because it takes a few seconds and the rest need not wait
+    with measurement:  # run last: the measurement takes seconds, and the rest should not wait for it
         compare_speed.speed(trio, compare_sections.batch_sizes(section))

@@ -1,4 +1,4 @@
-"""Datasets: what can be learned from on this machine, what a download would take, and your own pictures."""
+"""The Datasets page: the datasets of this machine, those that can be downloaded, and the visitor's own pictures."""
 
 from __future__ import annotations
 

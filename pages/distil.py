@@ -1,4 +1,4 @@
-"""Distil: the same small student trained with and without its teacher, live, side by side."""
+"""The Distil page: trains the same small student with and without its teacher and shows both live, side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model cards: what every network of this machine knows, how good it is, where it fails, and how it is made again."""
+"""The Model cards page: for each network of this machine its classes, its quality, its mistakes and its recipe."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ with run_panels.one_sentence():
         chosen = card_panels.pick_card()
     with whole, st.container(key="kd_card"):
         card_panels.show_card(chosen)
-    with choices:  # last, because a download holds up what is drawn after it
+    with choices:  # run last, because nothing after it is drawn while a download runs
         teacher_fetch.offer_published()

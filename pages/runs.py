@@ -1,4 +1,4 @@
-"""Runs: what was trained on this machine, and what came out."""
+"""The Runs page: the runs of this machine and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Soft labels: any picture before any teacher, with the hard label beside them."""
+"""The Soft labels page: any teacher's soft labels for any picture, with the hard label beside them."""
 
 from __future__ import annotations
 

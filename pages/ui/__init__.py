@@ -1,5 +1,5 @@
-"""What the pages share: the shell, the visitor's state, caches, view-models, charts and components."""
+"""Code that the pages share: their frame, the visitor's state, caches, view-models, charts and components."""
 
 from kdcore.threads import one_thread
 
-one_thread()  # here, because every page imports this before anything that imports PyTorch
+one_thread()  # called here, because every page imports this package before it imports PyTorch

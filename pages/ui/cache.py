@@ -1,6 +1,6 @@
-"""The only `st.cache_*` of the app: each entry bounded, each value computed by kdcore.
+"""All of the app's `st.cache_data` and `st.cache_resource` functions, each with a bounded number of entries.
 
-Everything here may be slow the first time (torch is imported, weights are read) and is instant afterwards.
+A function here may be slow at its first call (it imports PyTorch and reads weights) and returns at once afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @st.cache_resource(show_spinner=False)
 def device() -> Device:
-    """Where this machine computes."""
+    """Return the device that this machine computes on."""
     from kdcore.device import pick_device
 
     return pick_device("auto")
@@ -38,42 +38,52 @@ def device() -> Device:
 
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
-    """The runs database of this machine; raises StoreError."""
+    """Open the runs database of this machine, once per process, and clean it up.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
     from kdcore import housekeeping, jobs
     from kdcore.store import Store
 
     opened = Store()
-    jobs.advance(opened)  # a run whose worker died with the machine is found now, and goes on
+    jobs.advance(opened)  # resumes runs whose workers died, for instance when the machine went down
     housekeeping.clean(opened)
     return opened
 
 
 @st.cache_resource(show_spinner=False, ttl=10)
 def _cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
-    """Every card of this machine, and the names of those that cannot be read; a run may just have trained one."""
+    """Return every model card of this machine, and the names of the card files that cannot be read.
+
+    Both are looked up again after ten seconds, because a run may have trained a teacher in the meantime.
+    """
     from kdcore.model_cards import read_cards
 
     return read_cards()
 
 
 def teacher_cards() -> tuple[ModelCard, ...]:
-    """The teachers of this machine, as their cards describe them."""
+    """Return the model cards of the teachers on this machine."""
     return tuple(card for card in model_cards() if card.role == "teacher")
 
 
 def model_cards() -> tuple[ModelCard, ...]:
-    """The cards of all networks of this machine, bundled students too."""
+    """Return the model cards of all networks on this machine, bundled students included."""
     return _cards()[0]
 
 
 def damaged_cards() -> tuple[str, ...]:
-    """The names of card files that cannot be read."""
+    """Return the names of the card files that cannot be read."""
     return _cards()[1]
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def card_reading(name: str, sha256: str) -> Reading:
-    """A network before the test pictures of the dataset that it learned; takes seconds. `sha256` tells files apart.
+    """Measure a network on the test pictures of the dataset that it learned from; the first call takes seconds.
+
+    Args:
+        sha256: hash of the weights file, so that a changed file gets a new cache entry.
 
     Raises:
         KdError: the network or its dataset is not on this machine, or not as its card says.
@@ -82,37 +92,41 @@ def card_reading(name: str, sha256: str) -> Reading:
     from kdcore.mistakes import read_test
     from kdcore.teachers import load_bundled
 
-    network = load_bundled(name)  # not kept: the answers are
+    network = load_bundled(name)  # not cached, because the answers are
     return read_test(network, load_dataset(network.card.dataset))
 
 
 @st.cache_resource(show_spinner=False)
 def published_offers() -> tuple[Offer, ...]:
-    """The teachers that could be fetched, whether they are here or not; torchvision is imported for it."""
+    """Return the published teachers that can be downloaded, those already here included; imports torchvision."""
     from pages.ui import teacher_offers
 
     return teacher_offers.published_offers()
 
 
 def forget_teachers() -> None:
-    """After one was fetched: look again."""
+    """Clear the cached cards and teachers; call this after a teacher was downloaded."""
     for kept in (_cards, teacher):
         kept.clear()
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def teacher(name: str) -> Teacher:
-    """A bundled model, loaded and frozen; `name` is a card's name, a bundled student's or an ensemble's."""
+    """Return a network of this machine, loaded and frozen; `name` is that of a teacher, bundled student or ensemble."""
     from kdcore.ensembles import assemble
     from kdcore.teachers import load_bundled
 
-    if is_ensemble(name):  # of the members that are loaded already, so that none is in memory twice
+    if is_ensemble(name):  # built from the cached members, so that no network is in memory twice
         return assemble(name, [teacher(member) for member in members_of(name)])
     return load_bundled(name)
 
 
 def teacher_card(name: str) -> ModelCard:
-    """The card of a teacher or an ensemble; raises KdError for one that is not here."""
+    """Return the model card of a teacher or an ensemble.
+
+    Raises:
+        KdError: it is not on this machine; for an ensemble, also when its members do not fit together.
+    """
     from kdcore.ensembles import ensemble_card
     from kdcore.errors import UnknownName
 
@@ -126,7 +140,12 @@ def teacher_card(name: str) -> ModelCard:
 
 @st.cache_resource(show_spinner=False, max_entries=3)
 def dataset(name: str) -> Dataset:
-    """A dataset in memory; raises DatasetUnavailable."""
+    """Return a dataset, loaded into memory.
+
+    Raises:
+        UnknownName: no dataset has this name.
+        DatasetUnavailable: it is not on this machine, or damaged.
+    """
     from kdcore.datasets import load_dataset
 
     return load_dataset(name)
@@ -134,7 +153,10 @@ def dataset(name: str) -> Dataset:
 
 @st.cache_resource(show_spinner=False, max_entries=12)
 def run_model(run_id: str, arm: str) -> Teacher:
-    """A trained arm of a finished run: the network of its first seed. A run never changes once it is over."""
+    """Return the network that a finished run trained for `arm` with its first seed.
+
+    It can be cached without a time limit, because a finished run never changes.
+    """
     from kdcore.jobs import runs_dir
     from kdcore.teachers import load_model
 
@@ -143,10 +165,11 @@ def run_model(run_id: str, arm: str) -> Teacher:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], dataset_name: str) -> Answers:
-    """What three networks answer to the test pictures: those of a run's first seed, or bundled ones; takes seconds.
+    """Return the answers of a teacher and two students to the test pictures; the first call takes seconds.
 
     Args:
-        models: (arm, name of its network) of teacher, distilled and baseline.
+        run_id: the run whose students of the first seed are asked; None for bundled students.
+        models: (arm, name of its network) for teacher, distilled and baseline.
     """
     from kdcore.answers import answer_test
     from kdcore.datasets import load_dataset
@@ -161,7 +184,11 @@ def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], datase
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def telling_example(dataset_name: str, teacher_name: str) -> Example:
-    """A picture of the dataset that the teacher hesitates about, with its logits; raises NoTeacherYet."""
+    """Return a picture of the dataset about which the teacher hesitates, with the teacher's logits.
+
+    Raises:
+        NoTeacherYet: the teacher, or a member of the ensemble, is not on this machine.
+    """
     from pages.ui.examples import NoTeacherYet, telling_example
 
     here = {card.name for card in teacher_cards()}
@@ -173,7 +200,10 @@ def telling_example(dataset_name: str, teacher_name: str) -> Example:
 
 @st.cache_data(show_spinner=False, ttl=30)
 def dataset_statuses() -> list[DatasetStatus]:
-    """Which datasets are ready here, in the registry's order; looked up again after half a minute."""
+    """Return whether each known dataset is ready on this machine, in the registry's order.
+
+    The state is looked up again after half a minute.
+    """
     from kdcore.datasets import dataset_status, list_datasets
 
     return [dataset_status(info.name) for info in list_datasets()]
@@ -181,21 +211,25 @@ def dataset_statuses() -> list[DatasetStatus]:
 
 @st.cache_resource(show_spinner=False, ttl=30)
 def dataset_infos() -> tuple[DatasetInfo, ...]:
-    """All datasets that are known here, ready or not; looked up again after half a minute."""
+    """Return all known datasets, ready or not; they are looked up again after half a minute."""
     from kdcore.datasets import list_datasets
 
     return list_datasets()
 
 
 def dataset_view(name: str) -> DatasetView:
-    """Counts and a few pictures a class; the dataset itself is let go again. Raises DatasetUnavailable."""
+    """Return the counts and a few pictures of each class of a dataset, without keeping the dataset in memory.
+
+    Raises:
+        DatasetUnavailable: the dataset is not on this machine, or damaged.
+    """
     place = next((status.where for status in dataset_statuses() if status.name == name), "")
     return _dataset_view(name, place, Path(place).stat().st_mtime if place and Path(place).exists() else 0.0)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _dataset_view(name: str, place: str, changed: float) -> DatasetView:
-    # Where it is and when that changed tell entries apart: other files may take the place of the first.
+    # `place` and `changed` only distinguish cache entries: the files of a dataset may be replaced or moved.
     from kdcore.datasets import load_dataset
     from pages.ui.dataset_views import dataset_view
 
@@ -203,30 +237,31 @@ def _dataset_view(name: str, place: str, changed: float) -> DatasetView:
 
 
 def forget_datasets() -> None:
-    """After one was fetched, added or removed: look again."""
+    """Clear what is cached of datasets; call this after one was downloaded, added or removed."""
     for kept in (dataset_statuses, dataset_infos, dataset, telling_example, test_answers):
         kept.clear()
 
 
 @st.cache_resource(show_spinner=False, max_entries=32, ttl=3600)
 def teacher_seconds(name: str) -> float | None:
-    """About how long a teacher that is not on this machine would train; None where nobody knows its recipe."""
+    """Return about how many seconds it takes to train a teacher on this machine; None without a known recipe."""
     from kdcore.default_teachers import teacher_seconds
 
     return teacher_seconds(name)
 
 
 def morph(teacher_name: str, language: str) -> tuple[Scene, bool]:
-    """The morph of the home page before a teacher, and whether it is drawn sharply yet.
+    """Return the morph of the home page with a teacher's answers, and whether its pictures have full resolution.
 
-    A draft comes at once, so that the first page need not wait for the renderer; `sharpen_morph` draws the rest.
+    The first call draws the pictures as small drafts, so that the page appears quickly; after `sharpen_morph` they have
+    full resolution. `language` only distinguishes cache entries, because a scene contains texts.
     """
     sharp = (teacher_name, language) in _sharp_morphs()
     return _morph(teacher_name, language, scenes.EYE if sharp else scenes.DRAFT), sharp
 
 
 def sharpen_morph(teacher_name: str, language: str) -> None:
-    """Draw the morph as sharply as the page shows it; takes seconds, once."""
+    """Draw the morph of the home page at full resolution; the first call takes seconds."""
     _morph(teacher_name, language, scenes.EYE)
     _sharp_morphs().add((teacher_name, language))
 
@@ -238,31 +273,38 @@ def _sharp_morphs() -> set[tuple[str, str]]:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _morph(teacher_name: str, language: str, eye: int) -> Scene:
-    # `language` only tells entries apart: a scene holds words.
+    # `language` only distinguishes cache entries, because a scene contains texts.
     return scenes.morph_scene(teacher(teacher_name), eye)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def creature(teacher_name: str, traits: tuple[tuple[str, float], ...], language: str) -> Scene:
-    """One drawn creature before a teacher."""
+    """Return the scene of one drawn creature with a teacher's answer; `traits` are (name, value) pairs."""
     return scenes.creature_scene(teacher(teacher_name), dict(traits))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def picture(teacher_name: str, png: bytes, alt: str) -> Scene:
-    """Any picture before a teacher."""
+    """Return the scene of a picture with a teacher's answer; `alt` is the picture's text alternative."""
     return scenes.picture_scene(teacher(teacher_name), png, alt)
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def warm_up(teacher_name: str) -> None:
-    """Ask the teacher about a blank picture, so that the visitor's own is answered within a second."""
+    """Ask the teacher about a blank picture, so that it is loaded and answers the visitor's picture within a second."""
     scenes.picture_scene(teacher(teacher_name), opened_picture(scenes.blank_png(), ""), "")
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def opened_picture(data: bytes, name: str) -> bytes:
-    """The bytes of a file as a safe, upright PNG; raises PictureError."""
+    """Decode the bytes of a picture file and return the picture upright, as a PNG.
+
+    Args:
+        name: the file's name, for error messages.
+
+    Raises:
+        PictureError: the bytes are not a picture that can be opened safely.
+    """
     from kdcore.pictures import open_picture
 
     return scenes.png_of(open_picture(data, name))
@@ -270,24 +312,27 @@ def opened_picture(data: bytes, name: str) -> bytes:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def creature_picture(traits: tuple[tuple[str, float], ...]) -> bytes:
-    """A creature as networks see it."""
+    """Return the PNG of a creature in the resolution in which networks see it; `traits` are (name, value) pairs."""
     return scenes.creature_png(dict(traits))
 
 
 @st.cache_data(show_spinner=False, max_entries=1)
 def digit_scans() -> tuple[dict[str, list[bytes]], str]:
-    """The test scans of each digit, from the one that its teacher is surest of; and the digit to begin with."""
+    """Return PNGs of each digit's test scans, from clear to ambiguous for the teacher, and the digit to show first."""
     return scenes.digit_scans(teacher("digits"), dataset("digits"))
 
 
 @st.cache_resource(show_spinner=False, max_entries=24)
 def run_curves(run_id: str, attempts: int, status: str) -> dict[str, Curve]:
-    """A finished run's accuracy on validation, arm by arm; a run that is resumed has another attempt or status."""
+    """Return the validation accuracy of each arm of a finished run.
+
+    `attempts` and `status` only distinguish cache entries: they change when a run is resumed.
+    """
     return read_curves(run_id)
 
 
 def read_curves(run_id: str) -> dict[str, Curve]:
-    """A run's accuracy on validation so far, arm by arm."""
+    """Return the validation accuracy so far of each arm of a run."""
     from pages.ui.viewmodels import run_view
 
     return dict(run_view([stored.event for stored in store().events(run_id)]).accuracy)

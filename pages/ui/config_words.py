@@ -1,4 +1,7 @@
-"""What a run was told, in the words of the page: its method, its settings, what is varied. Pure, no streamlit."""
+"""A run's configuration in words: its method, its settings and the settings that a sweep varies.
+
+The functions here only return texts; they draw nothing themselves.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,32 @@ from pages.ui import look
 from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_count
 
-PLAIN = "kd"  # Hinton's, which goes without saying
-SOFT = ("temperature", "distill_weight")  # a method may bring its own, or have no use for them
-LONG = 40  # letters of a list of values, beyond which one line says only how many there are
+PLAIN = "kd"  # Hinton's method: the default, which `config_sentence` does not mention
+SOFT = ("temperature", "distill_weight")  # settings that some methods do not use
+LONG = 40  # a list of values with more characters than this is replaced by the number of values
 
 
 def method_of(config: Mapping[str, Any]) -> str:
-    """The method's name; a run of before there were others has Hinton's."""
+    """Return the key of the run's method; configurations of old runs have no method and used "kd"."""
     return str(config.get("method") or PLAIN)
 
 
 def method_title(name: str) -> str:
-    """What a method is called; a name that this version does not know stands for itself."""
+    """Return the title of a method, translated; for a method that this version does not know, its key."""
     from kdcore.methods import METHODS
 
     return _(METHODS[name].title) if name in METHODS else name
 
 
 def method_sentence(name: str) -> str:
-    """What the student learns by it."""
+    """Return a sentence on what the student learns by this method; "" for an unknown method."""
     from kdcore.methods import METHODS
 
     return _(METHODS[name].sentence) if name in METHODS else ""
 
 
 def uses(config: Mapping[str, Any]) -> str:
-    """What the method learns from: "teacher", "features", "peer", "stages" or "nothing"."""
+    """Return what the run's method learns from: "teacher", "members", "features", "peer", "stages" or "nothing"."""
     from kdcore.methods import METHODS
 
     name = method_of(config)
@@ -43,7 +46,7 @@ def uses(config: Mapping[str, Any]) -> str:
 
 
 def has_teacher(config: Mapping[str, Any]) -> bool:
-    """Whether the run's teacher teaches, itself or through assistants."""
+    """Whether the students learn from the run's teacher, directly or through teacher assistants."""
     from kdcore.methods import METHODS
 
     name = method_of(config)
@@ -51,15 +54,17 @@ def has_teacher(config: Mapping[str, Any]) -> bool:
 
 
 def agreement_note(config: Mapping[str, Any]) -> str:
-    """With whom the students' agreement is measured."""
+    """Return a short note on the teacher with which the students' agreement is measured."""
     if has_teacher(config):
         return _("chooses the teacher's class")
     return _("chooses the class of {name}, which taught none of them").format(name=config["teacher"])
 
 
 def _soft_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of temperature and distill weight that are said of a run: its method may have no use for them, and where
-    methods vary, each brings its own."""
+    """Return which of temperature and distill weight to mention for a run.
+
+    A setting that the method does not use is left out; in a sweep over methods both are, as each method has its own.
+    """
     from kdcore.methods import METHODS
 
     name = method_of(config)
@@ -68,7 +73,7 @@ def _soft_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A run's configuration, setting by setting; those that its method does not use are left out."""
+    """Return the name and value of each setting of a run, in words; those that its method does not use are left out."""
     varied = _varied(config)
     names = ["dataset", "labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs"]
     names = [name for name in names if name not in SOFT or name in _soft_settings(config)]
@@ -84,7 +89,7 @@ def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def config_sentence(config: Mapping[str, Any]) -> str:
-    """A run's configuration in one line."""
+    """Return a run's configuration as one line of text."""
     varied = _varied(config)
     parts = [
         ("dataset", str(config["dataset"])),
@@ -110,7 +115,7 @@ def config_sentence(config: Mapping[str, Any]) -> str:
 
 
 def setting_names() -> dict[str, str]:
-    """Every setting of a run in the words of the page."""
+    """Return the translated name of every setting, by its key in the configuration."""
     return {
         "dataset": _("Dataset"),
         "labels": _("Labelled pictures"),
@@ -131,19 +136,19 @@ def setting_names() -> dict[str, str]:
 
 
 def parameter_name(name: str) -> str:
-    """The name of a setting, or of a method's parameter, in words."""
+    """Return the name of a setting or of a method's parameter in words, with a capital letter."""
     words = name.replace("_", " ")
     return setting_names().get(name, words[:1].upper() + words[1:])
 
 
 def setting_name(name: str) -> str:
-    """A setting within a sentence."""
+    """Return the name of a setting as it is written within a sentence: with a small first letter."""
     words = parameter_name(name)
     return words[:1].lower() + words[1:]
 
 
 def setting_value(name: str, value: object) -> str:
-    """A setting's value as it is read."""
+    """Format the value of a setting for readers."""
     if name == "method":
         return method_title(str(value))
     if isinstance(value, int) and not isinstance(value, bool):
@@ -152,29 +157,32 @@ def setting_value(name: str, value: object) -> str:
 
 
 def own_words(config: Mapping[str, Any]) -> str:
-    """The point that a sweep's own figures are of, such as "temperature 4, labelled pictures 100"; "" for no sweep."""
+    """Return a sweep's own point in words, such as "temperature 4, labelled pictures 100"; "" for a run without sweep.
+
+    The own point is the setting for which the run's result reports its arms, its difference and its verdict.
+    """
     return point_words(own_point(config))
 
 
 def point_words(values: Mapping[str, Any]) -> str:
-    """One combination of varied values, such as "temperature 4, labelled pictures 100"."""
+    """Return one point of a sweep in words, such as "temperature 4, labelled pictures 100"."""
     said = {name: setting_value(name, value) for name, value in values.items()}
-    if "method" in said:  # several words of their own
+    if "method" in said:  # quoted, because a method's title can be several words
         said["method"] = _("“{name}”").format(name=said["method"])
     return ", ".join(f"{setting_name(name)} {value}" for name, value in said.items())
 
 
 def _varied(config: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that a sweep varies, each with its values."""
+    """Return the settings that a sweep varies, each with its values joined by commas; empty for a run without sweep."""
     vary = config.get("vary") or {}
     return {name: ", ".join(setting_value(name, value) for value in values) for name, values in vary.items()}
 
 
 def lead(config: Mapping[str, Any]) -> str:
-    """What the two students of a pair learn from, in one sentence, whatever the method.
+    """Return one sentence on what the baseline and the distilled student learn from.
 
     Args:
-        config: of a run, or as much of one as is known yet: its method.
+        config: the configuration of a run; only its keys "method" and "vary" are read, and both may be missing.
     """
     if "method" in (config.get("vary") or {}):
         return _("The same small student learns from hard labels alone, and then by one method after the other.")
@@ -190,7 +198,10 @@ def lead(config: Mapping[str, Any]) -> str:
 
 
 def is_told(config: Mapping[str, Any]) -> str:
-    """What the distilled student is told of a picture; "" where no one answer says it."""
+    """Return the labels that the distilled student gets for a picture, in words.
+
+    "" for methods in which a second student or an earlier stage gives the labels, so that no one example can show them.
+    """
     kind = uses(config)
     if kind == "nothing":
         share = float(dict(config.get("parameters") or {}).get("smoothing", 0.0))
@@ -201,7 +212,10 @@ def is_told(config: Mapping[str, Any]) -> str:
 
 
 def weight_note(config: Mapping[str, Any]) -> str:
-    """What the distill weight means, in the words of the picture above it; "" for a method without one."""
+    """Return a sentence on how much the soft labels and the hard label count for the distilled student.
+
+    "" for label smoothing, which has no distill weight.
+    """
     if uses(config) == "nothing":
         return ""
     weight = config["distill_weight"]
@@ -214,7 +228,7 @@ def weight_note(config: Mapping[str, Any]) -> str:
 
 
 def further(config: Mapping[str, Any]) -> str:
-    """What is trained besides the pairs: the other points of a sweep, and the controls; "" for neither."""
+    """Return what is trained besides the pairs: the points of a sweep and the controls; "" where there are neither."""
     said = []
     for name, values in _varied(config).items():
         text = _("They are trained at several values of a setting. {setting}: {values}.")

@@ -1,4 +1,4 @@
-"""A creature from its traits: sliders that are set to an animal or moved one by one."""
+"""Controls with which a visitor composes a creature: a slider for each trait, set one by one or to an animal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pick_creature() -> tuple[tuple[str, float], ...]:
-    """Sliders on the traits, set to an animal or moved one by one: (name, value) of each."""
+    """Draw the controls and return (name, value) of each trait."""
     from kdcore.datasets.creatures import SPECIES, TRAITS
 
     if state.widget(_slot(TRAITS[0])) is None:
@@ -45,7 +45,10 @@ def _trait_slider(trait: Trait) -> float:
 
 
 def _set_traits(values: list[float]) -> None:
-    """Move every slider; what cannot be drawn becomes the nearest end, and the truth is that of what is drawn."""
+    """Set every slider to the nearest value that it allows.
+
+    The creature is drawn from the sliders, so the true probabilities shown are those of the adjusted values.
+    """
     from kdcore.datasets.creatures import TRAITS
 
     for trait, value in zip(TRAITS, values, strict=True):
@@ -55,7 +58,10 @@ def _set_traits(values: list[float]) -> None:
 
 
 def _between(one: str, other: str) -> list[float]:
-    """A fifth of the way from one animal to the other: sure enough to be called one, and visibly not only that."""
+    """Return traits a fifth of the way from one animal to the other.
+
+    Such a creature clearly belongs to the first species and still visibly resembles the second.
+    """
     from kdcore.datasets.creatures import morph
 
     return [float(value) for value in morph((one, other), 6)[1]]

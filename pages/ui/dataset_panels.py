@@ -1,4 +1,4 @@
-"""Datasets on the page: the list, one of them in full, its download, and adding your own."""
+"""The Datasets page: the list, one dataset in full, its download, and the form that adds the visitor's own."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FETCHED, _PROBLEM, _ADDED = "dataset_fetched", "dataset_problem", "dataset_adde
 
 
 def style() -> None:
-    """The style sheet of this page."""
+    """Add the style sheet of the Datasets page."""
     st.html(f"<style>{Path(__file__).with_name('datasets.css').read_text(encoding='utf-8')}</style>")
 
 
 def pick_dataset() -> DatasetInfo:
-    """The list of all datasets; the URL's `dataset_shown` is the one that is shown in full."""
+    """Draw the list of all datasets and return the chosen one; the URL keeps the choice as `dataset_shown`."""
     infos = {info.name: info for info in cache.dataset_infos()}
     statuses = _statuses()
     names = list(infos)
@@ -53,7 +53,7 @@ def pick_dataset() -> DatasetInfo:
 
 
 def show_dataset(info: DatasetInfo) -> None:
-    """One dataset in full: what it is, its pictures a class, or what it waits for."""
+    """Draw one dataset in full: its description and facts, and pictures of each class or a way to download it."""
     status = _statuses()[info.name]
     st.subheader(info.title, anchor=False)
     st.html(f'<p class="kd-lead">{_sentence(info)}</p>')
@@ -92,7 +92,7 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
 
 
 def _waiting(info: DatasetInfo, status: DatasetStatus) -> None:
-    """What it waits for, and a way to get it."""
+    """Draw what is missing for a dataset to be used, and a button that downloads it."""
     if state.kept(_FETCHED) == info.name and state.is_local():
         _fetch(info)
         return
@@ -101,7 +101,7 @@ def _waiting(info: DatasetInfo, status: DatasetStatus) -> None:
         st.error(problem[1])
     elif state.is_local():
         st.info(status.needs, icon=":material/download:")
-    else:  # the engine's sentence names folders of this machine
+    else:  # `status.needs` names folders of this machine, which other visitors should not see
         st.info(dataset_views.elsewhere_sentence(info), icon=":material/download:")
     if info.download_bytes is not None:
         _fetch_button(info, _("Download"))
@@ -110,7 +110,7 @@ def _waiting(info: DatasetInfo, status: DatasetStatus) -> None:
 
 
 def _fetch_button(info: DatasetInfo, label: str) -> None:
-    """Only for the person at the machine: it fills that machine's disk."""
+    """Draw the download button, only for the person at the machine: a download fills that machine's disk."""
     if not state.is_local():
         return
     st.button(
@@ -124,7 +124,10 @@ def _begin(name: str) -> None:
 
 
 def _fetch(info: DatasetInfo) -> None:
-    """Download while this script runs. Any rerun ends it at the next step: what arrived is kept and continued."""
+    """Download a dataset while this script runs.
+
+    A rerun stops the download at its next step; the bytes that have arrived are kept, and the next download continues.
+    """
     from kdcore.datasets import fetch_dataset
 
     bar, button = st.columns((5, 1), vertical_alignment="bottom", gap="medium")
@@ -144,7 +147,7 @@ def _fetch(info: DatasetInfo) -> None:
 
 
 def own_data() -> None:
-    """Add a folder or a parquet file of the machine: only for the person at the machine."""
+    """Draw the form that adds a folder or a parquet file of this machine, only for the person at the machine."""
     if not state.is_local():
         st.caption(_("Your own pictures are added on the machine itself: `kdcore datasets add PATH`."))
         return

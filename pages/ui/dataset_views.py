@@ -1,4 +1,7 @@
-"""What the Datasets page shows of a dataset: facts, a few pictures a class, and how often each class occurs. Pure."""
+"""Contents of the Datasets page: facts about a dataset, a few pictures of each class, and how often it occurs.
+
+The functions here only return data, texts or HTML; they draw nothing themselves.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,23 @@ if TYPE_CHECKING:
 
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus, FetchProgress
 
-A_CLASS = 8  # pictures shown
-SAMPLES = 6  # test pictures a class, to put before a teacher
-A_PAGE = 12  # classes shown at once; up to 20 are never divided
-UNDIVIDED = 20
-LOSSLESS = 32  # pixels a side up to which a picture is shown exactly
+A_CLASS = 8  # training pictures shown of each class
+SAMPLES = 6  # test pictures of each class that a visitor can show to a teacher
+A_PAGE = 12  # classes shown at once where there are more than UNDIVIDED and no superclasses
+UNDIVIDED = 20  # up to this number, all classes are shown at once
+LOSSLESS = 32  # pictures of at most this height, in pixels, are shown without compression losses
 
 
 @dataclass(frozen=True)
 class ClassView:
-    """One class.
+    """One class of a dataset.
 
     Attributes:
-        count: training pictures.
-        strip: its first training pictures side by side, as a data URL.
-        shown: how many there are on the strip.
-        samples: test pictures as PNGs; no teacher has learned from them.
+        superclass: name of its superclass; "" where it has none.
+        count: number of training pictures.
+        strip: its first training pictures side by side, as a data URL; "" where it has none.
+        shown: number of pictures on the strip.
+        samples: some of its test pictures as PNGs; no teacher has learned from them.
     """
 
     name: str
@@ -50,7 +54,13 @@ class ClassView:
 
 @dataclass(frozen=True)
 class DatasetView:
-    """A dataset small enough to keep: its counts, and a strip of pictures a class."""
+    """A summary of a dataset that is small enough to cache.
+
+    Attributes:
+        train, validation, test: number of pictures in each split.
+        image_shape: (C, H, W).
+        sha256: hash of the pictures and labels.
+    """
 
     classes: tuple[ClassView, ...]
     train: int
@@ -62,14 +72,14 @@ class DatasetView:
 
 @dataclass(frozen=True)
 class Group:
-    """Classes that are shown together, by index."""
+    """Classes that are shown together; `classes` are their indices in the dataset."""
 
     label: str
     classes: tuple[int, ...]
 
 
 def dataset_view(dataset: Dataset) -> DatasetView:
-    """The facts and pictures of a dataset in memory; afterwards it can be let go."""
+    """Summarise a loaded dataset; the summary keeps no reference to it, so that its memory can be freed."""
     import torch
 
     train = dataset.train
@@ -88,7 +98,7 @@ def dataset_view(dataset: Dataset) -> DatasetView:
 
 
 def strip_url(images: torch.Tensor) -> str:
-    """Pictures uint8 [N, C, H, W] side by side, a little apart, in their own pixels."""
+    """Return a data URL with the pictures uint8 [N, C, H, W] side by side, a little apart, in their own resolution."""
     count, channels, height, width = images.shape
     gap = max(1, width // 10)
     board = np.zeros((height, count * (width + gap) - gap, 4), np.uint8)
@@ -108,9 +118,10 @@ def _png(image: torch.Tensor) -> bytes:
 
 
 def groups(view: DatasetView) -> tuple[Group, ...]:
-    """All classes together when they are few; else by superclass, or twelve at a time.
+    """Divide the classes into groups that are shown at once.
 
-    A label names its classes, so that a class can be found by typing its name.
+    Up to `UNDIVIDED` classes form one group. More are grouped by superclass, or `A_PAGE` at a time where there are no
+    superclasses. A group's label lists its classes, so that a visitor can find a class by typing its name.
     """
     everything = range(len(view.classes))
     if len(view.classes) <= UNDIVIDED:
@@ -137,7 +148,13 @@ def groups(view: DatasetView) -> tuple[Group, ...]:
 
 
 def classes_html(view: DatasetView, shown: Sequence[int]) -> str:
-    """A row a class: its name, how many training pictures it has, and some of them. Every text is escaped."""
+    """Return HTML with a row for each class: its name, the number of its training pictures, and some of them.
+
+    Every text is escaped.
+
+    Args:
+        shown: indices of the classes to show.
+    """
     most = max(one.count for one in view.classes) or 1
     return f'<div class="kd-classes">{"".join(_class_html(view.classes[index], most) for index in shown)}</div>'
 
@@ -154,7 +171,7 @@ def _class_html(one: ClassView, most: int) -> str:
 
 
 def balance_sentence(view: DatasetView) -> str:
-    """How evenly the training pictures are spread over the classes."""
+    """Return a sentence on how evenly the training pictures are spread over the classes."""
     least = min(view.classes, key=lambda one: one.count)
     most = max(view.classes, key=lambda one: one.count)
     if least.count == most.count:
@@ -165,13 +182,13 @@ def balance_sentence(view: DatasetView) -> str:
 
 
 def size_words(image_shape: tuple[int, int, int]) -> str:
-    """How large a picture is, such as `32 × 32, colour`."""
+    """Return the size of a picture in words, such as `32 × 32, colour`."""
     channels, height, width = image_shape
     return f"{width} × {height}, {_('grey') if channels == 1 else _('colour')}"
 
 
 def row_caption(info: DatasetInfo, status: DatasetStatus) -> str:
-    """One dataset in the list, as Markdown: whether it is here, and how much there is."""
+    """Return the caption of a dataset in the list, as Markdown: whether it is on this machine, and its size."""
     classes = _("{n} classes").format(n=info.num_classes)
     if status.ready:
         return f":green[●] {_('ready')} · {classes}, {_('{n:,} pictures').format(n=info.train_size)}"
@@ -181,10 +198,11 @@ def row_caption(info: DatasetInfo, status: DatasetStatus) -> str:
 
 
 def facts_html(info: DatasetInfo, status: DatasetStatus, view: DatasetView | None, show_place: bool) -> str:
-    """Sizes, place and hash; what only a loaded dataset knows is left out before it is loaded.
+    """Return HTML with a dataset's sizes, place and hash.
 
     Args:
-        show_place: whether this visitor may see folders of the machine.
+        view: the loaded dataset's summary; None leaves out what only a loaded dataset tells.
+        show_place: whether this visitor may see the names of folders on the machine.
     """
     facts = [(_("Classes"), f"{info.num_classes}")]
     if view is None:
@@ -214,7 +232,7 @@ def _shortened(place: str) -> str:
 
 
 def fetch_sentence(now: FetchProgress, rate: float | None) -> str:
-    """How far a download is; `rate` is in bytes a second, None before it is known."""
+    """Return the progress of a download in words; `rate` is in bytes a second, None before it is known."""
     done = _("{file}: {done} of {total}").format(
         file=now.file, done=vm.format_size(now.done_bytes), total=vm.format_size(now.total_bytes)
     )
@@ -225,7 +243,7 @@ def fetch_sentence(now: FetchProgress, rate: float | None) -> str:
 
 
 def elsewhere_sentence(info: DatasetInfo) -> str:
-    """What a visitor from another machine reads of a dataset that is not here; no folder of this one is named."""
+    """Return the sentence on a missing dataset for visitors from another machine; it names no folder of this one."""
     if info.download_bytes is None:
         return _("{title} is not on the machine that runs this app; whoever sits there can put it there.").format(
             title=info.title
@@ -235,6 +253,6 @@ def elsewhere_sentence(info: DatasetInfo) -> str:
 
 
 def ready_sentence(infos: Sequence[DatasetInfo], ready: set[str]) -> str:
-    """What can be used right now."""
+    """Return a sentence that lists the datasets that can be used now; `ready` are their names."""
     names = [info.title for info in infos if info.name in ready]
     return _("Ready right now: {names}.").format(names=", ".join(names))

@@ -1,6 +1,7 @@
-"""Charts that change while they are looked at: curves that grow, bars that follow a setting. Pure, no streamlit.
+"""Data of the charts that change while the visitor watches: curves of a running training, and bars of probabilities.
 
-A Plotly chart is torn down and made anew when its data changes, which blinks; these are redrawn in place.
+These charts are redrawn in place; a Plotly chart is rebuilt whenever its data changes, which makes it flicker. The
+functions here only return data and HTML; they draw nothing themselves.
 """
 
 from __future__ import annotations
@@ -18,27 +19,37 @@ from pages.ui.viewmodels import Curve, arm_name, format_accuracy, format_interva
 
 @dataclass(frozen=True)
 class Reference:
-    """A horizontal line that the curves are measured against."""
+    """A horizontal line to compare the curves with.
+
+    Attributes:
+        name: the label beside the line.
+        value: the accuracy at which it is drawn, from 0 to 1.
+        dash: "solid", "dash" or "dot".
+        above: whether its label stands above the line on the right; otherwise below it on the left.
+    """
 
     name: str
     value: float
     colour: str
     dash: str
-    above: bool = False  # its words stand above it on the right, else below it on the left
+    above: bool = False
 
 
 def teacher_reference(accuracy: float) -> Reference:
-    """The teacher's accuracy on test."""
+    """Return the reference line at the teacher's accuracy on test."""
     return Reference(arm_name("teacher"), accuracy, look.TEACHER, "solid")
 
 
 def ceiling_reference(accuracy: float) -> Reference:
-    """What the Bayes classifier reaches, given the traits."""
+    """Return the reference line at the accuracy of the Bayes classifier that knows the traits: no arm can do better."""
     return Reference(_("ceiling"), accuracy, look.MUTE, "dot", above=True)
 
 
 def accuracy_range(curves: Mapping[str, Curve], references: Sequence[Reference]) -> tuple[float, float]:
-    """Shares in whole tenths, so that the axis moves rarely while the curves grow."""
+    """Return the lowest and highest accuracy of the vertical axis, from 0 to 1.
+
+    The ends are whole tenths (the top may be 1.04), so that the axis seldom moves while a run adds epochs.
+    """
     loud = [curve for arm, curve in curves.items() if not look.is_control(arm)]
     shown = [*(curve.mean for curve in curves.values())]
     shown += [values for curve in loud if not curve.has_band for values in curve.per_seed]
@@ -54,11 +65,11 @@ def accuracy_range(curves: Mapping[str, Curve], references: Sequence[Reference])
 def curves_data(
     curves: Mapping[str, Curve], epochs: int, references: Sequence[Reference] = (), words: str = ""
 ) -> dict[str, Any]:
-    """Validation accuracy over the epochs, in percent, as the component `curves` draws it.
+    """Return the data from which the component `curves` draws validation accuracy, in percent, over the epochs.
 
     Args:
-        epochs: of the whole run, so that the axis is there from the start and the lines grow into it.
-        words: the chart in words, for who cannot see it.
+        epochs: the number of epochs of the whole run, so that the axis has its full length from the start.
+        words: the text alternative of the chart, for screen readers.
     """
     low, high = accuracy_range(curves, references)
     return {
@@ -84,12 +95,12 @@ def curves_data(
 
 
 def _controls_first(item: tuple[str, Curve]) -> bool:
-    """What is drawn first lies under the rest."""
+    """Sort key that puts controls first, because curves drawn first lie under the others."""
     return not look.is_control(item[0])
 
 
 def _series(arm: str, curve: Curve) -> dict[str, Any]:
-    """A control is a thin line without a band: many of them must not hide the others."""
+    """Return one arm's curve; a control gets a thin line without a band, because many controls would hide the rest."""
     quiet = look.is_control(arm)
 
     def percent(values: Sequence[float] | None) -> list[float] | None:
@@ -111,7 +122,7 @@ def _series(arm: str, curve: Curve) -> dict[str, Any]:
 
 
 def _said(arm: str, curve: Curve, index: int) -> str:
-    """What a marker says under the pointer."""
+    """Return the tooltip of a marker: epoch, arm, accuracy and its interval."""
     text = _("epoch {n}: {name} {value}")
     said = text.format(n=curve.epochs[index], name=arm_name(arm), value=format_accuracy(curve.mean[index]))
     if curve.low is not None and curve.high is not None:
@@ -120,16 +131,18 @@ def _said(arm: str, curve: Curve, index: int) -> str:
 
 
 def ticks(epochs: int) -> list[int]:
-    """Round epochs for the axis, at most seven of them."""
+    """Return at most seven round epochs, from 0, for the ticks of the axis."""
     step = next(step for power in range(5) for step in (10**power, 2 * 10**power, 5 * 10**power) if epochs / step <= 6)
     return list(range(0, epochs + 1, step))
 
 
 def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], words: str = "", others: bool = False) -> str:
-    """Probabilities as horizontal bars in the order given; the winner is solid, the rest lighter.
+    """Return HTML that draws probabilities as horizontal bars, in the order given, with the largest one emphasised.
 
     Args:
-        others: whether the last row is the sum of classes that have none of their own: it cannot win.
+        shares: the probability of each row, from 0 to 1.
+        words: the text alternative, for screen readers.
+        others: whether the last row sums up the classes that are not shown; such a row is never emphasised.
     """
     winner = max(range(len(shares) - others), key=lambda index: shares[index])
     colour = look.arm_colour(arm)

@@ -1,4 +1,4 @@
-"""Choosing several teachers instead of one: which, and how they are averaged."""
+"""Controls with which a visitor chooses an ensemble: several teachers, and the rule by which they are averaged."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from kdcore.model_cards import ModelCard
 
 RULES = ("1", "4", LOGITS)
-_BROUGHT = "brought_teacher"  # the session's slot for an ensemble that a run or a link brought to the form
+_BROUGHT = "brought_teacher"  # session slot of an ensemble that a link or reused settings named
 
 
 def asked_ensemble(key: str) -> EnsembleName | None:
-    """The ensemble that the URL's `key` names, if its members are here and fit together."""
+    """Return the ensemble that the URL's `key` names; None unless its members are on this machine and fit together."""
     name = state.asked_teacher(key)
     return parse_name(name) if is_possible(name) else None
 
 
 def is_possible(name: str) -> bool:
-    """Whether this is the name of an ensemble that can be put together here."""
+    """Whether `name` is the name of an ensemble whose members are on this machine and fit together."""
     try:
         return is_ensemble(name) and bool(cache.teacher_card(name))
     except KdError:
@@ -34,12 +34,17 @@ def is_possible(name: str) -> bool:
 
 
 def pick_members(first: str, asked: EnsembleName | None, usual: str) -> str:
-    """Other teachers to average with the first, where there are any with the same labels; the name of what is chosen.
+    """Let the visitor choose other teachers with the same labels to average with `first`, and the rule of averaging.
+
+    Nothing is drawn where no other teacher fits.
 
     Args:
-        first: a teacher's name.
-        asked: the ensemble in the URL.
-        usual: the teacher that goes without saying there.
+        first: name of the teacher that is chosen already.
+        asked: the ensemble in the URL, None if there is none.
+        usual: name of the page's default teacher, which is left out of the URL.
+
+    Returns:
+        The name of the chosen ensemble, or `first` where no other teacher is chosen.
     """
     others = _with_same_labels(first)
     if not others:
@@ -68,22 +73,25 @@ def pick_members(first: str, asked: EnsembleName | None, usual: str) -> str:
 
 
 def rule_name(rule: str) -> str:
-    """How answers are averaged, in words."""
+    """Return in words what an ensemble's rule averages: logits, or probabilities at a temperature."""
     return _("logits") if rule == LOGITS else _("probabilities, T = {t}").format(t=rule)
 
 
 def describe(name: str) -> str:
-    """Which teachers an ensemble averages, and how."""
+    """Return a sentence on which teachers an ensemble averages and by which rule."""
     spec = parse_name(name)
     text = _("The average of {members} ({rule}).")
     return text.format(members=members.listed(spec.members), rule=rule_name(spec.rule))
 
 
 def with_ensembles(names: Sequence[str], key: str) -> list[str]:
-    """Teachers, and after them their ensembles: every pair, all of them, and one that a run or a link asks for.
+    """Return teachers followed by their ensembles: each pair, all of them, and one that the widget or the URL names.
+
+    The ensemble that was named last stays on offer until the session ends or another one is named.
 
     Args:
-        key: of the widget that offers them, which is the URL's name.
+        names: names of teachers.
+        key: key of the widget that offers them; the URL uses the same key.
     """
     from kdcore.ensembles import possible_ensembles
 
@@ -104,7 +112,7 @@ def _with_same_labels(first: str) -> list[str]:
 
 
 def _hear(first: str, usual: str, members_key: str, rule_key: str) -> None:
-    """Put the choice into the URL before the page is drawn, so that the links at its top carry it."""
+    """Write the choice into the URL before the page is drawn, so that the links at its top carry it."""
     chosen = state.widget(members_key)
     others = [str(name) for name in chosen] if isinstance(chosen, list | tuple) else []
     state.set_choice("teacher", _name(first, others, str(state.widget(rule_key) or RULES[0])), (usual,))

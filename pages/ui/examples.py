@@ -1,4 +1,4 @@
-"""One picture and what each student is told about it: the hard label, or the teacher's soft labels."""
+"""An example picture with the labels that each student learns it by: the hard label, or the teacher's soft labels."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from kdcore.teachers import Teacher
 
-LOOKED_AT = 64
-SEED = 20
-MANY, FEW = 20, 9  # above so many classes, only so many are shown, and the rest in one row
-SIDE = 224  # pixels for the eye
+LOOKED_AT = 64  # pictures among which the example is chosen
+SEED = 20  # random seed of the creatures among which the example is chosen
+MANY, FEW = 20, 9  # of more than MANY classes, the FEW likeliest are shown and one row sums up the rest
+SIDE = 224  # side of the picture that the visitor sees, in pixels
 
 
 class NoTeacherYet(KdError):
-    """There is nothing to show yet: the first run trains the teacher."""
+    """The teacher that the example needs is not on this machine; the first run will train it."""
 
     def __init__(self, teacher: str) -> None:
         super().__init__(
@@ -36,14 +36,16 @@ class NoTeacherYet(KdError):
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A picture with its hard label and the teacher's logits [K].
+    """A picture with its hard label and the teacher's logits.
 
     Attributes:
-        picture: uint8 [H, W, 3], for the eye.
-        pixels: uint8 [h, w, 3], what the teacher saw.
-        class_names: of what is shown: all classes when they are few, else the teacher's first and one row for the rest.
-        hard_label: its place in `class_names`.
-        shown: the classes of those rows, by index in `logits`; what is left out is the last row.
+        picture: the picture as the visitor sees it, uint8 [H, W, 3].
+        pixels: the picture as the teacher sees it, uint8 [h, w, 3].
+        class_names: names of the rows shown: all classes when they are few; otherwise the likeliest, the true class,
+            and a last row for all others.
+        hard_label: index of the true class in `class_names`.
+        logits: the teacher's logits [K] over all classes.
+        shown: indices in `logits` of the classes shown; the row for all others is not among them.
     """
 
     picture: NDArray[np.uint8]
@@ -55,14 +57,14 @@ class Example:
 
     @property
     def has_others(self) -> bool:
-        """Whether the last row stands for all classes without one of their own."""
+        """Whether the last row sums up the classes that have no row of their own."""
         return len(self.shown) < len(self.logits)
 
     def soft_labels(self, temperature: float, standardised: bool = False) -> list[float]:
-        """The teacher's probabilities at a temperature, by the engine, one a row; they sum to 1.
+        """Return the teacher's probability at a temperature for each row; they sum to 1.
 
         Args:
-            standardised: whether its logits are brought to mean 0 and spread 1 first.
+            standardised: whether the logits are first brought to mean 0 and standard deviation 1.
         """
         import torch
 
@@ -75,18 +77,23 @@ class Example:
         return [*rows, max(0.0, 1.0 - sum(rows))] if self.has_others else rows
 
     def smoothed(self, share: float) -> list[float]:
-        """The hard label with `share` of it spread over all classes, one a row; they sum to 1."""
+        """Return the smoothed label for each row: the hard label with `share` of it spread over all classes.
+
+        The rows sum to 1.
+        """
         each = share / len(self.logits)
         rows = [(1 - share) * one + each for one in self.told_to_baseline()]
         return [*rows[:-1], each * (len(self.logits) - len(self.shown))] if self.has_others else rows
 
     def told_to_baseline(self) -> list[float]:
-        """All of the probability on the hard label."""
+        """Return the label that the baseline learns from, for each row: 1 for the true class and 0 for the others."""
         return [float(index == self.hard_label) for index in range(len(self.class_names))]
 
 
 def telling_example(dataset: str, teacher: Teacher) -> Example:
-    """Of some pictures that the teacher gets right, the one that it hesitates about most: it shows the difference.
+    """Return the picture that shows best how soft labels differ from hard ones.
+
+    Of `LOOKED_AT` pictures it is the one that the teacher gets right with the highest probability for a second class.
 
     Raises:
         KdError: the dataset is unknown or not on this machine.
@@ -111,13 +118,16 @@ def telling_example(dataset: str, teacher: Teacher) -> Example:
 
 
 def _rgb(image: torch.Tensor) -> NDArray[np.uint8]:
-    """A picture [C, h, w] as uint8 [h, w, 3]."""
+    """Return a picture uint8 [C, h, w] as colour uint8 [h, w, 3]."""
     pixels: NDArray[np.uint8] = image.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
     return pixels
 
 
 def _creatures() -> tuple[torch.Tensor, torch.Tensor, Any]:
-    """Fresh creatures, which no split holds, drawn again with more pixels for the eye."""
+    """Return pictures [N, C, H, W], hard labels [N], and a function that draws a picture larger for the visitor.
+
+    The creatures are drawn anew and belong to no split of the dataset.
+    """
     from kdcore.datasets import creatures
 
     traits, hard_labels = creatures.sample_traits(LOOKED_AT, SEED)
@@ -133,6 +143,7 @@ def _creatures() -> tuple[torch.Tensor, torch.Tensor, Any]:
 
 
 def _first_pictures(dataset: str) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    """Return the same as `_creatures` for the first validation pictures of any dataset."""
     from kdcore.datasets import load_dataset
 
     split = load_dataset(dataset).validation

@@ -1,4 +1,7 @@
-"""What the page says of a picture that is none of a teacher's classes. Pure, no streamlit."""
+"""The warning about a picture that probably shows none of a teacher's classes.
+
+The functions here only return texts; they draw nothing themselves.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def none_of_these(card: ModelCard, logits: Sequence[float]) -> str:
-    """That a picture with these calibrated logits [K] is probably none of the classes; "" where nothing says so."""
+    """Return the warning for a picture with these calibrated logits [K] if it probably shows none of the classes.
+
+    "" if it probably shows one of them, or if the card has no threshold to decide by.
+    """
     import torch
 
     from kdcore.soft_labels import none_of_these
@@ -23,7 +29,7 @@ def none_of_these(card: ModelCard, logits: Sequence[float]) -> str:
 
 
 def warning(card: ModelCard) -> str:
-    """That a picture is probably none of the classes of this teacher, and how often that is said wrongly."""
+    """Return the warning that a picture probably shows none of a teacher's classes, with its rate of false alarms."""
     text = _(
         "Probably none of the {count} classes that {teacher} knows. Its soft labels share out 100 % all the same, "
         "and here they mean little."

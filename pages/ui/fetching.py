@@ -1,4 +1,4 @@
-"""Following a download while the page's script runs: a bar, the rate, and about how long it still takes."""
+"""Progress of a download while the page's script runs: a bar, the rate and the time left."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from kdcore.download import FetchProgress
 
 REDRAW_SECONDS = 0.2
-RATE_SECONDS = 1.0  # before a rate is believed
+RATE_SECONDS = 1.0  # no rate is shown before this time, because it would be too inaccurate
 
 
 def follow(steps: Iterator[FetchProgress], shown: DeltaGenerator, last: str = "") -> None:
-    """Draw every step on the bar `shown`; raises what the download raises.
+    """Run the download `steps` to its end and show its progress on the bar `shown`.
 
-    Any rerun ends it at the next step: what arrived is kept, and continued by the next download.
+    A rerun of the page stops the download at its next step; the bytes that have arrived are kept, and the next
+    download continues from them. Errors of the download are passed on.
 
     Args:
-        last: what the bar says once everything has arrived, where something is still done with it.
+        steps: the download; iterating over it fetches the data.
+        last: the text on the bar once everything has arrived, where the data is still processed afterwards.
     """
     drawn, began, first = 0.0, 0.0, 0
     with closing(cast("Generator[FetchProgress]", steps)):
@@ -43,5 +45,5 @@ def follow(steps: Iterator[FetchProgress], shown: DeltaGenerator, last: str = ""
 
 
 def stay_sentence() -> str:
-    """What ends a download."""
+    """Return the sentence that tells the visitor that leaving the page stops the download."""
     return _("Stay on this page: leaving it stops the download. What has arrived is kept, and continued next time.")

@@ -1,7 +1,8 @@
-"""The words of the app through gettext: `_("Soft labels")` is the sentence in the visitor's language.
+"""Translation of the app's texts with gettext: `_("Soft labels")` returns the text in the visitor's language.
 
-English is written in the code. Another language is a folder `assets/locale/<language>/LC_MESSAGES/lab.mo`
-and is offered as soon as it exists; nothing else changes.
+The code contains the English texts. To add another language, put its compiled catalogue at
+`assets/locale/<language>/LC_MESSAGES/lab.mo`: the app offers the language from its next start, with no change to the
+code.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ SOURCE_LANGUAGE = "en"
 
 
 def _(message: str) -> str:
-    """`message` in the visitor's language, or as it is."""
+    """Return `message` in the visitor's language, or unchanged where it has no translation."""
     return _catalogue(language()).gettext(message)
 
 
 def ngettext(one: str, many: str, count: int) -> str:
-    """The right one of two forms for `count`; the caller fills the number in."""
+    """Return the singular or plural form for `count`, translated; the caller fills in the number."""
     return _catalogue(language()).ngettext(one, many, count)
 
 
 def language() -> str:
-    """The language that the visitor is spoken to in."""
+    """Return the code of the visitor's language, such as "en"."""
     return state.language(languages())
 
 
 @lru_cache(maxsize=1)
 def languages() -> tuple[str, ...]:
-    """The languages on offer, English first."""
+    """Return the codes of all available languages, English first."""
     found = {path.parent.parent.name for path in (assets() / "locale").glob(f"*/LC_MESSAGES/{DOMAIN}.mo")}
     return (SOURCE_LANGUAGE, *sorted(found - {SOURCE_LANGUAGE}))
 

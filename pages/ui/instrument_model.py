@@ -1,4 +1,7 @@
-"""The instrument's view-model: logits, pictures and words in, one JSON-able dictionary out. No widget, no torch."""
+"""Builds the data of the instrument component, a dictionary that can be written as JSON, from logits and pictures.
+
+The functions here draw nothing themselves and need no PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,18 @@ from PIL import Image
 from pages.ui import look
 from pages.ui.i18n import _
 
-TOP = 10  # rows shown of many classes; up to 12 classes are all shown
+TOP = 10  # rows shown at first where there are more than 12 classes; up to 12 classes are all shown
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Frames of one size on one sheet, row by row.
+    """One image that contains frames of the same size, arranged row by row.
 
     Attributes:
-        url: the sheet as a data URL.
-        frames, columns: how many there are, and how many stand in a row.
-        width, height: of one frame, in pixels.
+        url: the image as a data URL.
+        frames: number of frames.
+        columns: number of frames in a row.
+        width, height: size of one frame, in pixels.
         alt: the text alternative.
     """
 
@@ -40,16 +44,23 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Morph:
-    """A way from one named frame to the next: `stops` are (name, frame index), ascending."""
+    """The slider of a morph, and the frames with a name on it.
+
+    Attributes:
+        label: name of the slider.
+        stops: (name, frame index) of the named frames, in ascending order.
+    """
 
     label: str
     stops: tuple[tuple[str, int], ...]
 
 
 def sheet(pictures: NDArray[np.uint8], alt: str = "", *, lossless: bool = False) -> Sheet:
-    """Lay pictures [N, H, W, 3] (or [N, H, W]) out on one sheet and encode it.
+    """Arrange pictures [N, H, W, 3] (or [N, H, W]) on one sheet and encode it.
 
-    Lossless is for what a network sees; for the eye WebP at quality 88 is a tenth of the size.
+    Args:
+        lossless: True encodes PNG, for pictures as a network sees them; otherwise WebP at quality 88, a tenth of the
+            size, which is good enough for the visitor's eye.
     """
     count, height, width = pictures.shape[:3]
     columns = math.ceil(math.sqrt(count))
@@ -64,14 +75,19 @@ def sheet(pictures: NDArray[np.uint8], alt: str = "", *, lossless: bool = False)
 
 
 def picture_sheet(picture: Image.Image, alt: str) -> Sheet:
-    """One picture of any shape as a sheet of one frame, at most 640 pixels a side: it is for the eye only."""
+    """Return a sheet with one picture of any shape, reduced to at most 640 pixels a side; no network sees it."""
     small = picture.convert("RGB")
     small.thumbnail((640, 640))
     return Sheet(data_url(small, "WEBP", quality=88, method=2), 1, 1, small.width, small.height, alt)
 
 
 def data_url(image: Image.Image, kind: str, **options: int) -> str:
-    """The image in a URL, so that the page needs no second request."""
+    """Return the image as a data URL, so that the page needs no further request for it.
+
+    Args:
+        kind: format of the image, such as "PNG".
+        options: options of Pillow's encoder.
+    """
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
@@ -91,9 +107,23 @@ def instrument_data(
     lead: tuple[str, str] | None = None,
     temperature_range: tuple[float, float] = (0.2, 20.0),
 ) -> dict[str, Any]:
-    """Everything the component draws from, its words included: the component holds none of its own.
+    """Return everything that the component draws, its texts included, because the component has no texts of its own.
 
-    Raises ValueError when shapes do not agree or a logit is not finite: such a chart would lie.
+    Args:
+        class_names: names of the K classes.
+        logits: calibrated logits [F, K] of each frame.
+        picture: the frames as the visitor sees them.
+        sees: the frames as the teacher sees them; None where they are not shown.
+        posterior: the true probabilities [F, K]; None where they are unknown.
+        superclasses: the superclass of each class; None where there are none.
+        morph: the slider over the frames; None for a single picture.
+        frame: index of the frame shown first.
+        caption: text below the picture.
+        lead: the sentences shown with the lights on and off.
+        temperature_range: ends of the temperature slider.
+
+    Raises:
+        ValueError: shapes do not agree, or a logit is not finite; the chart would be wrong.
     """
     if logits.ndim != 2 or logits.shape[1] != len(class_names):
         raise ValueError(f"logits {logits.shape} do not fit {len(class_names)} classes")

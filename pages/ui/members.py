@@ -1,4 +1,7 @@
-"""The members of an ensemble and their average, class by class. Pure, no streamlit."""
+"""Table and sentence that compare the answers of an ensemble's members with their average.
+
+The functions here only return data, texts or HTML; they draw nothing themselves.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,18 @@ from pages.ui import look
 from pages.ui.i18n import _
 from pages.ui.sentences import held
 
-COLUMNS = 5  # classes shown, at least those that any member chooses
+COLUMNS = 5  # number of classes shown; more where the members choose more
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a member, or the average, says.
+    """The answer of one member, or of the average, to one picture.
 
     Attributes:
+        name: the member's name, or the word for the average.
         shares: probabilities of the classes shown, at the temperature shown.
-        entropy: of all its soft labels, in nats.
-        chosen: the class that it chooses.
+        entropy: entropy of the soft labels over all classes, in nats.
+        chosen: name of the class with the highest probability.
     """
 
     name: str
@@ -36,11 +40,11 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Opinions:
-    """Every member's soft labels beside those of their average.
+    """The answers of all members of an ensemble to one picture, and their average.
 
     Attributes:
-        class_names: those shown, in class order.
-        others: how many are not shown.
+        class_names: the classes shown, in the teacher's order.
+        others: the number of classes that are not shown.
     """
 
     class_names: tuple[str, ...]
@@ -55,11 +59,16 @@ def opinions(
     average: NDArray[np.floating],
     temperature: float,
 ) -> Opinions:
-    """The table of an ensemble's answer to one picture.
+    """Compare the members of an ensemble with their average on one picture.
+
+    Shown are the classes that a member or the average chooses, filled up to `COLUMNS` with the likeliest of the
+    average.
 
     Args:
-        members: name and calibrated logits [K] of each.
+        class_names: names of all K classes.
+        members: name and calibrated logits [K] of each member.
         average: logits [K] of the ensemble.
+        temperature: the temperature at which probabilities are shown.
     """
     import torch
 
@@ -79,7 +88,7 @@ def opinions(
 
 
 def sentence(table: Opinions) -> str:
-    """Whether the members agree, and what their average makes of it."""
+    """Return sentences on whether the members agree, which class their average chooses, and how sure the average is."""
     average = table.average
     share = look.percent(average.shares[table.class_names.index(average.chosen)])
     choices = list(dict.fromkeys(one.chosen for one in table.members))
@@ -95,7 +104,10 @@ def sentence(table: Opinions) -> str:
 
 
 def _softened(table: Opinions) -> str:
-    """How sure the average is beside its members, where that differs."""
+    """Return a sentence that compares the average's entropy with the members' mean.
+
+    "" where the two differ by at most 0.005 nats.
+    """
     mean = fmean(one.entropy for one in table.members)
     if table.average.entropy > mean + 0.005:
         text = _("Averaging softens: {average} nats of entropy, against {members} in the mean of the members.")
@@ -107,17 +119,20 @@ def _softened(table: Opinions) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: a, b and c."""
+    """Join names for a sentence, such as "a, b and c"."""
     return _("{names} and {last}").format(names=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]
 
 
 def style() -> str:
-    """The style sheet of the table."""
+    """Return the style sheet of the table as a `<style>` element."""
     return f"<style>{Path(__file__).with_name('members.css').read_text(encoding='utf-8')}</style>"
 
 
 def html(table: Opinions) -> str:
-    """A row a member and one for the average, a bar a class; every text is escaped."""
+    """Return an HTML table with a row for each member and one for the average, and a bar for each class shown.
+
+    Every text is escaped.
+    """
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.class_names)
     body = "".join(_row(one, table.class_names) for one in table.members)
     caption = escape(_("What each member says, and their average"))

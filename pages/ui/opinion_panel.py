@@ -1,4 +1,4 @@
-"""Below the instrument: what each member of an ensemble says; above it: that a picture is none of the classes."""
+"""Panels around the instrument: above it the warning about unfamiliar pictures, below it the members of an ensemble."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 
 
 def say_none(card: ModelCard, scene: Scene) -> None:
-    """One calm sentence where the teacher says that it does not know such a picture; nothing otherwise."""
+    """Draw the warning if the picture probably shows none of the teacher's classes; draw nothing otherwise."""
     if said := familiar.none_of_these(card, scene.logits[0].tolist()):
         st.info(held(said), icon=":material/help:")
 
 
 def show_members(card: ModelCard, scene: Scene, hand: Hand) -> None:
-    """The members' soft labels beside their average, at the temperature that was let go; nothing for one teacher."""
+    """Draw the soft labels of an ensemble's members and their average; draw nothing for a single teacher.
+
+    Args:
+        card: the card of the ensemble.
+        scene: the picture, or the frames of a morph, with the members' answers.
+        hand: the temperature and the frame that the visitor has set.
+    """
     if not scene.members:
         return
     each = [(name, logits[hand.frame]) for name, logits in scene.members]

@@ -1,4 +1,7 @@
-"""Choosing what a teacher looks at: a drawn creature, a handwritten digit, or the visitor's own picture."""
+"""Controls with which a visitor chooses a teacher and the picture it looks at.
+
+The picture is a drawn creature, a handwritten digit, a dataset's test picture, or the visitor's own.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ if TYPE_CHECKING:
 
 SOURCES = ("creature", "digit", "dataset", "upload")
 FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "animals"}
-SAMPLED = "sample_of"  # in the URL, the dataset that a picture is taken from
+SAMPLED = "sample_of"  # key in the URL of the dataset that a picture is taken from
 WAYS = ("file", "camera")
 PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 
 
 def pick_source() -> str:
-    """What kind of picture; the URL's `source`."""
+    """Let the visitor choose the kind of picture and return it, one of `SOURCES`; the URL keeps it as `source`."""
     names = {
         "creature": _("Creature"),
         "digit": _("Digit"),
@@ -43,9 +46,12 @@ def pick_source() -> str:
 
 
 def pick_teacher(source: str) -> ModelCard:
-    """Which teacher, or which several; the URL's `teacher`, else the one that knows such pictures.
+    """Let the visitor choose a teacher or an ensemble, and return its card; the URL keeps the choice as `teacher`.
 
-    Raises KdError when no teacher is on this machine.
+    The default is the teacher that knows pictures of this source.
+
+    Raises:
+        KdError: no teacher is on this machine.
     """
     names = _teachers(source)
     if not names:
@@ -69,7 +75,7 @@ def pick_teacher(source: str) -> ModelCard:
 
 
 def _teachers(source: str) -> list[str]:
-    """The teachers of this machine, the one that knows such pictures first."""
+    """Return the names of this machine's teachers, starting with the one that knows pictures of this source."""
     fitting = FITTING_TEACHER.get(source) or _teacher_of(state.choice(SAMPLED, _ready_datasets()))
     return sorted((card.name for card in cache.teacher_cards()), key=lambda name: (name != fitting, name))
 
@@ -85,7 +91,7 @@ def _ready_datasets() -> list[str]:
 
 
 def describe(card: ModelCard) -> str:
-    """A teacher in one line: what it knows, what it sees, how often it is right."""
+    """Return a line on a teacher: number of classes, size of its pictures, accuracy and notes."""
     _channels, height, width = card.image_shape
     text = _("{count} classes, {width} × {height} pixels; {quality}. {notes}")
     notes = ensemble_pickers.describe(card.name) if is_ensemble(card.name) else card.notes
@@ -93,7 +99,7 @@ def describe(card: ModelCard) -> str:
 
 
 def _quality(card: ModelCard) -> str:
-    """How often a teacher is right, and who says so."""
+    """Return a teacher's accuracy in words, and whether it was measured here or published."""
     from kdcore.card_facts import figure
 
     if (measured := figure(card, "accuracy")) is not None:
@@ -105,7 +111,10 @@ def _quality(card: ModelCard) -> str:
 
 
 def pick_digit() -> bytes:
-    """One of the teacher's unseen test scans, from the clearest to the most ambiguous; a PNG."""
+    """Let the visitor choose a digit and one of its test scans, and return the scan as a PNG.
+
+    The scans are ordered from clear to ambiguous by the teacher's own probabilities; it has not learned from them.
+    """
     scans, start = cache.digit_scans()
     digit = st.selectbox(
         _("Digit"), list(scans), index=list(scans).index(start), key="digit_pick", persist_state="session", width=90
@@ -118,9 +127,13 @@ def pick_digit() -> bytes:
 
 
 def pick_sample() -> tuple[state.VisitorPicture | None, str]:
-    """One of the test pictures of a dataset, which no teacher has seen; and the dataset's name.
+    """Let the visitor choose one of a dataset's test pictures, from which no teacher has learned.
 
-    Raises DatasetUnavailable.
+    Returns:
+        The picture and the dataset's name; None and "" where the dataset has no test pictures.
+
+    Raises:
+        DatasetUnavailable: the dataset is not on this machine, or damaged.
     """
     names = _ready_datasets()
     name = st.selectbox(
@@ -141,17 +154,22 @@ def pick_sample() -> tuple[state.VisitorPicture | None, str]:
 
 
 def pick_upload() -> state.VisitorPicture | None:
-    """The visitor's own picture, from a file or from the camera, kept for as long as the session lives.
+    """Let the visitor choose an own picture from a file or the camera; the session keeps the last one.
 
-    None before the first.
+    Returns:
+        The picture, or None before the first one.
 
-    Raises PictureError.
+    Raises:
+        PictureError: the file is not a picture that can be opened safely.
     """
     return take_photo() if pick_way() == "camera" else pick_file()
 
 
 def pick_way() -> str:
-    """A file or the camera; a file at first, so that no browser asks for the camera before somebody wants it."""
+    """Let the visitor choose between "file" and "camera", and return the choice.
+
+    The default is a file, so that no browser asks for permission to use the camera before the visitor wants it.
+    """
     names = {"file": _("Upload"), "camera": _("Camera")}
     return st.segmented_control(
         _("From"), WAYS, default=WAYS[0], required=True, format_func=lambda way: names[way], key="upload_way"
@@ -159,7 +177,14 @@ def pick_way() -> str:
 
 
 def pick_file(width: int | Literal["stretch"] = "stretch") -> state.VisitorPicture | None:
-    """A picture from a file, else the visitor's last one; `width` is in pixels. Raises PictureError."""
+    """Let the visitor upload a picture from a file, and return it, or the last own picture where none is uploaded.
+
+    Args:
+        width: width of the control in pixels, or "stretch".
+
+    Raises:
+        PictureError: the file is not a picture that can be opened safely.
+    """
     file = st.file_uploader(
         _("Choose a picture"),
         label_visibility="collapsed",
@@ -174,9 +199,12 @@ def pick_file(width: int | Literal["stretch"] = "stretch") -> state.VisitorPictu
 
 
 def take_photo() -> state.VisitorPicture | None:
-    """A picture from the visitor's camera, else the last one; a sentence where no browser would give its camera.
+    """Let the visitor take a photo, and return it, or the last own picture where none is taken.
 
-    Raises PictureError.
+    Where browsers allow no camera at this address, a sentence explains why.
+
+    Raises:
+        PictureError: the photo cannot be opened.
     """
     if not state.may_use_camera():
         st.info(
@@ -197,7 +225,7 @@ def take_photo() -> state.VisitorPicture | None:
 
 
 def _fit_teacher() -> None:
-    """Another kind of picture brings the teacher that knows it; a teacher chosen for the last kind is let go."""
+    """Select the teacher that knows the newly chosen kind of picture, in place of the teacher chosen before."""
     state.hear_choice("source", "source_pick", SOURCES)
     _take_first_teacher(state.choice("source", SOURCES))
 
@@ -210,6 +238,6 @@ def _take_first_teacher(source: str) -> None:
 
 
 def _fit_sample() -> None:
-    """Another dataset brings the teacher that knows it."""
+    """Select the teacher that knows the newly chosen dataset."""
     state.hear_choice(SAMPLED, "sample_pick", _ready_datasets())
     _take_first_teacher("dataset")

@@ -1,4 +1,4 @@
-"""What works on this machine right now, in one line."""
+"""One line on what is ready for use on this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pages.ui.i18n import _, ngettext
 
 
 def sentence() -> str:
-    """Device, precision, threads, datasets and teachers that are here."""
+    """Return a line with the device, its precision and threads, the datasets and the teachers of this machine."""
     device = cache.device()
     ready = [status.name for status in cache.dataset_statuses() if status.ready]
     teachers = [card.name for card in cache.teacher_cards()]

@@ -1,6 +1,6 @@
-"""What the instrument shows: a picture for the eye, the same as the teacher sees it, and what the teacher says.
+"""Scenes of the instrument: a picture as the visitor sees it, as the teacher sees it, and the teacher's answer.
 
-Pure functions from kdcore's models and renderer to arrays and sheets; the caches call them, pages call the caches.
+The functions here are pure and may take seconds, so pages call the cached versions of them.
 """
 
 from __future__ import annotations
@@ -24,18 +24,25 @@ if TYPE_CHECKING:
     from kdcore.teachers import Teacher
 
 MORPH_STOPS = ("wolf", "dog", "fox", "cat")
-FRAMES_A_STEP = 16  # from one animal to the next
-EYE, DRAFT = 256, 96  # side of a drawn creature for the eye, in pixels; a draft is drawn in a seventh of the time
+FRAMES_A_STEP = 16  # frames from one animal of the morph to the next
+# Side in pixels of a creature drawn for the visitor; drawing a draft takes a seventh of the time.
+EYE, DRAFT = 256, 96
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One picture, or the frames of a morph.
+    """One picture or the F frames of a morph, with a teacher's answer to each.
 
     Attributes:
-        logits: calibrated, [F, K].
-        posterior: the true probabilities [F, K], where they are known.
-        members: of an ensemble, each one's name and calibrated logits [F, K].
+        class_names: the teacher's K classes.
+        superclasses: the superclass of each class; None where there are none.
+        logits: the teacher's calibrated logits [F, K].
+        posterior: the true probabilities [F, K]; None where they are unknown.
+        picture: the frames as the visitor sees them.
+        sees: the frames as the teacher sees them.
+        morph: the slider over the frames; None for a single picture.
+        frame: index of the frame shown first.
+        members: name and calibrated logits [F, K] of each member of an ensemble; empty for a single teacher.
     """
 
     class_names: tuple[str, ...]
@@ -49,7 +56,12 @@ class Scene:
     members: tuple[tuple[str, NDArray[np.floating[Any]]], ...] = ()
 
     def data(self, *, caption: str = "", lead: tuple[str, str] | None = None) -> dict[str, Any]:
-        """The view-model of this scene."""
+        """Return the data with which the instrument draws this scene.
+
+        Args:
+            caption: text below the picture.
+            lead: the sentences shown with the lights on and off.
+        """
         return instrument_data(
             class_names=self.class_names,
             superclasses=self.superclasses,
@@ -65,7 +77,11 @@ class Scene:
 
 
 def morph_scene(teacher: Teacher, eye: int = EYE) -> Scene:
-    """The way from wolf through dog and fox to cat, as a teacher of creatures sees it; `eye` is the side drawn."""
+    """Return the morph from wolf through dog and fox to cat with a teacher's answers.
+
+    Args:
+        eye: side of the pictures drawn for the visitor, in pixels.
+    """
     from kdcore.datasets import creatures
 
     count = FRAMES_A_STEP * (len(MORPH_STOPS) - 1) + 1
@@ -79,7 +95,14 @@ def morph_scene(teacher: Teacher, eye: int = EYE) -> Scene:
 
 
 def creature_scene(teacher: Teacher, traits: Mapping[str, float]) -> Scene:
-    """One creature drawn from its named traits, before any teacher; the truth is known to a teacher of creatures."""
+    """Return the scene of one creature, drawn from its traits, with any teacher's answer.
+
+    The true probabilities are included only if the teacher learned the creatures, because only then do the classes
+    match.
+
+    Args:
+        traits: the value of every trait, by name.
+    """
     import torch
 
     from kdcore.datasets import creatures
@@ -89,7 +112,7 @@ def creature_scene(teacher: Teacher, traits: Mapping[str, float]) -> Scene:
 
 
 def picture_scene(teacher: Teacher, png: bytes, alt: str) -> Scene:
-    """Any picture before any teacher."""
+    """Return the scene of any picture with any teacher's answer; `alt` is the picture's text alternative."""
     picture = Image.open(io.BytesIO(png))
     seen = teacher.prepare(picture)
     eye = picture_sheet(picture, alt) if max(picture.size) > 32 else sheet(_frames(seen), alt, lossless=True)
@@ -97,7 +120,7 @@ def picture_scene(teacher: Teacher, png: bytes, alt: str) -> Scene:
 
 
 def creature_png(traits: Mapping[str, float]) -> bytes:
-    """The creature as networks see it, 32 x 32, lossless."""
+    """Return the PNG of a creature as networks see it, 32 x 32 pixels; `traits` has every trait's value by name."""
     import torch
 
     from kdcore.datasets import creatures
@@ -107,9 +130,10 @@ def creature_png(traits: Mapping[str, float]) -> bytes:
 
 
 def digit_scans(teacher: Teacher, digits: Dataset) -> tuple[dict[str, list[bytes]], str]:
-    """PNGs of each class's test scans, ordered by how much of the teacher's probability is dark.
+    """Return PNGs of the test scans by class, and the class of the most ambiguous scan, which is shown first.
 
-    Also the class of the most ambiguous scan of all: a good place to begin.
+    The scans of a class are in ascending order of dark probability: the probability that the teacher gives to all
+    classes other than the one that it chooses.
     """
     test = digits.test
     logits = teacher.logits(test.images).double()
@@ -123,12 +147,12 @@ def digit_scans(teacher: Teacher, digits: Dataset) -> tuple[dict[str, list[bytes
 
 
 def blank_png() -> bytes:
-    """A small white picture."""
+    """Return the PNG of a small white picture."""
     return png_of(Image.new("RGB", (64, 64), "white"))
 
 
 def png_of(picture: Image.Image) -> bytes:
-    """A picture, lossless; quickly rather than small."""
+    """Encode a picture as PNG with little compression, which is fast."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -154,7 +178,7 @@ def _scene(teacher: Teacher, seen: torch.Tensor, eye: Sheet, posterior: NDArray[
 
 
 def _members(teacher: Teacher, seen: torch.Tensor) -> tuple[tuple[str, NDArray[np.floating[Any]]], ...]:
-    """What each member of an ensemble says of the same pictures; nothing of one network."""
+    """Return the name and logits [F, K] of each member of an ensemble; empty for a single network."""
     if not teacher.members:
         return ()
     from kdcore.ensembles import member_logits
@@ -164,13 +188,16 @@ def _members(teacher: Teacher, seen: torch.Tensor) -> tuple[tuple[str, NDArray[n
 
 
 def _frames(images: torch.Tensor) -> NDArray[np.uint8]:
-    """uint8 [N, C, H, W] -> [N, H, W, 3] or, for grey ones, [N, H, W]."""
+    """Convert pictures uint8 [N, C, H, W] to [N, H, W, 3], or [N, H, W] where they are grey."""
     frames = images.permute(0, 2, 3, 1).contiguous().numpy()
     return frames[..., 0] if frames.shape[-1] == 1 else frames
 
 
 def _first_doubt(logits: NDArray[np.floating[Any]]) -> int:
-    """The first frame at which a tenth of the probability is dark: a good place to begin."""
+    """Return the first frame in which classes other than the chosen one have a tenth of the probability, else 0.
+
+    The morph starts there, so that the first frame that a visitor sees has visible dark knowledge.
+    """
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     dark = 1 - shifted.max(1) / shifted.sum(1)
     doubtful = np.flatnonzero(dark >= 0.1)

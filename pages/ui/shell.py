@@ -1,4 +1,7 @@
-"""The frame around every page: each script begins with `open_page("its_name")`, then draws its content."""
+"""The frame around every page: configuration, navigation, style sheet, title and links.
+
+Each page's script calls `open_page` with its own key first, and then draws its content.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,13 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Page:
-    """One entry of the navigation: its key is the script's name, which is its URL."""
+    """One entry of the navigation.
+
+    Attributes:
+        key: the script's name, which is also its path in the URL ("home" for the start page).
+        script: the script's path.
+        title: the title in the visitor's language.
+    """
 
     key: str
     script: str
@@ -24,7 +33,7 @@ class Page:
 
 
 def pages() -> tuple[Page, ...]:
-    """The pages in the order of a visit, titles in the visitor's language."""
+    """Return all pages in the order in which a visit goes through them, titled in the visitor's language."""
     return (
         Page("home", "app.py", _("Home")),
         Page("soft_labels", "pages/soft_labels.py", _("Soft labels")),
@@ -37,17 +46,17 @@ def pages() -> tuple[Page, ...]:
 
 
 def open_page(key: str) -> None:
-    """Configure the page, draw the navigation and set the look. The first call of every page script."""
+    """Configure the page, draw the navigation and apply the style sheet; every page script calls this first."""
     uploads.keep_in_memory()
     uploads.let_go_of_uploads()
     here = next(page for page in pages() if page.key == key)
     name = _("Dark Knowledge Lab")
     st.set_page_config(
         page_title=name if key == "home" else f"{here.title} · {name}",
-        page_icon=str(_ROOT / "assets" / "icon.svg"),  # an icon by name would be fetched from the network
+        page_icon=str(_ROOT / "assets" / "icon.svg"),  # Streamlit fetches an icon given by name from the network
         layout="wide",
         initial_sidebar_state="collapsed",
-        # An "About" gives the menu something to hold, and with it the choice of light or dark.
+        # Streamlit shows the menu, with its choice of light or dark, only when the menu has an entry such as "About".
         menu_items={"About": _("What a trained network knows about the classes that it did not choose.")},
     )
     with st.container(key="kd_nav", horizontal=True, vertical_alignment="center", gap="small"):
@@ -60,17 +69,22 @@ def open_page(key: str) -> None:
 
 
 def page_title(text: str) -> None:
-    """The page's one headline; `text` may hold Markdown emphasis."""
+    """Draw the page's only headline; `text` may contain Markdown emphasis."""
     st.title(text, anchor=False)
 
 
 def link(key: str, label: str, *, primary: bool = False, **query: str) -> None:
-    """A link to another page that keeps what the URL holds and adds `query`; `primary` is the page's main button."""
+    """Draw a link to another page that carries the shared keys of the URL and adds `query`.
+
+    Args:
+        key: the page to link to.
+        primary: whether the link is drawn as the page's main button.
+    """
     _link(key, label, "main" if primary else "side", **query)
 
 
 def link_afresh(key: str, label: str, query: dict[str, str]) -> None:
-    """A link to another page that carries `query` and how the visitor reads, and nothing else of the URL."""
+    """Draw a link to another page that carries `query` and, of the URL, only the language and the type size."""
     page = next(page for page in pages() if page.key == key)
     kept = {name: value for name, value in state.link_params().items() if name in ("lang", "present")}
     with st.container(key=f"kd_side_{key}_afresh", width="content"):

@@ -1,8 +1,8 @@
-"""The only reader and writer of `st.session_state`, `st.query_params` and `st.context`.
+"""The only module of the app that reads and writes `st.session_state`, `st.query_params` and `st.context`.
 
-What a link shares lives in the URL; what is only this visitor's lives in the session. Native widgets look
-after themselves with `bind="query-params"` or `persist_state="session"`; a key bound that way cannot be
-written here.
+Values that a link must share are kept in the URL; values that concern only this visitor are kept in the session.
+Streamlit itself stores the values of widgets that have `bind="query-params"` or `persist_state="session"`; the URL
+keys of such widgets must not be written here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 VISITOR_COOKIE = "kd_visitor"
 TEMPERATURE_RANGE = (0.2, 20.0)
-# What a link to another page takes along, so that going there and back changes nothing.
+# The URL keys that every link to another page carries, so that going there and back loses no choice.
 SHARED_KEYS = (
     "source", "teacher", "t", "dataset", "labels", "distil_teacher", "student", "temperature", "distill_weight",
     "epochs", "seeds", "seed", "run", "lang", "present",
@@ -41,9 +41,9 @@ class VisitorPicture:
     """The picture that the visitor last looked at.
 
     Attributes:
-        png: the decoded picture (RGB or grey, at most 1024 pixels a side), lossless, at most about 3 MB.
-        name: what to call it on the page.
-        source: "upload", "creature", "digit" or "dataset".
+        png: the decoded picture (RGB or grey, at most 1024 pixels a side) as a lossless PNG of at most about 3 MB.
+        name: the name that the page shows for it.
+        source: where it came from: "upload", "creature", "digit" or "dataset".
     """
 
     png: bytes
@@ -55,7 +55,7 @@ class VisitorPicture:
 
 
 def visitor_id() -> str:
-    """Who this browser is: 32 hexadecimal digits, in a cookie, unguessable, and the same after a reload."""
+    """Return this browser's random id: 32 hexadecimal digits, kept in a cookie so that it survives a reload."""
     if _VISITOR not in st.session_state:
         kept = str(st.context.cookies.get(VISITOR_COOKIE, ""))
         st.session_state[_VISITOR] = kept if _ID.fullmatch(kept) else uuid.uuid4().hex
@@ -63,12 +63,15 @@ def visitor_id() -> str:
 
 
 def visitor_is_remembered() -> bool:
-    """True when the browser already sent the cookie, so that it need not be written again."""
+    """Whether the browser sent the cookie with the visitor's id, so that it need not be written again."""
     return st.context.cookies.get(VISITOR_COOKIE) == visitor_id()
 
 
 def is_local() -> bool:
-    """True for the person at the machine itself: loopback, under a loopback name, and through no proxy."""
+    """Whether the visitor sits at the machine that runs the app.
+
+    True when the request came from a loopback address, to a loopback host name, and through no proxy.
+    """
     headers = st.context.headers
     if any(headers.get(name) for name in ("X-Forwarded-For", "X-Real-Ip", "Forwarded")):
         return False
@@ -78,7 +81,7 @@ def is_local() -> bool:
 
 
 def may_use_camera() -> bool:
-    """False when no browser would give its camera to a page at this address: neither HTTPS nor the machine itself."""
+    """Whether browsers allow a page at this address to use the camera: only on HTTPS or on the machine itself."""
     found = urlsplit(st.context.url or "")
     host = found.hostname or "localhost"
     here = host in ("localhost", "::1") or host.endswith(".localhost") or re.fullmatch(r"127(\.\d+){3}", host)
@@ -86,53 +89,54 @@ def may_use_camera() -> bool:
 
 
 def is_dark() -> bool:
-    """True when this visitor reads light text on a dark page."""
+    """Whether the visitor uses the dark theme."""
     return st.context.theme.type == "dark"
 
 
 def picture(source: str | None = None) -> VisitorPicture | None:
-    """The visitor's current picture, on every page; or the last one from one source."""
+    """Return the visitor's current picture, or the last one from `source`; None where there is none."""
     kept = st.session_state.get(_PICTURES, {})
     return kept.get(source or st.session_state.get(_CURRENT, ""))
 
 
 def keep_picture(chosen: VisitorPicture) -> None:
-    """Make `chosen` the visitor's current picture; one of each source is kept."""
+    """Make `chosen` the visitor's current picture; the session keeps the last picture of each source."""
     st.session_state[_PICTURES] = {**st.session_state.get(_PICTURES, {}), chosen.source: chosen}
     st.session_state[_CURRENT] = chosen.source
 
 
-# --- what else the session keeps
+# --- other values kept in the session
 
 
 def keep(slot: str, value: object) -> None:
-    """Keep `value` for this session, such as a measurement, or what was read of a run so far."""
+    """Keep `value` under the name `slot` for the rest of this session."""
     st.session_state[f"_kept_{slot}"] = value
 
 
 def kept(slot: str) -> object:
-    """What was kept, None if nothing was."""
+    """Return the value that `keep` stored under `slot`; None if there is none."""
     return st.session_state.get(f"_kept_{slot}")
 
 
-# --- widgets whose value another control sets
+# --- values of widgets
 
 
 def preset(key: str, value: object) -> None:
-    """Give the widget `key` a value before it is drawn in this run (or in a callback)."""
+    """Set the value of the widget `key`; call this before the widget is drawn, or in a callback."""
     st.session_state[key] = value
 
 
 def begin(key: str, value: object) -> None:
-    """The value of the widget `key` when it is drawn first on this visit to the page."""
+    """Set the value with which the widget `key` starts; a widget that already has a value keeps it."""
     if key not in st.session_state:
         st.session_state[key] = value
 
 
 def at_first_drawing(key: str, value: T) -> T:
-    """`value` as it was when the component `key` was first drawn since the visitor came to this page.
+    """Return the `value` that was given when the component `key` was first drawn after the visitor opened the page.
 
-    A component's state leaves the session with the page that draws it, which is how a return is told from a rerun.
+    Streamlit drops a component's state when the visitor leaves its page. A component without state has therefore just
+    been opened, and `value` is remembered anew; otherwise this is a rerun, and the remembered value is returned.
     """
     slot = f"_{key}_at_first_drawing"
     if key not in st.session_state or slot not in st.session_state:
@@ -141,7 +145,7 @@ def at_first_drawing(key: str, value: T) -> T:
 
 
 def widget(key: str) -> object:
-    """The value that the widget `key` has now, None before it was ever drawn."""
+    """Return the current value of the widget `key`; None before it was first drawn."""
     return st.session_state.get(key)
 
 
@@ -149,7 +153,7 @@ def widget(key: str) -> object:
 
 
 def language(offered: tuple[str, ...]) -> str:
-    """The language to speak: the URL's `lang`, else the browser's, else the first on offer."""
+    """Return the first of these that is in `offered`: the URL's `lang`, the browser's language, `offered[0]`."""
     if len(offered) == 1:
         return offered[0]
     wanted = (_query("lang"), str(st.context.locale or "").split("-")[0])
@@ -157,7 +161,10 @@ def language(offered: tuple[str, ...]) -> str:
 
 
 def temperature(default: float = 1.0) -> float:
-    """The temperature that soft labels are shown at: the URL's `t` when it is a legal number."""
+    """Return the temperature of the soft labels shown: the URL's `t`, limited to `TEMPERATURE_RANGE`.
+
+    Returns `default` where `t` is missing or not a finite positive number.
+    """
     try:
         value = float(_query("t"))
     except ValueError:
@@ -167,15 +174,15 @@ def temperature(default: float = 1.0) -> float:
 
 
 def set_temperature(value: float) -> None:
-    """Put the temperature of the shown soft labels into the URL, unless it says so already."""
+    """Write the temperature of the soft labels shown into the URL, unless it is there already."""
     if not math.isclose(value, temperature()):
         _set_query("t", f"{value:.3g}")
 
 
 def hear_temperature(component_key: str) -> None:
-    """A component's callback: put the temperature that was let go into the URL.
+    """Write the temperature at which the visitor released the slider into the URL; the callback of a component.
 
-    Callbacks run before the page, so that the links at its top already carry the new value.
+    Streamlit runs callbacks before the page's script, so that the links at the top already carry the new value.
     """
     try:
         value = float(st.session_state[component_key]["temperature"])
@@ -187,18 +194,18 @@ def hear_temperature(component_key: str) -> None:
 
 
 def hear_choice(key: str, widget_key: str, legal: Sequence[str]) -> None:
-    """A widget's callback: put its choice into the URL before the page is drawn."""
+    """Write the choice of the widget `widget_key` into the URL before the page is drawn; the callback of a widget."""
     set_choice(key, str(st.session_state.get(widget_key)), legal)
 
 
 def choice(key: str, legal: Sequence[str]) -> str:
-    """The URL's value of `key` when it is a legal one, else the first of them."""
+    """Return the URL's value of `key` if it is in `legal`, else `legal[0]`."""
     found = _query(key)
     return found if found in legal else legal[0]
 
 
 def set_choice(key: str, value: str, legal: Sequence[str]) -> None:
-    """Put a choice into the URL; the first of the legal ones goes without saying.
+    """Write a choice into the URL; the default, `legal[0]`, is left out of the URL.
 
     For widgets whose options have translated labels: `bind="query-params"` would write the labels into the URL.
     """
@@ -206,43 +213,46 @@ def set_choice(key: str, value: str, legal: Sequence[str]) -> None:
 
 
 def choices(key: str, legal: Sequence[str]) -> list[str]:
-    """The URL's values of `key` that are legal, joined by commas there."""
+    """Return the values in the URL's comma-separated list `key` that are in `legal`, in the order of `legal`."""
     asked = _query(key).split(",")
     return [name for name in legal if name in asked]
 
 
 def set_choices(key: str, values: Sequence[str]) -> None:
-    """Put several choices into the URL; none take the key out."""
+    """Write choices into the URL as a comma-separated list; an empty list removes the key."""
     _set_query(key, ",".join(values) or None)
 
 
 def hear_choices(key: str, widget_key: str) -> None:
-    """A widget's callback: put its choices into the URL before the page is drawn."""
+    """Write the choices of the widget `widget_key` into the URL before the page is drawn; the callback of a widget."""
     set_choices(key, list(cast("list[str]", st.session_state.get(widget_key) or [])))
 
 
 def run_id() -> str | None:
-    """The run that the URL names, if it can be one."""
+    """Return the run_id in the URL's `run`; None where it is missing or malformed. The run need not exist."""
     return _as_run_id(_query("run"))
 
 
 def parent_run() -> str | None:
-    """The run that the settings in the URL were taken from, if it can be one."""
+    """Return the run_id in the URL's `parent`, the run whose settings are in the URL.
+
+    None where it is missing or malformed. The run need not exist.
+    """
     return _as_run_id(_query("parent"))
 
 
 def forget_parent_run() -> None:
-    """The run that repeats it was started; the next one is another."""
+    """Remove `parent` from the URL once a run has started, so that the next run does not count as a repetition."""
     _set_query("parent", None)
 
 
 def set_run_id(value: str | None) -> None:
-    """Put a run into the URL, so that a reload or another screen finds it; None takes it out."""
+    """Write a run_id into the URL, so that a reload or a copied link shows the run; None removes it."""
     _set_query("run", value)
 
 
 def link_params() -> dict[str, list[str]]:
-    """What every link to another page carries along."""
+    """Return the keys and values of the URL that every link to another page carries."""
     return {key: st.query_params.get_all(key) for key in SHARED_KEYS if key in st.query_params}
 
 
@@ -251,14 +261,14 @@ def _as_run_id(text: str) -> str | None:
 
 
 def asked_student() -> str:
-    """The student that the settings or a link ask for, on the list or not; "" without one."""
+    """Return the student that the form or the URL names, whether it is offered or not; "" where neither names one."""
     return str(st.session_state.get("student") or _query("student"))
 
 
 def asked_teacher(key: str) -> str:
-    """The teacher that a link asks for under this key, whether it is here or not; "" without one.
+    """Return the teacher that the URL's `key` names, whether it is on this machine or not; "" where there is none.
 
-    A "+" that somebody typed into the address, and did not write as %2B, arrives as a space.
+    A "+" that was typed into the address instead of %2B arrives as a space, so spaces are read as "+".
     """
     return _query(key).strip().replace(" ", "+")
 
@@ -276,11 +286,11 @@ def _set_query(key: str, value: str | None) -> None:
 
 
 def compared_runs() -> list[str]:
-    """The runs that the URL puts beside each other, in its order and each once."""
+    """Return the run_ids in the URL's `compare`, in order and without duplicates."""
     ids = [part for part in _query("compare").split(",") if re.fullmatch(r"[0-9A-Za-z]{6,64}", part)]
     return list(dict.fromkeys(ids))
 
 
 def set_compared_runs(run_ids: Sequence[str]) -> None:
-    """Put runs beside each other; none takes the comparison out of the URL."""
+    """Write the runs to compare into the URL; an empty list removes the key."""
     _set_query("compare", ",".join(run_ids) or None)

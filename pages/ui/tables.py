@@ -1,4 +1,7 @@
-"""Tables of arms: quantities down, arms across, so that they fit a phone and a back row alike. Pure, no streamlit."""
+"""Tables with one column per arm and one row per quantity, and other small pieces of HTML.
+
+The tables are narrow enough for a phone. The functions here only return data and HTML; they draw nothing themselves.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """A value, and under it, smaller, how sure it is."""
+    """A value, and the interval or other detail that is written under it in smaller type."""
 
     value: str
     detail: str = ""
@@ -35,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity over all arms."""
+    """One quantity for all arms, with a cell for each."""
 
     label: str
     note: str
@@ -44,18 +47,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Arms across, in the order of the legend."""
+    """A table with one column per arm, in the order of the legend."""
 
     arms: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
 def quality_table(arms: Mapping[str, Any], agreement: str) -> Table:
-    """Accuracy, ECE and agreement of every arm, each with its 95 % interval.
+    """Return a table of accuracy, ECE and agreement of every arm, each with its 95 % interval.
 
     Args:
-        arms: as a run's result holds them.
-        agreement: what it means, in a few words (`config_words.agreement_note`).
+        arms: the arms of a run's result.
+        agreement: the note under the word "Agreement" (see `agreement_note`).
     """
     ordered = in_order(arms)
     rows = (
@@ -75,10 +78,11 @@ def quality_table(arms: Mapping[str, Any], agreement: str) -> Table:
 
 
 def cost_table(arms: Mapping[str, Any], latency: Mapping[str, Sequence[Mapping[str, Any]]] | None) -> Table:
-    """Time of an answer, parameters, MACs and size of every arm.
+    """Return a table of latency (p50 and p95), parameters, MACs and file size of every arm.
 
     Args:
-        latency: arm -> the engine's measurements, one a batch size; None while they are not there yet.
+        arms: the arms of a run's result.
+        latency: by arm, the engine's measurements, one per batch size; None while they are not finished.
     """
     ordered = in_order(arms)
     sizes = sorted({int(one["batch_size"]) for many in (latency or {}).values() for one in many}) or [1, 64]
@@ -117,12 +121,12 @@ def _estimate(row: Mapping[str, Any], name: str) -> Cell:
 
 
 def stack(*tables: Table) -> Table:
-    """Tables of the same arms, one under the other."""
+    """Join tables of the same arms into one, in the order given."""
     return Table(tables[0].arms, tuple(row for table in tables for row in table.rows))
 
 
 def table_html(table: Table, caption: str) -> str:
-    """The table as HTML; every text is escaped."""
+    """Return the table as HTML; every text is escaped."""
     head = "".join(f'<th scope="col">{arm_mark(arm)}{escape(arm_name(arm))}</th>' for arm in table.arms)
     body = "".join(
         f'<tr><th scope="row">{escape(row.label)}<small>{escape(row.note)}</small></th>'
@@ -137,23 +141,24 @@ def table_html(table: Table, caption: str) -> str:
 
 
 def facts_html(facts: Sequence[tuple[str, str]]) -> str:
-    """Pairs of a name and a value, such as a run's configuration."""
+    """Return pairs of a name and a value, such as a run's configuration, as an HTML list; every text is escaped."""
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     return f'<dl class="kd-facts">{rows}</dl>'
 
 
 def status_html(status: str, name: str, when: str) -> str:
-    """How a run is, as a word with a dot, and when it was started."""
+    """Return HTML with a run's status (a coloured dot and `name`) and the time `when` it was started."""
     dot = f'<i class="kd-dot kd-{escape(status)}" aria-hidden="true"></i>'
     return f'<div class="kd-status">{dot}{escape(name)}<small>{escape(when)}</small></div>'
 
 
 def readouts_html(readouts: Sequence[Readout], marked: bool = True) -> str:
-    """Large numbers above a chart, each with its arm's marker and colour: the legend, and the latest value; those of
-    controls are smaller and below.
+    """Return HTML with the latest value of each arm in large type; above a chart it also serves as the legend.
+
+    Controls follow below the other arms, in smaller type.
 
     Args:
-        marked: False where all are of one network.
+        marked: whether each value carries its arm's marker and colour; False where all values are of one network.
     """
     large = [one for one in readouts if not (marked and look.is_control(one.arm))]
     small = [one for one in readouts if one not in large]
@@ -171,6 +176,6 @@ def _readouts(readouts: Sequence[Readout], marked: bool, kind: str) -> str:
 
 
 def arm_mark(arm: str) -> str:
-    """The arm's marker in its colour, for beside its name."""
+    """Return the arm's marker in its colour as HTML, to be placed beside its name."""
     glyph = GLYPHS[look.arm_marker(arm)]
     return f'<i class="kd-mark" aria-hidden="true" style="color:{look.arm_colour(arm)}">{glyph}</i>'

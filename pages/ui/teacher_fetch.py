@@ -1,4 +1,4 @@
-"""More teachers: published ones that are not on this machine yet, each a download away."""
+"""Download of published teachers that are not on this machine yet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pages.ui import cache, fetching, state, teacher_offers
 from pages.ui.i18n import _
 
 _FETCHED, _PROBLEM, _ARRIVED = "teacher_fetched", "teacher_problem", "teacher_arrived"
-# The button stands beside the text where there is room for both.
+# The style puts the button beside the text where the line has room for both.
 _STYLE = """<style>[class*="st-key-offer_"] > :has(.kd-offer) { flex: 1 1 17rem !important; width: auto !important;
   min-width: 0; }
 .kd-offer b, .kd-offer span, .kd-offer small { display: block; }
@@ -18,10 +18,11 @@ _STYLE = """<style>[class*="st-key-offer_"] > :has(.kd-offer) { flex: 1 1 17rem 
 
 
 def offer_published() -> None:
-    """The published teachers that are not here, each with a button that fetches it; nothing where all are here.
+    """List the published teachers that are not on this machine, each with a button that downloads it.
 
-    To be called at the end of a page: while a download runs, nothing below it is drawn. Only the person at the machine
-    may fetch, because it fills that machine's disk.
+    Call this at the end of a page: while a download runs, nothing below it is drawn. Only the person at the machine
+    may download, because it fills that machine's disk; other visitors read how it is done. Nothing is drawn where all
+    are here.
     """
     arrived = state.kept(_ARRIVED)
     if arrived:

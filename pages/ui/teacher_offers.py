@@ -1,4 +1,7 @@
-"""Teachers that could be fetched, in words. Pure, no streamlit."""
+"""Texts about published teachers that can be downloaded.
+
+The functions here only return data, texts or HTML; they draw nothing themselves.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,21 @@ from pages.ui.i18n import _
 
 @dataclass(frozen=True)
 class Offer:
-    """A published teacher: what a download takes and what one gets."""
+    """A published teacher that can be downloaded.
+
+    Attributes:
+        size_bytes: size of the file to download.
+        accuracy: share of ImageNet's validation pictures that it gets right, as published; not measured here.
+    """
 
     name: str
     size_bytes: int
-    accuracy: float  # published, not measured here
+    accuracy: float
     notes: str
 
 
 def published_offers() -> tuple[Offer, ...]:
-    """All published teachers, here or not, in the registry's order."""
+    """Return all published teachers, whether they are on this machine or not, in the registry's order."""
     from kdcore.published_teachers import PUBLISHED, published_accuracy, remote_file
 
     return tuple(
@@ -31,12 +39,12 @@ def published_offers() -> tuple[Offer, ...]:
 
 
 def left(offers: Collection[Offer], here: Collection[str]) -> tuple[Offer, ...]:
-    """Those that are not on this machine."""
+    """Return the offers that are not on this machine; `here` are the names of those that are."""
     return tuple(offer for offer in offers if offer.name not in here)
 
 
 def offer_html(offer: Offer) -> str:
-    """One teacher in two lines; every text is escaped."""
+    """Return HTML with a teacher's name, size, published accuracy and notes; every text is escaped."""
     facts = _("{size} · right on {accuracy} of ImageNet, as published").format(
         size=vm.format_size(offer.size_bytes), accuracy=look.percent(offer.accuracy)
     )
@@ -47,7 +55,7 @@ def offer_html(offer: Offer) -> str:
 
 
 def elsewhere_sentence(offers: Collection[Offer]) -> str:
-    """What a visitor from another machine reads, who may not fill this one's disk."""
+    """Return the sentence for visitors from another machine, who may not download to this machine's disk."""
     return _(
         "More teachers can be fetched on the machine that runs this app: kdcore teachers get NAME ({names})."
     ).format(names=", ".join(offer.name for offer in offers))

@@ -1,4 +1,4 @@
-"""What becomes of the bytes that visitors send: never on the disk, and no longer in memory than they are needed."""
+"""Handling of the files that visitors upload: they never reach the disk, and they leave memory once they are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 
 def keep_in_memory() -> None:
-    """Starlette spools uploads above 1 MB to temporary files; a visitor's picture must not touch the disk."""
+    """Keep uploads in memory: Starlette would write those above 1 MB to temporary files.
+
+    A visitor's picture must not reach the disk.
+    """
     from starlette.formparsers import MultiPartParser
     from streamlit import config
 
@@ -16,10 +19,10 @@ def keep_in_memory() -> None:
 
 
 def let_go_of_uploads(newest: int = 2) -> None:
-    """Drop the files that this session sent, but for the newest (an upload and a photo).
+    """Remove the files that this session uploaded from memory, except the `newest` (an upload and a photo).
 
-    Streamlit keeps each until the session ends, up to 32 MB of it, also those whose page was left long ago. What the
-    app needs of a file is the picture that it made of it.
+    Streamlit would keep every file, of up to 32 MB, until the session ends, even after the visitor left its page. The
+    app needs only the decoded picture, which it keeps itself.
     """
     context = get_script_run_ctx()
     if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):

@@ -1,1 +1,1 @@
-"""Streamlit components (v2), one folder each: Python, JavaScript and CSS, read and passed as text."""
+"""The app's Streamlit components (v2), one folder each; their JavaScript and CSS are passed to Streamlit as text."""

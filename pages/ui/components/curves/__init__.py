@@ -1,4 +1,7 @@
-"""Curves that grow while a run trains, redrawn in place: a Plotly chart is torn down at every change, and blinks."""
+"""A chart of curves that grow while a run trains.
+
+It is redrawn in place; a Plotly chart is rebuilt at every change, which makes it flicker.
+"""
 
 from __future__ import annotations
 
@@ -16,5 +19,5 @@ _component = st.components.v2.component(
 
 
 def curves(data: dict[str, Any], *, key: str) -> None:
-    """Draw the view-model's `data` (see `drawings.curves_data`); nothing comes back."""
+    """Draw the chart from `data` (see `curves_data`); the chart returns no value."""
     _component(key=key, data=data)

@@ -1,4 +1,4 @@
-"""The instrument: a picture beside what a teacher says about it, following the hand in the browser."""
+"""The instrument: a picture beside a teacher's soft labels; the browser redraws it while the visitor moves a slider."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import streamlit as st
 from pages.ui import state
 
 _HERE = Path(__file__).parent
-SCRIPTS = ("numbers.js", "parts.js", "instrument.js")  # one module, in this order
+SCRIPTS = ("numbers.js", "parts.js", "instrument.js")  # joined to one module in this order
 
 
 def _read(*names: str) -> str:
-    # Inline text and one module: paths work only for components of installed packages.
+    # The files are passed as text, joined to one module: Streamlit accepts paths only from installed packages.
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
@@ -25,10 +25,10 @@ _component = st.components.v2.component("kd_instrument", css=_read("instrument.c
 
 @dataclass(frozen=True)
 class Hand:
-    """Where the visitor let go.
+    """The positions at which the visitor released the instrument's sliders.
 
     Attributes:
-        temperature: of the soft labels on screen.
+        temperature: temperature of the soft labels on screen.
         frame: index of the frame on screen.
     """
 
@@ -37,11 +37,11 @@ class Hand:
 
 
 def instrument(data: dict[str, Any], *, key: str) -> Hand:
-    """Mount the instrument with the view-model's `data` (see `instrument_model`) and hear what was let go.
+    """Draw the instrument from `data` (see `instrument_data`) and return the positions of its sliders.
 
-    The temperature comes from the URL at the first drawing and is written there at each release. In between the
-    browser is the owner: the data says the same starting values for as long as the page is open, so that a rerun
-    neither moves a slider nor sends the pictures again.
+    The temperature is read from the URL when the instrument is first drawn, and written there whenever the visitor
+    releases the slider. Otherwise the browser keeps the positions: as long as the page is open, `data` is sent with
+    the same starting values, so that a rerun neither moves a slider nor sends the pictures again.
     """
     start = state.at_first_drawing(key, (state.temperature(), data["frame"]))
     result = _component(
@@ -55,7 +55,7 @@ def instrument(data: dict[str, Any], *, key: str) -> Hand:
 
 
 def _legal(result: Any, data: dict[str, Any], start: tuple[float, int]) -> Hand:
-    """What came from the browser, which may send anything, forced into its legal range."""
+    """Limit the values from the browser to their legal ranges; a browser may send anything."""
     low, high = data["temperature_range"]
     frames = len(data["logits"])
     try:
@@ -65,4 +65,4 @@ def _legal(result: Any, data: dict[str, Any], start: tuple[float, int]) -> Hand:
 
 
 def _ignore() -> None:
-    """A state value needs a callback; the value is read from the result."""
+    """Do nothing: Streamlit requires a callback for each state value, but the frame is read from the result."""

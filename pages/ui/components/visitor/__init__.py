@@ -1,4 +1,4 @@
-"""A component with nothing to see: it keeps the visitor's id in the browser."""
+"""An invisible component that stores the visitor's id in a cookie of the browser."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ _component = st.components.v2.component(
 
 
 def remember(name: str, value: str) -> None:
-    """Write the cookie `name`; both texts are the app's own, never a visitor's."""
+    """Write `value` into the cookie `name`; neither may contain text that a visitor entered, as nothing is escaped."""
     _component(key="kd_visitor", data={"name": name, "value": value}, height=1)

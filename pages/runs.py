@@ -28,7 +28,7 @@ with run_panels.one_sentence():
         run_compare.comparison(run_compare.chosen_runs())
         run_list.run_list(chosen, selection, opened, sorted({tag for run in runs for tag in run.tags}))
         if runs and not chosen:
-            st.html(run_panels.paragraph(_("No run is like that."), "kd-lead"))
+            st.html(run_panels.paragraph(_("No run matches these filters."), "kd-lead"))
             st.button(_("Show all"), key="kd-show-all", on_click=run_filter.show_all)
     else:
         st.html(run_panels.paragraph(_("No run yet. A first one takes about a minute."), "kd-lead"))

@@ -231,9 +231,9 @@ def further(config: Mapping[str, Any]) -> str:
     """Return what is trained besides the pairs: the points of a sweep and the controls; "" where there are neither."""
     said = []
     for name, values in _varied(config).items():
-        text = _("They are trained at several values of a setting. {setting}: {values}.")
+        text = _("The pairs are trained at several values of a setting. {setting}: {values}.")
         said.append(text.format(setting=parameter_name(name), values=values))
     if controls := config.get("controls"):
-        text = _("One more student for each control: {names}.")
+        text = _("One more student is trained for each control: {names}.")
         said.append(text.format(names=", ".join(map(arm_name, controls))))
     return " ".join(said)

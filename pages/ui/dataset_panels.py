@@ -158,11 +158,14 @@ def own_data() -> None:
         )  # fmt: skip
         name = st.text_input(
             _("Name"), key="own_name", placeholder=_("made from the folder's name"),
-            help=_("Small letters, digits and hyphens. A name that you have used before is replaced."),
+            help=_("Small letters, digits and hyphens. A dataset that you added under this name before is replaced."),
         )  # fmt: skip
         if st.button(_("Add"), key="own_add", type="primary", disabled=not path.strip()):
             _add(path.strip(), name.strip() or None)
-        st.caption(_("The pictures stay where they are; a small copy is kept for training. The newest wins."))
+        st.caption(
+            _("The pictures stay where they are; a small copy is kept for training. Adding pictures under the same "
+              "name again replaces that copy.")
+        )  # fmt: skip
 
 
 def _add(path: str, name: str | None) -> None:

@@ -245,7 +245,7 @@ def fetch_sentence(now: FetchProgress, rate: float | None) -> str:
 def elsewhere_sentence(info: DatasetInfo) -> str:
     """Return the sentence on a missing dataset for visitors from another machine; it names no folder of this one."""
     if info.download_bytes is None:
-        return _("{title} is not on the machine that runs this app; whoever sits there can put it there.").format(
+        return _("{title} is not on the machine that runs this app; the person at that machine can add it.").format(
             title=info.title
         )
     text = _("{title} is not on the machine that runs this app; it can be fetched there: kdcore datasets get {name}")

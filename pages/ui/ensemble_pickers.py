@@ -61,13 +61,13 @@ def pick_members(first: str, asked: EnsembleName | None, usual: str) -> str:
             _("Average {name} with").format(name=first), others, begun,
             key=keys[0], max_selections=MOST - 1, placeholder=_("nobody"),
             on_change=_hear, args=(first, usual, *keys),
-            help=_("Several teachers with the same labels are one teacher: their answers are averaged."),
+            help=_("Several teachers with the same labels act as one teacher: their answers are averaged."),
         )  # fmt: skip
         rules = (*RULES, asked.rule) if asked and asked.rule not in RULES else RULES
         rule = st.selectbox(
             _("What is averaged"), rules, rules.index(asked.rule) if asked else 0, key=keys[1],
             format_func=rule_name, on_change=_hear, args=(first, usual, *keys), disabled=not chosen,
-            help=_("Probabilities at a temperature; or logits, with which a member that is sure counts for more."),
+            help=_("Probabilities at a temperature, or logits. With logits, a member that is surer counts for more."),
         )  # fmt: skip
     return _name(first, chosen, rule)
 

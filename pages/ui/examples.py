@@ -28,8 +28,8 @@ class NoTeacherYet(KdError):
     def __init__(self, teacher: str) -> None:
         super().__init__(
             _(
-                "The teacher {name} is not on this machine yet: the first run trains it, once, and then a picture "
-                "stands here with what each student is told."
+                "The teacher {name} is not on this machine yet: the first run trains it, once. After that, this "
+                "place shows a picture with what each student is told about it."
             ).format(name=teacher)
         )
 

@@ -31,7 +31,7 @@ def none_of_these(card: ModelCard, logits: Sequence[float]) -> str:
 def warning(card: ModelCard) -> str:
     """Return the warning that a picture probably shows none of a teacher's classes, with its rate of false alarms."""
     text = _(
-        "Probably none of the {count} classes that {teacher} knows. Its soft labels share out 100 % all the same, "
+        "Probably none of the {count} classes that {teacher} knows. Its soft labels add up to 100 % all the same, "
         "and here they mean little."
     )
     said = text.format(count=len(card.class_names), teacher=card.name)

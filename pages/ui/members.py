@@ -110,9 +110,9 @@ def _softened(table: Opinions) -> str:
     """
     mean = fmean(one.entropy for one in table.members)
     if table.average.entropy > mean + 0.005:
-        text = _("Averaging softens: {average} nats of entropy, against {members} in the mean of the members.")
+        text = _("Averaging softens: {average} nats of entropy, against a mean of {members} over the members.")
     elif table.average.entropy < mean - 0.005:
-        text = _("The average is surer: {average} nats of entropy, against {members} in the mean of the members.")
+        text = _("The average is surer: {average} nats of entropy, against a mean of {members} over the members.")
     else:
         return ""
     return " " + text.format(average=f"{table.average.entropy:.2f}", members=f"{mean:.2f}")

@@ -43,6 +43,7 @@ def show_members(card: ModelCard, scene: Scene, hand: Hand) -> None:
         averaged = parse_name(card.name).temperature
         if averaged is not None and abs(averaged - hand.temperature) > 0.005:
             text = _(
-                "Averaged at T = {averaged:g}, shown at T = {shown:g}: so it is not the mean of the rows above it."
+                "The average is taken at T = {averaged:g} and shown at T = {shown:g}, so it is not the mean of the "
+                "rows above it."
             )
             st.caption(text.format(averaged=averaged, shown=hand.temperature))

@@ -218,8 +218,8 @@ def take_photo() -> state.VisitorPicture | None:
         name = _("Your photo")
         return state.VisitorPicture(cache.opened_picture(file.getvalue(), name), name, "upload")
     st.caption(
-        _("The browser asks first; a camera once refused is allowed again beside the address. The photo stays in this "
-          "machine's memory and is written nowhere.")
+        _("The browser asks for permission first. If you refused it once, allow the camera again beside the address. "
+          "The photo stays in this machine's memory and is written nowhere.")
     )  # fmt: skip
     return state.picture("upload")
 

@@ -137,7 +137,7 @@ def test_runs_are_filtered_and_sorted_by_the_address(empty_store: Store, open_pa
 def test_a_filter_without_a_run_offers_all_of_them(empty_store: Store, open_page: OpenPage) -> None:
     run_id = add_run(empty_store)
     app = opened(open_page, words="<b>nothing</b>", status="failed")
-    assert _listed(app) == [] and "No run is like that" in html_of(app)
+    assert _listed(app) == [] and "No run matches these filters." in html_of(app)
     app.button(key="kd-show-all").click().run()
     assert not app.exception and _listed(app) == [run_id]
     assert in_address(app, "words") is None and in_address(app, "status") is None

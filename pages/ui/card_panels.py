@@ -1,4 +1,4 @@
-"""Model cards on the page: the list, and one card in full."""
+"""Draws the Model cards page: the list of cards, and one card in full."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from kdcore.mistakes import Reading
     from kdcore.model_cards import ModelCard
 
-SOURCES = {"creatures": "creature", "digits": "digit"}  # pictures that a teacher knows, on the page Soft labels
+# Dataset -> source of pictures on the Soft labels page that suits its teachers.
+SOURCES = {"creatures": "creature", "digits": "digit"}
 
 
 def style() -> None:
-    """The style sheets of this page; wrong answers look as the gallery of Compare does."""
+    """Add the style sheets of this page; that of the Compare page too, whose gallery style the wrong answers use."""
     sheets = (Path(__file__).with_name(f"{name}.css").read_text(encoding="utf-8") for name in ("compare", "cards"))
     st.html(f"<style>{''.join(sheets)}</style>")
 
 
 def pick_card() -> ModelCard | None:
-    """The list of all cards; the URL's `model` is the one that is shown. None when there is no card at all."""
+    """Draw the list of all cards and return the chosen one; the URL parameter is `model`. None if there is no card."""
     cards = {card.name: card for card in card_views.in_order(cache.model_cards())}
     for name in cache.damaged_cards():
         st.warning(_("{name} is damaged and left out; train or fetch that model again.").format(name=name))
@@ -53,7 +54,7 @@ def pick_card() -> ModelCard | None:
 
 
 def show_card(card: ModelCard | None) -> None:
-    """One card from what it knows to how it is made again; what it does not say is left out."""
+    """Draw one card in full, from what the network knows to how to train it again. What a card lacks is left out."""
     if card is None:
         st.info(_("No model card is on this machine yet; train a teacher: kdcore teachers train creatures"))
         return
@@ -79,7 +80,7 @@ def show_card(card: ModelCard | None) -> None:
 
 
 def _kinds(card: ModelCard) -> None:
-    """By superclass: how often right, and what it sees on average."""
+    """Draw the accuracy for each superclass, and the mean soft labels of a chosen one."""
     shares, seen = card_facts.by_superclass(card), card_facts.mean_soft_labels(card)
     if not shares:
         return
@@ -109,7 +110,11 @@ def _kinds(card: ModelCard) -> None:
 
 
 def _weaknesses(card: ModelCard) -> Reading | None:
-    """What is known to go wrong; of datasets whose pictures may be shown, with pictures."""
+    """Draw what is known about the network's errors, with pictures if those of the dataset may be shown.
+
+    Returns:
+        The network's answers to the test pictures; None if they were not looked at.
+    """
     shown = card.dataset in card_views.SHOWN
     told = [card.notes, card_words.none_of_these(card)]
     if not shown:

@@ -1,4 +1,4 @@
-"""What the Model cards page shows of a card: the list, figures, shares as bars, and wrong answers. Pure."""
+"""The parts of the Model cards page: entries of the list, figures, bars and wrong answers. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     from kdcore.mistakes import Mistake, Reading
     from kdcore.model_cards import ModelCard
 
-CHOSEN = "model"  # in the URL
-SHOWN = ("creatures", "digits")  # whose pictures may be shown; those of other datasets are their makers'
+CHOSEN = "model"  # URL parameter: name of the card that is shown
+# Datasets whose pictures may be shown; the pictures of the others belong to their makers.
+SHOWN = ("creatures", "digits")
 ROLES = ("teacher", "distilled", "baseline")
 SIGNS = {"teacher": ":blue[●]", "distilled": ":green[◆]", "baseline": ":orange[■]"}
-MOST_BARS = 4  # soft labels of a mistake
-MOST_SEEN = 8  # superclasses of a mean soft label
-HASH = 12  # characters of a hash that tell it from any other here
+MOST_BARS = 4  # soft labels that are shown of a wrong answer
+MOST_SEEN = 8  # superclasses that are shown of a mean soft label
+HASH = 12  # characters of a hash that are shown at first; enough to tell the files apart
 
 
 def card_url(name: str) -> str:
-    """The address of a card, relative to the app."""
+    """Return the URL of a card, relative to the app."""
     return f"models?{urlencode({CHOSEN: name})}"
 
 
 def in_order(cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
-    """Dataset by dataset; in each its teachers, then its students."""
+    """Sort cards by dataset, and within a dataset its teachers before its students."""
     from kdcore.datasets import DATASETS
 
     datasets = list(DATASETS)
@@ -44,7 +45,7 @@ def in_order(cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
     def place(card: ModelCard) -> tuple[int, str, int, str]:
         dataset = datasets.index(card.dataset) if card.dataset in datasets else len(datasets)
         role = ROLES.index(card.role) if card.role in ROLES else len(ROLES)
-        # The arms of one run stand together, whatever the pairs are called.
+        # Keep the two students of one run together: sort by the part of the name that they share.
         pair = card.name.removesuffix(f"-{card.role}") if role else ""
         return (dataset, card.dataset, 0 if not role else 1, f"{pair}/{role}/{card.name}")
 
@@ -52,7 +53,7 @@ def in_order(cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
 
 
 def row_caption(card: ModelCard) -> str:
-    """One card in the list, as Markdown: what it is, and how often it is right."""
+    """Return the caption of a card in the list, as Markdown: its role and its accuracy."""
     right = _right(card)
     return f"{SIGNS.get(card.role, '')} {vm.arm_name(card.role)}{' · ' + right if right else ''}"
 
@@ -63,7 +64,11 @@ def _right(card: ModelCard) -> str:
 
 
 def readouts(card: ModelCard, gain: Figure | None) -> list[vm.Readout]:
-    """The large numbers: what was measured, in the order of importance."""
+    """Return the figures of a card for the top of the page, the most important first.
+
+    Args:
+        gain: a distilled student's accuracy minus its baseline's, if known.
+    """
     names = {
         "accuracy": _("accuracy"),
         "superclass_accuracy": _("right by superclass"),
@@ -97,12 +102,12 @@ def _nats(ci95: tuple[float, float] | None) -> str:
 
 
 def readouts_html(found: Sequence[vm.Readout]) -> str:
-    """As above a chart, without a marker: all are of one network."""
+    """Return the figures as HTML, without the markers of arms, since all are of one network."""
     return tables.readouts_html([replace(one, value=held(one.value)) for one in found], marked=False)
 
 
 def facts_html(card: ModelCard) -> str:
-    """Network, size, date and hash; a touch on the short hash shows the whole one."""
+    """Return facts of a card, such as network, size and date, as HTML; a click on the short hash shows all of it."""
     facts = [
         (_("Dataset"), card.dataset),
         (_("Classes"), vm.format_count(len(card.class_names))),
@@ -121,7 +126,7 @@ def facts_html(card: ModelCard) -> str:
 
 
 def settings_html(recipe: Mapping[str, Any]) -> str:
-    """Every setting of a recipe as it is; settings inside settings with both names."""
+    """Return every setting of a recipe as HTML; a nested setting is labelled "outer name: inner name"."""
     return tables.facts_html([(name, value) for name, value in _flat(recipe) if value not in ("", "None")])
 
 
@@ -139,9 +144,13 @@ def _flat(recipe: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
 
 
 def shares_html(shares: Sequence[Share], role: str, caption: str) -> str:
-    """A bar a kind of picture with its number and its interval, which is a line across the end of the bar.
+    """Return a table of bars as HTML, one per kind of picture, with the accuracy and its 95 % interval.
 
-    An n of 0 is one that the card does not say.
+    The interval is drawn as a line across the end of the bar.
+
+    Args:
+        shares: accuracies by kind of picture; an n of 0 means that the number of pictures is unknown, and is not shown.
+        role: of the network, which decides the colour.
     """
     colour = look.arm_colour(role)
     rows = "".join(
@@ -166,14 +175,14 @@ def _whisker(ci95: tuple[float, float] | None) -> str:
 
 
 def by_size(card: ModelCard) -> tuple[Share, ...]:
-    """How often classes with many and with few training pictures are right; empty where the card does not say."""
+    """Return the accuracy on classes with many and with few training pictures; empty where the card lacks it."""
     names = {"large_class_accuracy": _("large classes"), "small_class_accuracy": _("small classes")}
     found = [(words, card_facts.figure(card, name)) for name, words in names.items()]
     return tuple(card_facts.Share(words, one.mean, 0, one.ci95) for words, one in found if one is not None)
 
 
 def seen_html(mean: MeanSoftLabel, role: str) -> str:
-    """A mean soft label as bars, the largest first; what is left is one row."""
+    """Return a mean soft label as bars, the largest first; the superclasses after `MOST_SEEN` share one bar."""
     shown = mean.shares[:MOST_SEEN]
     names, values = [name for name, _p in shown], [p for _name, p in shown]
     left = len(mean.shares) - len(shown)
@@ -184,14 +193,17 @@ def seen_html(mean: MeanSoftLabel, role: str) -> str:
 
 
 def by_class(reading: Reading) -> tuple[Share, ...]:
-    """Share right of every class, the best first."""
+    """Return the accuracy on every class that has test pictures, the best first."""
     rows = zip(reading.class_names, reading.by_class, strict=True)
     found = [card_facts.Share(name, one.accuracy, one.n, one.ci95) for name, one in rows if one.n]
     return tuple(sorted(found, key=lambda share: (-share.accuracy, share.name)))
 
 
 def mistakes_html(reading: Reading, role: str) -> str:
-    """A card a mistake: the picture as the network saw it, what it is, what was answered, and the soft labels."""
+    """Return wrong answers as HTML, one card each.
+
+    A card has the picture as the network saw it, its true class, the answer and the soft labels.
+    """
     return f'<div class="kd-cards">{"".join(_mistake(one, reading.class_names, role) for one in reading.surest)}</div>'
 
 
@@ -216,5 +228,5 @@ def _mistake(one: Mistake, names: Sequence[str], role: str) -> str:
 
 
 def download(card: ModelCard) -> bytes:
-    """The card as it stands beside its weights."""
+    """Return the card as a JSON file, as it is stored beside the weights."""
     return (json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,6 +1,6 @@
-"""What the Model cards page says of a card, in whole sentences. Pure, no streamlit.
+"""Whole sentences about a model card. Pure, no streamlit.
 
-Cards differ: older and published ones lack figures and settings. Whatever a card does not say is left out.
+Older cards and cards of published networks lack some figures and settings; what a card lacks is left out.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from kdcore.mistakes import Mistake, Reading
     from kdcore.model_cards import ModelCard
 
-WEAKEST = 3  # classes that are named
+WEAKEST = 3  # kinds of picture, or confusions, that are named
 
 
 def lead(card: ModelCard) -> str:
-    """What a network is and what it knows."""
+    """Say how the network learned, and which classes and pictures it knows."""
     channels, height, width = card.image_shape
     knows = _("It tells {n} classes apart ({names}) in {kind} pictures of {width} × {height} pixels.").format(
         n=vm.format_count(len(card.class_names)),
@@ -40,7 +40,11 @@ def lead(card: ModelCard) -> str:
 
 
 def figures_note(card: ModelCard, gain: Figure | None) -> str:
-    """What the intervals of the figures hold."""
+    """Say what the figures were measured on and what their intervals cover.
+
+    Args:
+        gain: a distilled student's accuracy minus its baseline's, if known.
+    """
     size, seeds = card_facts.count(card, "test_size"), len(card.seeds)
     parts = []
     if card_facts.figure(card, "accuracy") is None:
@@ -65,7 +69,7 @@ def figures_note(card: ModelCard, gain: Figure | None) -> str:
 
 
 def calibration(card: ModelCard) -> str:
-    """The factor on the logits, and what it was for."""
+    """Say by which factor the logits are multiplied for calibration, and why."""
     factor = card.calibration
     if factor == 1.0:
         return _("Its logits are shown as they are: no factor was fitted to make it surer or more modest.")
@@ -80,7 +84,7 @@ def calibration(card: ModelCard) -> str:
 
 
 def none_of_these(card: ModelCard) -> str:
-    """How well it tells a picture of none of its classes; "" where that is not known."""
+    """Say how well the network recognises pictures of none of its classes; "" where that was not measured."""
     known = card_facts.none_of_these(card)
     if known is None:
         return ""
@@ -102,7 +106,7 @@ def _each(shares: Sequence[tuple[str, float]]) -> str:
 
 
 def weakest(shares: Sequence[card_facts.Share]) -> str:
-    """The kinds of picture that are least often right, the worst first; "" when there are too few to choose from."""
+    """Name the kinds of picture with the lowest accuracy, the worst first; "" when there is only one kind."""
     if len(shares) < 2:
         return ""
     chosen = sorted(shares, key=lambda share: share.accuracy)[: min(WEAKEST, len(shares) - 1)]
@@ -116,7 +120,7 @@ def weakest(shares: Sequence[card_facts.Share]) -> str:
 
 
 def reading_sentence(reading: Reading) -> str:
-    """How many test pictures are wrong, and which classes are taken for which."""
+    """Say how many test pictures the network gets wrong, and which classes it confuses most."""
     if not reading.wrong:
         return _("All {n} test pictures are answered rightly.").format(n=vm.format_count(reading.size))
     text = ngettext(
@@ -136,7 +140,7 @@ def reading_sentence(reading: Reading) -> str:
 
 
 def surest_sentence(reading: Reading) -> str:
-    """What the shown mistakes are, and, where it is known, how far the truth is on their side."""
+    """Introduce the mistakes that are shown; where the true posterior is known, say how often it agrees with them."""
     count = len(reading.surest)
     text = ngettext("Here is the mistake.", "Here are the {n} mistakes that it was surest of.", count)
     said = text.format(n=count)
@@ -154,13 +158,13 @@ def surest_sentence(reading: Reading) -> str:
 
 
 def agrees(mistake: Mistake) -> bool:
-    """Whether whoever knows the traits would answer as the network did."""
+    """Return whether the true posterior, given the traits, has its maximum at the class that the network chose."""
     posterior = mistake.posterior or ()
     return bool(posterior) and max(range(len(posterior)), key=posterior.__getitem__) == mistake.chosen
 
 
 def reliability_caption(reading: Reading) -> str:
-    """What to read from the reliability diagram of one network."""
+    """Describe the reliability diagram of one network in words."""
     pictures = sum(one.n for one in reading.bins)
     sure = sum(one.n * one.confidence for one in reading.bins) / pictures
     right = sum(one.n * one.accuracy for one in reading.bins) / pictures
@@ -170,10 +174,10 @@ def reliability_caption(reading: Reading) -> str:
 
 
 def recipe(card: ModelCard) -> str:
-    """How it was trained, in words; "" for a recipe of a form that is not known."""
+    """Say how the network was trained; "" for a recipe in an unknown form."""
     try:
         return _student_recipe(card) if "distill_weight" in card.recipe else _teacher_recipe(card)
-    except (KeyError, TypeError, ValueError):  # its settings stand below as they are
+    except (KeyError, TypeError, ValueError):  # an unknown form; the page still lists its settings
         return ""
 
 
@@ -242,5 +246,5 @@ def _changes(views: Mapping[str, Any]) -> list[str]:
 
 
 def _share(value: float) -> str:
-    """A setting, as it was chosen: `12.5 %`."""
+    """Format a setting that is a share, without rounding it: `12.5 %`."""
     return f"{round(100 * value, 4):g} %"

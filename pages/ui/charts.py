@@ -1,7 +1,7 @@
-"""The charts of runs that stand still: pure functions from view-models to Plotly figures, no streamlit.
+"""The static charts of runs: pure functions from view-models to Plotly figures; streamlit is not imported.
 
-What changes while it is looked at is in `drawings`. Backgrounds are transparent, so that one figure serves light and
-dark; an arm has its colour, its marker and its dash everywhere (`look`).
+Drawings that change while the visitor watches are made elsewhere. Backgrounds are transparent, so that one figure suits
+the light and the dark theme. Each arm has the same colour, marker and dash in every chart.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ GRID = "rgba(128,132,145,0.22)"
 
 @dataclass(frozen=True)
 class Type:
-    """How text on a chart is set: its size in points, and a colour that stands out on the page's background."""
+    """The text style of a chart: size in pixels, and a colour that is readable on the page's background."""
 
     size: int = 15
     colour: str = "#40444e"
 
     @property
     def font(self) -> dict[str, Any]:
-        """As Plotly wants it."""
+        """The style as a `font` argument of Plotly."""
         return {"size": self.size, "color": self.colour}
 
 
@@ -39,7 +39,14 @@ TYPE = Type()
 
 
 def loss_curves(curves: Mapping[str, Curve], epochs: int, revision: str = "", text: Type = TYPE) -> go.Figure:
-    """Training loss of each arm. The arms minimise different losses, so only the shapes compare."""
+    """Draw the training loss (nats) of each arm over the epochs.
+
+    The arms minimise different losses, so only the shapes can be compared.
+
+    Args:
+        epochs: of the whole run; the axis reaches to the last one from the start.
+        revision: Plotly's `uirevision`: figures with the same one keep the visitor's zoom and legend choices.
+    """
     figure = go.Figure()
     _add_bands(figure, curves)
     for arm, curve in curves.items():
@@ -51,7 +58,11 @@ def loss_curves(curves: Mapping[str, Curve], epochs: int, revision: str = "", te
 
 
 def accuracy_dots(result: Mapping[str, Any], text: Type = TYPE) -> go.Figure:
-    """Accuracy on test of every arm: the mean, its 95 % interval, and each seed as a faint dot."""
+    """Draw the test accuracy of every arm: the mean, its 95 % interval, and each seed as a faint dot.
+
+    Args:
+        result: of a finished run. Where it holds `bayes_accuracy`, that is drawn as a vertical line.
+    """
     arms = in_order(result["arms"])
     figure = go.Figure()
     for arm, row in arms.items():
@@ -85,14 +96,17 @@ def accuracy_dots(result: Mapping[str, Any], text: Type = TYPE) -> go.Figure:
 
 
 def tradeoff(points: Sequence[TradeoffPoint], text: Type = TYPE) -> go.Figure:
-    """Accuracy against the time of one answer, with the interval of the one and p50 to p95 of the other."""
+    """Draw test accuracy against the time for one picture.
+
+    Vertical bars are the 95 % interval of the accuracy; horizontal bars reach from the p50 to the p95 of the time.
+    """
     figure = go.Figure()
     for point in points:
         colour = look.arm_colour(point.arm)
         figure.add_trace(
             go.Scatter(
                 x=[point.p50], y=[100 * point.accuracy["mean"]], mode="markers+text", text=[arm_name(point.arm)],
-                # The students take the same time, so one stands above the other.
+                # Both students take the same time, so their markers are one above the other: place the names apart.
                 textposition="bottom right" if point.arm == "baseline" else "top right", textfont=text.font,
                 marker={"color": colour, "size": 16, "symbol": look.arm_marker(point.arm)},
                 error_y=_error(point.accuracy, colour),
@@ -106,7 +120,7 @@ def tradeoff(points: Sequence[TradeoffPoint], text: Type = TYPE) -> go.Figure:
     )
     if points:
         low = math.log10(min(point.p50 for point in points)) - 0.15
-        high = math.log10(max(point.p95 for point in points)) + 0.35  # room for the words beside the last marker
+        high = math.log10(max(point.p95 for point in points)) + 0.35  # room for the name beside the rightmost marker
         ticks = [step * 10.0**power for power in range(-4, 6) for step in (1, 2, 5)]
         figure.update_xaxes(range=[low, high], tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
         ends = [end for point in points for end in (point.accuracy.get("ci95") or [point.accuracy["mean"]])]
@@ -118,7 +132,12 @@ def tradeoff(points: Sequence[TradeoffPoint], text: Type = TYPE) -> go.Figure:
 
 @dataclass(frozen=True)
 class TradeoffPoint:
-    """One arm: milliseconds at batch 1, and its accuracy as the result writes it."""
+    """One arm of the trade-off chart.
+
+    Attributes:
+        p50, p95: milliseconds for a batch of one picture.
+        accuracy: as in a run's result, with `mean` and `ci95`.
+    """
 
     arm: str
     p50: float
@@ -135,7 +154,10 @@ def _line(arm: str, curve: Curve) -> go.Scatter:
 
 
 def _add_bands(figure: go.Figure, curves: Mapping[str, Curve]) -> None:
-    """Bands lie under all lines."""
+    """Add each arm's interval over the seeds as a band, or its seeds as thin lines.
+
+    Call it first, so that the mean lines are drawn on top.
+    """
     for arm, curve in curves.items():
         if curve.low is None or curve.high is None:
             continue
@@ -152,7 +174,7 @@ def _add_bands(figure: go.Figure, curves: Mapping[str, Curve]) -> None:
 
 
 def _add_seeds(figure: go.Figure, arm: str, curve: Curve) -> None:
-    """A thin line a seed, where there are too few for a band."""
+    """Add one thin line per seed, for an arm with too few seeds for a band."""
     for values in curve.per_seed:
         figure.add_trace(
             go.Scatter(
@@ -186,7 +208,7 @@ def _style(figure: go.Figure, text: Type, revision: str, legend: bool = False, t
 
 
 def _broken(name: str) -> str:
-    """A name in short lines, so that it leaves a phone's screen to the chart."""
+    """Break a name into lines of at most 16 characters, so that on a phone the labels leave room for the chart."""
     return "<br>".join(wrap(name, 16))
 
 

@@ -1,4 +1,4 @@
-"""The charts of the Compare page's sections: pure functions to Plotly figures, and each chart in words."""
+"""The charts of the Compare page's sections as Plotly figures, and each chart in words. Pure functions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from kdcore.reliability import ReliabilityBin
 
 MOST_CLASSES = 20
-FEW = 50  # pictures of a class, below which their number stands beside its name
+FEW = 50  # a class with fewer test pictures has their number beside its name
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: distilled minus baseline, with its 95 % interval, on n pictures."""
+    """One class: accuracy of distilled minus baseline (-1 to 1) on its n test pictures, with the 95 % interval."""
 
     name: str
     mean: float
@@ -33,12 +33,18 @@ class ClassRow:
 
     @property
     def claim(self) -> str:
-        """ "distilled", "baseline", or "none" where the interval holds 0."""
+        """The better student, "distilled" or "baseline"; "none" if the interval contains 0."""
         return "distilled" if self.low > 0 else "baseline" if self.high < 0 else "none"
 
 
 def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, Any]]) -> list[ClassRow]:
-    """In class order; of many classes those with the largest differences. A class without pictures is left out."""
+    """Return one row per class, in class order; a class without test pictures is left out.
+
+    Of more than `MOST_CLASSES` classes, those with the largest differences are returned.
+
+    Args:
+        differences: distilled minus baseline for every class, with "mean", "ci95" and "n".
+    """
     rows = [
         ClassRow(name, one["mean"], one["ci95"][0], one["ci95"][1], one["n"])
         for name, one in zip(class_names, differences, strict=True)
@@ -49,7 +55,7 @@ def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, An
 
 
 def class_differences(rows: Sequence[ClassRow], text: Type = TYPE) -> go.Figure:
-    """A dot and an interval a class; the colour and the marker say which student an interval speaks for."""
+    """Draw each class as a dot with its interval; colour and marker tell which student is better, if either is."""
     names = [_named(row) for row in rows]
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": look.MUTE, "width": 1.6})
@@ -82,10 +88,12 @@ def _named(row: ClassRow) -> str:
 
 
 def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) -> str:
-    """The chart in words: for how many classes there is a claim, and which gains and loses most.
+    """Describe the chart in words: for how many classes a student is better, and which classes gain and lose most.
 
     Args:
-        every_seed: False for one pair of networks, of which nothing may be claimed but what they did.
+        classes: number of classes of the dataset, of which `rows` may be a part.
+        every_seed: whether the differences are over all seeds. If False, they are of one pair of networks, and the
+            sentence speaks only of this pair.
     """
     gained = sum(row.claim == "distilled" for row in rows)
     lost = sum(row.claim == "baseline" for row in rows)
@@ -105,7 +113,13 @@ def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) ->
 
 
 def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type = TYPE) -> go.Figure:
-    """Share right against mean confidence, with Wilson intervals, and the diagonal of perfect calibration."""
+    """Draw a reliability diagram: accuracy against mean confidence per bin, with 95 % Wilson intervals.
+
+    A network with perfect calibration would be on the dotted diagonal.
+
+    Args:
+        bins: by arm.
+    """
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
@@ -139,7 +153,12 @@ def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type
 
 
 def reliability_caption(bins: Mapping[str, Sequence[ReliabilityBin]], ece: Mapping[str, Mapping[str, Any]]) -> str:
-    """What to read from the diagram: one sentence on the diagonal, and one of the network that is furthest off."""
+    """Describe the reliability diagram in words: how to read it, and which network has the largest calibration error.
+
+    Args:
+        bins: by arm.
+        ece: expected calibration error by arm, with "mean"; arms may be missing.
+    """
     reading = _("Below the dotted line a network is surer than it is right, above it too modest.")
     furthest = max(bins, key=lambda arm: ece[arm]["mean"] if arm in ece else 0.0)
     many = bins[furthest]
@@ -153,7 +172,13 @@ def reliability_caption(bins: Mapping[str, Sequence[ReliabilityBin]], ece: Mappi
 
 
 def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type = TYPE) -> go.Figure:
-    """Milliseconds a batch against its size, both on log scales; a whisker goes from p50 to p95."""
+    """Draw the time of a batch (milliseconds) against the batch size, both on log scales.
+
+    A marker is the p50, and a whisker reaches up to the p95.
+
+    Args:
+        latency: by arm, one measurement per batch size.
+    """
     figure = go.Figure()
     for arm, times in in_order(latency).items():
         colour = look.arm_colour(arm)
@@ -181,7 +206,7 @@ def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type
 
 
 def few_pictures_note(rows: Sequence[ClassRow]) -> str:
-    """A word on classes with few pictures; empty when there is none."""
+    """Say how many classes have fewer than `FEW` test pictures; "" when there is none."""
     few = sum(row.n < FEW for row in rows)
     text = ngettext(
         "{n} class has fewer than {few} test pictures, which its wide interval shows.",

@@ -1,4 +1,4 @@
-"""The gallery on the page: which kind of difference, at which temperature, and how many cards."""
+"""Draws the gallery of differing test pictures, with the choice of group, temperature and number of cards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEMPERATURES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)
 
 @st.fragment
 def gallery(trio: Trio, answers: Answers) -> None:
-    """Cards of the chosen group; the counts of all groups stand above them."""
+    """Draw the cards of the chosen group, and above them the number of pictures of every group."""
     st.html(paragraph(cards.counts_sentence(answers), "kd-lead"))
     named = {group.key: f"{group.title} ({format_count(group.count)})" for group in cards.groups(answers)}
     group = st.segmented_control(

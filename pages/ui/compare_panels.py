@@ -1,4 +1,4 @@
-"""Three networks on the page: which they are, and their answers to one picture."""
+"""Draws the choice of the three networks on the Compare page, and their answers to one picture."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ if TYPE_CHECKING:
     from kdcore.store import RunRow
     from kdcore.teachers import Teacher
 
-PASSES = 5  # of the one picture; the table has the careful measurement
-LAST_RUN = "last"  # in the URL, instead of the name of bundled networks
+PASSES = 5  # timed passes of one picture, a rough figure; the table of the page measures carefully
+LAST_RUN = "last"  # URL value for the last finished run, instead of the name of bundled networks
 FITTING_SOURCE = {"creatures": "creature", "digits": "digit"}
 
 
 def choose_trio() -> Trio:
-    """The run in the URL, else what the visitor chooses of the last finished run and the bundled networks.
+    """Return the networks to compare: those of the run in the URL, else the visitor's choice.
+
+    The visitor chooses among their last finished run and the bundled networks.
 
     Raises:
-        KdError: no such run, or there is nothing to compare on this machine.
+        KdError: the URL names a run that does not exist, or this machine has nothing to compare.
     """
     run_id, cards = state.run_id(), {card.name: card for card in cache.model_cards()}
     named = cache.store().run(run_id) if run_id else None
@@ -53,7 +55,7 @@ def choose_trio() -> Trio:
 
 
 def _pick_networks(names: list[str]) -> str:
-    """Whose networks; the URL's `networks`."""
+    """Draw the choice of networks, if there is one, and return the chosen name; the URL parameter is `networks`."""
     if len(names) == 1:
         return names[0]
     chosen = st.segmented_control(
@@ -66,7 +68,8 @@ def _pick_networks(names: list[str]) -> str:
 
 
 def _ensemble(result: Mapping[str, Any]) -> dict[str, ModelCard]:
-    """The card of the ensemble that taught a run, if one did and it can still be put together."""
+    """Return the card of the ensemble that taught a run, by name; empty if a single teacher did, or if members of the
+    ensemble are missing."""
     name = str(result["config"]["teacher"])
     return {name: cache.teacher_card(name)} if ensemble_pickers.is_possible(name) else {}
 
@@ -77,7 +80,7 @@ def _last_finished() -> RunRow | None:
 
 
 def network(trio: Trio, arm: str) -> Teacher:
-    """One of the three, loaded and frozen.
+    """Load one of the three networks, frozen.
 
     Raises:
         KdError: its file is missing or damaged.
@@ -88,7 +91,7 @@ def network(trio: Trio, arm: str) -> Teacher:
 
 
 def own_picture(trio: Trio) -> None:
-    """The visitor's picture through all three: each one's answer and its time."""
+    """Draw the picture that the visitor chose, and each network's answer to it with the time that it took."""
     warning = st.container()
     place, *columns = st.columns((0.8, 1, 1, 1), gap="medium")
     with place, st.container(key="kd-picture"):
@@ -118,18 +121,20 @@ def _answer(answer: Answer, classes: Sequence[int]) -> None:
 def _ask(network: Teacher, arm: str, picture: Image.Image) -> Answer:
     from kdcore.soft_labels import predict
 
-    predict(network, picture)  # the first pass also sets the network up, which is not its time
+    predict(network, picture)  # a warm-up: the first pass is slower, because it also sets up the network
     return comparison.answer_of(arm, [predict(network, picture) for _pass in range(PASSES)])
 
 
 def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
-    """The upload here, else the visitor's current picture if it suits these networks, else one of the dataset.
+    """Return the picture that the networks are asked about.
+
+    It is a new upload, else the visitor's current picture if it suits the dataset, else an example of the dataset.
 
     Returns:
-        The picture for the networks, its name, and the picture for the eye, which may be larger.
+        The picture for the networks, its caption, and the picture to display, which may be larger.
     """
     uploaded = None
-    with one_sentence():  # a bad file takes nothing away: the picture before it stays
+    with one_sentence():  # a file that cannot be read leaves the previous picture in place
         uploaded = pickers.pick_upload()
     fitting = FITTING_SOURCE.get(trio.dataset)
     current = state.picture()

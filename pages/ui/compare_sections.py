@@ -1,4 +1,4 @@
-"""The questions of the Compare page, one at a time: only the one that the visitor opens is computed."""
+"""The sections of the Compare page. One is open at a time, and only that one is computed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from kdcore.answers import Answers
 
 SECTIONS = ("picture", "mixups", "classes", "likeness", "calibration", "cost", "gallery")
-CURVE_SIZES = (1, 8, 64, 256)
+CURVE_SIZES = (1, 8, 64, 256)  # batch sizes of the chart of latencies
 
 
 def pick() -> str:
-    """Which question; the URL's `look`."""
+    """Draw the choice of a section and return the chosen one; the URL parameter is `look`."""
     names = {
         "picture": _("One picture"),
         "mixups": _("Mix-ups"),
@@ -44,7 +44,7 @@ def pick() -> str:
 
 
 def show(section: str, trio: Trio) -> None:
-    """Draw the chosen section; what it lacks is said in one sentence, and the rest of the page stands."""
+    """Draw the chosen section. An error in it is shown as one sentence, and the rest of the page is drawn."""
     st.html(f"<style>{Path(__file__).with_name('compare.css').read_text(encoding='utf-8')}</style>")
     draw = {
         "picture": _picture, "mixups": _mixups, "classes": _classes, "likeness": _likeness,
@@ -55,15 +55,17 @@ def show(section: str, trio: Trio) -> None:
 
 
 def batch_sizes(section: str) -> Sequence[int]:
-    """What has to be timed for the page as it is."""
+    """Return the batch sizes that must be timed while this section is open."""
     return CURVE_SIZES if section == "cost" else compare_speed.TABLE_SIZES
 
 
 def answers(trio: Trio) -> Answers:
-    """What the three networks answer to the test pictures; slow the first time.
+    """Return the answers of the three networks to the test pictures. The first call is slow; the result is cached.
+
+    A note is drawn if the dataset is no longer the one that the figures were measured on.
 
     Raises:
-        KdError: the dataset, or a network, is not on this machine any more.
+        KdError: the dataset or a network is no longer on this machine.
     """
     with st.spinner(_("The three networks look at the test pictures")):
         found = cache.test_answers(trio.run_id, tuple(trio.models.items()), trio.dataset)
@@ -104,7 +106,7 @@ def _first_seed_confusion(found: Answers) -> Mapping[str, Sequence[Sequence[int]
 
 
 def _whose(*, every_seed: bool) -> str:
-    """Which networks a section speaks of."""
+    """Say which networks a section is about: the students of all seeds, or those of the first seed."""
     if every_seed:
         return _("The students' answers are those of all seeds together.")
     return _(

@@ -1,4 +1,4 @@
-"""How fast the three networks are, measured here and now, a batch size at a time; and their table of figures."""
+"""Measures how fast the three networks are on this machine, and draws their table of figures."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pages.ui.run_panels import draw_chart, one_sentence, text
 from pages.ui.sentences import held
 
 RETRY_SECONDS = 2.0
-BAR_STEP = 0.05
-TABLE_SIZES = (1, 64)
+BAR_STEP = 0.05  # share of one batch size's work after which the progress bar is redrawn
+TABLE_SIZES = (1, 64)  # batch sizes in the table
 
-Latencies = dict[str, list[Mapping[str, Any]]]
+Latencies = dict[str, list[Mapping[str, Any]]]  # arm -> one measurement per batch size
 
 
 def latencies(trio: Trio, sizes: Sequence[int] = TABLE_SIZES) -> Latencies | None:
-    """What was measured in this session at these batch sizes; None until all of them were."""
+    """Return the measurements of this session at these batch sizes; None until all of them are measured."""
     return comparison.at_batch_sizes(_kept(trio), sizes)
 
 
@@ -32,7 +32,7 @@ def _kept(trio: Trio) -> Latencies | None:
 
 
 def figures(trio: Trio) -> None:
-    """Quality and cost of the three, in one table; a time that is not measured yet is an ellipsis."""
+    """Draw one table of the quality, speed and size of the three networks; an ellipsis is a time not measured yet."""
     costs = tables.cost_table(trio.arms, None)
     rows = list(costs.rows)
     for place, size in enumerate(TABLE_SIZES):
@@ -43,7 +43,7 @@ def figures(trio: Trio) -> None:
 
 
 def tradeoff(trio: Trio) -> None:
-    """Accuracy against time, once the time is known."""
+    """Draw accuracy against the time for one picture; nothing until that is measured."""
     measured = latencies(trio, (1,))
     if measured is None:
         return
@@ -53,7 +53,10 @@ def tradeoff(trio: Trio) -> None:
 
 
 def speed(trio: Trio, sizes: Sequence[int]) -> None:
-    """How the times were measured, or the measurement itself: of one batch size that is missing, then the page anew."""
+    """Measure the batch sizes that are missing; once there are none, say how the times were measured.
+
+    One batch size is measured per rerun of the page.
+    """
     from kdcore.latency import REPETITIONS
 
     if any(latencies(trio, (size,)) is None for size in sizes):
@@ -68,9 +71,10 @@ def speed(trio: Trio, sizes: Sequence[int]) -> None:
 
 @st.fragment(run_every=RETRY_SECONDS)
 def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
-    """Time the three when nothing trains; while something does, say so and ask again.
+    """Time the three networks at the first batch size that is missing, then rerun the page.
 
-    What is measured is kept size by size: the table fills while it lasts, and a click in between loses little.
+    While a run trains, say so and try again after `RETRY_SECONDS`. Each batch size is kept as soon as it is measured:
+    the table fills step by step, and a click meanwhile loses at most one measurement.
     """
     from kdcore import jobs
     from kdcore.latency import measure_latency
@@ -92,10 +96,21 @@ def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
 
 
 def _progress_bar(sizes: Sequence[int], size: int) -> Callable[[float], None]:
-    """A bar over all sizes, redrawn now and then: the drawing is not to disturb what is measured."""
+    """Draw a progress bar over all batch sizes and return the function that updates it.
+
+    It is redrawn rarely, so that drawing does not disturb the measurement.
+
+    Args:
+        sizes: all batch sizes, in the order in which they are measured.
+        size: the one that is measured now.
+
+    Returns:
+        A function of the share (0 to 1) of this batch size's work that is done.
+    """
     from kdcore.latency import repetitions
 
-    work = {one: repetitions(one) * (10 + one) for one in sizes}  # a pass has a cost of its own beside its pictures
+    # A pass has a fixed cost, estimated as that of 10 pictures.
+    work = {one: repetitions(one) * (10 + one) for one in sizes}
     total = sum(work.values())
     before = sum(work[one] for one in sizes[: list(sizes).index(size)]) / total
     label = ngettext(

@@ -1,4 +1,4 @@
-"""Three networks side by side: which they are, what is known of them, and what they answer. Pure, no streamlit."""
+"""View-models of the three networks on the Compare page: their figures and their answers. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_accuracy, format_ms
 
 COMPARED = ("teacher", "distilled", "baseline")
-MOST_CLASSES = 10  # bars a model; of more classes, those that any of the models finds likely
+MOST_CLASSES = 10  # bars per network; of more classes, those that some network finds likely
 
 
 @dataclass(frozen=True)
 class Trio:
-    """Teacher, distilled and baseline of one run, or the bundled ones.
+    """The teacher, distilled and baseline networks of one run, or bundled ones.
 
     Attributes:
-        arms: figures by arm, as a result holds them.
-        run_id: whose networks they are; None for the bundled ones, whose names are `models`.
-        models: by arm, the name that the network is loaded by.
-        dataset_sha256: of the pictures that the figures were measured on.
-        source: one sentence saying where they come from.
-        superclasses: one a class; the classes themselves where nothing is known above them.
-        temperature: at which the teacher taught.
-        agreement: what agreement means, in a few words.
-        by_class: distilled minus baseline, class by class over all seeds, where the result holds it.
+        arms: figures by arm, as in a run's result.
+        run_id: the run that trained the students; None for bundled networks.
+        models: by arm, the name under which the network is loaded.
+        dataset: name of the dataset.
+        dataset_sha256: hash of the pictures that the figures were measured on.
+        source: a sentence for the page that says where the networks come from.
+        class_names: [K].
+        superclasses: name of the superclass of each class, [K]; the class names where no superclasses are known.
+        temperature: of the soft labels that distilled learned from.
+        agreement: what the figure "agreement" means, in a few words.
+        by_class: distilled minus baseline for each class over all seeds, [K]; None where the result lacks it.
     """
 
     arms: Mapping[str, Mapping[str, Any]]
@@ -46,12 +48,17 @@ class Trio:
 
     @property
     def key(self) -> str:
-        """Tells measurements of different networks apart."""
+        """A key under which measurements of these networks are kept."""
         return self.run_id or self.models["distilled"]
 
 
 def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapping[str, Any]) -> Trio:
-    """The networks of a finished run; the teacher's card, if it is still here, knows the superclasses."""
+    """Return the networks of a finished run.
+
+    Args:
+        source: the words before the run's settings in the sentence that says where the networks come from.
+        cards: model cards by name. The superclasses are taken from the teacher's card, if it is among them.
+    """
     arms = {arm: result["arms"][arm] for arm in COMPARED}
     models = {"teacher": result["config"]["teacher"], "distilled": "distilled", "baseline": "baseline"}
     text = f"{source}: {config_sentence(result['config'])}."
@@ -68,7 +75,13 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
 
 
 def bundled_trios(cards: Mapping[str, Any]) -> dict[str, Trio]:
-    """Every pair of bundled students with its teacher, by what their names share; cards by name."""
+    """Return every pair of bundled students with their teacher, by the common part of the students' names.
+
+    The pair "creatures" comes first; the others follow in alphabetical order.
+
+    Args:
+        cards: model cards by name.
+    """
     found = {}
     for distilled in (card for name, card in cards.items() if name.endswith("-distilled")):
         name = distilled.name.removesuffix("-distilled")
@@ -100,7 +113,7 @@ def _figures(card: Any) -> dict[str, Any]:
 def at_batch_sizes(
     latency: Mapping[str, Sequence[Mapping[str, Any]]] | None, sizes: Sequence[int]
 ) -> dict[str, list[Mapping[str, Any]]] | None:
-    """The measurements at these batch sizes, smallest first; None while one of them is missing."""
+    """Return the measurements at these batch sizes, smallest first; None if one of them is missing."""
     if latency is None:
         return None
     ordered = {arm: sorted(many, key=lambda one: one["batch_size"]) for arm, many in latency.items()}
@@ -109,7 +122,7 @@ def at_batch_sizes(
 
 
 def tradeoff_points(trio: Trio, latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[TradeoffPoint]:
-    """Accuracy and milliseconds for one picture, arm by arm."""
+    """Return accuracy and milliseconds for one picture, for each arm."""
     points = []
     for arm, row in trio.arms.items():
         one = next(found for found in latency[arm] if found["batch_size"] == 1)
@@ -118,7 +131,7 @@ def tradeoff_points(trio: Trio, latency: Mapping[str, Sequence[Mapping[str, Any]
 
 
 def tradeoff_caption(points: Sequence[TradeoffPoint]) -> str:
-    """The chart of accuracy against time in words."""
+    """Describe the chart of accuracy against time in words."""
     text = _("{name}: {accuracy} right in {ms} a picture")
     parts = [
         text.format(name=arm_name(point.arm), accuracy=format_accuracy(point.accuracy["mean"]), ms=format_ms(point.p50))
@@ -129,7 +142,12 @@ def tradeoff_caption(points: Sequence[TradeoffPoint]) -> str:
 
 
 def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetitions: int) -> str:
-    """On what, and how, the times were measured."""
+    """Say on which device and how the times were measured.
+
+    Args:
+        latency: measurements by arm.
+        repetitions: how often each was timed.
+    """
     one = next(iter(latency.values()))[0]
     text = ngettext(
         "Times measured just now on {device}, {threads} thread: {n} repetitions after a warm-up, the networks "
@@ -143,9 +161,13 @@ def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetition
 
 @dataclass(frozen=True)
 class Answer:
-    """What one network says of one picture: probabilities in class order, and how long it took.
+    """One network's answer to one picture.
 
-    `none_of_these` is whether it is probably none of the classes; None where nobody knows.
+    Attributes:
+        class_names: [K].
+        soft_labels: probabilities, [K].
+        latency_ms: milliseconds for the picture.
+        none_of_these: whether the picture probably shows none of the classes; None where the network cannot tell.
     """
 
     arm: str
@@ -156,27 +178,30 @@ class Answer:
 
     @property
     def chosen(self) -> str:
-        """The hard label that it would give."""
+        """The name of the class with the largest probability."""
         return self.class_names[max(range(len(self.soft_labels)), key=lambda index: self.soft_labels[index])]
 
     def only(self, classes: Sequence[int]) -> tuple[list[str], list[float]]:
-        """Names and probabilities of some classes."""
+        """Return the names and the probabilities of some classes, given by index."""
         return [self.class_names[i] for i in classes], [self.soft_labels[i] for i in classes]
 
     @property
     def confidence(self) -> float:
-        """The probability of what it chose."""
+        """The probability of the chosen class."""
         return max(self.soft_labels)
 
 
 def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]]) -> Answer:
-    """An answer from what `kdcore.predict` said several times: the same each time, and the middle of its times."""
+    """Return one answer from several calls of `kdcore.predict` on the same picture; its time is their median."""
     first, middle = predicted[0], median(one["latency_ms"] for one in predicted)
     return Answer(arm, tuple(first["class_names"]), tuple(first["soft_labels"]), middle, first.get("none_of_these"))
 
 
 def shown_classes(answers: Sequence[Answer], most: int = MOST_CLASSES) -> list[int]:
-    """Indices of the classes worth a bar, in class order and the same for all: what each chose, and the likeliest."""
+    """Return the indices of the classes to draw bars for, in class order, the same for all networks.
+
+    These are the class that each network chose and the likeliest others, `most` in all.
+    """
     every = range(len(answers[0].class_names))
     likeliest = sorted(every, key=lambda index: -max(answer.soft_labels[index] for answer in answers))
     chosen = {max(every, key=answer.soft_labels.__getitem__) for answer in answers}

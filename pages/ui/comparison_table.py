@@ -1,4 +1,4 @@
-"""Several runs in one table: the settings that differ, then the results, each run a column. Pure, no streamlit."""
+"""A table of several runs, one per column: first the settings that differ, then the results. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pages.ui.viewmodels import (
 
 
 def setting_rows(comparison: Comparison) -> list[Row]:
-    """One row a setting that is not the same in all runs."""
+    """Return one row for each setting that is not the same in all runs."""
     names = setting_names()
     return [
         Row(
@@ -37,7 +37,10 @@ def setting_rows(comparison: Comparison) -> list[Row]:
 
 
 def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
-    """The arm whose mark stands beside it ("" for none), and a row: accuracies, differences, calibration, time."""
+    """Return the rows of results: accuracies, differences, calibration errors and time.
+
+    Each row comes with the arm whose mark is shown beside its label, "" for none.
+    """
     results = [row.result or {} for row in comparison.rows]
     rows: list[tuple[str, Row]] = []
     if any(own := [own_words(row.config) for row in comparison.rows]):
@@ -61,7 +64,7 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
 
 
 def comparison_html(comparison: Comparison, caption: str) -> str:
-    """The table; every text is escaped."""
+    """Return the comparison as an HTML table; every text is escaped."""
     heads = "".join(
         f'<th scope="col">{letter_html(place)}{line_html(place)}<small>{escape(_head(row.status, row.created))}</small>'
         f"<small>{escape(', '.join(row.tags))}</small></th>"
@@ -80,7 +83,7 @@ def comparison_html(comparison: Comparison, caption: str) -> str:
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:
-    """What must be known to read the table, a sentence each."""
+    """Return the notes below the table, such as how its intervals were computed."""
     with_result = [row for row in comparison.rows if row.result]
     if len(with_result) < 2:
         return []

@@ -1,4 +1,4 @@
-"""The controls of a run: what each takes away, what theory says, and what came out. Pure, no streamlit."""
+"""The controls of a run: what is broken in each, what theory predicts, and what was measured. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ from pages.ui.viewmodels import arm_name, format_accuracy, format_interval, form
 
 
 def without_controls(arms: Mapping[str, Any]) -> dict[str, Any]:
-    """The arms that every run has; they fit a table's width."""
+    """Return the arms without the controls. These are few enough for the width of a table."""
     return {arm: row for arm, row in arms.items() if arm not in CONTROLS}
 
 
 def control_sentences(name: str) -> tuple[str, str]:
-    """What is different, and what theory says."""
+    """Return two sentences on a control: what is different in it, and what theory predicts."""
     return _(CONTROLS[name].sentence), _(CONTROLS[name].theory)
 
 
 def controls_html(arms: Mapping[str, Any], caption: str) -> str:
-    """A row a control, in the registry's order; every text is escaped. Empty without controls."""
+    """Return an HTML table with one row per control, in the registry's order; every text is escaped.
+
+    Args:
+        arms: of a run's result.
+
+    Returns:
+        The table; "" when no control was measured.
+    """
     rows = "".join(_row(name, arms) for name in CONTROLS if name in arms and arms[name]["accuracy"]["mean"] is not None)
     if not rows:
         return ""
@@ -38,7 +45,10 @@ def controls_html(arms: Mapping[str, Any], caption: str) -> str:
 
 
 def controls_note(arms: Mapping[str, Any]) -> str:
-    """How the difference and its interval are to be read."""
+    """Say how the column "Minus distilled" and its intervals were computed.
+
+    Results of older versions hold no difference per seed; for those the two arms were treated as independent.
+    """
     if pairs_controls(arms):
         return _("In points, seed by seed on the same test pictures.")
     return _(

@@ -1,4 +1,4 @@
-"""What answers cost in time, in arithmetic, and in the visitor's own money. Pure, no streamlit."""
+"""What a network's answers cost: time, arithmetic, and money at the visitor's price. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -11,24 +11,35 @@ from pages.ui.i18n import _, ngettext
 from pages.ui.tables import Cell, Row, Table
 from pages.ui.viewmodels import arm_name, format_count, format_ms, in_order
 
-PICTURES = 1000
+PICTURES = 1000  # costs are given for this many
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A thousand pictures: seconds at the batch size that is fastest a picture, and multiply-accumulates."""
+    """The cost of `PICTURES` pictures.
+
+    Attributes:
+        batch_size: the one with the least time per picture.
+        seconds: at this batch size.
+        macs: multiply-accumulate operations.
+    """
 
     batch_size: int
     seconds: float
     macs: float
 
     def money(self, price_of_an_hour: float) -> float:
-        """In the unit of the price."""
+        """Return the cost in the currency of the price."""
         return self.seconds / 3600 * price_of_an_hour
 
 
 def cost_of(row: Mapping[str, Any], latency: Sequence[Mapping[str, Any]]) -> Cost:
-    """One arm's cost, from p50 at every batch size that was measured."""
+    """Return the cost of one arm.
+
+    Args:
+        row: the arm's figures; "macs" are for one picture.
+        latency: one measurement per batch size; the p50 (milliseconds) counts.
+    """
     best = min(latency, key=lambda one: one["p50"] / one["batch_size"])
     seconds = best["p50"] / 1000 / best["batch_size"] * PICTURES
     return Cost(best["batch_size"], seconds, PICTURES * row["macs"])
@@ -37,10 +48,13 @@ def cost_of(row: Mapping[str, Any], latency: Sequence[Mapping[str, Any]]) -> Cos
 def costs_table(
     arms: Mapping[str, Any], latency: Mapping[str, Sequence[Mapping[str, Any]]], price: float | None
 ) -> Table:
-    """A thousand pictures for each arm.
+    """Return the table of what `PICTURES` pictures cost with each arm.
 
     Args:
-        price: what an hour of this machine costs, in any currency, by the visitor's own word; None for no money.
+        arms: figures by arm.
+        latency: measurements by arm, one per batch size.
+        price: what an hour of this machine costs, in any currency, as the visitor entered it; with None the table has
+            no row of money.
     """
     ordered = in_order(arms)
     costs = {arm: cost_of(row, latency[arm]) for arm, row in ordered.items()}
@@ -67,7 +81,8 @@ def _seconds(seconds: float) -> str:
 
 
 def format_money(amount: float) -> str:
-    """Two significant digits without an exponent: `0.00021`, `1.3`; from 100 on, whole."""
+    """Format an amount of money with two significant digits and no exponent: `0.00021`, `1.3`; from 10 on, rounded to a
+    whole number."""
     if amount <= 0:
         return "0"
     digits = max(0, 1 - math.floor(math.log10(amount)))
@@ -75,7 +90,7 @@ def format_money(amount: float) -> str:
 
 
 def cost_note(latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """How it was counted, and what it leaves out."""
+    """Say how the cost was computed, and what it leaves out."""
     threads = next(iter(latency.values()))[0]["threads"]
     text = ngettext(
         "Counted from the middle times at the batch size that is fastest for each, on {n} thread. A machine that "
@@ -88,7 +103,7 @@ def cost_note(latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def latency_caption(latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """The curve of times in words: what a larger batch saves."""
+    """Describe the chart of latencies in words: the time per picture alone, and in the largest batch."""
     text = _("{name}: {one} for 1 picture, {many} for {n}, that is {each} each")
     parts = []
     for arm, times in in_order(latency).items():

@@ -1,4 +1,4 @@
-"""Before the first run: one picture, and what each student is told about it."""
+"""The explanation on the Distil page before the first run: one picture, and the labels that each student gets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def explain(config: RunConfig) -> None:
-    """What Start does, and how the two students of a pair differ."""
+    """Draw what the Start button does, and how the two students of a pair differ, shown on one example picture."""
     lead = _(
         "Start trains {seeds} pairs of students. Both of a pair begin with the same weights, see the same {labels} "
         "pictures in the same order, and learn for {epochs} epochs. Only what they are told differs:"
@@ -36,7 +36,7 @@ def explain(config: RunConfig) -> None:
 
 
 def _told(config: RunConfig, example: Example) -> None:
-    """The picture, and what is said of it to each student."""
+    """Draw the example picture and, beside it, the labels that the baseline and the distilled student learn from."""
     settings = config.to_json()
     picture, hard, soft = st.columns((0.66, 1, 1), gap="medium")
     name = example.class_names[example.hard_label]
@@ -56,7 +56,11 @@ def _told(config: RunConfig, example: Example) -> None:
 
 
 def _shares(config: RunConfig, example: Example) -> list[float]:
-    """What the distilled student's method makes of the picture's labels."""
+    """Return the probabilities that the distilled student learns for this picture, one per row of the example; they sum
+    to 1.
+
+    They are smoothed hard labels for a method that learns without a teacher, else the teacher's soft labels.
+    """
     if config_words.uses(config.to_json()) == "nothing":
         return example.smoothed(float(dict(config.parameters)["smoothing"]))
     return example.soft_labels(config.temperature, standardised=config.method == "standardised-kd")

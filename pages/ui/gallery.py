@@ -1,4 +1,4 @@
-"""Test pictures on which the networks differ, as cards. Pure, no streamlit."""
+"""A gallery of test pictures on which the networks differ, one card per picture. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ class Card:
     """One test picture.
 
     Attributes:
-        png: data URL of the picture, pixel for pixel.
-        truth: its class.
-        answers: by arm, the class that it chose, its probability at T = 1, and whether that is right.
-        names, shares: some of the teacher's soft labels, in class order: the likeliest, and always the true class.
+        index: of the picture in the test split.
+        png: data URL of the picture, not enlarged.
+        truth: name of its true class.
+        answers: for each arm: the arm, the class that it chose, that class's probability at T = 1, and whether it is
+            right.
+        names, shares: the largest soft labels of the teacher, in class order; the true class is always among them.
     """
 
     index: int
@@ -48,7 +50,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Group:
-    """A kind of difference: what it is called, and how many test pictures show it."""
+    """A way in which the networks differ, such as "only distilled right", and how many test pictures show it."""
 
     key: str
     title: str
@@ -56,7 +58,7 @@ class Group:
 
 
 def groups(answers: Answers) -> tuple[Group, ...]:
-    """The three groups with their counts."""
+    """Return the three groups with the number of their pictures."""
     names = {
         "distilled": _("Only distilled right"),
         "baseline": _("Only baseline right"),
@@ -66,7 +68,7 @@ def groups(answers: Answers) -> tuple[Group, ...]:
 
 
 def counts_sentence(answers: Answers) -> str:
-    """How often only the one student is right, how often only the other, and whether that can be chance."""
+    """Say how often only one of the students is right, and whether that can be chance (exact McNemar test)."""
     one, other = (len(differing(answers, arm)) for arm in STUDENTS)
     text = _("Of {n} test pictures, only the distilled student has {one} right, only the baseline {other}.")
     said = text.format(n=format_count(len(answers)), one=format_count(one), other=format_count(other))
@@ -81,7 +83,12 @@ def counts_sentence(answers: Answers) -> str:
 
 
 def cards(answers: Answers, group: str, count: int, temperature: float) -> list[Card]:
-    """The first `count` pictures of a group, as far as they are kept."""
+    """Return cards of the first `count` pictures of a group; fewer if the answers hold fewer pictures.
+
+    Args:
+        group: key of a group.
+        temperature: of the teacher's soft labels on the card.
+    """
     chosen = [index for index in differing(answers, group)[:count].tolist() if index in answers.pictures]
     return [_card(answers, index, temperature) for index in chosen]
 
@@ -107,7 +114,7 @@ def _card(answers: Answers, index: int, temperature: float) -> Card:
 
 
 def _png(picture: Tensor) -> str:
-    """uint8 [C, H, W] as a data URL; the browser enlarges it, without smoothing."""
+    """Return a picture, uint8 [C, H, W], as a data URL. The style sheet enlarges it, without smoothing."""
     pixels = picture.permute(1, 2, 0).numpy()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     buffer = io.BytesIO()
@@ -116,7 +123,7 @@ def _png(picture: Tensor) -> str:
 
 
 def cards_html(found: Sequence[Card]) -> str:
-    """The cards in a grid that fits the screen."""
+    """Return the cards as an HTML grid that adapts to the screen."""
     return f'<div class="kd-cards">{"".join(_card_html(card) for card in found)}</div>'
 
 

@@ -1,6 +1,7 @@
-"""Which class is taken for which: a confusion matrix as a table whose cells are shaded. Pure, no streamlit.
+"""A confusion matrix as an HTML table with shaded cells. Pure, no streamlit.
 
-A table and not a chart: a screen reader reads it, it follows the page's theme and type, and a phone scrolls it.
+It is a table and not a chart, so that screen readers can read it, it takes the page's theme and font, and it can be
+scrolled on a phone.
 """
 
 from __future__ import annotations
@@ -13,24 +14,26 @@ from pages.ui import look
 from pages.ui.i18n import _
 from pages.ui.viewmodels import arm_name, format_accuracy, format_count, format_signed
 
-MOST_CLASSES = 20  # of more, their superclasses, else those that are mixed up most
-MOST_CONFUSED = 12
-BESIDE = 13  # columns up to which there is room for words beside the table
-DIFFERENCE = "difference"  # distilled minus baseline
+MOST_CLASSES = 20  # of more classes, show the superclasses, else the classes that are confused most
+MOST_CONFUSED = 12  # classes shown when there are too many and no superclasses
+BESIDE = 13  # with more columns the text is below the table instead of beside it
+DIFFERENCE = "difference"  # instead of an arm: distilled minus baseline
 
-Counts = Sequence[Sequence[int]]
+Counts = Sequence[Sequence[int]]  # [K][K], row = true class, column = answer
 
 
 @dataclass(frozen=True)
 class Heatmap:
-    """Shares of each row's answers.
+    """A confusion matrix as shares of each true class, or the difference of two.
 
     Attributes:
-        arm: whose answers; DIFFERENCE for distilled minus baseline.
-        rows, columns: true classes, and answers; the columns may have one more, for all others.
-        shares: by row; they sum to 1, those of a difference to 0.
-        counts: answers behind each row, over all seeds.
-        fold: "" when all classes are shown, else "superclasses" or "confused".
+        arm: whose answers these are; DIFFERENCE for distilled minus baseline.
+        rows: names of the true classes, or of groups of classes.
+        columns: names of the answers; there may be one more than rows, for all other classes.
+        shares: [row][column]; a row sums to 1, or to 0 for a difference.
+        counts: number of answers in each row; in a difference, of distilled.
+        fold: "" when all classes are shown, "superclasses" when superclasses are, or "confused" when only the classes
+            that are confused most are.
     """
 
     arm: str
@@ -44,11 +47,13 @@ class Heatmap:
 def heatmap(
     arm: str, confusion: Mapping[str, Counts], class_names: Sequence[str], superclasses: Sequence[str]
 ) -> Heatmap:
-    """One arm's confusion, or the difference of the two students'.
+    """Return one arm's confusion matrix, or the difference of the two students'.
 
     Args:
         arm: a key of `confusion`, or DIFFERENCE.
         confusion: by arm, counts [K][K], row = true class, column = answer.
+        class_names: [K].
+        superclasses: name of the superclass of each class, [K].
     """
     rows, columns, fold = _grouping(confusion, class_names, superclasses)
     folded = {name: _folded(counts, rows, columns) for name, counts in confusion.items()}
@@ -61,13 +66,16 @@ def heatmap(
     return Heatmap(arm, tuple(rows), tuple(columns), shares, counts, fold)
 
 
-Groups = dict[str, list[int]]  # name -> indices of classes
+Groups = dict[str, list[int]]  # name -> indices of the classes that are counted together
 
 
 def _grouping(
     confusion: Mapping[str, Counts], names: Sequence[str], superclasses: Sequence[str]
 ) -> tuple[Groups, Groups, str]:
-    """What the rows and the columns hold: the same for all arms, so that they compare."""
+    """Return the groups of classes for rows and columns, and the `fold`.
+
+    They are the same for all arms, so that their tables can be compared.
+    """
     if len(names) <= MOST_CLASSES:
         each = {name: [index] for index, name in enumerate(names)}
         return each, each, ""
@@ -100,7 +108,10 @@ def _shares(counts: Counts) -> tuple[tuple[float, ...], ...]:
 
 
 def heatmap_html(map_: Heatmap, caption: str) -> str:
-    """The table; a cell's shade is its share, of a difference its size in the colour of the arm that has more."""
+    """Return the HTML table. The larger a cell's share, the darker it is.
+
+    In a difference, the cell has the colour of the student that gives this answer more often.
+    """
     signed = map_.arm == DIFFERENCE
     most = max((abs(share) for row in map_.shares for share in row), default=0.0) if signed else 1.0
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in map_.columns)
@@ -136,7 +147,10 @@ def _cell(map_: Heatmap, share: float, most: float, what: str) -> str:
 
 
 def caption(map_: Heatmap) -> str:
-    """What to read from it, in words."""
+    """Describe the table in words: the most frequent confusion of two classes.
+
+    For a difference, it is the confusion that is reduced most from baseline to distilled.
+    """
     cells = [
         (share, true, answer)
         for true, row in zip(map_.rows, map_.shares, strict=True)
@@ -157,7 +171,11 @@ def caption(map_: Heatmap) -> str:
 
 
 def how_to_read(map_: Heatmap, classes: int) -> str:
-    """What a row, a column and a colour are, and which classes are left out."""
+    """Say what rows, columns and colours mean, and how the classes were reduced.
+
+    Args:
+        classes: number of classes of the dataset.
+    """
     parts = [_("Rows: what it really is. Columns: what is answered. Numbers: percent of the row's pictures.")]
     if map_.arm == DIFFERENCE:
         parts = [

@@ -1,4 +1,4 @@
-"""Which classes a network holds for alike, as its soft labels at a temperature say: a table and a tree."""
+"""The Compare page's section on which classes are similar according to a network's soft labels: a table and a tree."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from pages.ui.run_panels import draw_chart, paragraph, text
 if TYPE_CHECKING:
     from kdcore.answers import Answers
 
-HOTTEST = 20.0
+HOTTEST = 20.0  # highest temperature on offer
 
 
 def likeness(trio: Trio, found: Answers) -> None:
-    """The similarity of every two classes for one of the networks, and the tree that joins them.
+    """Draw the similarity of every two classes for a chosen network and temperature, and the tree of the classes.
+
+    Args:
+        found: the answers of the three networks to the test pictures.
 
     Raises:
-        ConfigError: a class without a test picture.
+        ConfigError: a class has no test picture.
     """
     from kdcore.class_tree import class_similarity, class_tree
 

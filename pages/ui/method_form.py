@@ -1,4 +1,4 @@
-"""How the distilled student learns, and against which controls: a select box, the method's own numbers, a list."""
+"""The part of the settings form for the distillation method, its parameters and the controls."""
 
 from __future__ import annotations
 
@@ -15,24 +15,37 @@ if TYPE_CHECKING:
     from kdcore.defaults import Defaults
     from kdcore.methods import Method, Parameter
 
-METHOD, CONTROLS = "method", "controls"  # names in the URL; a widget's key has "_pick" behind it
+METHOD, CONTROLS = "method", "controls"  # URL parameters; the key of the widget is this name plus "_pick"
 
 
 def chosen_method() -> Method:
-    """The URL's method, else Hinton's; before any widget is drawn too."""
+    """Return the method that the URL names, or plain distillation (Hinton's). It works before any widget is drawn."""
     from kdcore.methods import METHODS
 
     return METHODS[state.choice(METHOD, tuple(METHODS))]
 
 
 def usual(defaults: Defaults, name: str) -> float:
-    """The temperature or the distill weight of a run that says nothing else: the method's own, or the dataset's."""
+    """Return the default of a setting: the chosen method's own value, or the dataset's where the method has none.
+
+    Args:
+        defaults: the defaults of the chosen dataset.
+        name: "temperature" or "distill_weight".
+    """
     own = getattr(chosen_method(), name)
     return float(getattr(defaults, name) if own is None else own)
 
 
 def method_form(dataset: str, disabled: bool = False) -> dict[str, Any]:
-    """Draw the method and its parameters; the method's name and the values of its parameters."""
+    """Draw the widgets of the method and its parameters.
+
+    Args:
+        dataset: whose default temperature and distill weight are set when the visitor changes the method.
+        disabled: whether the method cannot be chosen, because the sweep varies it.
+
+    Returns:
+        The fields "method" (a name) and "parameters" (value by name) of a run's configuration.
+    """
     from kdcore.methods import METHODS
 
     state.begin("method_pick", chosen_method().name)
@@ -59,7 +72,11 @@ def _parameter(one: Parameter) -> float | str:
 
 
 def controls_form(method: Method) -> tuple[str, ...]:
-    """Draw the controls that this method can have; none for a method that learns from more than soft labels."""
+    """Draw the choice of controls and return the names of the chosen ones.
+
+    Controls exist only for methods that learn from one teacher's soft labels alone; for any other method nothing is
+    drawn and the result is empty.
+    """
     from kdcore.controls import CONTROLS as KNOWN
 
     if method.uses != "teacher":
@@ -77,7 +94,10 @@ def controls_form(method: Method) -> tuple[str, ...]:
 
 
 def take_method(config: Mapping[str, Any]) -> None:
-    """Set the widgets to a run's method, parameters and controls; for a callback."""
+    """Set the widgets to the method, parameters and controls of a run's configuration.
+
+    Call it in a widget callback, before the widgets are drawn.
+    """
     from kdcore.methods import METHODS
 
     name = config_words.method_of(config)
@@ -91,7 +111,7 @@ def take_method(config: Mapping[str, Any]) -> None:
 
 
 def method_query(config: Mapping[str, Any]) -> dict[str, str]:
-    """A run's method, parameters and controls as the Distil page's URL has them."""
+    """Return a run's method, parameters and controls as query parameters of the Distil page, without the empty ones."""
     found = {METHOD: config_words.method_of(config), CONTROLS: ",".join(config.get("controls") or ())}
     own = {name: repr(value) if isinstance(value, float) else str(value) for name, value in
            dict(config.get("parameters") or {}).items()}  # fmt: skip
@@ -106,7 +126,11 @@ def _set_method(name: str) -> None:
 
 
 def _another_method(dataset: str) -> None:
-    """Another method may bring its own temperature and weight; where the last one had, the dataset's come back."""
+    """Callback of the method widget: set temperature, distill weight and parameters to the new method's defaults.
+
+    Temperature or weight is reset only if the new or the previous method has a value of its own for it; otherwise the
+    visitor's value stays.
+    """
     from kdcore.defaults import defaults_for
     from kdcore.methods import METHODS
 

@@ -1,4 +1,4 @@
-"""What the pages say of the queue: a run's place in it, and when it starts. Pure, no streamlit."""
+"""Sentences about the queue: a run's place in it, and when the run starts. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import math
 
 from pages.ui.i18n import _, ngettext
 
-SOON = 10.0  # seconds
+SOON = 10.0  # seconds; a shorter wait is given as "a few seconds"
 
 
 def waiting_sentence(place: int, seconds: float | None) -> str:
-    """Where a run waits, 1 for the next, and how long still; None where nobody knows."""
+    """Say where a run is in the queue and when it starts.
+
+    Args:
+        place: its place; 1 is the run that starts next.
+        seconds: expected wait; None when it cannot be estimated.
+    """
     if seconds is None:
         return _("Waiting: place {n} in the queue. It starts by itself.").format(n=place)
     return _("Waiting: place {n} in the queue, starts {when}.").format(n=place, when=_when(seconds))
 
 
 def _when(seconds: float) -> str:
-    """Rounded up, as coarse as it is certain."""
+    """Return a wait in words, rounded up; the longer the wait, the coarser."""
     if seconds < SOON:
         return _("in a few seconds")
     if seconds <= 50:
@@ -30,7 +35,7 @@ def _when(seconds: float) -> str:
 
 
 def foreign_sentence() -> str:
-    """What may be done with a run that a link opened."""
+    """Say what a visitor may do with a run of another visitor."""
     return _(
         "Another visitor started this run. You can watch it and use its settings; it is stopped or resumed by whoever "
         "started it."

@@ -1,4 +1,4 @@
-"""What can be done with a run that is over: tag it, run it again with a change, go on, take it away, delete it."""
+"""The actions on an opened run: tag it, rerun it with a change, resume it, export it, delete it and restore it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,24 @@ if TYPE_CHECKING:
     from kdcore.store import RunRow, Store
 
 RESUMABLE = ("cancelled", "interrupted", "failed")
-_UNDO, _SENTENCE = "run_undo", "run_sentence"  # slots of the session: what was deleted last, what was refused last
+# Session slots: the id of the run that was deleted last, and the error message of the last button that failed.
+_UNDO, _SENTENCE = "run_undo", "run_sentence"
 
 
 def may_change(run: RunRow) -> bool:
-    """A visitor's own runs, and all of them for the person at the machine; others may read what a link opens."""
+    """Return whether this visitor may change a run: their own runs, or any run for the person at the machine.
+
+    Everybody may read a run that a link opens.
+    """
     return run_panels.may_stop(run)
 
 
 def actions(run: RunRow, known_tags: list[str]) -> None:
-    """The tags of an opened run, and its buttons; only what this visitor may do is there."""
+    """Draw the tags and the buttons of an opened run; only the actions that this visitor may carry out.
+
+    Args:
+        known_tags: tags of other runs, offered as suggestions.
+    """
     if may_change(run):
         _tags(run, known_tags)
     elif run.tags:
@@ -47,14 +55,14 @@ def actions(run: RunRow, known_tags: list[str]) -> None:
 
 
 def say_refusal() -> None:
-    """What the last button could not do, once, in the engine's sentence."""
+    """Show the error message of the last button that failed, once."""
     if sentence := state.kept(_SENTENCE):
         state.keep(_SENTENCE, None)
         st.error(str(sentence))
 
 
 def undo_bar() -> None:
-    """The run that was deleted last, with a way back, until something else is done with a run."""
+    """Draw an Undo button for the run that was deleted last; it disappears once the visitor acts on another run."""
     run = _deleted_run(str(state.kept(_UNDO) or ""))
     if run is None:
         return
@@ -64,7 +72,11 @@ def undo_bar() -> None:
 
 
 def deleted_runs(visitor: str | None) -> None:
-    """The deleted runs that can still be restored, folded away; nothing when there is none."""
+    """Draw a folded list of the deleted runs that can still be restored; nothing when there is none.
+
+    Args:
+        visitor: whose runs; None for all.
+    """
     runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True, short=True)
     if not runs:
         return
@@ -79,29 +91,29 @@ def deleted_runs(visitor: str | None) -> None:
 
 
 def offer_restore(run_id: str) -> None:
-    """Below the sentence that a run was deleted: the way back for who may take it."""
+    """Draw a Restore button for a deleted run that a link opened, if this visitor may change the run."""
     if (run := _deleted_run(run_id)) is not None:
         st.button(_("Restore"), key="kd-restore-opened", on_click=_restore, args=(run.id, True))
 
 
 def forget_undo() -> None:
-    """Something else was done; the last deletion is only in the list of deleted runs from now on."""
+    """Remove the Undo button, because the visitor did something else. The list of deleted runs still has the run."""
     state.keep(_UNDO, None)
 
 
 def tag_html(tags: tuple[str, ...]) -> str:
-    """Tags as they stand on a run; every one is escaped."""
+    """Return the tags of a run as HTML, escaped; "" when there is none."""
     return f'<p class="kd-tags">{"".join(f"<span>{escape(tag)}</span>" for tag in tags)}</p>' if tags else ""
 
 
 def settings_query(run: RunRow) -> dict[str, str]:
-    """A run's settings as the Distil page's URL has them, and which run they are of."""
+    """Return a run's settings as query parameters of the Distil page, with the run's id as "parent"."""
     return {**run_form.settings_query(run.config), "parent": run.id}
 
 
 def _tags(run: RunRow, known_tags: list[str]) -> None:
     key = f"kd-tags-{run.id}"
-    state.preset(key, list(run.tags))  # the store says what a run carries, whatever another tab did to it
+    state.preset(key, list(run.tags))  # always take the tags from the store: another tab may have changed them
     st.multiselect(
         _("Tags"), sorted({*known_tags, *run.tags}, key=str.casefold), key=key, accept_new_options=True,
         on_change=_retag, args=(run.id,), placeholder=_("Add a word, such as: class 7b"), width=620,
@@ -122,12 +134,15 @@ def _exports(run: RunRow) -> None:
 
 
 def _export(store: Store, run_id: str, form: str) -> str:
-    """The file as it is when the button is pressed, not when the page was drawn."""
+    """Return the exported file. Called when the visitor presses the button, so it holds the run as it is then."""
     return report.as_text(store.run(run_id), store.events(run_id), form)
 
 
 def _changeable(run_id: str) -> RunRow | None:
-    """The run, deleted or not, if this visitor may change it; for callbacks, which trust no button."""
+    """Return the run, deleted or not, if this visitor may change it, else None.
+
+    Callbacks must ask here, because the browser could send a click for a button that was never drawn.
+    """
     run = cache.store().run(run_id, deleted=True)
     return run if may_change(run) else None
 

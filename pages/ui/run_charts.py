@@ -1,4 +1,4 @@
-"""Several runs on one chart: an arm keeps its colour and marker, a run its letter and its line. Pure, no streamlit."""
+"""Several runs on one chart. Colour and marker tell the arm, letter and dash the run. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ HEIGHT = 420
 
 
 def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Type = TYPE) -> go.Figure:
-    """Accuracy on validation of distilled and baseline of each run, each line with its run's letter at its end.
+    """Draw the validation accuracy of distilled and baseline of several runs; each line ends with its run's letter.
 
     Args:
-        runs: arm -> curve, in the order of the letters; a run that has none yet keeps its letter.
+        runs: arm -> curve for each run, in the order of the letters; a run without curves yet still uses up its letter.
+        revision: Plotly's `uirevision`: figures with the same one keep the visitor's view.
     """
     figure = go.Figure()
     ends = []
@@ -51,7 +52,7 @@ def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Ty
     figure.update_yaxes(range=[low, high])
     figure.update_xaxes(range=[0, 1.06 * max((end[0] for end in ends), default=1)])
     gap = (high - low) * 1.25 * text.size / HEIGHT
-    for epoch in {end[0] for end in ends}:  # letters crowd where lines end together
+    for epoch in {end[0] for end in ends}:  # move apart the letters of lines that end at the same epoch
         here = [end for end in ends if end[0] == epoch]
         for place, (_epoch, _value, letter, colour) in zip(spread([end[1] for end in here], gap), here, strict=True):
             figure.add_annotation(
@@ -62,9 +63,12 @@ def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Ty
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
-    """The values moved apart by at least `gap`, in the same order and around the same middle where they crowd."""
+    """Move values apart so that neighbours differ by at least `gap`.
+
+    Their order stays, and a group of values that had to be moved keeps its mean.
+    """
     order = sorted(range(len(values)), key=lambda index: values[index])
-    groups: list[tuple[list[int], float]] = []  # indices that touch, and the place of their middle
+    groups: list[tuple[list[int], float]] = []  # indices of values in one group, and the middle of the group
     for index in order:
         groups.append(([index], values[index]))
         while len(groups) > 1:
@@ -81,7 +85,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def overlay_words(runs: Sequence[Mapping[str, Curve]]) -> str:
-    """The chart in words."""
+    """Describe the chart in words, for screen readers."""
     parts = []
     for letter, curves in zip(LETTERS, runs, strict=False):
         known = [(arm_name(arm), curves[arm].mean[-1]) for arm in SHOWN_ARMS if arm in curves and curves[arm].mean]
@@ -91,17 +95,21 @@ def overlay_words(runs: Sequence[Mapping[str, Curve]]) -> str:
 
 
 def line_html(place: int) -> str:
-    """The line of the run at this place, for beside its letter; `runs.css` draws it, for a page's HTML holds no SVG."""
+    """Return a sample of a run's dash as HTML, for the legend. CSS draws it, because `st.html` keeps no SVG.
+
+    Args:
+        place: index of the run in the comparison, from 0.
+    """
     return f'<i class="kd-line kd-line-{DASHES[place]}" aria-hidden="true"></i>'
 
 
 def letter_html(place: int) -> str:
-    """The letter of the run at this place."""
+    """Return the letter of the run with index `place` (from 0) as HTML."""
     return f'<b class="kd-letter">{escape(LETTERS[place])}</b>'
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Whole tens around the values, in percent, with room for a marker at both ends."""
+    """Return an axis range in whole tens of percent around the values, with room for a marker at both ends."""
     low, high = min(values, default=0.0), max(values, default=100.0)
     return 10 * ((low - 0.5) // 10), -10 * ((-high - 0.5) // 10)
 

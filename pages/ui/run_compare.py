@@ -1,4 +1,4 @@
-"""Several chosen runs beside each other: their curves on one chart, and one table of what differs."""
+"""The comparison of several chosen runs: their curves on one chart, and one table of what differs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ MOST = len(run_charts.LETTERS)
 
 
 def chosen_runs() -> list[RunRow]:
-    """The runs that the URL puts beside each other; who has a link may read them, whoever started them."""
+    """Return the runs that the URL compares. Anyone with the link may read them, whoever started them.
+
+    Runs that no longer exist are taken out of the URL, and a note says how many.
+    """
     runs, gone = [], 0
     for run_id in state.compared_runs()[:MOST]:
         try:
@@ -36,7 +39,7 @@ def chosen_runs() -> list[RunRow]:
 
 
 def comparison(runs: list[RunRow]) -> None:
-    """What is chosen, and from two on how they compare."""
+    """Draw how many runs are chosen and, if there are at least two, their comparison; nothing without runs."""
     if not runs:
         return
     with st.container(key="kd-comparing"):
@@ -50,9 +53,13 @@ def comparison(runs: list[RunRow]) -> None:
 
 
 def pick(run: RunRow, places: Mapping[str, int]) -> None:
-    """The box that puts a run into the comparison; `places` are those of the runs that are in it."""
+    """Draw the check box that puts a run into the comparison.
+
+    Args:
+        places: run id -> index, for the runs that are compared already; the index selects the letter.
+    """
     key = f"kd-pick-{run.id}"
-    state.preset(key, run.id in places)  # the URL says who is chosen, on a reload and after "Choose none" too
+    state.preset(key, run.id in places)  # the URL decides, after a reload or "Choose none" too
     full = len(places) >= MOST and run.id not in places
     help_text = _("{n} runs are the most that a chart can hold.").format(n=MOST) if full else None
     letter = run_charts.LETTERS[places[run.id]] if run.id in places and len(places) > 1 else ""

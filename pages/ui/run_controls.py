@@ -1,4 +1,4 @@
-"""What a visitor can do to a run on the page: let it leave the queue, stop it, resume it. Only to one's own."""
+"""The buttons that take a run out of the queue, stop it or resume it. A visitor has them only for their own runs."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from pages.ui.i18n import _
 if TYPE_CHECKING:
     from kdcore.store import RunRow, Store
 
-_REFUSAL = "control_refusal"  # the slot of the session for what the last button could not do
+_REFUSAL = "control_refusal"  # session slot: the error message of the last button that failed
 
 
 def may_stop(run: RunRow) -> bool:
-    """A visitor's own runs, and all of them for the person at the machine."""
+    """Return whether this visitor may stop a run: their own runs, or any run for the person at the machine."""
     return run.visitor == state.visitor_id() or state.is_local()
 
 
 def most_runs() -> int | None:
-    """How many runs this visitor may have in the queue: for the person at the machine as many as it holds; None for the
-    engine's own limit."""
+    """Return how many runs this visitor may have waiting or training at a time.
+
+    For the person at the machine that is the size of the queue; None stands for the engine's limit per visitor.
+    """
     from kdcore import jobs
 
     return jobs.MAX_QUEUED if state.is_local() else None
 
 
 def parent_run() -> str | None:
-    """The run that the URL's settings were taken from, if there is or was one."""
+    """Return the id of the run that the settings in the URL were taken from, or None. A deleted run counts."""
     parent = state.parent_run()
     if parent is None:
         return None
@@ -42,7 +44,12 @@ def parent_run() -> str | None:
 
 
 def stop_button(run: RunRow, waiting: bool) -> None:
-    """For a run that waits or trains; nothing for another visitor's."""
+    """Draw the button that stops a run or takes it out of the queue; nothing for a run of another visitor.
+
+    Args:
+        run: a run that waits or trains.
+        waiting: whether it waits in the queue.
+    """
     if may_stop(run):
         label = _("Leave the queue") if waiting else _("Stopping") if run.cancel_requested else _("Stop")
         st.button(
@@ -52,7 +59,7 @@ def stop_button(run: RunRow, waiting: bool) -> None:
 
 
 def resume_button(run: RunRow) -> None:
-    """For a run that ended early; nothing for another one, or for another visitor's."""
+    """Draw the Resume button for a run that ended without a result; nothing for other runs or another visitor's."""
     if run.done and run.result is None and may_stop(run):
         st.button(
             _("Resume"), key="kd-resume", on_click=_resume, args=(run.id,), icon=":material/play_arrow:",
@@ -61,7 +68,7 @@ def resume_button(run: RunRow) -> None:
 
 
 def say_refusal() -> None:
-    """What the last button could not do, once, in the engine's sentence."""
+    """Show the error message of the last button that failed, once."""
     if sentence := state.kept(_REFUSAL):
         state.keep(_REFUSAL, None)
         st.error(str(sentence))
@@ -74,10 +81,10 @@ def _stop(run_id: str) -> None:
 
 
 def resume(store: Store, run_id: str) -> None:
-    """Put a run that ended early back into the queue, within this visitor's limit.
+    """Put a run that ended early back into the queue, within this visitor's limit of runs.
 
     Raises:
-        KdError: it cannot go on.
+        KdError: the run cannot be resumed, or the queue or the visitor's limit is full.
     """
     from kdcore import jobs
 
@@ -90,7 +97,11 @@ def _resume(run_id: str) -> None:
 
 
 def _do(run_id: str, action: Callable[[Store, str], None]) -> None:
-    """Callbacks trust no button: whose run it is, and how it stands, is looked up anew."""
+    """Carry out `action` on a run and keep the message of an error for the page.
+
+    The run is read from the store again, because its owner must be checked on the server: the browser could send a
+    click for a button that was never drawn.
+    """
     try:
         store = cache.store()
         if may_stop(store.run(run_id)):

@@ -1,4 +1,4 @@
-"""Which runs the list shows and in which order: a row of native widgets, each in the URL."""
+"""The filter of the list of runs: which runs are shown, and in which order. Each of its widgets is in the URL."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from kdcore.store import RunRow
 
 ANY_STATUS = ("any", *STATUSES)
-WORDS, DATASET, TAG, STATUS, SORT = "words", "in_dataset", "tag", "status", "sort"  # keys, and names in the URL
+# URL parameters; the key of the widget is the same, or "kd-" and the name.
+WORDS, DATASET, TAG, STATUS, SORT = "words", "in_dataset", "tag", "status", "sort"
 
 
 def run_filter(runs: Sequence[RunRow]) -> Selection:
-    """Draw the filter over these runs and return what it asks for; only what some run has is on offer."""
+    """Draw the filter and return what the visitor asks for.
+
+    Args:
+        runs: all runs of the list; only their datasets and tags are offered.
+    """
     datasets = sorted({str(run.config["dataset"]) for run in runs})
     tags = sorted({tag for run in runs for tag in run.tags}, key=str.casefold)
     with st.container(key="kd-filter"):
@@ -50,7 +55,7 @@ def run_filter(runs: Sequence[RunRow]) -> Selection:
 
 
 def order_names() -> dict[str, str]:
-    """The orders in the words of the page."""
+    """Return the name of each order as shown, by its value in the URL."""
     return {
         "new": _("newest first"),
         "old": _("oldest first"),
@@ -61,7 +66,7 @@ def order_names() -> dict[str, str]:
 
 
 def show_all() -> None:
-    """Ask for nothing any more, in the order that was chosen; for a callback."""
+    """Clear the filter but keep the chosen order. Call it in a widget callback, before the widgets are drawn."""
     state.preset(WORDS, "")
     state.preset(DATASET, None)
     state.preset(TAG, None)

@@ -1,4 +1,4 @@
-"""The settings of a run as native widgets, each in the URL, each with one sentence of help."""
+"""The settings form of a run: Streamlit widgets that are bound to the URL, each with one sentence of help."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pages.ui.shell import link
 if TYPE_CHECKING:
     from kdcore.config import RunConfig
 
-# The widget's key, which is the URL's name, and the configuration's field.
+# Key of the widget, which is also its URL parameter -> field of the configuration.
 FIELDS = {
     "labels": "labels",
     "distil_teacher": "teacher",
@@ -25,14 +25,14 @@ FIELDS = {
     "epochs": "epochs",
 }
 MOST_SEEDS = 20
-_BROUGHT = "brought_student"  # the session's slot for a student that no dataset has on its list
+_BROUGHT = "brought_student"  # session slot: a student from a run or a link that is not on the dataset's list
 
 
 def run_form() -> RunConfig:
-    """Draw the settings and return the configuration that they say.
+    """Draw the settings form and return the configuration that the visitor chose.
 
     Raises:
-        KdError: they say something that is not legal; one sentence.
+        KdError: a setting is not legal; the message is one sentence for the visitor.
     """
     from kdcore.config import MAX_EPOCHS, make_run_config
     from kdcore.defaults import defaults_for
@@ -61,7 +61,7 @@ def run_form() -> RunConfig:
         _("Student"), students, students.index(defaults.student), key="student", bind="query-params",
         disabled=varied == "student", help=_("The small network that is trained. The numbers are its widths."),
     )  # fmt: skip
-    # What a method has no use for is not asked; where methods vary, some may have.
+    # Settings that the method does not use are not shown. Where the method varies, some of the methods may use them.
     learns_by = SETTINGS if varied == "method" else method_form.chosen_method().settings
     temperature = st.number_input(
         _("Temperature"), 0.01, 1000.0, method_form.usual(defaults, "temperature"), step=0.5, format="%g",
@@ -107,14 +107,18 @@ def run_form() -> RunConfig:
 
 
 def asked() -> dict[str, Any]:
-    """The method that the URL asks for, and whether it varies: what can be said before the form is drawn."""
+    """Return the part of the configuration that is known before the form is drawn.
+
+    "method" is the one that the URL names; "vary" has the varied setting as its only key, without values.
+    """
     return {"method": method_form.chosen_method().name, "vary": {sweep_form.varied(): ()}}
 
 
 def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
-    """The dataset's students, and the one that a run or a link brought along: any width can be trained.
+    """Return the students to choose from: the dataset's usual ones, and one more if a run or a link asks for another.
 
-    It stays on offer when another is chosen, so that the list does not change under the hand.
+    Any legal model name can be trained. The extra student stays in the list for the whole session, so that the list
+    does not change when the visitor chooses another student.
     """
     from kdcore.models import parse_model
 
@@ -130,7 +134,10 @@ def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _use_defaults() -> None:
-    """Another dataset has other sensible settings; those of the last one would be out of place."""
+    """Callback of the dataset widget: set the settings to the defaults of the new dataset, without a sweep.
+
+    The method stays as it is.
+    """
     from kdcore.defaults import defaults_for
 
     defaults = defaults_for(str(state.widget("dataset")))
@@ -143,7 +150,7 @@ def _use_defaults() -> None:
 
 
 def _teacher_first(teacher: str) -> str:
-    """What a run does when its teacher is not on this machine."""
+    """Say that a teacher that is not on this machine is trained first, with an estimate of the time if there is one."""
     with st.spinner(_("Timing a few steps of the teacher's training…")):
         seconds = cache.teacher_seconds(teacher)
     if seconds is None:
@@ -156,7 +163,7 @@ def _teacher_first(teacher: str) -> str:
 
 
 def take_settings(config: dict[str, object]) -> None:
-    """Set the widgets to a run's configuration; for a callback."""
+    """Set all widgets of the form to a run's configuration. Call it in a widget callback, before they are drawn."""
     state.preset("dataset", config["dataset"])
     for key, field in FIELDS.items():
         state.preset(key, config[field])
@@ -167,7 +174,7 @@ def take_settings(config: dict[str, object]) -> None:
 
 
 def settings_query(config: dict[str, object]) -> dict[str, str]:
-    """A run's settings as the Distil page's URL has them."""
+    """Return a run's settings as query parameters of the Distil page."""
     seeds = config["seeds"]
     query = {"dataset": str(config["dataset"]), "seeds": str(len(seeds) if isinstance(seeds, list) else 1)}
     for key, field in FIELDS.items():

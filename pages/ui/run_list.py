@@ -1,4 +1,4 @@
-"""The list of past runs."""
+"""The list of past runs: one row per run, and one of them opened in its place."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ if TYPE_CHECKING:
     from kdcore.run_selection import Selection
     from kdcore.store import RunRow
 
-FEW = 15  # runs on the screen at a time: each is a dozen elements, and hundreds of them take seconds to draw
-MOST = 500  # runs that are looked through
+FEW = 15  # runs shown at a time: each needs a dozen elements, and hundreds of runs would take seconds to draw
+MOST = 500  # newest runs that are read from the store and filtered
 WIDTHS = (0.75, 1.15, 2.7, 3.1, 0.9)
 
 
 def visitor() -> str | None:
-    """Whose runs are listed: this visitor's; all of them (None) for the person at the machine."""
+    """Return whose runs are listed: this visitor's id, or None (all runs) for the person at the machine."""
     return None if state.is_local() else state.visitor_id()
 
 
 def visible_runs() -> list[RunRow]:
-    """The runs that this visitor may see without a link, newest first."""
+    """Return the runs that this visitor may see without a link, newest first."""
     return cache.store().list_runs(visitor=visitor(), limit=MOST, short=True)
 
 
 def opened_run() -> RunRow | None:
-    """The run that the URL opens; None without one, and for one that was deleted, which is said.
+    """Return the run that the URL opens; None when it names none.
+
+    For a deleted run the result is None too; an error message and, for its owner, a Restore button are drawn.
 
     Raises:
-        RunNotFound: there is none with this id.
+        RunNotFound: no run has this id.
     """
     try:
         return run_panels.run_in_url()
@@ -48,18 +50,20 @@ def opened_run() -> RunRow | None:
 
 
 def run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, known_tags: list[str]) -> None:
-    """A row a run: when and how it is, what was trained, what came out; an opened one is whole, in its place.
+    """Draw one row per run: date and status, settings, outcome. The opened run is drawn in full below its row.
 
     Args:
-        runs: those that are asked for, in their order; a screenful of them is drawn.
-        known_tags: those of other runs, to choose from.
+        runs: those that passed the filter, in the chosen order; at most `FEW` of them are drawn at a time.
+        asked: the filter; when it changes, the list starts again at its first run.
+        opened: the run that the URL opens. It is drawn even if it is not among the runs shown.
+        known_tags: tags of other runs, offered as suggestions.
     """
     kept = state.kept("runs_first")
     first = kept[1] if isinstance(kept, tuple) and kept[0] == asked and kept[1] < len(runs) else 0
-    state.keep("runs_first", (asked, first))  # another question begins at its start
+    state.keep("runs_first", (asked, first))  # a changed filter starts at the first run
     shown = list(runs[first : first + FEW])
     if opened is not None and opened.id not in {run.id for run in shown}:
-        shown = [opened, *shown]  # a link to another visitor's run, or to one that is not on this screen
+        shown = [opened, *shown]  # the link opened another visitor's run, or one that is not among those shown
     places = {run_id: place for place, run_id in enumerate(state.compared_runs()[: run_compare.MOST])}
     for run in shown:
         whole = opened is not None and run.id == opened.id
@@ -72,7 +76,7 @@ def run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, kn
 
 
 def _turn(asked: Selection, first: int, count: int) -> None:
-    """Which runs are on the screen, and the buttons to the others."""
+    """Draw which runs of the list are shown, and the buttons to the runs before and after them."""
     with st.container(horizontal=True, vertical_alignment="center", key="kd-turn"):
         for name, key, to in ((_("Back"), "kd-back", first - FEW), (_("More runs"), "kd-more", first + FEW)):
             out = not 0 <= to < count
@@ -101,7 +105,7 @@ def _toggle(run_id: str | None) -> None:
 
 
 def _open(run: RunRow, known_tags: list[str]) -> None:
-    """What can be done with it, how it ended, its curves, its settings, and where to go with it."""
+    """Draw the opened run in full: its actions, curves, result and settings, and links to other pages."""
     with st.container(key="kd-opened"):
         run_actions.say_refusal()
         run_actions.actions(run, known_tags)

@@ -1,4 +1,4 @@
-"""A run on the page: while it waits and trains, and when it is over."""
+"""Draws a run on a page: its progress while it waits and trains, and its result when it is over."""
 
 from __future__ import annotations
 
@@ -41,37 +41,47 @@ if TYPE_CHECKING:
     from kdcore.store import RunRow
 
 POLL_SECONDS = 1.0
-LARGE_TYPE = 20  # points on charts, for the back row
+LARGE_TYPE = 20  # pixels of text on charts in presenter mode, readable from the back row
 LIGHT_TEXT = "#d9d5ca"
 
 
 def style() -> None:
-    """The style sheet of the pages about runs."""
+    """Add the style sheet of the pages about runs."""
     st.html(f"<style>{Path(__file__).with_name('runs.css').read_text(encoding='utf-8')}</style>")
 
 
 def paragraph(words: str, name: str) -> str:
-    """A paragraph of plain text in one of the styles of `runs.css`; what others wrote is escaped."""
+    """Return an HTML paragraph of plain text, which is escaped.
+
+    Args:
+        words: the text.
+        name: CSS class of the paragraph, one of those in `runs.css`.
+    """
     return f'<p class="{name}">{escape(say.held(words))}</p>'
 
 
 def text() -> charts.Type:
-    """How text on charts is set here: it does not follow the page's rem, nor its colour."""
+    """Return the text style for charts in the current theme and mode; Plotly does not take it from the page's CSS."""
     size = LARGE_TYPE if state.widget("present") else charts.TYPE.size
     return charts.Type(size, LIGHT_TEXT) if state.is_dark() else charts.Type(size)
 
 
 def draw_chart(figure: go.Figure, key: str, words: str) -> None:
-    """A chart under a key that stays, so that it is redrawn in place; `words` say what it shows."""
+    """Draw a chart.
+
+    Args:
+        key: the same on every rerun, so that the chart is updated in place.
+        words: the alternative text for screen readers.
+    """
     st.plotly_chart(figure, config=charts.CONFIG, key=key, alt=words)
 
 
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
-    """What the engine refuses is said in its own sentence, in place."""
+    """Show an error of the engine as one sentence on the page, not as a traceback; the rest of the block is skipped."""
     try:
         yield
-    except NoTeacherYet as told:  # nothing went wrong: it comes with the first run
+    except NoTeacherYet as told:  # not a fault: the first run trains the teacher
         st.info(str(told), icon=":material/school:")
     except KdError as error:
         st.error(str(error))
@@ -81,7 +91,7 @@ def start(config: RunConfig) -> None:
     """Put a run into the queue and its id into the URL.
 
     Raises:
-        KdError: it cannot be trained here.
+        KdError: the run cannot be trained on this machine, or the queue or the visitor's limit is full.
     """
     from kdcore import jobs
 
@@ -93,20 +103,22 @@ def start(config: RunConfig) -> None:
 
 
 def run_in_url() -> RunRow | None:
-    """The run that the URL names; None without one.
+    """Return the run that the URL names; None when it names none.
 
     Raises:
-        RunNotFound: there is none with this id.
+        RunNotFound: no run has this id.
+        RunDeleted: the run was deleted.
     """
     run_id = state.run_id()
     return cache.store().run(run_id) if run_id else None
 
 
 def show_run(run: RunRow, settings: bool = True) -> None:
-    """A run wherever it is: it redraws itself until it is over.
+    """Draw a run in whatever state it is; while it waits or trains, the drawing is updated every second.
 
     Args:
-        settings: whether the page has the settings of another run, which can take those of this one.
+        settings: whether the page has a settings form. If so, the run's settings are named above it, and buttons below
+            it resume the run or copy its settings into the form.
     """
     if settings:
         st.html(paragraph(config_words.config_sentence(run.config), "kd-what"))
@@ -124,7 +136,10 @@ def show_run(run: RunRow, settings: bool = True) -> None:
 
 @st.fragment(run_every=POLL_SECONDS)
 def _follow(run_id: str) -> None:
-    """One look at the store a second; the whole page runs once more when the run is over, and then no more."""
+    """Read the run from the store and draw it, once a second.
+
+    When the run is over, the whole page is rerun, which then no longer calls this fragment.
+    """
     from kdcore import jobs
 
     store = cache.store()
@@ -166,7 +181,11 @@ def _draw(run: RunRow) -> None:
 
 
 def _heard(run: RunRow) -> list[Event]:
-    """All events so far; only new ones are read. A worker that began anew, or a resumption, may take some back."""
+    """Return all events of a run so far.
+
+    Events are kept in the session, and only new ones are read from the store. When a worker restarts or the run is
+    resumed, earlier events may be removed; the number of attempts then changes and everything is read again.
+    """
     slot, mark = "run_events", (run.id, run.attempts, run.done)
     kept = state.kept(slot)
     heard, seq, events = kept if isinstance(kept, tuple) and kept[0] == mark else (mark, 0, [])
@@ -199,7 +218,7 @@ def _curves(run: RunRow, view: vm.RunView) -> None:
     references = [] if teacher is None else [drawings.teacher_reference(teacher)]
     if (ceiling := known.get("bayes_accuracy")) is not None:
         references.append(drawings.ceiling_reference(ceiling))
-    view = replace(view, epochs=run.config["epochs"])  # of a sweep, those of its own point
+    view = replace(view, epochs=run.config["epochs"])  # of the point that is shown
     with st.container(key="kd-chart"):
         data = drawings.curves_data(view.accuracy, view.epochs, references, say.curves_caption(view))
         curves(data, key=f"curves_{run.id}")
@@ -209,7 +228,7 @@ def _curves(run: RunRow, view: vm.RunView) -> None:
 
 
 def _teacher_accuracy(run: RunRow) -> float | None:
-    """As the run itself measured it, once it has; until then as the teacher's card says; None without either."""
+    """Return the teacher's accuracy: as measured in the run's result, else as on the teacher's card, else None."""
     if run.result is not None and "teacher" in run.result["arms"]:
         return float(run.result["arms"]["teacher"]["accuracy"]["mean"])
     return next((card.accuracy for card in cache.teacher_cards() if card.name == run.config["teacher"]), None)

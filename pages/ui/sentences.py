@@ -1,4 +1,4 @@
-"""What the pages say of a run, in whole sentences that its numbers allow. Pure, no streamlit."""
+"""Whole sentences about a run, which claim no more than its numbers support. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pages.ui.viewmodels import (
 
 
 def outcome_sentence(result: Mapping[str, Any]) -> str:
-    """What the run allows to say, in one sentence: worded from the claim, never stronger than its interval."""
+    """Return the outcome of a run in one sentence: its claim, the difference in points, and the 95 % interval."""
     difference, claim = result["paired_difference"], result["verdict"]["claim"]
     seeds = len(difference["per_seed"])
     if difference["ci95"] is None:
@@ -58,10 +58,10 @@ def outcome_sentence(result: Mapping[str, Any]) -> str:
 
 
 def outcome_words(counts: Mapping[str, int]) -> str:
-    """In how many settings of a sweep there is which claim, in one sentence; no point is named the best.
+    """Return the outcome of a sweep in one sentence: how often each claim holds. No point is called the best.
 
     Args:
-        counts: `run_comparison.claims` of its result.
+        counts: number of points by claim ("distilled", "baseline", "none"), from `run_comparison.claims`.
     """
     texts = {
         "distilled": _("distilled is better in {k} of {n} settings"),
@@ -74,7 +74,11 @@ def outcome_words(counts: Mapping[str, int]) -> str:
 
 
 def progress_sentence(view: RunView, place: int) -> str:
-    """Where a run is; `place` is its place in the queue, 0 when it does not wait."""
+    """Return the progress of a run in one sentence.
+
+    Args:
+        place: its place in the queue, from 1; 0 when it does not wait.
+    """
     if place:
         return _("Waiting: place {n} in the queue. It starts by itself.").format(n=place)
     if view.phase == "teacher" and view.teacher is not None:
@@ -95,12 +99,12 @@ def progress_sentence(view: RunView, place: int) -> str:
 
 
 def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
-    """Where a teacher is that has to be trained first."""
+    """Return the progress of a teacher that is trained before the run."""
     if teacher.epoch == 0:
         return _("First the teacher {name} is trained, once; the next run finds it").format(name=teacher.teacher)
     told = {"name": teacher.teacher, "done": teacher.epoch, "all": teacher.epochs}
     time = format_duration(teacher.seconds * (teacher.epochs - teacher.epoch))
-    if not teacher.validation_accuracy:  # unmeasured, which was 0 once
+    if not teacher.validation_accuracy:  # None, or 0 from older versions: not measured
         return _("First the teacher {name}, once: epoch {done} of {all}, about {time} to go").format(**told, time=time)
     text = _(
         "First the teacher {name}, once: epoch {done} of {all}, right on {accuracy} of validation, about {time} to go"
@@ -109,14 +113,14 @@ def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
 
 
 def _stage_sentence(stage: TeacherEpochEnded) -> str:
-    """Where the students are that a method trains before, because the distilled ones learn from them."""
+    """Return the progress of a stage: students that are trained first, because the distilled ones learn from them."""
     left = format_duration(stage.seconds * (stage.epochs - stage.epoch))
     text = _("First their teacher, {name}: epoch {done} of {all}, about {time} to go")
     return text.format(name=stage.teacher, done=stage.epoch, all=stage.epochs, time=left)
 
 
 def ending_sentence(status: str, error: str | None, epochs_done: int, epochs: int) -> str:
-    """How a run without a result ended."""
+    """Say how a run ended that has no result."""
     after = _("after {done} of {all} epochs").format(done=epochs_done, all=epochs) if epochs_done else ""
     if status == "cancelled":
         return _("This run was stopped {after}.").format(after=after or _("before it began"))
@@ -127,7 +131,7 @@ def ending_sentence(status: str, error: str | None, epochs_done: int, epochs: in
 
 
 def status_name(status: str) -> str:
-    """A run's status in the words of the page."""
+    """Return a run's status as the pages name it; an unknown status as it is."""
     names = {
         "queued": _("waiting"),
         "running": _("training"),
@@ -140,7 +144,7 @@ def status_name(status: str) -> str:
 
 
 def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
-    """What came out, in a few words; the whole sentence stands on the run itself."""
+    """Return the outcome of a run in a few words, for a list of runs; `outcome_sentence` says it in full."""
     if result is None:
         return _("No result yet") if status in ("queued", "running") else _("No result")
     if counts := claims(result):
@@ -155,12 +159,12 @@ def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
 
 
 def held(words: str) -> str:
-    """The words with every "%" held to its number: a lone one at the start of a line puzzles."""
+    """Put a no-break space before every "%", so that no line starts with a percent sign."""
     return words.replace(" %", "\u00a0%")
 
 
 def curves_caption(view: RunView) -> str:
-    """The accuracy chart in words."""
+    """Describe the chart of validation accuracies in words, for the caption and for screen readers."""
     parts = []
     for readout in live_readouts(view):
         text = _("{name} {value} ({interval})") if readout.detail else _("{name} {value}")
@@ -176,7 +180,7 @@ def curves_caption(view: RunView) -> str:
 
 
 def dots_caption(result: Mapping[str, Any]) -> str:
-    """The chart of accuracies on test in words."""
+    """Describe the chart of test accuracies in words, for screen readers."""
     parts = [f"{one.name} {one.value} ({one.detail})" for one in result_readouts(result)]
     text = _("Accuracy on the test pictures with 95 % intervals: {arms}.").format(arms=", ".join(parts))
     if (ceiling := result.get("bayes_accuracy")) is not None:
@@ -186,7 +190,7 @@ def dots_caption(result: Mapping[str, Any]) -> str:
 
 
 def interval_note(result: Mapping[str, Any]) -> str:
-    """What the intervals of a result hold, and what they do not."""
+    """Say what the intervals of a result cover (seeds and test pictures) and what they do not (other teachers)."""
     seeds = len(result["paired_difference"]["per_seed"])
     if seeds < 2:
         return _("One seed gives no interval, and without one nothing can be claimed.")
@@ -200,10 +204,13 @@ def interval_note(result: Mapping[str, Any]) -> str:
 
 
 def whole_sentence(result: Mapping[str, Any]) -> str:
-    """What the same run would take on every labelled picture, and that a teacher was trained first; "" for neither."""
+    """Say how long the run would take on all labelled pictures, and how long its teachers were trained first.
+
+    Returns "" when the run had all labelled pictures and trained no teacher.
+    """
     parts = []
     whole = result.get("whole")
-    if whole and whole["labels"] > result["config"]["labels"]:  # else it had them all
+    if whole and whole["labels"] > result["config"]["labels"]:  # otherwise the run had all of them
         text = _("All {labels} labelled pictures would take about {time}.")
         parts.append(text.format(labels=format_count(whole["labels"]), time=rough_time(whole["seconds"])))
     if (seconds := result.get("teacher_seconds") or 0) > 0:
@@ -215,7 +222,7 @@ def whole_sentence(result: Mapping[str, Any]) -> str:
 
 
 def rough_time(seconds: float) -> str:
-    """A time that is only estimated: `a second or less`, `42 s`, `12 min`, `1 h 10 min`."""
+    """Format an estimated time, from seconds: `a second or less`, `42 s`, `12 min`, `1 h 10 min`."""
     if seconds < 1.5:
         return _("a second or less")
     if seconds < 60:
@@ -228,13 +235,17 @@ def rough_time(seconds: float) -> str:
 
 
 def answer_caption(class_names: Sequence[str], shares: Sequence[float]) -> str:
-    """A chart of probabilities in words, largest first."""
+    """Describe a chart of probabilities in words: the five largest, the largest first."""
     order = sorted(range(len(shares)), key=lambda index: -shares[index])[:5]
     return ", ".join(f"{class_names[index]} {look.percent(shares[index])}" for index in order)
 
 
 def explanation(has_posterior: bool) -> str:
-    """What will be seen after Start."""
+    """Say what the visitor will see after pressing Start.
+
+    Args:
+        has_posterior: whether the dataset's true posterior is known, from which a third student then learns.
+    """
     text = _(
         "You watch both learn, live on this machine. At the end all of them face test pictures that none has seen, "
         "and one sentence says which is better, by how much, and how sure that is."

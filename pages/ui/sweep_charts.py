@@ -1,4 +1,5 @@
-"""The chart of a sweep: while it grows, and when it is over, with error bars. Pure, no streamlit."""
+"""The charts of a sweep: one for a finished sweep, with error bars, and one for a sweep that still trains. Pure, no
+streamlit."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
-    """Accuracy on test of distilled with 95 % intervals along the first setting, a line for each of the others'; the
-    baseline as a band where it is the same at every point, else as points with intervals.
+    """Draw the test accuracies of a finished sweep along its first setting, with 95 % intervals.
 
-    Where there are too few seeds for an interval that leaves anything to be seen, each is a faint dot instead. Names
-    stand in rows, which a phone has room for.
+    Where other settings vary too, each combination of their values has a line. A baseline that is the same at every
+    point is drawn as a band, any other as points. With fewer than `BAND_SEEDS` seeds an interval would fill the chart,
+    so each seed is a faint dot instead. If the values are names, they are rows of the chart, which fits a phone.
     """
     figure = go.Figure()
     shared = _shared_baseline(sweep)
@@ -32,9 +33,10 @@ def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
         for arm in ARMS if shared is None else ARMS[:1]:
             _line(figure, sweep, arm, name, points, DASHES[number % len(DASHES)])
     _style(figure, text, "sweep", legend=True)
-    # A legend of many entries stands above the chart on a phone; each is wide enough to show its dash.
+    # On a phone the legend is above the chart with one entry per line, so the figure grows with the entries. Entries
+    # are wide enough to show their dash.
     more = max(0, sum(bool(trace.name) for trace in figure.data) - 2)
-    rows = round(3.8 * text.size) * len(sweep.along()) - 300 if sweep.is_words else 0  # of two lines each
+    rows = round(3.8 * text.size) * len(sweep.along()) - 300 if sweep.is_words else 0  # names take two lines each
     figure.update_layout(height=420 + 24 * more + rows, hovermode="closest", legend_itemwidth=60)
     first, values = sweep.varied[0], sweep.along()
     names = [setting_value(first, value) for value in values]
@@ -54,13 +56,19 @@ def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
 
 
 def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
-    """The latest accuracies on validation along the first setting, as the component `curves` draws them: in place."""
+    """Return the latest validation accuracies of a sweep that still trains, along its first setting.
+
+    They are in the form that the component `curves` draws; it updates its drawing in place.
+
+    Args:
+        words: the chart in words, for screen readers.
+    """
     at, first = {value: place - 0.5 for value, place in places(sweep).items()}, sweep.varied[0]
     series = []
     for number, (name, points) in enumerate(sweep.lines().items()):
-        for arm in reversed(ARMS):  # distilled lies above
+        for arm in reversed(ARMS):  # distilled comes last, so it is drawn on top
             known = sorted((point for point in points if arm in point.arms), key=lambda one: at[one.values[first]])
-            # Between names there is no order to follow: each point stands for itself, beside that of the other arm.
+            # Names have no order, so no line joins their points; the points of the two arms are shifted apart.
             apart = sweep.is_words and not name
             aside = (0.06 if arm == "distilled" else -0.06) if apart else 0.0
             curve = _growing(arm, name, [at[point.values[first]] + aside for point in known], known, sweep.varied)
@@ -74,7 +82,7 @@ def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
         "grid": list(range(round(low), round(high) + 1, 10)),
         "ticks": list(at.values()),
         "tick_words": [str(value) if sweep.is_words else setting_value(first, value) for value in at],
-        "stagger": sweep.is_words,  # names are long
+        "stagger": sweep.is_words,  # names are long: every second one is on a second line
         "axis": "" if sweep.is_words else setting_name(first),
         "words": words,
         "series": series,
@@ -108,22 +116,32 @@ def _growing(
 
 
 def _at(sweep: Sweep, value: Any) -> float:
-    """A value's place on the axis: a number itself, a name's row, the first on top."""
+    """Return where a value is on the axis: a number at itself, a name in a row of its own, the first on top."""
     return -float(sweep.along().index(value)) if sweep.is_words else float(value)
 
 
 def _placed(sweep: Sweep, along: Sequence[float], accuracy: Sequence[float]) -> dict[str, Any]:
-    """Points with their places along the first setting and their accuracies, as Plotly takes them."""
+    """Return the coordinates of points for Plotly.
+
+    Accuracy is on the x axis if the values of the first setting are names, else on the y axis.
+
+    Args:
+        along: positions on the axis of the first setting, from `_at`.
+        accuracy: in percent.
+    """
     return {"y": along, "x": accuracy} if sweep.is_words else {"x": along, "y": accuracy}
 
 
 def _few(estimate: Mapping[str, Any]) -> bool:
-    """Whether there are more seeds than one, and too few for an interval that leaves anything else to be seen."""
+    """Return whether there are several seeds but fewer than `BAND_SEEDS`; their interval would fill the chart."""
     return 1 < len(estimate.get("per_seed") or ()) < BAND_SEEDS
 
 
 def _shared_baseline(sweep: Sweep) -> Any:
-    """The baseline's accuracy, if it is the same at every point: points that learn together share it."""
+    """Return the baseline's accuracy if it is the same at every point, else None.
+
+    Points that differ only in what the teacher says share one baseline.
+    """
     found = [point.arms["baseline"] for point in sweep.points]
     return found[0] if len(sweep.along()) > 1 and all(one == found[0] for one in found) else None
 
@@ -164,7 +182,7 @@ def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence
     known = [point for point in points if point.arms[arm]["mean"] is not None]
     if not sweep.is_words:
         known.sort(key=lambda point: float(point.values[first]))
-    # Beside a baseline of its own, each arm of a name has half of the row.
+    # Where every point has its own baseline, the two arms are shifted apart within the row of a name.
     aside = {"distilled": 0.1, "baseline": -0.1}[arm] if sweep.is_words and _shared_baseline(sweep) is None else 0.0
     along = [_at(sweep, point.values[first]) + aside for point in known]
     errors = [_error(point.arms[arm], colour) for point in known]
@@ -185,7 +203,7 @@ def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence
     figure.add_trace(
         go.Scatter(
             **_placed(sweep, along, [100 * point.arms[arm]["mean"] for point in known]),
-            # Between names there is nothing to follow; a dash tells several lines apart.
+            # Names have no order, so only their markers are drawn; but with several lines, the line tells them apart.
             mode="markers" if sweep.is_words and not name else "markers+lines",
             name=f"{arm_name(arm)}, {name}" if name else arm_name(arm),
             line={"color": colour, "width": 2, "dash": dash},

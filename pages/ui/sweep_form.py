@@ -1,4 +1,4 @@
-"""The settings of a sweep: which setting varies, and over which values."""
+"""The part of the settings form for a sweep: which setting varies, and over which values."""
 
 from __future__ import annotations
 
@@ -14,19 +14,29 @@ from pages.ui.i18n import _
 if TYPE_CHECKING:
     from kdcore.defaults import Defaults
 
-VARY, VALUES = "vary", "vary_values"  # names in the URL
+VARY, VALUES = "vary", "vary_values"  # URL parameters
 NOTHING = "nothing"
 OFFERED = (NOTHING, "temperature", "distill_weight", "labels", "student", "method", "epochs")
 
 
 def varied() -> str:
-    """The setting that the URL varies; before any widget is drawn too."""
+    """Return the setting that the URL says is varied, or `NOTHING`. It works before any widget is drawn."""
     return state.choice(VARY, OFFERED)
 
 
 def asked_for(settings: Mapping[str, Any], vary: Mapping[str, tuple[Any, ...]], defaults: Defaults) -> dict[str, Any]:
-    """Of the widgets' settings, those that a sweep leaves: one that varies says at most which of its values the run is
-    about. Where methods vary, each brings its own temperature and weight, unless the visitor changed them."""
+    """Return the settings of the form that go into the configuration of a run, which may be a sweep.
+
+    The widget of a varied setting still has a value. It is kept if it is one of the varied values, and then says which
+    point the run's main result is about; otherwise it is dropped. Where the method varies, a temperature or distill
+    weight that the visitor left at its default is dropped, so that each method uses its own, and the parameters of a
+    method that is not among the varied ones are dropped.
+
+    Args:
+        settings: every setting as the widgets have it.
+        vary: the varied values by setting; empty for a plain run.
+        defaults: the defaults of the chosen dataset.
+    """
     asked = {name: value for name, value in settings.items() if value in vary.get(name, (value,))}
     if "method" in vary:
         usual = {name: method_form.usual(defaults, name) for name in config_words.SOFT}
@@ -37,10 +47,17 @@ def asked_for(settings: Mapping[str, Any], vary: Mapping[str, tuple[Any, ...]], 
 
 
 def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
-    """Draw the choice of a setting and its values; empty unless one is varied.
+    """Draw the choice of the setting that varies and the field for its values.
+
+    Args:
+        dataset: whose defaults the suggested values are taken from.
+        most_labels: number of training pictures of the dataset, the largest sensible number of labels.
+
+    Returns:
+        The values by setting, as a configuration's `vary` holds them; empty when nothing is varied.
 
     Raises:
-        ConfigError: the values are not understood; one sentence.
+        ConfigError: the values are missing or cannot be parsed; the message is one sentence for the visitor.
     """
     from kdcore.sweeps import parse_vary
 
@@ -66,7 +83,7 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
 
 
 def usual_values(setting: str, defaults: Defaults, most_labels: int) -> str:
-    """A sensible list of values of a setting, joined by commas."""
+    """Return the values that are suggested for a setting, joined by commas; "" for a setting without suggestions."""
     shares = {share: round(defaults.labels * share) for share in (0.25, 0.5, 1, 2, 4)}
     lists: dict[str, list[Any]] = {
         "temperature": [1, 2, 4, 8, 20],
@@ -80,7 +97,10 @@ def usual_values(setting: str, defaults: Defaults, most_labels: int) -> str:
 
 
 def take_sweep(config: Mapping[str, Any]) -> None:
-    """Set the widgets to what a run varies, where the page offers it; for a callback."""
+    """Set the widgets to the sweep of a run's configuration, or to nothing if the form does not offer such a sweep.
+
+    Call it in a widget callback, before the widgets are drawn.
+    """
     setting, values = _offered(config)
     state.preset("vary_pick", setting)
     state.set_choice(VARY, setting, OFFERED)
@@ -89,16 +109,19 @@ def take_sweep(config: Mapping[str, Any]) -> None:
 
 
 def sweep_query(config: Mapping[str, Any]) -> dict[str, str]:
-    """What a run varies as the Distil page's URL has it."""
+    """Return a run's sweep as query parameters of the Distil page; empty where the form does not offer such a sweep."""
     setting, values = _offered(config)
     return {} if setting == NOTHING else {VARY: setting, VALUES: values}
 
 
 def _offered(config: Mapping[str, Any]) -> tuple[str, str]:
-    """The one setting that a run varies and its values; nothing for several, or for one that only the command line
-    varies."""
+    """Return the one setting that a run varies, and its values joined by commas.
+
+    Returns `(NOTHING, "")` for a plain run, for a run that varies several settings, and for a setting that only the
+    command line can vary.
+    """
     vary = dict(config.get("vary") or {})
-    if "method" in vary:  # what is held for all methods is in the widget of its own
+    if "method" in vary:  # a single value holds for all methods and is set in its own widget
         vary = {name: some for name, some in vary.items() if name not in config_words.SOFT or len(some) > 1}
     name, values = next(iter(vary.items()), (NOTHING, ()))
     if len(vary) != 1 or name not in OFFERED:

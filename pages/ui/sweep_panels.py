@@ -1,4 +1,4 @@
-"""A sweep on the page: its points as they grow, and when it is over the chart and the table."""
+"""Draws a sweep on a page: its points while it trains, and its chart and table when it is over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def growing(run_id: str, config: Mapping[str, Any], events: Sequence[Event]) -> None:
-    """What is known so far of every point of a sweep that trains, on the validation pictures."""
+    """Draw the latest validation accuracy of every point of a sweep that still trains; nothing for a plain run."""
     sweep = sweep_views.growing_sweep(config, events)
     if sweep is None:
         return
@@ -30,7 +30,7 @@ def growing(run_id: str, config: Mapping[str, Any], events: Sequence[Event]) -> 
 
 
 def outcome(result: Mapping[str, Any], text: Type) -> None:
-    """The sweep's own chart and table; nothing for a plain run."""
+    """Draw the chart and the table of a finished sweep; nothing for a plain run."""
     sweep = sweep_views.finished_sweep(result)
     if sweep is None:
         return

@@ -1,4 +1,4 @@
-"""A sweep, as it grows and when it is over: its points, in words and as a table. Pure, no streamlit."""
+"""View-models of a sweep, finished or still training: its points, in words and as a table. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from pages.ui.tables import NONE, Cell, arm_mark
 from pages.ui.viewmodels import BAND_SEEDS, arm_name, format_accuracy, format_interval, format_signed
 
 ARMS = ("distilled", "baseline")
-SPREAD = 4.0  # from so many times the smallest value on, an axis of positive values is logarithmic
-SHARES = ("distill_weight", "label_smoothing", "smoothing", "hint_share")  # of a whole, which a log scale would hide
+SPREAD = 4.0  # an axis of positive values is logarithmic if the largest is at least this many times the smallest
+# Settings from 0 to 1: a log scale would hide that they are shares of a whole.
+SHARES = ("distill_weight", "label_smoothing", "smoothing", "hint_share")
 
-Estimate = Mapping[str, Any]  # `mean`, `ci95` and `per_seed`, as a result holds them
+Estimate = Mapping[str, Any]  # with `mean`, `ci95` and `per_seed`, as in a run's result
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class SweepPoint:
     """One combination of the varied values.
 
     Attributes:
-        values: by setting, in the order of the sweep.
-        arms: accuracy of baseline and distilled, where it is known yet.
-        difference: distilled minus baseline, seed by seed; None while the run goes on.
+        values: value by varied setting, in the order of the sweep.
+        arms: accuracy of baseline and distilled; an arm that was not measured yet is missing.
+        difference: distilled minus baseline, paired by seed; None while the run goes on.
     """
 
     values: Mapping[str, Any]
@@ -42,17 +43,20 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The points in the order of the sweep, and the settings that are varied."""
+    """A sweep: the names of the varied settings, and the points in the order of the sweep."""
 
     varied: tuple[str, ...]
     points: tuple[SweepPoint, ...]
 
     def along(self) -> list[Any]:
-        """The values of the first setting."""
+        """Return the values of the first varied setting, each once."""
         return list(dict.fromkeys(point.values[self.varied[0]] for point in self.points))
 
     def lines(self) -> dict[str, list[SweepPoint]]:
-        """The points by what the other settings are; one line, without a name, where one setting is varied."""
+        """Group the points by the values of all varied settings but the first; the key is that combination in words.
+
+        Where one setting is varied there is one group, and its key is "".
+        """
         found: dict[str, list[SweepPoint]] = {}
         for point in self.points:
             found.setdefault(point_name(point, self.varied[1:]), []).append(point)
@@ -60,7 +64,7 @@ class Sweep:
 
     @property
     def is_log(self) -> bool:
-        """Whether the first setting's axis is logarithmic: its values are no shares, above 0 and far apart."""
+        """Whether the first setting's axis is logarithmic: its values are no shares, are positive and are far apart."""
         if self.varied[0] in SHARES:
             return False
         values = self.along()
@@ -69,12 +73,12 @@ class Sweep:
 
     @property
     def is_words(self) -> bool:
-        """Whether the first setting's values are names."""
+        """Whether the first setting's values are names, not numbers."""
         return any(isinstance(value, str) for value in self.along())
 
 
 def finished_sweep(result: Mapping[str, Any]) -> Sweep | None:
-    """What came out on test; None for a run that is no sweep."""
+    """Return the sweep of a finished run, with accuracies on the test pictures; None for a plain run."""
     found = result.get("sweep")
     if not found:
         return None
@@ -86,7 +90,7 @@ def finished_sweep(result: Mapping[str, Any]) -> Sweep | None:
 
 
 def growing_sweep(config: Mapping[str, Any], events: Sequence[Event]) -> Sweep | None:
-    """The latest accuracy on validation at every point; None for a run that is no sweep."""
+    """Return the sweep of a run that still trains, with the latest validation accuracies; None for a plain run."""
     from kdcore.sweeps import arms_of
 
     if not config.get("vary"):
@@ -110,12 +114,16 @@ def _estimate(values: Sequence[float]) -> Estimate:
 
 
 def point_name(point: SweepPoint, names: Sequence[str]) -> str:
-    """Such as "temperature 4, labelled pictures 100"."""
+    """Return a point's values of the settings `names` in words, such as "temperature 4, labelled pictures 100"."""
     return point_words({name: point.values[name] for name in names})
 
 
 def sweep_words(sweep: Sweep, what: str) -> str:
-    """The chart in words; `what` is what the accuracies were measured on."""
+    """Describe the chart of a sweep in words.
+
+    Args:
+        what: the sentence that comes first; it says what was measured and on which pictures.
+    """
     parts = []
     for point in sweep.points:
         known = [f"{arm_name(arm)} {_said(point.arms[arm])}" for arm in ARMS if arm in point.arms]
@@ -134,7 +142,10 @@ def _said(estimate: Estimate) -> str:
 
 
 def sweep_html(sweep: Sweep, caption: str) -> str:
-    """The tidy table: a row a point, its values, both accuracies and, when it is known, their paired difference."""
+    """Return an HTML table with one row per point: its values, both accuracies and, once known, the paired difference.
+
+    Every text is escaped.
+    """
     over = any(point.difference is not None for point in sweep.points)
     heads = [escape(_capital(setting_name(name))) for name in sweep.varied]
     heads += [f"{arm_mark(arm)}{escape(arm_name(arm))}" for arm in ARMS]
@@ -153,7 +164,7 @@ def sweep_html(sweep: Sweep, caption: str) -> str:
 
 
 def table_note(sweep: Sweep) -> str:
-    """What the intervals hold, and what many points do to the best of them."""
+    """Say what the intervals in the table cover, and that the best of many points may be best by luck."""
     seeds = max((len(point.difference.get("per_seed", ())) for point in sweep.points if point.difference), default=0)
     if seeds < 2:
         return _("One seed gives no interval, and without one nothing can be claimed.")
@@ -185,8 +196,10 @@ def _points(difference: Estimate | None) -> Cell:
 
 
 def places(sweep: Sweep) -> dict[Any, float]:
-    """Where each value of the first setting stands on an axis, from 1 to their number: names side by side, numbers
-    where they belong on its scale."""
+    """Return the position of each value of the first setting on an axis from 1 to the number of values.
+
+    Names are equally far apart; numbers are placed to scale, on a log scale where `Sweep.is_log` says so.
+    """
     values = sweep.along()
     if sweep.is_words or len(values) == 1:
         return {value: place + 1.0 for place, value in enumerate(values)}

@@ -1,4 +1,4 @@
-"""Which classes a network holds for alike: a shaded table, and the tree beside it. Pure, no streamlit."""
+"""Which classes a network finds similar: a shaded table of similarities, and a tree of classes. Pure, no streamlit."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from pages.ui.viewmodels import arm_name
 if TYPE_CHECKING:
     from kdcore.class_tree import ClassTree
 
-MOST_IN_TABLE = 20  # classes; of more only the tree is drawn
-WIDE = 7  # classes beyond which the cells are narrow
-PAIRS = 3  # that are named
-LEAF = 26  # pixels a class
+MOST_IN_TABLE = 20  # classes; with more of them only the tree is drawn
+WIDE = 7  # with more classes than this the cells are narrow
+PAIRS = 3  # most similar pairs of classes that are named in words
+LEAF = 26  # pixels of height per class
 
 
 def branches(tree: ClassTree) -> list[tuple[tuple[float, float, float, float], tuple[float, float, float, float]]]:
-    """Each merge as a bracket: the distances (x) and the places (y) of its four corners. The first leaf is on top."""
+    """Return the drawing of each merge of the tree: the x and the y coordinates of the four corners of a bracket.
+
+    x is the distance at which the branches join, y the row of the leaf: 0 for the first, which is on top, then -1, -2.
+    """
     leaves = len(tree.order)
     at = {leaf: (0.0, float(-place)) for place, leaf in enumerate(tree.order)}
     drawn = []
@@ -35,13 +38,13 @@ def branches(tree: ClassTree) -> list[tuple[tuple[float, float, float, float], t
 
 
 def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text: Type = TYPE) -> go.Figure:
-    """The tree with its leaves in order from top to bottom; classes that join further left are more alike."""
+    """Draw the tree with its leaves in order from top to bottom; classes that join further left are more similar."""
     figure = go.Figure()
     colour = look.arm_colour(arm)
     xs: list[float | None] = []
     ys: list[float | None] = []
     for x, y in branches(tree):
-        xs += [*x, None]  # None lifts the pen
+        xs += [*x, None]  # None ends the line, so that the brackets are not joined
         ys += [*y, None]
     line = {"color": colour, "width": 2.2}
     figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip"))
@@ -62,8 +65,14 @@ def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text
 def likeness_html(
     similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, caption: str
 ) -> str:
-    """The similarities as a table in the order of the tree, so that like classes make dark blocks: the lightest cell is
-    the least similarity, the darkest 1. Every text is escaped."""
+    """Return the similarities as an HTML table in the order of the tree, so that similar classes form dark blocks.
+
+    The lightest cell is the smallest similarity in the table, the darkest is 1. Every text is escaped.
+
+    Args:
+        similarity: of every two classes, [K][K], 0 to 1.
+        arm: whose colour the cells have.
+    """
     least = min(share for row in similarity for share in row)
     head = "".join(f'<th scope="col"><span>{escape(class_names[leaf])}</span></th>' for leaf in tree.order)
     body = "".join(
@@ -91,7 +100,7 @@ def _cell(share: float, least: float, arm: str, pair: str) -> str:
 
 
 def likest(similarity: Sequence[Sequence[float]], class_names: Sequence[str]) -> list[tuple[str, str, float]]:
-    """The pairs of classes that are most alike, the most alike first."""
+    """Return the `PAIRS` most similar pairs of classes with their similarity, the most similar first."""
     pairs = [(class_names[i], class_names[j], similarity[i][j]) for i in range(len(class_names)) for j in range(i)]
     return sorted(pairs, key=lambda pair: -pair[2])[:PAIRS]
 
@@ -99,7 +108,7 @@ def likest(similarity: Sequence[Sequence[float]], class_names: Sequence[str]) ->
 def likeness_words(
     similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, temperature: float
 ) -> str:
-    """The tree in words: the likest pairs, and what stands alone longest."""
+    """Describe the tree in words: the most similar pairs, and the classes that join the rest last, if they are few."""
     text = _("For the {arm} at T = {t:g}, most alike: {pairs}.")
     pairs = ", ".join(
         _("{one} and {other} ({share})").format(one=other, other=one, share=look.percent(share))

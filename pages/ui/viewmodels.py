@@ -1,7 +1,7 @@
-"""What the pages show, worked out from what the engine said: pure functions on events, results and cards.
+"""View-models: what the pages show, computed from the engine's events, results and cards by pure functions.
 
-No widget and no chart is made here. Shares are 0 to 1 until a `format_*` function writes them; all numbers on the
-pages are written by those.
+No widget and no chart is made here. Shares are 0 to 1 until a `format_*` function turns them into text; these functions
+format all numbers on the pages.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted,
 from kdcore.run_curves import seed_interval
 from pages.ui.i18n import _
 
-# The order of a legend and of a table: the one that teaches first, then who learned, best taught first.
+# The order of arms in legends and tables: the teacher, then the students, the best taught first.
 ARM_ORDER = ("teacher", "posterior", "distilled", "baseline")
-BAND_SEEDS = 3  # from so many on an interval is drawn as a band: that of two seeds, t = 12.7, would hide everything
-RECENT_EPOCHS = 8  # the time left is judged by the last few epochs: other work on the machine comes and goes
+BAND_SEEDS = 3  # fewest seeds for an interval band; with two (Student's t = 12.7) it would cover the chart
+RECENT_EPOCHS = 8  # epochs that the time left is estimated from: few, because other work on the machine comes and goes
 
 
 def format_accuracy(share: float) -> str:
-    """A share of pictures: `73.2 %`."""
+    """Format a share (0 to 1) of pictures: `73.2 %`."""
     return f"{100 * share:.1f} %"
 
 
 def format_interval(bounds: Sequence[float] | None) -> str:
-    """Both ends of an interval of shares: `71.0 to 75.3 %`; a dash where there is none."""
+    """Format an interval of shares (0 to 1): `71.0 to 75.3 %`; a dash when there is none."""
     return _("{low:.1f} to {high:.1f} %").format(low=100 * bounds[0], high=100 * bounds[1]) if bounds else "–"
 
 
 def format_points(difference: float) -> str:
-    """A difference of two shares in percentage points: `8.1`."""
+    """Format a difference of two shares in percentage points: `8.1`."""
     return f"{100 * difference:.1f}"
 
 
 def format_signed(difference: float) -> str:
-    """A difference in percentage points with its sign, a real minus among them: `+1.2`, `−0.9`."""
+    """Format a difference of two shares in percentage points with its sign, a true minus sign: `+1.2`, `−0.9`."""
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
 def format_ms(milliseconds: float) -> str:
-    """Milliseconds with two significant digits: `0.53 ms`, `12 ms`, `120 ms`."""
+    """Format milliseconds with two significant digits: `0.53 ms`, `12 ms`, `120 ms`."""
     if milliseconds <= 0:
         return "0 ms"
     digits = 1 - math.floor(math.log10(milliseconds))
     rounded = round(milliseconds, digits)
-    digits = 1 - math.floor(math.log10(rounded))  # 9.96 became 10
+    digits = 1 - math.floor(math.log10(rounded))  # rounding can add a digit: 9.96 becomes 10
     return f"{rounded:.{max(0, digits)}f} ms"
 
 
 def format_count(number: float) -> str:
-    """How many: `9,842`, `1.2 million`, `1.2 billion`."""
+    """Format a count: `9,842`, `1.2 million`, `1.2 billion`."""
     for size, word in ((1e9, _("{n} billion")), (1e6, _("{n} million"))):
         if number >= size:
             return word.format(n=f"{number / size:.1f}")
@@ -63,12 +63,12 @@ def format_count(number: float) -> str:
 
 
 def format_size(num_bytes: float) -> str:
-    """A file's size: `39 kB`, `12.3 MB`."""
+    """Format a file size, from bytes: `39 kB`, `12.3 MB`."""
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
 
 
 def format_duration(seconds: float) -> str:
-    """A time for people: `42 s`, `3 min 5 s`, `1 h 12 min`."""
+    """Format a duration, from seconds: `42 s`, `3 min 5 s`, `1 h 12 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return _("{s} s").format(s=whole)
@@ -78,19 +78,19 @@ def format_duration(seconds: float) -> str:
 
 
 def format_when(seconds: float) -> str:
-    """A moment, in seconds since 1970, as this machine's clock shows it: `2026-11-21 14:05`."""
+    """Format a moment (seconds since 1970) in this machine's time zone: `2026-11-21 14:05`."""
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
-    """`wolf, dog and 105 more`."""
+    """Join names, and count those after the first `most`: `wolf, dog and 105 more`."""
     shown = ", ".join(names[:most])
     more = len(names) - most
     return _("{names} and {n} more").format(names=shown, n=more) if more > 0 else shown
 
 
 def arm_name(arm: str) -> str:
-    """What an arm is called on the page; a control by its title, as a word among others."""
+    """Return an arm's name for use within a sentence; a control has its title, in lower case."""
     if arm in CONTROLS:
         title = _(CONTROLS[arm].title)
         return title[:1].lower() + title[1:]
@@ -105,10 +105,13 @@ def arm_name(arm: str) -> str:
 
 @dataclass(frozen=True)
 class Curve:
-    """One arm over the epochs: mean over seeds and its 95 % interval; no interval with one seed.
+    """One quantity of one arm over the epochs at which it was measured.
 
     Attributes:
-        per_seed: each seed's own values over the epochs, where every epoch has all of them.
+        epochs: numbers of those epochs, [E].
+        mean: over the seeds, [E].
+        low, high: ends of the 95 % interval over the seeds, [E]; None with one seed.
+        per_seed: the values of each seed, [S][E]; empty unless there is an interval and every epoch has all seeds.
     """
 
     arm: str
@@ -120,19 +123,21 @@ class Curve:
 
     @property
     def has_band(self) -> bool:
-        """Whether its interval is drawn: of two seeds it would fill the chart, and each seed is drawn instead."""
+        """Whether to draw the interval as a band. With two seeds it would fill the chart; their lines are drawn."""
         return self.low is not None and not 1 < len(self.per_seed) < BAND_SEEDS
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as far as its events tell.
+    """The state of a run, computed from its events so far.
 
     Attributes:
-        phase: "waiting", "teacher", "preparing", "stage" (students that a method trains before), "training",
-            "measuring", "finished" or "failed".
-        seconds_left: until the last epoch, judged by the epochs so far; None before there is one.
-        accuracy, loss: curves by arm, on validation pictures and while training.
+        phase: "waiting", "teacher" (a teacher is trained first), "preparing", "stage" (students that the method trains
+            before the main ones), "training", "measuring", "finished" or "failed".
+        seconds_left: estimated time until the last epoch ends; None before the first epoch and outside "training".
+        accuracy: validation accuracy by arm.
+        loss: training loss (nats) by arm.
+        result: of a finished run, else None.
     """
 
     phase: str
@@ -145,16 +150,16 @@ class RunView:
     result: Mapping[str, Any] | None
     failure: RunFailed | None
     device: str
-    teacher: TeacherEpochEnded | None = None  # the last epoch of a teacher, or of a stage, that is trained first
+    teacher: TeacherEpochEnded | None = None  # latest epoch of a teacher or a stage that is trained first
 
     @property
     def share(self) -> float:
-        """Of the epochs, 0 to 1."""
+        """Share of the epochs that are done, 0 to 1."""
         return self.epochs_done / self.epochs if self.epochs else 0.0
 
 
 def run_view(events: Sequence[Event]) -> RunView:
-    """What a run's events say so far. A continued run repeats an epoch; the last word on an epoch counts."""
+    """Compute the state of a run from its events so far. A resumed run repeats an epoch; its last event counts."""
     started = next((event for event in reversed(events) if isinstance(event, RunStarted)), None)
     by_epoch = {event.epoch: event for event in events if isinstance(event, EpochEnded)}
     finished = next((event for event in events if isinstance(event, RunFinished)), None)
@@ -196,9 +201,14 @@ def run_view(events: Sequence[Event]) -> RunView:
 
 
 def _curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, top: float) -> Curve:
-    """Points exist only where the quantity was measured."""
+    """Build the curve of one quantity of one arm; epochs at which it was not measured are left out.
+
+    Args:
+        quantity: key in the event's curves, such as "train_loss".
+        top: largest possible value, at which the interval is cut off; it is cut off at 0 too.
+    """
     told = [(epoch, by_epoch[epoch].curves.get(arm, {}).get(quantity, [])) for epoch in sorted(by_epoch)]
-    # The store writes a loss that is no number any more as None.
+    # The store writes a loss that is not a number (of a diverged run) as None.
     points = [(epoch, [value for value in values if value is not None]) for epoch, values in told]
     measured = [(epoch, values) for epoch, values in points if values]
     intervals = [seed_interval(values) for _epoch, values in measured]
@@ -217,7 +227,13 @@ def _curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, top: flo
 
 @dataclass(frozen=True)
 class Readout:
-    """One arm's number above a chart: the legend and the latest value in one."""
+    """One arm's number above a chart, which serves as the legend too.
+
+    Attributes:
+        name: of the arm or of the quantity, as shown.
+        value: formatted.
+        detail: the interval, formatted; "" for none.
+    """
 
     arm: str
     name: str
@@ -226,7 +242,7 @@ class Readout:
 
 
 def live_readouts(view: RunView) -> list[Readout]:
-    """The latest validation accuracy of every trained arm; a dash before there is one."""
+    """Return the latest validation accuracy of every trained arm; a dash for an arm without one yet."""
     readouts = [] if view.accuracy else [Readout(arm, arm_name(arm), "–", "") for arm in ("distilled", "baseline")]
     for arm, curve in view.accuracy.items():
         value = format_accuracy(curve.mean[-1]) if curve.mean else "–"
@@ -237,7 +253,7 @@ def live_readouts(view: RunView) -> list[Readout]:
 
 
 def result_readouts(result: Mapping[str, Any]) -> list[Readout]:
-    """Accuracy on the test pictures with its interval, for every arm of a finished run."""
+    """Return the test accuracy of every arm of a finished run, with its interval."""
     return [
         Readout(arm, arm_name(arm), format_accuracy(row["accuracy"]["mean"]), format_interval(row["accuracy"]["ci95"]))
         for arm, row in in_order(result["arms"]).items()
@@ -245,6 +261,6 @@ def result_readouts(result: Mapping[str, Any]) -> list[Readout]:
 
 
 def in_order(arms: Mapping[str, Any]) -> dict[str, Any]:
-    """The arms in the order of the legend; ones that it does not name come last."""
+    """Sort a mapping by arm into the order of `ARM_ORDER`; other arms (controls) come last."""
     names = [*(arm for arm in ARM_ORDER if arm in arms), *(arm for arm in arms if arm not in ARM_ORDER)]
     return {arm: arms[arm] for arm in names}

@@ -60,7 +60,7 @@ def figures_note(card: ModelCard, gain: Figure | None) -> str:
         text = _("Against its baseline, seed by seed: {points} points; the card holds no interval for their mean.")
         parts.append(text.format(points=", ".join(vm.format_signed(value) for value in gain.per_seed)))
     if (ceiling := card_facts.figure(card, "bayes_accuracy")) is not None:
-        text = _("Nobody who knows the traits can do better than {value}.")
+        text = _("Even with the traits known, nobody can do better than {value}.")
         parts.append(text.format(value=vm.format_accuracy(ceiling.mean)))
     if (published := card_facts.figure(card, "published_accuracy")) is not None:
         text = _("Its publisher states {value} on the dataset's own validation pictures.")
@@ -90,8 +90,8 @@ def none_of_these(card: ModelCard) -> str:
         return ""
     parts = []
     if known.false_alarms is not None:
-        text = _("It can say that a picture is none of its classes. Of its own test pictures it says so wrongly of "
-                 "{share}.")  # fmt: skip
+        text = _("It can say that a picture is none of its classes. It says so wrongly of {share} of its "
+                 "own test pictures.")  # fmt: skip
         parts.append(text.format(share=vm.format_accuracy(known.false_alarms.mean)))
     if known.found:
         parts.append(_("Of pictures of something else it notices: {shares}.").format(shares=_each(known.found)))
@@ -135,7 +135,7 @@ def reading_sentence(reading: Reading) -> str:
             _("{true} for {chosen} ({n})").format(true=names[one.hard_label], chosen=names[one.chosen], n=one.count)
             for one in reading.mixups[:WEAKEST]
         ]
-        said += " " + _("It takes most often: {pairs}.").format(pairs=", ".join(pairs))
+        said += " " + _("Most often it takes {pairs}.").format(pairs=", ".join(pairs))
     return said
 
 
@@ -152,7 +152,7 @@ def surest_sentence(reading: Reading) -> str:
         text = _("In {k} of them the true posterior, which knows the animal's traits, says the same as the network: "
                  "the animal itself looks like another kind.")  # fmt: skip
     else:
-        text = _("In none of them the true posterior, which knows the animal's traits, says the same: the network "
+        text = _("In none of them does the true posterior, which knows the animal's traits, say the same: the network "
                  "could have known better.")  # fmt: skip
     return f"{said} {text.format(k=same)}"
 
@@ -195,7 +195,7 @@ def _student_recipe(card: ModelCard) -> str:
         return f"{said} " + text.format(
             teacher=told["teacher"], t=told["temperature"], soft=_share(weight), hard=_share(1 - weight)
         )
-    return f"{said} {_('Only the hard labels count; all else is as with the distilled student beside it.')}"
+    return f"{said} {_('Only the hard labels count; all else is the same as for the distilled student beside it.')}"
 
 
 def _teacher_recipe(card: ModelCard) -> str:

@@ -99,7 +99,7 @@ def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) ->
     lost = sum(row.claim == "baseline" for row in rows)
     best, worst = max(rows, key=lambda row: row.mean), min(rows, key=lambda row: row.mean)
     better = _("Of {n} classes, the distilled student is better at {gained} and the baseline at {lost}")
-    pair = _("Of {n} classes, this distilled network has more right of {gained} and this baseline of {lost}")
+    pair = _("Of {n} classes, this distilled network has more pictures right in {gained} and this baseline in {lost}")
     rest = _("for the others the interval holds 0. Most: {best} {high} points; least: {worst} {low}.")
     text = f"{better if every_seed else pair}; {rest}"
     said = text.format(

@@ -138,7 +138,7 @@ def _first_seed_differences(found: Answers) -> list[dict[str, Any]]:
 def _likeness(trio: Trio) -> None:
     from pages.ui import likeness_section
 
-    st.subheader(_("Which classes are alike to them?"), anchor=False)
+    st.subheader(_("Which classes look alike to them?"), anchor=False)
     likeness_section.likeness(trio, answers(trio))
     st.caption(_whose(every_seed=False))
 

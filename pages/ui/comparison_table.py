@@ -91,8 +91,8 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         return [_("These runs were tested on different pictures, so their accuracies are not subtracted.")]
     return [
         _(
-            "Intervals are 95 %. “Minus {letter}” takes the runs for independent; runs that share seeds and pictures "
-            "vary together, so its intervals are rather too wide than too narrow."
+            "Intervals are 95 %. “Minus {letter}” treats the runs as independent; runs that share seeds and pictures "
+            "vary together, so its intervals are too wide rather than too narrow."
         ).format(letter=LETTERS[0])
     ]
 

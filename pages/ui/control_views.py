@@ -52,8 +52,8 @@ def controls_note(arms: Mapping[str, Any]) -> str:
     if pairs_controls(arms):
         return _("In points, seed by seed on the same test pictures.")
     return _(
-        "In points. The intervals of these differences take control and distilled for independent; both share seeds "
-        "and pictures, so they are rather too wide than too narrow."
+        "In points. The intervals of these differences treat control and distilled as independent; the two share seeds "
+        "and pictures, so the intervals are too wide rather than too narrow."
     )
 
 

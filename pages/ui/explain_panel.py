@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def explain(config: RunConfig) -> None:
     """Draw what the Start button does, and how the two students of a pair differ, shown on one example picture."""
     lead = _(
-        "Start trains {seeds} pairs of students. Both of a pair begin with the same weights, see the same {labels} "
-        "pictures in the same order, and learn for {epochs} epochs. Only what they are told differs:"
+        "Start trains {seeds} pairs of students. Both students of a pair begin with the same weights, see the same "
+        "{labels} pictures in the same order, and learn for {epochs} epochs. Only what they are told differs:"
     ).format(seeds=len(config.seeds), labels=vm.format_count(config.labels), epochs=config.epochs)
     st.html(paragraph(lead, "kd-lead"))
     try:

@@ -36,7 +36,4 @@ def _when(seconds: float) -> str:
 
 def foreign_sentence() -> str:
     """Say what a visitor may do with a run of another visitor."""
-    return _(
-        "Another visitor started this run. You can watch it and use its settings; it is stopped or resumed by whoever "
-        "started it."
-    )
+    return _("Another visitor started this run. You can watch it and use its settings, but not stop or resume it.")

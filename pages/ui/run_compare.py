@@ -33,7 +33,11 @@ def chosen_runs() -> list[RunRow]:
             gone += 1
     if gone:
         state.set_compared_runs([run.id for run in runs])
-        text = ngettext("{n} run of the comparison is not there any more.", "{n} runs of it are gone.", gone)
+        text = ngettext(
+            "{n} run of the comparison is not there any more.",
+            "{n} runs of the comparison are not there any more.",
+            gone,
+        )
         st.info(text.format(n=gone))
     return runs
 

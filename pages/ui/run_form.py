@@ -66,7 +66,7 @@ def run_form() -> RunConfig:
     temperature = st.number_input(
         _("Temperature"), 0.01, 1000.0, method_form.usual(defaults, "temperature"), step=0.5, format="%g",
         key="temperature", bind="query-params", disabled=varied == "temperature",
-        help=_("How soft the teacher's labels are: above 1, the small ones grow."),
+        help=_("How soft the teacher's labels are: above 1, the small probabilities grow."),
     ) if "temperature" in learns_by else None  # fmt: skip
     with st.expander(_("More settings")):
         method = method_form.method_form(dataset, disabled=varied == "method")

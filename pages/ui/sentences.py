@@ -88,7 +88,7 @@ def progress_sentence(view: RunView, place: int) -> str:
     phases = {
         "waiting": _("Starting"),
         "preparing": _("The teacher looks at the pictures"),
-        "measuring": _("All epochs done. Now the test pictures, and the time of an answer"),
+        "measuring": _("All epochs done. Now accuracy on the test pictures and the time of an answer are measured"),
     }
     if view.phase in phases:
         return phases[view.phase]
@@ -184,7 +184,7 @@ def dots_caption(result: Mapping[str, Any]) -> str:
     parts = [f"{one.name} {one.value} ({one.detail})" for one in result_readouts(result)]
     text = _("Accuracy on the test pictures with 95 % intervals: {arms}.").format(arms=", ".join(parts))
     if (ceiling := result.get("bayes_accuracy")) is not None:
-        best = _("Nobody who knows the traits can do better than {value}.")
+        best = _("Even with the traits known, nobody can do better than {value}.")
         text += " " + best.format(value=format_accuracy(ceiling))
     return text
 
@@ -197,8 +197,8 @@ def interval_note(result: Mapping[str, Any]) -> str:
     text = _("Intervals are 95 %, over seeds and test pictures; the bands of the curves above are over seeds only.")
     if seeds < BAND_SEEDS:
         text = _(
-            "Intervals are 95 %, over seeds and test pictures. Of so few seeds they are wide, so each seed has a thin "
-            "line of its own above, and no band."
+            "Intervals are 95 %, over seeds and test pictures. With so few seeds they are wide, so each seed has a "
+            "thin line of its own above, and no band."
         )
     return f"{text} {_('All of them hold for this one teacher.')}" if has_teacher(result["config"]) else text
 

@@ -78,7 +78,7 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
         max_chars=400, help=_("Joined by commas; each of them is trained with all seeds."),
     )  # fmt: skip
     if not text.strip():
-        raise ConfigError(_("Say over which values it varies, joined by commas, or choose to vary nothing."))
+        raise ConfigError(_("Enter the values that the setting takes, joined by commas, or choose to vary nothing."))
     return parse_vary([f"{chosen}={text}"])
 
 

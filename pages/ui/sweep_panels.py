@@ -26,7 +26,12 @@ def growing(run_id: str, config: Mapping[str, Any], events: Sequence[Event]) -> 
     with st.container(key="kd-chart"):
         curves(sweep_charts.growing_data(sweep, words), key=f"sweep_{run_id}")
     st.html(sweep_views.sweep_html(sweep, _("The points of the sweep so far, on the validation pictures")))
-    st.caption(_("On the validation pictures, at the latest epoch that was checked. What counts comes at the end."))
+    st.caption(
+        _(
+            "On the validation pictures, at the latest epoch that was checked. The test pictures, which count, come at "
+            "the end."
+        )
+    )
 
 
 def outcome(result: Mapping[str, Any], text: Type) -> None:

@@ -169,10 +169,10 @@ def table_note(sweep: Sweep) -> str:
     if seeds < 2:
         return _("One seed gives no interval, and without one nothing can be claimed.")
     text = _(
-        "Intervals are 95 %, over seeds and test pictures, each point's for itself: of {n} points some look best by "
-        "luck. To choose a setting, look at the validation pictures, and measure it once more with other seeds."
+        "Intervals are 95 %, over seeds and test pictures, and hold for one point each: of {n} points, some look best "
+        "by luck. To choose a setting, look at the validation pictures, and measure it once more with other seeds."
     ).format(n=len(sweep.points))
-    few = _("Of so few seeds they are wide, so the chart shows each seed instead.")
+    few = _("With so few seeds they are wide, so the chart shows each seed instead.")
     return f"{text} {few}" if seeds < BAND_SEEDS else text
 
 

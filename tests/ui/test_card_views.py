@@ -117,7 +117,7 @@ def test_a_mistake_shows_what_it_is_what_was_said_and_what_the_traits_say() -> N
 
 def test_a_reading_in_words() -> None:
     assert card_words.reading_sentence(reading()) == (
-        "3 of 10 test pictures are answered wrongly. It takes most often: wolf for <b>cat</b> (2), dog for wolf (1)."
+        "3 of 10 test pictures are answered wrongly. Most often it takes wolf for <b>cat</b> (2), dog for wolf (1)."
     )
     assert card_words.reading_sentence(reading(1)) == "1 of 10 test pictures is answered wrongly."
     assert card_words.reading_sentence(reading(0)) == "All 10 test pictures are answered rightly."
@@ -125,7 +125,7 @@ def test_a_reading_in_words() -> None:
         "Here are the 2 mistakes that it was surest of. In 1 of them the true posterior"
     )
     second = replace(reading(), surest=reading().surest[1:])
-    assert card_words.surest_sentence(second).startswith("Here is the mistake. In none of them")
+    assert card_words.surest_sentence(second).startswith("Here is the mistake. In none of them does")
     plain = replace(reading(), surest=tuple(replace(one, posterior=None) for one in reading().surest))
     assert card_words.surest_sentence(plain) == "Here are the 2 mistakes that it was surest of."
     assert card_words.reliability_caption(reading()).startswith("On average it is 70.0 % sure, and right in 60.0 %.")
@@ -176,7 +176,7 @@ def test_a_recipe_of_another_form_is_left_to_its_settings(recipe: dict[str, Any]
 def test_what_is_taken_for_none_in_words() -> None:
     figures = {"none_of_these": {"false_alarms": {"mean": 0.052}, "found": {"cars": 0.81}}}
     assert card_words.none_of_these(card(figures=figures)) == (
-        "It can say that a picture is none of its classes. Of its own test pictures it says so wrongly of 5.2 %. "
+        "It can say that a picture is none of its classes. It says so wrongly of 5.2 % of its own test pictures. "
         "Of pictures of something else it notices: cars 81.0 %."
     )
     assert card_words.none_of_these(card(figures={})) == ""

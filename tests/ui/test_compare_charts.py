@@ -57,7 +57,10 @@ def test_a_class_has_its_dot_its_interval_and_its_claim() -> None:
         "0. Most: lynx +25.0 points; least: dog −10.0."
     )
     one_pair = compare_charts.classes_caption(ROWS, 3, every_seed=False)
-    assert one_pair.startswith("Of 3 classes, this distilled network has more right of 1") and "better" not in one_pair
+    assert (
+        one_pair.startswith("Of 3 classes, this distilled network has more pictures right in 1")
+        and "better" not in one_pair
+    )
     assert compare_charts.few_pictures_note(ROWS).startswith("1 class has fewer than 50")
     assert compare_charts.few_pictures_note(ROWS[:2]) == ""
 

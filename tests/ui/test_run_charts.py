@@ -77,7 +77,7 @@ def test_the_table_holds_what_differs_and_what_came_out() -> None:
     assert rows["distilled, minus A"][1] == comparison_table.Cell("+10.0", "+5.0 to +15.0")  # 3-4-5
     assert [cell.value for cell in rows["Distilled minus baseline"]] == ["+0.0", "+0.0", "–"]
     assert [cell.value for cell in rows["Time"]] == ["1 min 1 s", "1 min 1 s", "–"]
-    assert "rather too wide" in comparison_table.comparison_notes(found)[0]
+    assert "too wide rather than too narrow" in comparison_table.comparison_notes(found)[0]
 
 
 def test_one_seed_gives_no_interval_and_other_pictures_no_difference() -> None:

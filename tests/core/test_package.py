@@ -13,6 +13,8 @@ from pathlib import Path
 import kdcore
 
 ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "assets" / "docs").glob("*.md"))  # what the README links
 
 
 def test_an_installed_wheel_brings_its_teachers(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_every_dependency_says_what_it_is_for() -> None:
 
 
 def test_pages_are_short_and_the_readme_names_each() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = README.read_text(encoding="utf-8")  # the front page alone: the others name scripts too
     for page in (ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))):
         lines = page.read_text(encoding="utf-8").count("\n")
         assert lines <= 80, f"{page.name} has {lines} lines"
@@ -74,9 +76,36 @@ def test_pages_are_short_and_the_readme_names_each() -> None:
             assert f"`{page.relative_to(ROOT)}`" in readme, page.name
 
 
-def test_the_readmes_example_runs(tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", readme, re.S)
+def test_the_readme_is_short_and_leads_to_every_page_of_the_documentation() -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert readme.count("\n") <= 150
+    assert PAGES
+    for page in PAGES:
+        assert f"]({page.relative_to(ROOT).as_posix()})" in readme, page.name
+
+
+def test_every_page_of_the_documentation_begins_with_a_title_and_one_sentence() -> None:
+    for page in PAGES:
+        title, sentence, *_ = page.read_text(encoding="utf-8").split("\n\n")
+        assert re.fullmatch(r"# \S.*", title), page.name
+        assert sentence.startswith("This page ") and sentence.endswith(".") and ". " not in sentence, page.name
+
+
+def test_every_link_between_the_documents_leads_somewhere() -> None:
+    for document in (README, *PAGES):
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            name, _, heading = link.partition("#")
+            target = document.parent / name
+            assert target.is_file(), f"{document.name}: {link}"
+            if heading:
+                headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.M)
+                slugs = [re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings]
+                assert heading in slugs, f"{document.name}: {link}"
+
+
+def test_the_documents_example_runs(tmp_path: Path) -> None:
+    documents = "\n".join(path.read_text(encoding="utf-8") for path in (README, *PAGES))
+    (example,) = re.findall(r"```python\n(.*?)```", documents, re.S)
     assert len(example.strip().splitlines()) <= 10
     done = subprocess.run(
         [sys.executable, "-c", example],

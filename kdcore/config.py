@@ -9,9 +9,9 @@ from typing import Any
 from kdcore.controls import check_controls
 from kdcore.datasets import DatasetInfo, dataset_info
 from kdcore.defaults import Recipe, defaults_for
-from kdcore.device import DEVICES
 from kdcore.ensemble_names import is_ensemble, normal_name
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.machine.device import DEVICES
 from kdcore.methods import Value, check_parameters, find_method
 from kdcore.models import parse_model
 from kdcore.sweeps import normal_sweep, points, vary_around

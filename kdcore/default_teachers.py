@@ -107,7 +107,7 @@ def teacher_seconds(name: str, device: str = "auto") -> float | None:
     import torch
 
     from kdcore.datasets import dataset_info
-    from kdcore.device import pick_device, torch_threads
+    from kdcore.machine.device import pick_device, torch_threads
     from kdcore.models import build_model
 
     if is_ensemble(name):

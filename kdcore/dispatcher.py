@@ -14,11 +14,11 @@ from typing import Literal
 import psutil
 import sqlalchemy as sa
 
-from kdcore import paths
 from kdcore.database import runs
 from kdcore.events import RunFailed
 from kdcore.fair_queue import queue, record_turn, waiting
 from kdcore.lease import as_starting, is_alive, put_down
+from kdcore.machine import paths
 from kdcore.spawn import LOG, spawn_worker
 from kdcore.store import RunRow, Store, add_event, to_run
 

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdcore.checkpoints import canonical_json
 from kdcore.ensemble_names import MOST, EnsembleName, parse_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.inference import predict_logits
+from kdcore.machine.tensor_files import canonical_json
 from kdcore.measured import with_figures
 from kdcore.model_cards import ModelCard, list_teachers
 from kdcore.teachers import FrozenNetwork, Teacher, load_teacher

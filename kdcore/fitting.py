@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from kdcore.datasets import Dataset
 from kdcore.events import CheckpointSaved, Curves
 from kdcore.inference import hit_rate
+from kdcore.machine.parallel import SideBySide
 from kdcore.run_checkpoint import RunCheckpoint
-from kdcore.side_by_side import SideBySide
 from kdcore.students import PEER
 from kdcore.team import Team
 from kdcore.teams import threads_for, train_epoch

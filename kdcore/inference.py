@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kdcore.device import Device
+from kdcore.machine.device import Device
 from kdcore.views import to_float
 
 

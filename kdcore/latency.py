@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kdcore.device import Device, torch_threads
+from kdcore.machine.device import Device, torch_threads
 from kdcore.views import to_float
 
 BATCH_SIZES = (1, 64)

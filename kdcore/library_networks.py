@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.vision import build_classifier, classifier_names, classifier_weights
+from kdcore.machine.torchvision_import import build_classifier, classifier_names, classifier_weights
 
 LARGEST = 1024  # largest side of a picture, pixels
 MOST_CLASSES = 30_000

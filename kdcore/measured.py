@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from kdcore import paths
-from kdcore.checkpoints import write_whole
 from kdcore.ensemble_names import is_ensemble
 from kdcore.errors import ConfigError, StoreError
+from kdcore.machine import paths
+from kdcore.machine.tensor_files import write_whole
 from kdcore.model_cards import ModelCard
 
 
@@ -25,7 +25,7 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
         KdError: the teacher cannot be loaded, as in `load_teacher`.
     """
     from kdcore.datasets import list_datasets, load_dataset
-    from kdcore.device import pick_device
+    from kdcore.machine.device import pick_device
     from kdcore.teacher_figures import measure
     from kdcore.teachers import load_teacher
 

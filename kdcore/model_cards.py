@@ -8,8 +8,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from kdcore import paths
 from kdcore.errors import ModelFileError
+from kdcore.machine import paths
 
 
 @dataclass(frozen=True)

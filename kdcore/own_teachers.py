@@ -21,9 +21,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from kdcore.card_reading import read_card
-from kdcore.checkpoints import load_tensors, write_whole
-from kdcore.disk import trouble
 from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
+from kdcore.machine.disk import trouble
+from kdcore.machine.tensor_files import load_tensors, write_whole
 from kdcore.model_cards import ModelCard, folders, list_cards, list_teachers, own_folder
 from kdcore.models import build_model, count_macs, count_params
 from kdcore.published_teachers import PUBLISHED

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from kdcore.download import RemoteFile
 from kdcore.errors import TeacherUnavailable, UnknownName
+from kdcore.machine.download import RemoteFile
+from kdcore.machine.torchvision_import import classifier_names, classifier_weights
 from kdcore.model_cards import list_teachers
-from kdcore.vision import classifier_names, classifier_weights
 
 _PLAIN = {"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0}
 _KEEPS = "Label smoothing and mixing of pictures were not used, so what it gives to the other classes was learned."

@@ -12,15 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdcore import imagenet, paths
-from kdcore.checkpoints import file_sha256, load_tensors
-from kdcore.download import FetchProgress, RemoteFile, fetch, is_whole
+from kdcore import imagenet
 from kdcore.errors import DownloadFailed, ModelFileError, TeacherUnavailable
+from kdcore.machine import paths
+from kdcore.machine.download import FetchProgress, RemoteFile, fetch, is_whole
+from kdcore.machine.tensor_files import file_sha256, load_tensors
+from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.model_cards import ModelCard, folders, own_folder
 from kdcore.models import build_model, count_macs, count_params
 from kdcore.published_teachers import PublishedTeacher, here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers import save_model
-from kdcore.vision import classifier_weights
 
 DATASET = "imagenet"
 MEASURED = "Its accuracy is the published one, not measured here."

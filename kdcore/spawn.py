@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 import kdcore
+from kdcore.machine.threads import one_thread
 from kdcore.store import Store
-from kdcore.threads import one_thread
 
 LOG = "worker.log"
 

@@ -13,10 +13,10 @@ from kdcore.arms import Answers, baseline_student, objective_of
 from kdcore.config import RunConfig
 from kdcore.datasets import Dataset, dataset_info
 from kdcore.default_teachers import params_of
-from kdcore.device import Device
 from kdcore.errors import ConfigError
 from kdcore.events import Event, TeacherEpochEnded
 from kdcore.fitting import Clock, fit
+from kdcore.machine.device import Device
 from kdcore.methods import METHODS
 from kdcore.models import network_between, parse_model
 from kdcore.run_checkpoint import RunCheckpoint

@@ -17,7 +17,6 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from kdcore import paths
 from kdcore.database import (
     SCHEMA_VERSION,
     events,
@@ -32,6 +31,7 @@ from kdcore.database import (
 )
 from kdcore.errors import StoreError
 from kdcore.events import event_from_json
+from kdcore.machine import paths
 from kdcore.rows import (
     DONE,
     WAITING,

@@ -12,14 +12,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcore import metrics, paths
+from kdcore import metrics
 from kdcore.config import make_run_config
 from kdcore.datasets import Dataset, creatures, load_dataset
-from kdcore.device import Device, pick_device
-from kdcore.distributed import ALONE, World
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.inference import predict_logits
+from kdcore.machine import paths
+from kdcore.machine.device import Device, pick_device
+from kdcore.machine.distributed import ALONE, World
 from kdcore.model_cards import ModelCard, own_folder
 from kdcore.models import count_macs, count_params
 from kdcore.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES, teacher_recipe

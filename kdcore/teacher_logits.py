@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kdcore.checkpoints import canonical_json, load_tensors, save_tensors
 from kdcore.datasets.base import Dataset
 from kdcore.errors import ModelFileError, StoreError
+from kdcore.machine.tensor_files import canonical_json, load_tensors, save_tensors
 from kdcore.teachers import Teacher
 from kdcore.views import ViewSet
 

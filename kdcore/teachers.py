@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from kdcore.checkpoints import load_tensors, save_tensors, write_whole
-from kdcore.device import Device, pick_device
 from kdcore.ensemble_names import is_ensemble
 from kdcore.errors import ModelFileError, StoreError, UnknownName
 from kdcore.inference import predict_logits
+from kdcore.machine.device import Device, pick_device
+from kdcore.machine.tensor_files import load_tensors, save_tensors, write_whole
 from kdcore.model_cards import ModelCard, folders, list_cards, list_teachers
 from kdcore.models import build_model
 from kdcore.views import zoom_middle
@@ -84,7 +84,7 @@ def prepare_picture(
     Networks for grey pictures (C = 1) learned bright strokes on a dark ground, so a grey picture with a bright border
     is inverted.
     """
-    from kdcore.vision import InterpolationMode, transforms
+    from kdcore.machine.torchvision_import import InterpolationMode, transforms
 
     channels, height, width = image_shape
     pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))

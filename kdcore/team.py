@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kdcore.checkpoints import pack_optimizer, unpack_optimizer
-from kdcore.device import Device
 from kdcore.dropout import draw_from
 from kdcore.feature_lessons import FeatureLesson
 from kdcore.inference import predict_logits
+from kdcore.machine.device import Device
+from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.methods import Method, total_loss
 from kdcore.optimizers import one_cycle, parameter_groups
 from kdcore.stacked import StackedNetwork

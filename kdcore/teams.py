@@ -12,10 +12,10 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
-from kdcore.device import Device
 from kdcore.feature_lessons import FeatureLesson
+from kdcore.machine.device import Device
+from kdcore.machine.parallel import SideBySide, cores
 from kdcore.models import build_model, count_macs
-from kdcore.side_by_side import SideBySide, cores
 from kdcore.stacked import can_stack
 from kdcore.students import PEER, Schedule, Student
 from kdcore.team import Team

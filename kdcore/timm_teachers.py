@@ -12,11 +12,11 @@ from typing import Any
 from kdcore import imagenet
 from kdcore.errors import ConfigError, TeacherUnavailable, UnknownName
 from kdcore.library_networks import load_timm
+from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.model_cards import ModelCard, own_folder
 from kdcore.models import build_model, count_macs, count_params
 from kdcore.own_teachers import free_name
 from kdcore.teachers import save_model
-from kdcore.vision import classifier_weights
 
 # Make timm load only `model.safetensors` from the Hugging Face hub: other sources may hold files that run code.
 SAFE_ONLY = {"hf_hub_filename": "model.safetensors", "url": "", "file": "", "custom_load": False}

@@ -16,17 +16,17 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from kdcore import paths
 from kdcore.arms import Answers, arm_names, build_students, rows_of
 from kdcore.config import RunConfig
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.default_teachers import ready_teacher
 from kdcore.defaults import defaults_for
-from kdcore.device import Device, pick_device
 from kdcore.errors import ConfigError
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.feature_lessons import FeatureLesson
 from kdcore.fitting import Clock, Stopped, fit
+from kdcore.machine import paths
+from kdcore.machine.device import Device, pick_device
 from kdcore.models import build_model
 from kdcore.results import build_result, save_students
 from kdcore.run_checkpoint import RunCheckpoint

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from kdcore import housekeeping, jobs
-from kdcore.disk import FULL, check_space
 from kdcore.errors import KdError, StoreError
 from kdcore.events import Event, RunFailed, RunFinished
 from kdcore.lease import Lease, LeaseLost
+from kdcore.machine.disk import FULL, check_space
 from kdcore.spawn import LOG
 from kdcore.store import RunRow, Store
 
@@ -86,8 +86,8 @@ def _work(lease: Lease, row: RunRow) -> int:
 
 def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
     # These imports take seconds; they happen here because the heartbeat has started by now.
-    from kdcore.allocator import keep_freed_memory
     from kdcore.config import RunConfig
+    from kdcore.machine.allocator import keep_freed_memory
     from kdcore.trainer import train
 
     keep_freed_memory()

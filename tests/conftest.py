@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kdcore.threads import one_thread
+from kdcore.machine.threads import one_thread
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
 from kdcore.convolutional import whiten_
-from kdcore.device import Device
 from kdcore.losses import hard_loss
+from kdcore.machine.device import Device
 from kdcore.models import build_model
 from kdcore.optimizers import parameter_groups
 from kdcore.views import to_float

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from kdcore.device import Device
+from kdcore.machine.device import Device
 
 AT_LEAST = 1.0  # seconds a measurement lasts, so that clock resolution and thread start do not matter
 

@@ -12,7 +12,7 @@ from kdcore.bench.sweep import one_epoch
 from kdcore.config import make_run_config
 from kdcore.datasets.base import Dataset, Split
 from kdcore.defaults import defaults_for
-from kdcore.device import Device
+from kdcore.machine.device import Device
 
 LIKE = "creatures"  # the dataset whose default student and recipe are used
 SIDE = 32

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from kdcore.bench.networks import MEAN, STD, build_deep, build_light
-from kdcore.device import Device
 from kdcore.errors import KdError
+from kdcore.machine.device import Device
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3

@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from kdcore import paths
 from kdcore.bench import ceiling, full_run, growth, sweep, tutorial
 from kdcore.bench.clock import AT_LEAST, Say
 from kdcore.bench.memory import PeakMemory
 from kdcore.bench.networks import build_deep
 from kdcore.datasets import load_dataset
-from kdcore.device import Device, pick_device
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.machine import paths
+from kdcore.machine.device import Device, pick_device
 from kdcore.trainer import THREADS
 
 PARTS = ("tutorial", "ceiling", "sweep", "growth")

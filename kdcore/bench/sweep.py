@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from kdcore import paths
 from kdcore.arms import baseline_student, objective_of
 from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
 from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import load_dataset
 from kdcore.datasets.base import Dataset
 from kdcore.defaults import defaults_for
-from kdcore.device import Device
+from kdcore.machine import paths
+from kdcore.machine.device import Device
 from kdcore.students import Schedule
 from kdcore.teacher_logits import cached_teacher_logits
 from kdcore.teachers import load_teacher

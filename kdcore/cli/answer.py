@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kdcore.store import finite
 
 if TYPE_CHECKING:
-    from kdcore.download import FetchProgress
+    from kdcore.machine.download import FetchProgress
 
 VISITOR = "local"  # the visitor under whose name the command line submits its runs
 

@@ -18,10 +18,10 @@ class Stopped(KdError):
 
 
 def bench(options: Namespace) -> Answer:
-    from kdcore.allocator import keep_freed_memory
     from kdcore.bench.report import Plan, check, measure
     from kdcore.bench.tutorial import DATASET
     from kdcore.datasets import dataset_status
+    from kdcore.machine.allocator import keep_freed_memory
 
     parts = tuple(filter(None, (options.only or "").split(",")))
     plan = check(Plan(parts, options.repeats, options.device, options.full, options.restart))

@@ -55,8 +55,8 @@ def teachers_measure(options: Namespace) -> Answer:
 
 def teachers_train(options: Namespace) -> Answer | None:
     """Train a bundled model. Of several processes started by torchrun, all but the first return None."""
-    from kdcore.allocator import keep_freed_memory
-    from kdcore.distributed import join
+    from kdcore.machine.allocator import keep_freed_memory
+    from kdcore.machine.distributed import join
     from kdcore.model_cards import ModelCard
     from kdcore.teacher_build import build
 

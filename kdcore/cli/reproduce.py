@@ -9,7 +9,7 @@ from typing import Any
 from kdcore.cli import text
 from kdcore.cli.answer import Answer, progress
 from kdcore.errors import KdError
-from kdcore.threads import one_thread
+from kdcore.machine.threads import one_thread
 
 
 class Stopped(KdError):
@@ -18,7 +18,7 @@ class Stopped(KdError):
 
 def reproduce(options: Namespace) -> Answer:
     one_thread()  # must precede the import of PyTorch; makes idle threads sleep instead of spin
-    from kdcore.allocator import keep_freed_memory
+    from kdcore.machine.allocator import keep_freed_memory
     from kdcore.reproductions import find_reproduction
     from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from kdcore import paths
 from kdcore.datasets import animals64, creatures, digits, own, published
 from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus, Split
 from kdcore.datasets.kept import load_kept, path_for
-from kdcore.download import FetchProgress
 from kdcore.errors import DatasetUnavailable, DownloadFailed, UnknownName
+from kdcore.machine import paths
+from kdcore.machine.download import FetchProgress
 
 __all__ = [
     "DATASETS",

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from kdcore import paths
-from kdcore.checkpoints import load_tensors, save_tensors
 from kdcore.datasets.base import Dataset, Split
 from kdcore.errors import KdError, StoreError
+from kdcore.machine import paths
+from kdcore.machine.tensor_files import load_tensors, save_tensors
 
 SPLITS = ("train", "validation", "test")
 

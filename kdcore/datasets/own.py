@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kdcore import paths
-from kdcore.checkpoints import load_tensors, save_tensors, write_whole
 from kdcore.datasets.base import Dataset, DatasetInfo, Split, hash_splits
 from kdcore.datasets.kept import from_tensors, to_tensors
 from kdcore.datasets.parquet import hold_out, read_parquet
 from kdcore.errors import ConfigError, DatasetUnavailable, ModelFileError, PictureError, StoreError
+from kdcore.machine import paths
+from kdcore.machine.tensor_files import load_tensors, save_tensors, write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SIZES = (32, 64)  # the sides in pixels that the networks of this project are made for

@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
-from kdcore import paths
 from kdcore.datasets.base import Dataset, Split, hash_splits
 from kdcore.datasets.idx import read_idx
 from kdcore.datasets.kept import load_kept, path_for
 from kdcore.datasets.parquet import hold_out, read_parquet
-from kdcore.download import FetchProgress, RemoteFile, fetch
 from kdcore.errors import DatasetUnavailable
+from kdcore.machine import paths
+from kdcore.machine.download import FetchProgress, RemoteFile, fetch
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -125,7 +125,7 @@ def fetch_files(spec: Published) -> Iterator[FetchProgress]:
 
 
 def _torchvision(spec: Published) -> Any:
-    from kdcore.vision import published_dataset
+    from kdcore.machine.torchvision_import import published_dataset
 
     return published_dataset(spec.torchvision_name)
 

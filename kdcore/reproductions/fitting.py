@@ -11,12 +11,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from kdcore.checkpoints import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
 from kdcore.datasets.base import Split
-from kdcore.device import Device
 from kdcore.errors import ModelFileError
 from kdcore.inference import predict_logits
 from kdcore.losses import baseline_loss, kd_loss
+from kdcore.machine.device import Device
+from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
 from kdcore.models import build_model
 from kdcore.optimizers import one_cycle, parameter_groups
 from kdcore.views import RandomViews, to_float

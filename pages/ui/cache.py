@@ -16,7 +16,7 @@ from pages.ui import scenes
 if TYPE_CHECKING:
     from kdcore.answers import Answers
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
-    from kdcore.device import Device
+    from kdcore.machine.device import Device
     from kdcore.mistakes import Reading
     from kdcore.model_cards import ModelCard
     from kdcore.store import Store
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @st.cache_resource(show_spinner=False)
 def device() -> Device:
     """Return the device that this machine computes on."""
-    from kdcore.device import pick_device
+    from kdcore.machine.device import pick_device
 
     return pick_device("auto")
 

@@ -13,7 +13,7 @@ from pages.ui.i18n import _
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from kdcore.download import FetchProgress
+    from kdcore.machine.download import FetchProgress
 
 REDRAW_SECONDS = 0.2
 RATE_SECONDS = 1.0  # no rate is shown before this time, because it would be too inaccurate

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gettext
 from functools import lru_cache
 
-from kdcore.paths import assets
+from kdcore.machine.paths import assets
 from pages.ui import state
 
 DOMAIN = "lab"

@@ -36,8 +36,8 @@ from kdcore.cli import main
 from kdcore.cli.bench_text import table
 from kdcore.config import make_run_config
 from kdcore.datasets.base import Dataset, DatasetStatus
-from kdcore.device import Device, pick_device
 from kdcore.errors import ConfigError, KdError, UnknownName
+from kdcore.machine.device import Device, pick_device
 from kdcore.models import count_params
 from kdcore.store import Store
 from kdcore.views import to_float
@@ -268,7 +268,7 @@ def test_memory_is_in_millions_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_process_that_keeps_what_it_frees_asks_the_system_for_no_more() -> None:
     code = """
 import resource, torch
-from kdcore.allocator import keep_freed_memory
+from kdcore.machine.allocator import keep_freed_memory
 def pages():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(10):

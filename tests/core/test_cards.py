@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from kdcore import recipes, teacher_build
-from kdcore.checkpoints import file_sha256
 from kdcore.cli.parser import build_parser
 from kdcore.config import RunConfig
 from kdcore.datasets import DATASETS, Dataset, load_dataset
+from kdcore.machine.tensor_files import file_sha256
 from kdcore.model_cards import ModelCard
 from kdcore.teachers import load_model
 from tests.conftest import unavailable

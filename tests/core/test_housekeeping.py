@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from kdcore import disk, housekeeping, jobs
+from kdcore import housekeeping, jobs
 from kdcore.arms import objective_of
-from kdcore.checkpoints import write_whole
 from kdcore.config import make_run_config
 from kdcore.database import runs as run_table
-from kdcore.disk import MARGIN, NoSpace, check_space, free_space, patiently, space_needed, trouble
 from kdcore.errors import RunNotFound
 from kdcore.events import CheckpointSaved, RunFinished
 from kdcore.feature_lessons import FeatureLesson
 from kdcore.housekeeping import DAY, Cleaned, clean
+from kdcore.machine import disk
+from kdcore.machine.disk import MARGIN, NoSpace, check_space, free_space, patiently, space_needed, trouble
+from kdcore.machine.tensor_files import write_whole
 from kdcore.models import build_model, count_params
 from kdcore.spawn import LOG
 from kdcore.store import Store, new_id

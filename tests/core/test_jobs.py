@@ -295,7 +295,7 @@ def test_a_run_that_is_cancelled_while_its_worker_starts_does_not_train(store: S
 
 def test_a_worker_without_room_on_the_disk_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = submit(store)
-    monkeypatch.setattr("kdcore.disk.free_space", lambda folder: 0)
+    monkeypatch.setattr("kdcore.machine.disk.free_space", lambda folder: 0)
     assert worker_main([run_id]) == 1
     row = store.run(run_id)
     assert row.status == "failed" and row.error is not None and "0 MB are free" in row.error

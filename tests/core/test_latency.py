@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kdcore import latency
-from kdcore.device import pick_device
+from kdcore.machine.device import pick_device
 
 SHAPE = (1, 4, 4)
 

@@ -67,7 +67,7 @@ def test_a_network_with_a_card_is_a_teacher_of_this_machine(home: Path, tmp_path
 
 
 def test_weights_saved_by_torchvision_fit_as_they_are(home: Path, tmp_path: Path) -> None:
-    from kdcore.vision import build_classifier
+    from kdcore.machine.torchvision_import import build_classifier
 
     path = write(tmp_path, "torchvision:squeezenet1_1")
     save_file(build_classifier("squeezenet1_1", num_classes=3).state_dict(), path)

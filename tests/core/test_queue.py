@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdcore import disk, jobs, lease
+from kdcore import jobs, lease
 from kdcore.config import make_run_config
 from kdcore.database import events as event_table
 from kdcore.database import meta
@@ -24,6 +24,7 @@ from kdcore.errors import ConfigError, KdError, RunNotFound
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.fair_queue import KEPT_TURNS, TURN, fair_order
 from kdcore.lease import Lease, LeaseLost, is_alive
+from kdcore.machine import disk
 from kdcore.store import RunRow, Store, new_id, to_text
 
 SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "student": "mlp-8", "device": "cpu"}

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from kdcore.checkpoints import file_sha256, save_tensors
 from kdcore.datasets import load_dataset
 from kdcore.errors import ModelFileError, UnknownName
+from kdcore.machine.tensor_files import file_sha256, save_tensors
 from kdcore.pictures import open_picture
 from kdcore.soft_labels import predict
 from kdcore.teacher_figures import fit_calibration

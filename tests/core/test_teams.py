@@ -10,7 +10,7 @@ import pytest
 from kdcore.arms import baseline_student
 from kdcore.config import make_run_config
 from kdcore.datasets import load_dataset
-from kdcore.device import pick_device
+from kdcore.machine.device import pick_device
 from kdcore.students import Schedule
 from kdcore.teams import MOST_STACKED, build_teams
 

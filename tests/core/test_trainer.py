@@ -13,11 +13,9 @@ import torch
 
 from kdcore import fitting
 from kdcore.arms import Answers, build_students
-from kdcore.checkpoints import pack_optimizer, unpack_optimizer
 from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import dataset_info, load_dataset
 from kdcore.defaults import DEFAULTS
-from kdcore.device import pick_device
 from kdcore.errors import ConfigError
 from kdcore.events import (
     EpochEnded,
@@ -30,6 +28,8 @@ from kdcore.events import (
     event_from_json,
 )
 from kdcore.fitting import is_validated
+from kdcore.machine.device import pick_device
+from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.students import Schedule
 from kdcore.sweeps import points
 from kdcore.teachers import load_teacher

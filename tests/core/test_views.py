@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from kdcore.machine.torchvision_import import transforms
 from kdcore.views import RandomViews, ViewSet, resize_images, to_float
-from kdcore.vision import transforms
 
 
 def shifted(image: np.ndarray, dy: int, dx: int) -> np.ndarray:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from kdcore.checkpoints import save_tensors
 from kdcore.cli import main
 from kdcore.datasets import load_dataset
-from kdcore.device import pick_device
-from kdcore.distributed import ALONE, World, join
+from kdcore.machine.device import pick_device
+from kdcore.machine.distributed import ALONE, World, join
+from kdcore.machine.tensor_files import save_tensors
 from kdcore.outsiders import OutsiderRecipe
 from kdcore.recipes import TEACHER_RECIPES
 from kdcore.teacher_training import TeacherEpoch, TeacherRecipe, train_teacher

@@ -11,8 +11,8 @@ import torch
 
 from kdcore import stages, trainer
 from kdcore.config import RunConfig, make_run_config
-from kdcore.device import Device
 from kdcore.events import EpochEnded, Event, RunFinished
+from kdcore.machine.device import Device
 from kdcore.model_cards import ModelCard
 from kdcore.models import build_model
 from kdcore.students import Student

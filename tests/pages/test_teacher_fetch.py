@@ -14,10 +14,10 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from kdcore import published_weights
-from kdcore.download import FetchProgress, RemoteFile
+from kdcore.machine.download import FetchProgress, RemoteFile
+from kdcore.machine.torchvision_import import build_classifier
 from kdcore.published_teachers import PUBLISHED, published_teacher, remote_file
 from kdcore.published_weights import cache_folder
-from kdcore.vision import build_classifier
 from pages.ui.teacher_offers import Offer, offer_html
 from tests.pages.conftest import html_of
 

@@ -20,8 +20,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kdcore.device import pick_device
 from kdcore.errors import ConfigError, KdError
+from kdcore.machine.device import pick_device
 
 
 class ProcessLost(KdError):

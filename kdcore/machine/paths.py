@@ -31,6 +31,6 @@ def data() -> Path | None:
 
 def assets() -> Path:
     """The folder of the files that ship with the code: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "assets"
     return installed if installed.is_dir() else package.parent / "assets"

@@ -12,8 +12,8 @@ from kdcore import teams
 from kdcore.arms import baseline_student
 from kdcore.config import make_run_config
 from kdcore.datasets import load_dataset
-from kdcore.device import pick_device
-from kdcore.side_by_side import SideBySide, cores
+from kdcore.machine.device import pick_device
+from kdcore.machine.parallel import SideBySide, cores
 from kdcore.students import Schedule
 
 PATIENCE = 30.0

@@ -7,7 +7,7 @@ import sys
 
 USE = """
 import torch
-from kdcore.vision import DECLARED, transforms
+from kdcore.machine.torchvision_import import DECLARED, transforms
 small = transforms.resize(torch.full((1, 3, 40, 40), 7, dtype=torch.uint8), [8, 8], antialias=True)
 assert small.shape == (1, 3, 8, 8) and int(small.max()) == 7
 from torchvision import models, datasets

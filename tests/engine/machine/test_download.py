@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from kdcore.datasets import dataset_status, fetch_dataset, load_dataset, published
-from kdcore.download import RemoteFile, fetch
 from kdcore.errors import DatasetUnavailable, DownloadFailed
+from kdcore.machine.download import RemoteFile, fetch
 from tests.core.conftest import Host
 
 

@@ -16,11 +16,11 @@ import psutil
 import pytest
 import torch
 
-from kdcore import paths
-from kdcore.checkpoints import load_tensors
 from kdcore.datasets import load_dataset
-from kdcore.device import Device
-from kdcore.distributed import World
+from kdcore.machine import paths
+from kdcore.machine.device import Device
+from kdcore.machine.distributed import World
+from kdcore.machine.tensor_files import load_tensors
 from kdcore.teacher_training import train_teacher
 from kdcore.views import RandomViews
 from tests.core.trained_together import NORM, PLAIN, train, weights

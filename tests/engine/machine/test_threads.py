@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from kdcore.threads import one_thread
+from kdcore.machine.threads import one_thread
 
 
 def test_what_the_environment_says_stands() -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kdcore.losses import distill_loss, hard_loss, kd_loss
     from kdcore.model_cards import ModelCard, list_teachers
     from kdcore.models import MODELS, build_model
-    from kdcore.pictures import open_picture
+    from kdcore.pictures.decode import open_picture
     from kdcore.soft_labels import predict, soften
     from kdcore.teachers import Teacher, load_teacher
     from kdcore.trainer import train
@@ -50,7 +50,7 @@ _HOME_OF = {
     ),
     "losses": ("distill_loss", "hard_loss", "kd_loss"),
     "models": ("MODELS", "build_model"),
-    "pictures": ("open_picture",),
+    "pictures.decode": ("open_picture",),
     "soft_labels": ("predict", "soften"),
     "model_cards": ("ModelCard", "list_teachers"),
     "teachers": ("Teacher", "load_teacher"),

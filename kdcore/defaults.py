@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kdcore.datasets import dataset_info
-from kdcore.views import ViewSet
+from kdcore.pictures.views import ViewSet
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from kdcore.inference import predict_logits
 from kdcore.machine.tensor_files import canonical_json
 from kdcore.measured import with_figures
 from kdcore.model_cards import ModelCard, list_teachers
+from kdcore.pictures.views import zoom_middle
 from kdcore.teachers import FrozenNetwork, Teacher, load_teacher
-from kdcore.views import zoom_middle
 
 
 def average(logits: Tensor, temperature: float | None = 1.0) -> Tensor:

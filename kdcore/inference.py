@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.machine.device import Device
-from kdcore.views import to_float
+from kdcore.pictures.views import to_float
 
 
 @torch.inference_mode()

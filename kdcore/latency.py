@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from kdcore.machine.device import Device, torch_threads
-from kdcore.views import to_float
+from kdcore.pictures.views import to_float
 
 BATCH_SIZES = (1, 64)
 REPETITIONS = 200

@@ -26,8 +26,8 @@ from kdcore.machine.disk import trouble
 from kdcore.machine.tensor_files import load_tensors, write_whole
 from kdcore.model_cards import ModelCard, folders, list_cards, list_teachers, own_folder
 from kdcore.models import build_model, count_macs, count_params
+from kdcore.pictures.views import to_float
 from kdcore.published_teachers import PUBLISHED
-from kdcore.views import to_float
 
 SUFFIX = ".safetensors"
 # Formats that may hold code have a file suffix that begins with one of these.

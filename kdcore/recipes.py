@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from kdcore.datasets import DATASETS, dataset_info, list_datasets
 from kdcore.outsiders import OutsiderRecipe
+from kdcore.pictures.views import RandomViews
 from kdcore.teacher_training import TeacherRecipe
-from kdcore.views import RandomViews
 
 
 @dataclass(frozen=True)

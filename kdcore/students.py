@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from kdcore.config import RunConfig
 from kdcore.defaults import Recipe, defaults_for
 from kdcore.methods import Method
+from kdcore.pictures.views import ViewSet
 from kdcore.transfer_sets import TransferSet
-from kdcore.views import ViewSet
 
 PEER = "peer"  # arm of the second student in mutual learning, of which nothing is reported
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from kdcore import metrics
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.outsiders import FALSE_ALARMS, OutsiderRecipe, of_classes
+from kdcore.pictures.views import resize_images
 from kdcore.soft_labels import familiarity
 from kdcore.teachers import Teacher
-from kdcore.views import resize_images
 
 
 def fit_calibration(logits: Tensor, hard_labels: Tensor) -> float:

@@ -12,8 +12,8 @@ from torch import Tensor
 from kdcore.datasets.base import Dataset
 from kdcore.errors import ModelFileError, StoreError
 from kdcore.machine.tensor_files import canonical_json, load_tensors, save_tensors
+from kdcore.pictures.views import ViewSet
 from kdcore.teachers import Teacher
-from kdcore.views import ViewSet
 
 
 def cached_teacher_logits(

@@ -25,7 +25,7 @@ from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optim
 from kdcore.models import build_model
 from kdcore.optimizers import one_cycle, parameter_groups
 from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, outsider_loss
-from kdcore.views import RandomViews, to_float
+from kdcore.pictures.views import RandomViews, to_float
 
 WHITENING_PICTURES = 5_000  # how many training pictures set the weights of a whitening layer
 

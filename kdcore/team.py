@@ -18,9 +18,9 @@ from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.methods import Method, total_loss
 from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.pictures.views import to_float
 from kdcore.stacked import StackedNetwork
 from kdcore.students import Schedule, Student
-from kdcore.views import to_float
 
 CHANCE = 300_000_007  # keeps the seeds of dropout apart from those of the pictures' order and views
 

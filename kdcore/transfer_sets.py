@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kdcore.views import ViewSet
+from kdcore.pictures.views import ViewSet
 
 
 @dataclass(frozen=True, eq=False)

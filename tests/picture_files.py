@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from kdcore.errors import KdError, PictureError
-from kdcore.pictures import open_picture
+from kdcore.pictures.decode import open_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 

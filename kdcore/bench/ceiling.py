@@ -20,7 +20,7 @@ from kdcore.losses import hard_loss
 from kdcore.machine.device import Device
 from kdcore.models import build_model
 from kdcore.optimizers import parameter_groups
-from kdcore.views import to_float
+from kdcore.pictures.views import to_float
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 

@@ -23,7 +23,7 @@ from kdcore.datasets.base import Dataset
 from kdcore.inference import predict_logits
 from kdcore.losses import baseline_loss, kd_loss
 from kdcore.machine.device import Device
-from kdcore.views import to_float
+from kdcore.pictures.views import to_float
 
 DATASET = "cifar10"
 EPOCHS = 10

@@ -74,7 +74,7 @@ def teachers_train(options: Namespace) -> Answer | None:
 def predict(options: Namespace) -> Answer:
     import torch
 
-    from kdcore.pictures import MAX_BYTES, open_picture
+    from kdcore.pictures.decode import MAX_BYTES, open_picture
     from kdcore.soft_labels import predict, soften
     from kdcore.teachers import load_teacher
 

@@ -264,8 +264,8 @@ class _Reader:
         self.done = self.unreadable = 0
 
     def all(self, files: list[tuple[Path, int]]) -> _Raw:
-        from kdcore.pictures import MAX_BYTES, open_picture
-        from kdcore.teachers import prepare_picture
+        from kdcore.pictures.decode import MAX_BYTES, open_picture
+        from kdcore.pictures.prepare import prepare_picture
 
         images: list[Tensor] = []
         labels: list[int] = []

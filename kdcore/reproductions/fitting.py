@@ -19,7 +19,7 @@ from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
 from kdcore.models import build_model
 from kdcore.optimizers import one_cycle, parameter_groups
-from kdcore.views import RandomViews, to_float
+from kdcore.pictures.views import RandomViews, to_float
 
 SAVE_SECONDS = 15.0  # between checkpoints: a killed process repeats little, and short epochs do not flood the disk
 

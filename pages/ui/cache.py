@@ -305,7 +305,7 @@ def opened_picture(data: bytes, name: str) -> bytes:
     Raises:
         PictureError: the bytes are not a picture that can be opened safely.
     """
-    from kdcore.pictures import open_picture
+    from kdcore.pictures.decode import open_picture
 
     return scenes.png_of(open_picture(data, name))
 

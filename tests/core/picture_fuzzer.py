@@ -24,7 +24,7 @@ from pathlib import Path
 from PIL import Image
 
 from kdcore.errors import PictureError
-from kdcore.pictures import MAX_SIDE, open_picture
+from kdcore.pictures.decode import MAX_SIDE, open_picture
 from tests.picture_files import FORMATS, encode, photo, ycck
 
 LENGTHS = (0, 1, 2, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

@@ -39,8 +39,8 @@ from kdcore.datasets.base import Dataset, DatasetStatus
 from kdcore.errors import ConfigError, KdError, UnknownName
 from kdcore.machine.device import Device, pick_device
 from kdcore.models import count_params
+from kdcore.pictures.views import to_float
 from kdcore.store import Store
-from kdcore.views import to_float
 
 TESTED = 60
 TINY = report.Plan(

@@ -12,11 +12,11 @@ from kdcore.dropout import ByteDropout
 from kdcore.fully_connected import Ink
 from kdcore.methods import METHODS
 from kdcore.models import build_model
+from kdcore.pictures.views import ViewSet
 from kdcore.students import Objective, Schedule, Student
 from kdcore.team import Team
 from kdcore.teams import build_teams, threads_for, train_epoch
 from kdcore.transfer_sets import TransferSet
-from kdcore.views import ViewSet
 from tests.core.unmeasured import PRECISE, flat
 
 

@@ -24,11 +24,11 @@ from kdcore.ensembles import average, ensemble_card, load_ensemble, member_logit
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.model_cards import ModelCard, list_cards
 from kdcore.models import build_model, count_params
+from kdcore.pictures.views import to_float, zoom_middle
 from kdcore.report_words import run_command
 from kdcore.soft_labels import predict, soften
 from kdcore.store import Store
 from kdcore.teachers import load_bundled, load_teacher, save_model
-from kdcore.views import to_float, zoom_middle
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"
 

@@ -29,13 +29,13 @@ from kdcore.inference import predict_logits
 from kdcore.methods import METHODS, check_parameters, find_method, total_loss
 from kdcore.models import build_model, count_params
 from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.pictures.views import ViewSet, to_float
 from kdcore.stages import stages_of, told_names
 from kdcore.students import PEER, Objective, Schedule, Student
 from kdcore.sweeps import points
 from kdcore.teachers import FrozenNetwork, Teacher, load_teacher
 from kdcore.team import Team
 from kdcore.transfer_sets import TransferSet
-from kdcore.views import ViewSet, to_float
 from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat
 
 ISSUE = ["kd", "label-smoothing", "standardised-kd", "dkd", "dist", "fitnets", "attention-transfer", "rkd", "mutual"]

@@ -14,11 +14,11 @@ from kdcore.datasets import Split, load_dataset
 from kdcore.inference import predict_logits
 from kdcore.machine.device import pick_device
 from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, of_classes, outsider_loss, shuffle_blocks
+from kdcore.pictures.views import RandomViews
 from kdcore.soft_labels import familiarity, soften
 from kdcore.teacher_figures import fit_threshold, measure_outsiders
 from kdcore.teacher_training import TeacherRecipe, train_teacher
 from kdcore.teachers import load_teacher
-from kdcore.views import RandomViews
 
 RECIPE = OutsiderRecipe("cifar10", ("automobile", "truck"), ("bird", "cat", "dog"))
 

@@ -19,9 +19,9 @@ from kdcore.errors import ConfigError, KdError, ModelFileError, TeacherUnavailab
 from kdcore.model_cards import list_teachers
 from kdcore.models import build_model, count_macs, count_params
 from kdcore.own_teachers import add_teacher, remove_teacher
+from kdcore.pictures.views import to_float
 from kdcore.teachers import load_teacher
 from kdcore.timm_teachers import add_timm
-from kdcore.views import to_float
 
 SHAPE = (3, 32, 32)
 CLASSES = ["oak", "elm", "ash"]

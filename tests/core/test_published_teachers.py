@@ -20,11 +20,12 @@ from kdcore.errors import ConfigError, ModelFileError, TeacherUnavailable, Unkno
 from kdcore.library_networks import OwnScale, build_library_network
 from kdcore.machine.torchvision_import import build_classifier, classifier_weights
 from kdcore.models import build_model, count_macs, count_params
+from kdcore.pictures.prepare import prepare_picture
+from kdcore.pictures.views import to_float
 from kdcore.published_teachers import PUBLISHED, published_teacher, remote_file
 from kdcore.published_weights import cache_folder, fetch_published
 from kdcore.soft_labels import predict
-from kdcore.teachers import FrozenNetwork, load_teacher, prepare_picture
-from kdcore.views import to_float
+from kdcore.teachers import FrozenNetwork, load_teacher
 from tests.core.conftest import Host
 
 SMALL = "squeezenet1_1"  # any classifier goes the same way, this one quickly

@@ -24,9 +24,9 @@ from kdcore.machine.device import pick_device
 from kdcore.machine.distributed import ALONE, World, join
 from kdcore.machine.tensor_files import save_tensors
 from kdcore.outsiders import OutsiderRecipe
+from kdcore.pictures.views import RandomViews
 from kdcore.recipes import TEACHER_RECIPES
 from kdcore.teacher_training import TeacherEpoch, TeacherRecipe, train_teacher
-from kdcore.views import RandomViews
 
 # Two processes share neither the 15 pictures nor the 27 with the outsiders evenly.
 PLAIN = TeacherRecipe(

@@ -14,7 +14,7 @@ from kdcore import jobs
 from kdcore.answers import answer_test, differing
 from kdcore.datasets import load_dataset
 from kdcore.errors import DatasetUnavailable
-from kdcore.pictures import open_picture
+from kdcore.pictures.decode import open_picture
 from kdcore.reliability import reliability
 from kdcore.soft_labels import predict, soften
 from kdcore.store import RunRow, Store

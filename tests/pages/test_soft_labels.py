@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 import kdcore
 from kdcore.datasets import load_dataset
 from kdcore.datasets.creatures import SPECIES, TRAITS, prototype
-from kdcore.pictures import MAX_BYTES
+from kdcore.pictures.decode import MAX_BYTES
 
 APP = Path(__file__).parents[2] / "app.py"
 

@@ -21,8 +21,8 @@ from kdcore.machine import paths
 from kdcore.machine.device import Device
 from kdcore.machine.distributed import World
 from kdcore.machine.tensor_files import load_tensors
+from kdcore.pictures.views import RandomViews
 from kdcore.teacher_training import train_teacher
-from kdcore.views import RandomViews
 from tests.core.trained_together import NORM, PLAIN, train, weights
 
 ROOT = Path(__file__).parents[2]

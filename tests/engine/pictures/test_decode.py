@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from kdcore.errors import PictureError
-from kdcore.pictures import open_picture
+from kdcore.pictures.decode import open_picture
 from tests.picture_files import chunk, encode, photo, pixels, png, ycck
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from kdcore.machine.torchvision_import import transforms
-from kdcore.views import RandomViews, ViewSet, resize_images, to_float
+from kdcore.pictures.views import RandomViews, ViewSet, resize_images, to_float
 
 
 def shifted(image: np.ndarray, dy: int, dx: int) -> np.ndarray:

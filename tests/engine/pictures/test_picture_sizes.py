@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdcore.pictures import MAX_BYTES, MAX_DECODING_BYTES, MAX_SIDE, open_picture
+from kdcore.pictures.decode import MAX_BYTES, MAX_DECODING_BYTES, MAX_SIDE, open_picture
 from tests.picture_files import blank_png, encode, jpeg_with_size, pixels, refused, tiff
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 OPEN_ALL = """
 import json, pathlib, sys
 from kdcore.errors import PictureError
-from kdcore.pictures import open_picture
+from kdcore.pictures.decode import open_picture
 
 def peak():
     status = pathlib.Path("/proc/self/status")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kdcore.pictures import FORMATS_TEXT, open_picture
+from kdcore.pictures.decode import FORMATS_TEXT, open_picture
 from tests.picture_files import FORMATS, archive, encode, photo, refused
 
 

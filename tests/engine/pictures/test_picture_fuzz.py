@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kdcore.pictures import MAX_DECODING_BYTES
+from kdcore.pictures.decode import MAX_DECODING_BYTES
 
 ROOT = Path(__file__).parents[2]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from kdcore.losses import distill_loss, hard_loss, kd_loss
     from kdcore.model_cards import ModelCard, list_teachers
-    from kdcore.models import MODELS, build_model
+    from kdcore.networks.registry import MODELS, build_model
     from kdcore.pictures.decode import open_picture
     from kdcore.soft_labels import predict, soften
     from kdcore.teachers import Teacher, load_teacher
@@ -49,7 +49,7 @@ _HOME_OF = {
         "TeacherCached",
     ),
     "losses": ("distill_loss", "hard_loss", "kd_loss"),
-    "models": ("MODELS", "build_model"),
+    "networks.registry": ("MODELS", "build_model"),
     "pictures.decode": ("open_picture",),
     "soft_labels": ("predict", "soften"),
     "model_cards": ("ModelCard", "list_teachers"),

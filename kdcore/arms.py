@@ -15,10 +15,11 @@ from kdcore.datasets import Dataset
 from kdcore.defaults import defaults_for
 from kdcore.ensemble_names import members_of
 from kdcore.methods import METHODS, check_parameters, find_method
-from kdcore.models import build_model
+from kdcore.networks.frozen import FrozenNetwork
+from kdcore.networks.registry import build_model
 from kdcore.students import PEER, Objective, Student
 from kdcore.sweeps import Point, points
-from kdcore.teachers import FrozenNetwork, Teacher
+from kdcore.teachers import Teacher
 from kdcore.transfer_sets import (
     TransferSet,
     labelled_subset,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kdcore.errors import ModelFileError
-from kdcore.library_networks import LARGEST, MOST_CLASSES
 from kdcore.model_cards import ModelCard
+from kdcore.networks.library import LARGEST, MOST_CLASSES
 
 LARGEST_CARD = 4 * 2**20  # bytes
 LONGEST_NAME, LONGEST_TEXT, DEEPEST = 200, 4000, 8  # characters of a name and of a text; levels of nesting

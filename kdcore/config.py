@@ -13,7 +13,7 @@ from kdcore.ensemble_names import is_ensemble, normal_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.machine.device import DEVICES
 from kdcore.methods import Value, check_parameters, find_method
-from kdcore.models import parse_model
+from kdcore.networks.registry import parse_model
 from kdcore.sweeps import normal_sweep, points, vary_around
 
 MAX_SEEDS, MAX_EPOCHS = 100, 1000

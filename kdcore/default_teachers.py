@@ -46,7 +46,7 @@ def params_of(name: str) -> int | None:
     The parameters of an ensemble's members are added up. None if there is neither a card nor a recipe.
     """
     from kdcore.datasets import dataset_info
-    from kdcore.models import count_params, outline
+    from kdcore.networks.registry import count_params, outline
 
     known, total = {card.name: card.num_params for card in list_teachers()}, 0
     for member in members_of(name):
@@ -108,7 +108,7 @@ def teacher_seconds(name: str, device: str = "auto") -> float | None:
 
     from kdcore.datasets import dataset_info
     from kdcore.machine.device import pick_device, torch_threads
-    from kdcore.models import build_model
+    from kdcore.networks.registry import build_model
 
     if is_ensemble(name):
         known = {card.name for card in list_teachers()}

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from kdcore.ensemble_names import MOST, EnsembleName, parse_name
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.inference import predict_logits
 from kdcore.machine.tensor_files import canonical_json
 from kdcore.measured import with_figures
 from kdcore.model_cards import ModelCard, list_teachers
+from kdcore.networks.frozen import FrozenNetwork
+from kdcore.networks.inference import predict_logits
 from kdcore.pictures.views import zoom_middle
-from kdcore.teachers import FrozenNetwork, Teacher, load_teacher
+from kdcore.teachers import Teacher, load_teacher
 
 
 def average(logits: Tensor, temperature: float | None = 1.0) -> Tensor:

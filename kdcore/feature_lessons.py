@@ -22,8 +22,8 @@ from kdcore.feature_losses import (
     hint_loss,
     relational_loss,
 )
-from kdcore.features import Kind, default_layer, feature_shape, record
-from kdcore.models import outline
+from kdcore.networks.features import Kind, default_layer, feature_shape, record
+from kdcore.networks.registry import outline
 from kdcore.students import Objective
 from kdcore.teachers import Teacher
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from kdcore.datasets import Dataset
 from kdcore.events import CheckpointSaved, Curves
-from kdcore.inference import hit_rate
 from kdcore.machine.parallel import SideBySide
+from kdcore.networks.inference import hit_rate
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.students import PEER
 from kdcore.team import Team

@@ -25,7 +25,7 @@ from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
 from kdcore.machine.disk import trouble
 from kdcore.machine.tensor_files import load_tensors, write_whole
 from kdcore.model_cards import ModelCard, folders, list_cards, list_teachers, own_folder
-from kdcore.models import build_model, count_macs, count_params
+from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.pictures.views import to_float
 from kdcore.published_teachers import PUBLISHED
 

@@ -19,7 +19,7 @@ from kdcore.machine.download import FetchProgress, RemoteFile, fetch, is_whole
 from kdcore.machine.tensor_files import file_sha256, load_tensors
 from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.model_cards import ModelCard, folders, own_folder
-from kdcore.models import build_model, count_macs, count_params
+from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.published_teachers import PublishedTeacher, here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers import save_model
 

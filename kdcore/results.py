@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from kdcore import metrics
 from kdcore.config import RunConfig
 from kdcore.datasets import Dataset
-from kdcore.latency import measure_latency
 from kdcore.machine.device import Device
-from kdcore.models import count_macs, count_params
+from kdcore.networks.latency import measure_latency
+from kdcore.networks.registry import count_macs, count_params
 from kdcore.paired import per_class_difference
 from kdcore.report_words import run_command
 from kdcore.teachers import Teacher, save_model

@@ -18,7 +18,7 @@ from kdcore.events import Event, TeacherEpochEnded
 from kdcore.fitting import Clock, fit
 from kdcore.machine.device import Device
 from kdcore.methods import METHODS
-from kdcore.models import network_between, parse_model
+from kdcore.networks.registry import network_between, parse_model
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.students import Objective, Schedule, Student
 from kdcore.sweeps import Point

@@ -17,16 +17,17 @@ from kdcore.config import make_run_config
 from kdcore.datasets import Dataset, creatures, load_dataset
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import EpochEnded, RunFinished
-from kdcore.inference import predict_logits
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
 from kdcore.machine.distributed import ALONE, World
 from kdcore.model_cards import ModelCard, own_folder
-from kdcore.models import count_macs, count_params
+from kdcore.networks.frozen import FrozenNetwork
+from kdcore.networks.inference import predict_logits
+from kdcore.networks.registry import count_macs, count_params
 from kdcore.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES, teacher_recipe
 from kdcore.teacher_figures import fit_calibration, fit_threshold, measure, measure_outsiders
 from kdcore.teacher_training import TeacherEpoch, TeacherRecipe, train_teacher
-from kdcore.teachers import FrozenNetwork, Teacher, load_model, save_model
+from kdcore.teachers import Teacher, load_model, save_model
 from kdcore.trainer import train
 
 

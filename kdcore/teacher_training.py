@@ -15,15 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdcore.convolutional import whiten_
 from kdcore.datasets.base import Dataset, Split
 from kdcore.errors import ConfigError
-from kdcore.inference import hit_rate, predict_logits
 from kdcore.machine.device import Device
 from kdcore.machine.distributed import ALONE, World
 from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
-from kdcore.models import build_model
-from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.networks.convolutional import whiten_
+from kdcore.networks.inference import hit_rate, predict_logits
+from kdcore.networks.optimizers import one_cycle, parameter_groups
+from kdcore.networks.registry import build_model
 from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, outsider_loss
 from kdcore.pictures.views import RandomViews, to_float
 

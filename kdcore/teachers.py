@@ -7,41 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from kdcore.ensemble_names import is_ensemble
 from kdcore.errors import ModelFileError, StoreError, UnknownName
-from kdcore.inference import predict_logits
 from kdcore.machine.device import Device, pick_device
 from kdcore.machine.tensor_files import load_tensors, save_tensors, write_whole
 from kdcore.model_cards import ModelCard, folders, list_cards, list_teachers
-from kdcore.models import build_model
+from kdcore.networks.frozen import FrozenNetwork
+from kdcore.networks.inference import predict_logits
+from kdcore.networks.registry import build_model
 from kdcore.pictures.prepare import prepare_picture
-from kdcore.pictures.views import zoom_middle
-
-
-class FrozenNetwork(nn.Module):
-    """A network that always stays in eval mode and computes no gradients.
-
-    It sees only the middle of each picture, `crop` (0 to 1) of each side, enlarged to the whole.
-    """
-
-    def __init__(self, network: nn.Module, crop: float = 1.0) -> None:
-        super().__init__()
-        self.crop = crop
-        self.network = network.requires_grad_(False)
-        super().train(False)
-
-    def train(self, mode: bool = True) -> FrozenNetwork:
-        """Ignore `mode` and stay in eval mode, so that batch-norm statistics and dropout never change the logits."""
-        return self
-
-    def forward(self, pictures: Tensor) -> Tensor:  # float [B, C, H, W] -> [B, K]
-        with torch.inference_mode():
-            logits: Tensor = self.network(zoom_middle(pictures, self.crop))
-        return logits
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kdcore.dropout import draw_from
 from kdcore.feature_lessons import FeatureLesson
-from kdcore.inference import predict_logits
 from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.methods import Method, total_loss
-from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.networks.dropout import draw_from
+from kdcore.networks.inference import predict_logits
+from kdcore.networks.optimizers import one_cycle, parameter_groups
+from kdcore.networks.stacked import StackedNetwork
 from kdcore.pictures.views import to_float
-from kdcore.stacked import StackedNetwork
 from kdcore.students import Schedule, Student
 
 CHANCE = 300_000_007  # keeps the seeds of dropout apart from those of the pictures' order and views

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from kdcore.feature_lessons import FeatureLesson
 from kdcore.machine.device import Device
 from kdcore.machine.parallel import SideBySide, cores
-from kdcore.models import build_model, count_macs
-from kdcore.stacked import can_stack
+from kdcore.networks.registry import build_model, count_macs
+from kdcore.networks.stacked import can_stack
 from kdcore.students import PEER, Schedule, Student
 from kdcore.team import Team
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from kdcore import imagenet
 from kdcore.errors import ConfigError, TeacherUnavailable, UnknownName
-from kdcore.library_networks import load_timm
 from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.model_cards import ModelCard, own_folder
-from kdcore.models import build_model, count_macs, count_params
+from kdcore.networks.library import load_timm
+from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.own_teachers import free_name
 from kdcore.teachers import save_model
 

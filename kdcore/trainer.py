@@ -27,7 +27,7 @@ from kdcore.feature_lessons import FeatureLesson
 from kdcore.fitting import Clock, Stopped, fit
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
-from kdcore.models import build_model
+from kdcore.networks.registry import build_model
 from kdcore.results import build_result, save_students
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.stages import stages_of, told_names, train_stages

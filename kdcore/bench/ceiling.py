@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
-from kdcore.convolutional import whiten_
 from kdcore.losses import hard_loss
 from kdcore.machine.device import Device
-from kdcore.models import build_model
-from kdcore.optimizers import parameter_groups
+from kdcore.networks.convolutional import whiten_
+from kdcore.networks.optimizers import parameter_groups
+from kdcore.networks.registry import build_model
 from kdcore.pictures.views import to_float
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}

@@ -38,7 +38,7 @@ def space_needed(config: RunConfig) -> int:
     from kdcore.datasets import dataset_info
     from kdcore.defaults import defaults_for
     from kdcore.methods import find_method
-    from kdcore.models import count_params, outline
+    from kdcore.networks.registry import count_params, outline
     from kdcore.stages import stages_of
     from kdcore.sweeps import points, teachers_of
 
@@ -67,7 +67,7 @@ def _regressor(config: RunConfig) -> int | None:
     """Bytes of the regressor that FitNets trains with the student; None if the teacher's network is unknown."""
     from kdcore.feature_lessons import lesson_shapes
     from kdcore.feature_losses import build_regressor
-    from kdcore.models import count_params
+    from kdcore.networks.registry import count_params
 
     shapes = lesson_shapes(config)
     return None if shapes is None else 4 * count_params(build_regressor(*shapes))

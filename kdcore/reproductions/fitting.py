@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from kdcore.datasets.base import Split
 from kdcore.errors import ModelFileError
-from kdcore.inference import predict_logits
 from kdcore.losses import baseline_loss, kd_loss
 from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
-from kdcore.models import build_model
-from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.networks.inference import predict_logits
+from kdcore.networks.optimizers import one_cycle, parameter_groups
+from kdcore.networks.registry import build_model
 from kdcore.pictures.views import RandomViews, to_float
 
 SAVE_SECONDS = 15.0  # between checkpoints: a killed process repeats little, and short epochs do not flood the disk

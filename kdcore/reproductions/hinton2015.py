@@ -22,9 +22,9 @@ from kdcore import metrics
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.errors import ConfigError, StoreError
 from kdcore.events import Event
-from kdcore.inference import predict_logits
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
+from kdcore.networks.inference import predict_logits
 from kdcore.reproductions.fitting import FitEpoch, Fitted, NetworkRecipe, TransferSet, fit
 from kdcore.reproductions.output_bias import corrected, fit_offset, share_of
 from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished

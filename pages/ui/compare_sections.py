@@ -166,7 +166,7 @@ def _calibration(trio: Trio) -> None:
 
 
 def _cost(trio: Trio) -> None:
-    from kdcore.latency import repetitions
+    from kdcore.networks.latency import repetitions
 
     st.subheader(_("What does an answer cost?"), anchor=False)
     measured = compare_speed.latencies(trio, CURVE_SIZES)

@@ -57,7 +57,7 @@ def speed(trio: Trio, sizes: Sequence[int]) -> None:
 
     One batch size is measured per rerun of the page.
     """
-    from kdcore.latency import REPETITIONS
+    from kdcore.networks.latency import REPETITIONS
 
     if any(latencies(trio, (size,)) is None for size in sizes):
         _measure(trio, tuple(sizes))
@@ -77,7 +77,7 @@ def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
     the table fills step by step, and a click meanwhile loses at most one measurement.
     """
     from kdcore import jobs
-    from kdcore.latency import measure_latency
+    from kdcore.networks.latency import measure_latency
 
     size = next(one for one in sizes if latencies(trio, (one,)) is None)
     with one_sentence():
@@ -107,7 +107,7 @@ def _progress_bar(sizes: Sequence[int], size: int) -> Callable[[float], None]:
     Returns:
         A function of the share (0 to 1) of this batch size's work that is done.
     """
-    from kdcore.latency import repetitions
+    from kdcore.networks.latency import repetitions
 
     # A pass has a fixed cost, estimated as that of 10 pictures.
     work = {one: repetitions(one) * (10 + one) for one in sizes}

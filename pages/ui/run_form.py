@@ -120,7 +120,7 @@ def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
     Any legal model name can be trained. The extra student stays in the list for the whole session, so that the list
     does not change when the visitor chooses another student.
     """
-    from kdcore.models import parse_model
+    from kdcore.networks.registry import parse_model
 
     asked = state.asked_student()
     if asked and asked not in usual:

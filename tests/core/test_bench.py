@@ -38,7 +38,7 @@ from kdcore.config import make_run_config
 from kdcore.datasets.base import Dataset, DatasetStatus
 from kdcore.errors import ConfigError, KdError, UnknownName
 from kdcore.machine.device import Device, pick_device
-from kdcore.models import count_params
+from kdcore.networks.registry import count_params
 from kdcore.pictures.views import to_float
 from kdcore.store import Store
 
@@ -217,7 +217,7 @@ def test_flops_worked_by_hand(exact: Device) -> None:
 
 def test_the_work_of_the_large_network() -> None:
     """The forward pass of Jordan's network by hand, layer by layer: its stages see 31, 15 and 7 pixels."""
-    from kdcore.models import build_model, count_macs
+    from kdcore.networks.registry import build_model, count_macs
 
     whiten = 31**2 * 12 * 24
     stages = [(24, 128, 31, 15), (128, 384, 15, 7), (384, 384, 7, 3)]

@@ -20,7 +20,7 @@ from kdcore.datasets import Dataset, dataset_info, load_dataset
 from kdcore.defaults import defaults_for
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.methods import METHODS
-from kdcore.models import build_model
+from kdcore.networks.registry import build_model
 from kdcore.students import Schedule, Student
 from kdcore.sweeps import points, teachers_of
 from kdcore.teacher_logits import cached_teacher_logits

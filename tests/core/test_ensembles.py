@@ -23,7 +23,7 @@ from kdcore.ensemble_names import EnsembleName, normal_name, parse_name
 from kdcore.ensembles import average, ensemble_card, load_ensemble, member_logits, possible_ensembles
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.model_cards import ModelCard, list_cards
-from kdcore.models import build_model, count_params
+from kdcore.networks.registry import build_model, count_params
 from kdcore.pictures.views import to_float, zoom_middle
 from kdcore.report_words import run_command
 from kdcore.soft_labels import predict, soften

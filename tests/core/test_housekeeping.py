@@ -22,7 +22,7 @@ from kdcore.housekeeping import DAY, Cleaned, clean
 from kdcore.machine import disk
 from kdcore.machine.disk import MARGIN, NoSpace, check_space, free_space, patiently, space_needed, trouble
 from kdcore.machine.tensor_files import write_whole
-from kdcore.models import build_model, count_params
+from kdcore.networks.registry import build_model, count_params
 from kdcore.spawn import LOG
 from kdcore.store import Store, new_id
 from kdcore.teachers import load_teacher

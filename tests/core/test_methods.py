@@ -25,15 +25,16 @@ from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import TeacherEpochEnded
 from kdcore.feature_lessons import FeatureLesson
 from kdcore.feature_losses import attention_loss, attention_map, hint_loss, relational_loss
-from kdcore.inference import predict_logits
 from kdcore.methods import METHODS, check_parameters, find_method, total_loss
-from kdcore.models import build_model, count_params
-from kdcore.optimizers import one_cycle, parameter_groups
+from kdcore.networks.frozen import FrozenNetwork
+from kdcore.networks.inference import predict_logits
+from kdcore.networks.optimizers import one_cycle, parameter_groups
+from kdcore.networks.registry import build_model, count_params
 from kdcore.pictures.views import ViewSet, to_float
 from kdcore.stages import stages_of, told_names
 from kdcore.students import PEER, Objective, Schedule, Student
 from kdcore.sweeps import points
-from kdcore.teachers import FrozenNetwork, Teacher, load_teacher
+from kdcore.teachers import Teacher, load_teacher
 from kdcore.team import Team
 from kdcore.transfer_sets import TransferSet
 from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat

@@ -11,8 +11,8 @@ import torch
 from scipy import special
 
 from kdcore.datasets import Split, load_dataset
-from kdcore.inference import predict_logits
 from kdcore.machine.device import pick_device
+from kdcore.networks.inference import predict_logits
 from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, of_classes, outsider_loss, shuffle_blocks
 from kdcore.pictures.views import RandomViews
 from kdcore.soft_labels import familiarity, soften

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from kdcore.cli import main
 from kdcore.errors import ConfigError, KdError, ModelFileError, TeacherUnavailable, UnknownName
 from kdcore.model_cards import list_teachers
-from kdcore.models import build_model, count_macs, count_params
+from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.own_teachers import add_teacher, remove_teacher
 from kdcore.pictures.views import to_float
 from kdcore.teachers import load_teacher

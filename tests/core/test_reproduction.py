@@ -23,9 +23,9 @@ from kdcore.datasets import Dataset, load_dataset
 from kdcore.datasets.base import Split
 from kdcore.errors import ConfigError, StoreError, UnknownName
 from kdcore.events import Event
-from kdcore.inference import predict_logits
 from kdcore.machine.device import pick_device
 from kdcore.machine.tensor_files import load_tensors
+from kdcore.networks.inference import predict_logits
 from kdcore.reproductions import fitting, hinton2015
 from kdcore.reproductions.fitting import NetworkRecipe, TransferSet, moved
 from kdcore.reproductions.hinton2015 import bias_offset, make_recipe, reproduce

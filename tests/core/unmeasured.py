@@ -14,7 +14,7 @@ from kdcore.config import RunConfig, make_run_config
 from kdcore.events import EpochEnded, Event, RunFinished
 from kdcore.machine.device import Device
 from kdcore.model_cards import ModelCard
-from kdcore.models import build_model
+from kdcore.networks.registry import build_model
 from kdcore.students import Student
 from kdcore.teachers import load_bundled, save_model
 from kdcore.team import Team

@@ -27,8 +27,8 @@ ARMS = ("teacher", "distilled", "baseline")
 @pytest.fixture(autouse=True)
 def few_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shown does not depend on how often it was timed; that has tests of its own."""
-    monkeypatch.setattr("kdcore.latency.REPETITIONS", 20)
-    monkeypatch.setattr("kdcore.latency.FEWER_REPETITIONS", {256: 2})
+    monkeypatch.setattr("kdcore.networks.latency.REPETITIONS", 20)
+    monkeypatch.setattr("kdcore.networks.latency.FEWER_REPETITIONS", {256: 2})
 
 
 def png(side: int = 24) -> bytes:

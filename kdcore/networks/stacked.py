@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdcore.convolutional import Scale
-from kdcore.fully_connected import Ink
+from kdcore.networks.convolutional import Scale
+from kdcore.networks.fully_connected import Ink
 
 # Layers without weights, which work on concatenated channels unchanged.
 _PLAIN = (nn.ReLU, nn.GELU, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Identity, Ink, Scale)

@@ -8,10 +8,10 @@ import torch
 
 from kdcore.datasets import load_dataset
 from kdcore.defaults import Recipe
-from kdcore.dropout import ByteDropout
-from kdcore.fully_connected import Ink
 from kdcore.methods import METHODS
-from kdcore.models import build_model
+from kdcore.networks.dropout import ByteDropout
+from kdcore.networks.fully_connected import Ink
+from kdcore.networks.registry import build_model
 from kdcore.pictures.views import ViewSet
 from kdcore.students import Objective, Schedule, Student
 from kdcore.team import Team

@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from kdcore.dropout import ByteDropout
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.teachers import FrozenNetwork
+from kdcore.networks.dropout import ByteDropout
+from kdcore.networks.frozen import FrozenNetwork
 
 Kind = Literal["map", "middle", "embedding"]
 INPUT = ".input"

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from kdcore import latency
 from kdcore.machine.device import pick_device
+from kdcore.networks import latency
 
 SHAPE = (1, 4, 4)
 

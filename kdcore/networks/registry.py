@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdcore.convolutional import build_airbench, build_convnet, build_resnet, build_resnet9, build_resnet18
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.fully_connected import build_dropout_mlp, build_ink_mlp, build_mlp
+from kdcore.networks.convolutional import build_airbench, build_convnet, build_resnet, build_resnet9, build_resnet18
+from kdcore.networks.fully_connected import build_dropout_mlp, build_ink_mlp, build_mlp
 
 MAX_WIDTH = 4096
 
@@ -88,7 +88,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
             torch.manual_seed(seed)
             return build_model(name, image_shape, num_classes)
     if ":" in name:  # only for teachers: `parse_model`, which checks students' names, refuses such names
-        from kdcore.library_networks import build_library_network
+        from kdcore.networks.library import build_library_network
 
         return build_library_network(name, image_shape, num_classes)
     family, widths = parse_model(name)

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdcore.models import build_model
-from kdcore.optimizers import parameter_groups
-from kdcore.stacked import StackedNetwork, can_stack
+from kdcore.networks.optimizers import parameter_groups
+from kdcore.networks.registry import build_model
+from kdcore.networks.stacked import StackedNetwork, can_stack
 
 MODELS = {"convnet-4": (3, 16, 16), "mlp-12-8": (1, 8, 8), "inkmlp-8": (1, 8, 8), "airbench-8-8-8": (3, 32, 32)}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from kdcore.dropout import ByteDropout
+from kdcore.networks.dropout import ByteDropout
 
 
 class Ink(nn.Module):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from kdcore.convolutional import whiten_
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.models import build_model, count_macs, count_params
-from kdcore.optimizers import parameter_groups
+from kdcore.networks.convolutional import whiten_
+from kdcore.networks.optimizers import parameter_groups
+from kdcore.networks.registry import build_model, count_macs, count_params
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.feature_losses import attention_loss, attention_map
-from kdcore.features import default_layer, feature_shape, layer_names, record
-from kdcore.models import build_model
-from kdcore.teachers import FrozenNetwork
+from kdcore.networks.features import default_layer, feature_shape, layer_names, record
+from kdcore.networks.frozen import FrozenNetwork
+from kdcore.networks.registry import build_model
 
 # What each layer must be, told from how the network is built.
 DEFAULTS = {

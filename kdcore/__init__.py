@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         RunStarted,
         TeacherCached,
     )
-    from kdcore.losses import distill_loss, hard_loss, kd_loss
+    from kdcore.methods.losses import distill_loss, hard_loss, kd_loss
     from kdcore.model_cards import ModelCard, list_teachers
     from kdcore.networks.registry import MODELS, build_model
     from kdcore.pictures.decode import open_picture
@@ -48,7 +48,7 @@ _HOME_OF = {
         "RunStarted",
         "TeacherCached",
     ),
-    "losses": ("distill_loss", "hard_loss", "kd_loss"),
+    "methods.losses": ("distill_loss", "hard_loss", "kd_loss"),
     "networks.registry": ("MODELS", "build_model"),
     "pictures.decode": ("open_picture",),
     "soft_labels": ("predict", "soften"),

@@ -14,7 +14,7 @@ from kdcore.controls import control_teacher
 from kdcore.datasets import Dataset
 from kdcore.defaults import defaults_for
 from kdcore.ensemble_names import members_of
-from kdcore.methods import METHODS, check_parameters, find_method
+from kdcore.methods.registry import METHODS, check_parameters, find_method
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.registry import build_model
 from kdcore.students import PEER, Objective, Student

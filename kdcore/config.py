@@ -12,7 +12,7 @@ from kdcore.defaults import Recipe, defaults_for
 from kdcore.ensemble_names import is_ensemble, normal_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.machine.device import DEVICES
-from kdcore.methods import Value, check_parameters, find_method
+from kdcore.methods.registry import Value, check_parameters, find_method
 from kdcore.networks.registry import parse_model
 from kdcore.sweeps import normal_sweep, points, vary_around
 

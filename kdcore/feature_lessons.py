@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kdcore.datasets import dataset_info
 from kdcore.default_teachers import model_of
 from kdcore.errors import ConfigError
-from kdcore.feature_losses import (
+from kdcore.methods.feature_losses import (
     attention_loss,
     attention_map,
     build_regressor,

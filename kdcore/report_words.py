@@ -10,7 +10,7 @@ from kdcore.controls import CONTROLS
 from kdcore.run_comparison import claims, flatten, own_point
 
 if TYPE_CHECKING:
-    from kdcore.methods import Method
+    from kdcore.methods.registry import Method
     from kdcore.rows import RunRow
 
 # The recipe's fields that are options of the command line.
@@ -129,7 +129,7 @@ def has_teacher(config: Mapping[str, Any]) -> bool:
 
 def _method(config: Mapping[str, Any]) -> Method:
     """Return the run's method; Hinton's (kd) if this version does not know the one that the run names."""
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     return METHODS.get(str(config.get("method")), METHODS["kd"])
 

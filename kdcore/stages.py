@@ -17,7 +17,7 @@ from kdcore.errors import ConfigError
 from kdcore.events import Event, TeacherEpochEnded
 from kdcore.fitting import Clock, fit
 from kdcore.machine.device import Device
-from kdcore.methods import METHODS
+from kdcore.methods.registry import METHODS
 from kdcore.networks.registry import network_between, parse_model
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.students import Objective, Schedule, Student

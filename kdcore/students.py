@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kdcore.config import RunConfig
 from kdcore.defaults import Recipe, defaults_for
-from kdcore.methods import Method
+from kdcore.methods.registry import Method
 from kdcore.pictures.views import ViewSet
 from kdcore.transfer_sets import TransferSet
 

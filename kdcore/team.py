@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kdcore.feature_lessons import FeatureLesson
 from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
-from kdcore.methods import Method, total_loss
+from kdcore.methods.registry import Method, total_loss
 from kdcore.networks.dropout import draw_from
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.optimizers import one_cycle, parameter_groups

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
-from kdcore.losses import hard_loss
 from kdcore.machine.device import Device
+from kdcore.methods.losses import hard_loss
 from kdcore.networks.convolutional import whiten_
 from kdcore.networks.optimizers import parameter_groups
 from kdcore.networks.registry import build_model

@@ -20,8 +20,8 @@ from kdcore.bench import reference
 from kdcore.bench.clock import Say, seconds_of, take_turns
 from kdcore.bench.networks import Renormalised, build_deep, build_light
 from kdcore.datasets.base import Dataset
-from kdcore.losses import baseline_loss, kd_loss
 from kdcore.machine.device import Device
+from kdcore.methods.losses import baseline_loss, kd_loss
 from kdcore.networks.inference import predict_logits
 from kdcore.pictures.views import to_float
 

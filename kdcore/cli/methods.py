@@ -11,7 +11,7 @@ from kdcore.cli.answer import Answer
 
 def methods(options: Namespace) -> Answer:
     from kdcore.controls import CONTROLS
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     rows = []
     for method in METHODS.values():

@@ -77,7 +77,7 @@ def _changed(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         before: the flat settings of the run.
         given: the settings to change, by name, with `parameters` of the method as a mapping.
     """
-    from kdcore.methods import find_method
+    from kdcore.methods.registry import find_method
     from kdcore.sweeps import BROUGHT
 
     varied = before.get("vary", {})
@@ -161,7 +161,7 @@ def _given(options: Namespace) -> dict[str, object]:
 
 
 def _parameter(text: str) -> tuple[str, float | str]:
-    from kdcore.methods import TEXTS
+    from kdcore.methods.registry import TEXTS
 
     name, equals, value = text.partition("=")
     if not equals:

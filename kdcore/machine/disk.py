@@ -37,7 +37,7 @@ def space_needed(config: RunConfig) -> int:
     """
     from kdcore.datasets import dataset_info
     from kdcore.defaults import defaults_for
-    from kdcore.methods import find_method
+    from kdcore.methods.registry import find_method
     from kdcore.networks.registry import count_params, outline
     from kdcore.stages import stages_of
     from kdcore.sweeps import points, teachers_of
@@ -66,7 +66,7 @@ def space_needed(config: RunConfig) -> int:
 def _regressor(config: RunConfig) -> int | None:
     """Bytes of the regressor that FitNets trains with the student; None if the teacher's network is unknown."""
     from kdcore.feature_lessons import lesson_shapes
-    from kdcore.feature_losses import build_regressor
+    from kdcore.methods.feature_losses import build_regressor
     from kdcore.networks.registry import count_params
 
     shapes = lesson_shapes(config)

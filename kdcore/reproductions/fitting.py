@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from kdcore.datasets.base import Split
 from kdcore.errors import ModelFileError
-from kdcore.losses import baseline_loss, kd_loss
 from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
+from kdcore.methods.losses import baseline_loss, kd_loss
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.optimizers import one_cycle, parameter_groups
 from kdcore.networks.registry import build_model

@@ -25,21 +25,21 @@ def method_of(config: Mapping[str, Any]) -> str:
 
 def method_title(name: str) -> str:
     """Return the title of a method, translated; for a method that this version does not know, its key."""
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     return _(METHODS[name].title) if name in METHODS else name
 
 
 def method_sentence(name: str) -> str:
     """Return a sentence on what the student learns by this method; "" for an unknown method."""
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     return _(METHODS[name].sentence) if name in METHODS else ""
 
 
 def uses(config: Mapping[str, Any]) -> str:
     """Return what the run's method learns from: "teacher", "members", "features", "peer", "stages" or "nothing"."""
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     name = method_of(config)
     return METHODS[name].uses if name in METHODS else "teacher"
@@ -47,7 +47,7 @@ def uses(config: Mapping[str, Any]) -> str:
 
 def has_teacher(config: Mapping[str, Any]) -> bool:
     """Whether the students learn from the run's teacher, directly or through teacher assistants."""
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     name = method_of(config)
     return name not in METHODS or METHODS[name].has_teacher
@@ -65,7 +65,7 @@ def _soft_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
 
     A setting that the method does not use is left out; in a sweep over methods both are, as each method has its own.
     """
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     name = method_of(config)
     used = METHODS[name].settings if name in METHODS else SOFT

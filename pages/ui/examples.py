@@ -68,7 +68,7 @@ class Example:
         """
         import torch
 
-        from kdcore.logit_losses import standardise
+        from kdcore.methods.logit_losses import standardise
         from kdcore.soft_labels import soften
 
         logits = torch.tensor(self.logits)

@@ -13,14 +13,14 @@ from pages.ui.i18n import _
 
 if TYPE_CHECKING:
     from kdcore.defaults import Defaults
-    from kdcore.methods import Method, Parameter
+    from kdcore.methods.registry import Method, Parameter
 
 METHOD, CONTROLS = "method", "controls"  # URL parameters; the key of the widget is this name plus "_pick"
 
 
 def chosen_method() -> Method:
     """Return the method that the URL names, or plain distillation (Hinton's). It works before any widget is drawn."""
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     return METHODS[state.choice(METHOD, tuple(METHODS))]
 
@@ -46,7 +46,7 @@ def method_form(dataset: str, disabled: bool = False) -> dict[str, Any]:
     Returns:
         The fields "method" (a name) and "parameters" (value by name) of a run's configuration.
     """
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     state.begin("method_pick", chosen_method().name)
     chosen = st.selectbox(
@@ -98,7 +98,7 @@ def take_method(config: Mapping[str, Any]) -> None:
 
     Call it in a widget callback, before the widgets are drawn.
     """
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     name = config_words.method_of(config)
     _set_method(name)
@@ -119,7 +119,7 @@ def method_query(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _set_method(name: str) -> None:
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     state.preset("method_pick", name)
     state.set_choice(METHOD, name, tuple(METHODS))
@@ -132,7 +132,7 @@ def _another_method(dataset: str) -> None:
     visitor's value stays.
     """
     from kdcore.defaults import defaults_for
-    from kdcore.methods import METHODS
+    from kdcore.methods.registry import METHODS
 
     before, method = chosen_method(), METHODS[str(state.widget("method_pick"))]
     _set_method(method.name)

@@ -37,7 +37,7 @@ def run_form() -> RunConfig:
     from kdcore.config import MAX_EPOCHS, make_run_config
     from kdcore.defaults import defaults_for
     from kdcore.ensemble_names import members_of
-    from kdcore.methods import SETTINGS
+    from kdcore.methods.registry import SETTINGS
     from kdcore.sweeps import teachers_of
 
     statuses = cache.dataset_statuses()

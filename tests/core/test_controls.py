@@ -19,7 +19,7 @@ from kdcore.controls import CONTROLS, check_controls, control_teacher
 from kdcore.datasets import Dataset, dataset_info, load_dataset
 from kdcore.defaults import defaults_for
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.methods import METHODS
+from kdcore.methods.registry import METHODS
 from kdcore.networks.registry import build_model
 from kdcore.students import Schedule, Student
 from kdcore.sweeps import points, teachers_of

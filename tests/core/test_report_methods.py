@@ -13,7 +13,7 @@ from kdcore.cli.training import _given
 from kdcore.config import make_run_config
 from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, RunStarted
-from kdcore.methods import METHODS
+from kdcore.methods.registry import METHODS
 from kdcore.report_words import method, run_command, taught_by
 from kdcore.run_comparison import differing_settings, settings_of
 from kdcore.run_curves import validation_curves

@@ -26,7 +26,7 @@ from kdcore.config import RunConfig, make_run_config
 from kdcore.controls import CONTROLS
 from kdcore.database import runs
 from kdcore.events import EpochEnded
-from kdcore.methods import METHODS, total_loss
+from kdcore.methods.registry import METHODS, total_loss
 from kdcore.report import summary
 from kdcore.run_comparison import compare
 from kdcore.stages import stages_of

@@ -13,7 +13,7 @@ import pytest
 from kdcore.config import make_run_config
 from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded, event_from_json
-from kdcore.methods import METHODS
+from kdcore.methods.registry import METHODS
 from kdcore.run_comparison import claims, own_point
 from kdcore.stages import told_names
 from kdcore.store import Store, add_event, to_text

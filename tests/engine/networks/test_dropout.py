@@ -8,7 +8,7 @@ import torch
 
 from kdcore.datasets import load_dataset
 from kdcore.defaults import Recipe
-from kdcore.methods import METHODS
+from kdcore.methods.registry import METHODS
 from kdcore.networks.dropout import ByteDropout
 from kdcore.networks.fully_connected import Ink
 from kdcore.networks.registry import build_model

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.feature_losses import attention_loss, attention_map
+from kdcore.methods.feature_losses import attention_loss, attention_map
 from kdcore.networks.features import default_layer, feature_shape, layer_names, record
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.registry import build_model

@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.logit_losses import dist_loss, dkd_loss, standardised_loss
-from kdcore.losses import Number, distill_loss, hard_loss
+from kdcore.methods.logit_losses import dist_loss, dkd_loss, standardised_loss
+from kdcore.methods.losses import Number, distill_loss, hard_loss
 
 Settings = Mapping[str, Number]
 DistillLoss = Callable[[Tensor, Tensor, Tensor, Settings], Tensor]

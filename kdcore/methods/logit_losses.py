@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdcore.losses import divergence, full_precision
+from kdcore.methods.losses import divergence, full_precision
 
 CONSTANT = 1e-6  # values that vary by less than this share of their length count as constant (rounding)
 

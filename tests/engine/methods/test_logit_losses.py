@@ -11,7 +11,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 from scipy.stats import pearsonr, zscore
 from torch import Tensor
 
-from kdcore.logit_losses import dist_loss, divergence, dkd_loss, standardise, standardised_loss
+from kdcore.methods.logit_losses import dist_loss, divergence, dkd_loss, standardise, standardised_loss
 
 TEMPERATURES = (0.5, 1.0, 4.0, 20.0)
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdcore.losses import baseline_loss, distill_loss, hard_loss, kd_loss
+from kdcore.methods.losses import baseline_loss, distill_loss, hard_loss, kd_loss
 
 TEMPERATURES = (0.5, 1.0, 4.0, 20.0)
 WEIGHTS = (0.0, 0.5, 1.0)

@@ -24,8 +24,8 @@ from kdcore.ensemble_names import members_of
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import TeacherEpochEnded
 from kdcore.feature_lessons import FeatureLesson
-from kdcore.feature_losses import attention_loss, attention_map, hint_loss, relational_loss
-from kdcore.methods import METHODS, check_parameters, find_method, total_loss
+from kdcore.methods.feature_losses import attention_loss, attention_map, hint_loss, relational_loss
+from kdcore.methods.registry import METHODS, check_parameters, find_method, total_loss
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.optimizers import one_cycle, parameter_groups

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdcore.errors import ConfigError
-from kdcore.losses import full_precision
+from kdcore.methods.losses import full_precision
 
 GROUP = 128  # most pictures compared with one another, as in the paper; the number of triplets grows with its cube
 SAME_PLACE = 1e-12  # squared distance / sum of squared lengths at which fp64 cannot tell two points apart

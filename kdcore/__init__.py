@@ -28,10 +28,10 @@ if TYPE_CHECKING:
         TeacherCached,
     )
     from kdcore.methods.losses import distill_loss, hard_loss, kd_loss
+    from kdcore.metrics.soft_labels import predict, soften
     from kdcore.model_cards import ModelCard, list_teachers
     from kdcore.networks.registry import MODELS, build_model
     from kdcore.pictures.decode import open_picture
-    from kdcore.soft_labels import predict, soften
     from kdcore.teachers import Teacher, load_teacher
     from kdcore.trainer import train
 
@@ -51,7 +51,7 @@ _HOME_OF = {
     "methods.losses": ("distill_loss", "hard_loss", "kd_loss"),
     "networks.registry": ("MODELS", "build_model"),
     "pictures.decode": ("open_picture",),
-    "soft_labels": ("predict", "soften"),
+    "metrics.soft_labels": ("predict", "soften"),
     "model_cards": ("ModelCard", "list_teachers"),
     "teachers": ("Teacher", "load_teacher"),
     "trainer": ("train",),

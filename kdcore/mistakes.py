@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kdcore import metrics
 from kdcore.datasets import Dataset
 from kdcore.errors import ConfigError
-from kdcore.reliability import ReliabilityBin, reliability
-from kdcore.soft_labels import soften
+from kdcore.metrics import scores
+from kdcore.metrics.reliability import ReliabilityBin, reliability
+from kdcore.metrics.soft_labels import soften
 from kdcore.teachers import Teacher
 
 MOST = 8  # how many mistakes a reading lists unless told otherwise
@@ -66,7 +66,7 @@ class Reading:
     wrong: int
     surest: tuple[Mistake, ...]
     mixups: tuple[Mixup, ...]
-    by_class: tuple[metrics.ClassAccuracy, ...]
+    by_class: tuple[scores.ClassAccuracy, ...]
     bins: tuple[ReliabilityBin, ...]
 
 
@@ -96,7 +96,7 @@ def read_test(teacher: Teacher, dataset: Dataset, most: int = MOST) -> Reading:
         wrong=len(wrong),
         surest=tuple(_mistake(index, logits, dataset) for index in order.tolist()),
         mixups=_mixups(logits, dataset),
-        by_class=metrics.per_class(logits[None], split.hard_labels),
+        by_class=scores.per_class(logits[None], split.hard_labels),
         bins=reliability(logits, split.hard_labels),
     )
 
@@ -115,7 +115,7 @@ def _mistake(index: int, logits: Tensor, dataset: Dataset) -> Mistake:
 
 
 def _mixups(logits: Tensor, dataset: Dataset) -> tuple[Mixup, ...]:
-    counts = metrics.confusion(logits[None], dataset.test.hard_labels).fill_diagonal_(0)
+    counts = scores.confusion(logits[None], dataset.test.hard_labels).fill_diagonal_(0)
     pairs = [
         Mixup(label, chosen, count)
         for label, row in enumerate(counts.tolist())

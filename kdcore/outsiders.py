@@ -17,8 +17,8 @@ from torch import Tensor
 
 from kdcore.datasets import load_dataset
 from kdcore.datasets.base import Split
+from kdcore.metrics.soft_labels import familiarity
 from kdcore.pictures.views import resize_images
-from kdcore.soft_labels import familiarity
 
 FALSE_ALARMS = 0.05  # share of the validation pictures that the threshold wrongly calls none of the classes
 BLOCKS = 4  # a picture to be shuffled is cut into BLOCKS x BLOCKS blocks

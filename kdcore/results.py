@@ -9,13 +9,13 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kdcore import metrics
 from kdcore.config import RunConfig
 from kdcore.datasets import Dataset
 from kdcore.machine.device import Device
+from kdcore.metrics import scores
+from kdcore.metrics.paired import per_class_difference
 from kdcore.networks.latency import measure_latency
 from kdcore.networks.registry import count_macs, count_params
-from kdcore.paired import per_class_difference
 from kdcore.report_words import run_command
 from kdcore.teachers import Teacher, save_model
 
@@ -52,12 +52,12 @@ def build_result(
             "size_bytes": len(save({k: v.contiguous() for k, v in network.state_dict().items()})),
         }
     for arm in config.controls:
-        difference = metrics.paired_difference(logits[arm], logits["distilled"], hard_labels)
+        difference = scores.paired_difference(logits[arm], logits["distilled"], hard_labels)
         arms[arm]["minus_distilled"] = difference.to_json()
     for arm, row in arms.items():
         row["latency_ms"] = [value.to_json() for value in latency[arm]]
-    difference = metrics.paired_difference(logits["distilled"], logits["baseline"], hard_labels)
-    verdict = metrics.verdict(difference)
+    difference = scores.paired_difference(logits["distilled"], logits["baseline"], hard_labels)
+    verdict = scores.verdict(difference)
     result: dict[str, Any] = {
         "run_id": "",
         "config": config.to_json(),
@@ -82,15 +82,15 @@ def build_result(
 def _figures(logits: Tensor, hard_labels: Tensor, teacher_logits: Tensor) -> dict[str, Any]:
     """The figures of one arm over its S seeds, from its logits [S, N, K]."""
     return {
-        "accuracy": metrics.accuracy(logits, hard_labels).to_json(),
-        "nll": metrics.nll(logits, hard_labels).to_json(),
-        "ece": metrics.ece(logits, hard_labels).to_json(),
-        "agreement": metrics.agreement(logits, teacher_logits).to_json(),
-        "kl_to_teacher": metrics.kl_to_teacher(logits, teacher_logits).to_json(),
-        "confusion": metrics.confusion(logits, hard_labels).tolist(),
+        "accuracy": scores.accuracy(logits, hard_labels).to_json(),
+        "nll": scores.nll(logits, hard_labels).to_json(),
+        "ece": scores.ece(logits, hard_labels).to_json(),
+        "agreement": scores.agreement(logits, teacher_logits).to_json(),
+        "kl_to_teacher": scores.kl_to_teacher(logits, teacher_logits).to_json(),
+        "confusion": scores.confusion(logits, hard_labels).tolist(),
         "per_class": [
             {"accuracy": row.accuracy, "n": row.n, "ci95": list(row.ci95)}
-            for row in metrics.per_class(logits, hard_labels)
+            for row in scores.per_class(logits, hard_labels)
         ],
     }
 
@@ -98,7 +98,7 @@ def _figures(logits: Tensor, hard_labels: Tensor, teacher_logits: Tensor) -> dic
 def _teacher_row(teacher: Teacher, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
     """The figures of the teacher. It is one fixed model, so its intervals are over pictures only."""
     row = _figures(logits[None], hard_labels, logits)
-    row["accuracy"] = metrics.proportion_estimate(metrics.hits(logits, hard_labels)).to_json()
+    row["accuracy"] = scores.proportion_estimate(scores.hits(logits, hard_labels)).to_json()
     row |= {
         "num_params": teacher.card.num_params,
         "macs": teacher.card.macs,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from kdcore import metrics
+from kdcore.metrics import scores
 from kdcore.sweeps import Point
 
 Values = tuple[tuple[str, Any], ...]  # (setting, value) pairs of a point
@@ -28,12 +28,12 @@ def rows_of_points(group: Sequence[Point], logits: Mapping[str, Tensor], hard_la
     rows = {}
     for point in group:
         distilled = logits[point.arm("distilled")]
-        difference = metrics.paired_difference(distilled, baseline, hard_labels)
+        difference = scores.paired_difference(distilled, baseline, hard_labels)
         rows[point.values] = {
             "values": dict(point.values),
             "arms": {"baseline": of_baseline, "distilled": _figures(distilled, hard_labels)},
             "paired_difference": difference.to_json(),
-            "claim": metrics.verdict(difference).claim,
+            "claim": scores.verdict(difference).claim,
         }
     return rows
 
@@ -46,7 +46,7 @@ def sweep_table(every: Sequence[Point], rows: Mapping[Values, Row]) -> dict[str,
 
 def _figures(logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
     return {
-        "accuracy": metrics.accuracy(logits, hard_labels).to_json(),
-        "nll": metrics.nll(logits, hard_labels).to_json(),
-        "ece": metrics.ece(logits, hard_labels).to_json(),
+        "accuracy": scores.accuracy(logits, hard_labels).to_json(),
+        "nll": scores.nll(logits, hard_labels).to_json(),
+        "ece": scores.ece(logits, hard_labels).to_json(),
     }

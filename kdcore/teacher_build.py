@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcore import metrics
 from kdcore.config import make_run_config
 from kdcore.datasets import Dataset, creatures, load_dataset
 from kdcore.errors import ConfigError, UnknownName
@@ -20,6 +19,7 @@ from kdcore.events import EpochEnded, RunFinished
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
 from kdcore.machine.distributed import ALONE, World
+from kdcore.metrics import scores
 from kdcore.model_cards import ModelCard, own_folder
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
@@ -100,8 +100,8 @@ def _write_card(
     calibration = fit_calibration(validation, dataset.validation.hard_labels)
     logits = predict_logits(frozen, dataset.test.images, device) * calibration
     figures = measure(logits, dataset)
-    validation_hits = metrics.hits(validation, dataset.validation.hard_labels)
-    figures["validation_accuracy"] = metrics.proportion_estimate(validation_hits).to_json()
+    validation_hits = scores.hits(validation, dataset.validation.hard_labels)
+    figures["validation_accuracy"] = scores.proportion_estimate(validation_hits).to_json()
     card: dict[str, Any] = {
         "name": recipe.name,
         "role": "teacher",

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdcore import metrics
 from kdcore.datasets import Dataset, load_dataset
+from kdcore.metrics import scores
+from kdcore.metrics.soft_labels import familiarity
 from kdcore.outsiders import FALSE_ALARMS, OutsiderRecipe, of_classes
 from kdcore.pictures.views import resize_images
-from kdcore.soft_labels import familiarity
 from kdcore.teachers import Teacher
 
 
@@ -42,9 +42,9 @@ def measure(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
     hard_labels = dataset.test.hard_labels
     figures: dict[str, Any] = {
         "test_size": len(hard_labels),
-        "accuracy": metrics.proportion_estimate(metrics.hits(logits, hard_labels)).to_json(),
+        "accuracy": scores.proportion_estimate(scores.hits(logits, hard_labels)).to_json(),
         "nll": float(F.cross_entropy(logits, hard_labels)),
-        "ece": metrics.ece(logits[None], hard_labels).to_json(),
+        "ece": scores.ece(logits[None], hard_labels).to_json(),
     }
     if dataset.bayes_accuracy is not None and dataset.test.posterior is not None:
         figures["bayes_accuracy"] = dataset.bayes_accuracy
@@ -67,24 +67,24 @@ def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
     true = member[dataset.test.hard_labels]
     right = mass.argmax(1) == true
     counts = dataset.train.hard_labels.bincount(minlength=dataset.num_classes)
-    hits = metrics.hits(logits, dataset.test.hard_labels)
+    hits = scores.hits(logits, dataset.test.hard_labels)
     rows, means = {}, {}
     for place, name in enumerate(families):
         here = true == place
-        share = metrics.proportion_estimate(right[here]).to_json()
+        share = scores.proportion_estimate(right[here]).to_json()
         rows[name] = {"accuracy": share["mean"], "n": int(here.sum()), "ci95": share["ci95"]}
         mean = mass[here].mean(0)
         ranked = mean.argsort(descending=True).tolist()
         means[name] = {"n": int(here.sum()), "mean": {families[k]: float(mean[k]) for k in ranked}}
     figures: dict[str, Any] = {
-        "superclass_accuracy": metrics.proportion_estimate(right).to_json(),
+        "superclass_accuracy": scores.proportion_estimate(right).to_json(),
         "by_superclass": rows,
         "superclass_soft_labels": means,
     }
     large = counts[dataset.test.hard_labels] > counts.max() * 0.8
     if bool(large.any()) and not bool(large.all()):
-        figures["large_class_accuracy"] = metrics.proportion_estimate(hits[large]).to_json()
-        figures["small_class_accuracy"] = metrics.proportion_estimate(hits[~large]).to_json()
+        figures["large_class_accuracy"] = scores.proportion_estimate(hits[large]).to_json()
+        figures["small_class_accuracy"] = scores.proportion_estimate(hits[~large]).to_json()
     return figures
 
 
@@ -117,7 +117,7 @@ def measure_outsiders(teacher: Teacher, dataset: Dataset, threshold: float, reci
 
     def called_none(images: Tensor) -> dict[str, Any]:
         chosen = familiarity(teacher.logits(resize_images(images, teacher.card.image_shape[1:]))) < threshold
-        return {**metrics.proportion_estimate(chosen).to_json(), "n": len(images)}
+        return {**scores.proportion_estimate(chosen).to_json(), "n": len(images)}
 
     def row(names: list[str]) -> dict[str, Any]:
         pictures = of_classes(other.test, other.class_names, names)

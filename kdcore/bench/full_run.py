@@ -29,7 +29,7 @@ from kdcore.errors import ModelFileError, StoreError
 from kdcore.machine.device import Device
 from kdcore.machine.disk import trouble
 from kdcore.machine.tensor_files import canonical_json, file_sha256, load_tensors, save_tensors, write_whole
-from kdcore.metrics import hits, paired_difference, wilson
+from kdcore.metrics.scores import hits, paired_difference, wilson
 from kdcore.networks.inference import predict_logits
 
 TELL_SECONDS = 0.5  # time between two progress lines

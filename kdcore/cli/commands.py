@@ -74,8 +74,8 @@ def teachers_train(options: Namespace) -> Answer | None:
 def predict(options: Namespace) -> Answer:
     import torch
 
+    from kdcore.metrics.soft_labels import predict, soften
     from kdcore.pictures.decode import MAX_BYTES, open_picture
-    from kdcore.soft_labels import predict, soften
     from kdcore.teachers import load_teacher
 
     soften(torch.zeros(1), options.temperature)  # reject an illegal temperature before loading anything

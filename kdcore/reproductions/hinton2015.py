@@ -18,12 +18,12 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from kdcore import metrics
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.errors import ConfigError, StoreError
 from kdcore.events import Event
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
+from kdcore.metrics import scores
 from kdcore.networks.inference import predict_logits
 from kdcore.reproductions.fitting import FitEpoch, Fitted, NetworkRecipe, TransferSet, fit
 from kdcore.reproductions.output_bias import corrected, fit_offset, share_of
@@ -266,11 +266,11 @@ def bias_offset(stage: Stage, network: nn.Module, data: Dataset, device: Device)
 
 def _row(name: str, stage: Stage, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
     """Return one row of the result from logits [S, N, K]; errors are numbers of wrong answers among the N pictures."""
-    hits = metrics.hits(logits, hard_labels)
+    hits = scores.hits(logits, hard_labels)
     size = len(hard_labels)
-    threes = metrics.picture_estimate(hits[:, hard_labels == THREE], 0.0, 1.0).to_json()
+    threes = scores.picture_estimate(hits[:, hard_labels == THREE], 0.0, 1.0).to_json()
     return {
         "paper_errors": PAPER_ERRORS[name],
-        "errors": metrics.picture_estimate((~hits).double() * size, 0.0, float(size)).to_json(),
+        "errors": scores.picture_estimate((~hits).double() * size, 0.0, float(size)).to_json(),
         "threes_right": threes if stage.counts_threes else None,
     }

@@ -15,7 +15,7 @@ from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_accuracy, format_signed, in_order
 
 if TYPE_CHECKING:
-    from kdcore.reliability import ReliabilityBin
+    from kdcore.metrics.reliability import ReliabilityBin
 
 MOST_CLASSES = 20
 FEW = 50  # a class with fewer test pictures has their number beside its name

@@ -119,7 +119,7 @@ def _answer(answer: Answer, classes: Sequence[int]) -> None:
 
 
 def _ask(network: Teacher, arm: str, picture: Image.Image) -> Answer:
-    from kdcore.soft_labels import predict
+    from kdcore.metrics.soft_labels import predict
 
     predict(network, picture)  # a warm-up: the first pass is slower, because it also sets up the network
     return comparison.answer_of(arm, [predict(network, picture) for _pass in range(PASSES)])

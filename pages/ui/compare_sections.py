@@ -100,7 +100,7 @@ def _mixups(trio: Trio) -> None:
 
 
 def _first_seed_confusion(found: Answers) -> Mapping[str, Sequence[Sequence[int]]]:
-    from kdcore.metrics import confusion
+    from kdcore.metrics.scores import confusion
 
     return {arm: confusion(found.decisions(arm)[None], found.hard_labels).tolist() for arm in found.chosen}
 
@@ -129,7 +129,7 @@ def _classes(trio: Trio) -> None:
 
 
 def _first_seed_differences(found: Answers) -> list[dict[str, Any]]:
-    from kdcore.paired import per_class_difference
+    from kdcore.metrics.paired import per_class_difference
 
     pair = (found.decisions(arm)[None] for arm in ("distilled", "baseline"))
     return [one.to_json() for one in per_class_difference(*pair, found.hard_labels)]
@@ -144,7 +144,7 @@ def _likeness(trio: Trio) -> None:
 
 
 def _calibration(trio: Trio) -> None:
-    from kdcore.reliability import reliability
+    from kdcore.metrics.reliability import reliability
 
     st.subheader(_("Do they know how sure to be?"), anchor=False)
     found = answers(trio)

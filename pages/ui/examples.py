@@ -69,7 +69,7 @@ class Example:
         import torch
 
         from kdcore.methods.logit_losses import standardise
-        from kdcore.soft_labels import soften
+        from kdcore.metrics.soft_labels import soften
 
         logits = torch.tensor(self.logits)
         shares = soften(standardise(logits[None])[0] if standardised else logits, temperature)

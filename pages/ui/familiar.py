@@ -23,7 +23,7 @@ def none_of_these(card: ModelCard, logits: Sequence[float]) -> str:
     """
     import torch
 
-    from kdcore.soft_labels import none_of_these
+    from kdcore.metrics.soft_labels import none_of_these
 
     return warning(card) if none_of_these(torch.as_tensor(logits), card.none_below) else ""
 

@@ -27,7 +27,7 @@ def likeness(trio: Trio, found: Answers) -> None:
     Raises:
         ConfigError: a class has no test picture.
     """
-    from kdcore.class_tree import class_similarity, class_tree
+    from kdcore.metrics.class_similarity import class_similarity, class_tree
 
     whose, heat = st.columns((1, 1), gap="large", vertical_alignment="bottom")
     with whose:

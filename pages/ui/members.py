@@ -72,7 +72,7 @@ def opinions(
     """
     import torch
 
-    from kdcore.soft_labels import entropy, soften
+    from kdcore.metrics.soft_labels import entropy, soften
 
     rows = torch.from_numpy(np.stack([*(logits for _name, logits in members), average]))
     soft_labels = soften(rows, temperature)

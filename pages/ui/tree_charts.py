@@ -14,7 +14,7 @@ from pages.ui.i18n import _
 from pages.ui.viewmodels import arm_name
 
 if TYPE_CHECKING:
-    from kdcore.class_tree import ClassTree
+    from kdcore.metrics.class_similarity import ClassTree
 
 MOST_IN_TABLE = 20  # classes; with more of them only the tree is drawn
 WIDE = 7  # with more classes than this the cells are narrow

@@ -22,11 +22,11 @@ from kdcore.default_teachers import dataset_of
 from kdcore.ensemble_names import EnsembleName, normal_name, parse_name
 from kdcore.ensembles import average, ensemble_card, load_ensemble, member_logits, possible_ensembles
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.metrics.soft_labels import predict, soften
 from kdcore.model_cards import ModelCard, list_cards
 from kdcore.networks.registry import build_model, count_params
 from kdcore.pictures.views import to_float, zoom_middle
 from kdcore.report_words import run_command
-from kdcore.soft_labels import predict, soften
 from kdcore.store import Store
 from kdcore.teachers import load_bundled, load_teacher, save_model
 

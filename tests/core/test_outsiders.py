@@ -12,10 +12,10 @@ from scipy import special
 
 from kdcore.datasets import Split, load_dataset
 from kdcore.machine.device import pick_device
+from kdcore.metrics.soft_labels import familiarity, soften
 from kdcore.networks.inference import predict_logits
 from kdcore.outsiders import OutsiderRecipe, Outsiders, load_outsiders, of_classes, outsider_loss, shuffle_blocks
 from kdcore.pictures.views import RandomViews
-from kdcore.soft_labels import familiarity, soften
 from kdcore.teacher_figures import fit_threshold, measure_outsiders
 from kdcore.teacher_training import TeacherRecipe, train_teacher
 from kdcore.teachers import load_teacher

@@ -18,6 +18,7 @@ from kdcore import imagenet, published_weights
 from kdcore.cli import main
 from kdcore.errors import ConfigError, ModelFileError, TeacherUnavailable, UnknownName
 from kdcore.machine.torchvision_import import build_classifier, classifier_weights
+from kdcore.metrics.soft_labels import predict
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.library import OwnScale, build_library_network
 from kdcore.networks.registry import build_model, count_macs, count_params
@@ -25,7 +26,6 @@ from kdcore.pictures.prepare import prepare_picture
 from kdcore.pictures.views import to_float
 from kdcore.published_teachers import PUBLISHED, published_teacher, remote_file
 from kdcore.published_weights import cache_folder, fetch_published
-from kdcore.soft_labels import predict
 from kdcore.teachers import load_teacher
 from tests.core.conftest import Host
 

@@ -15,9 +15,9 @@ from PIL import Image
 from kdcore.datasets import load_dataset
 from kdcore.errors import ModelFileError, UnknownName
 from kdcore.machine.tensor_files import file_sha256, save_tensors
+from kdcore.metrics.soft_labels import predict
 from kdcore.pictures.decode import open_picture
 from kdcore.pictures.prepare import prepare_picture
-from kdcore.soft_labels import predict
 from kdcore.teacher_figures import fit_calibration
 from kdcore.teachers import load_bundled, load_model, load_teacher
 

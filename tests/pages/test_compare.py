@@ -14,9 +14,9 @@ from kdcore import jobs
 from kdcore.answers import answer_test, differing
 from kdcore.datasets import load_dataset
 from kdcore.errors import DatasetUnavailable
+from kdcore.metrics.reliability import reliability
+from kdcore.metrics.soft_labels import predict, soften
 from kdcore.pictures.decode import open_picture
-from kdcore.reliability import reliability
-from kdcore.soft_labels import predict, soften
 from kdcore.store import RunRow, Store
 from kdcore.teachers import Teacher, load_bundled, load_model
 from tests.pages.conftest import OTHER, OpenPage, bars_of, chart_of, charts_of, html_of, in_address, only_run

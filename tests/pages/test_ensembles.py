@@ -17,8 +17,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from kdcore.ensembles import member_logits
+from kdcore.metrics.soft_labels import soften
 from kdcore.networks.registry import build_model
-from kdcore.soft_labels import soften
 from kdcore.store import Store
 from kdcore.teachers import load_bundled, load_teacher, save_model
 from pages.ui import pickers

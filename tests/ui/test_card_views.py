@@ -14,10 +14,10 @@ import torch
 
 from kdcore import card_facts
 from kdcore.card_facts import Figure, Share
-from kdcore.metrics import ClassAccuracy
+from kdcore.metrics.reliability import ReliabilityBin
+from kdcore.metrics.scores import ClassAccuracy
 from kdcore.mistakes import Mistake, Mixup, Reading
 from kdcore.model_cards import ModelCard
-from kdcore.reliability import ReliabilityBin
 from pages.ui import card_views, card_words
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"

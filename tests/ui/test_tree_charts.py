@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdcore.class_tree import ClassTree, Merge
+from kdcore.metrics.class_similarity import ClassTree, Merge
 from pages.ui import tree_charts
 
 TREE = ClassTree((3, 0, 2, 1), (Merge(0, 2, 0.1), Merge(3, 4, 0.4), Merge(5, 1, 0.7)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from kdcore import metrics
+from kdcore.metrics import scores
 
 
 def logits_for(choices: list[list[int]], classes: int) -> torch.Tensor:
@@ -20,7 +20,7 @@ def logits_for(choices: list[list[int]], classes: int) -> torch.Tensor:
 def test_seed_estimate_is_students_t() -> None:
     values = [0.71, 0.74, 0.69, 0.75, 0.72]
     low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
-    estimate = metrics.seed_estimate(values, test_variance=0.0)
+    estimate = scores.seed_estimate(values, test_variance=0.0)
     assert estimate.mean == pytest.approx(np.mean(values))
     assert estimate.ci95 == pytest.approx((low, high))
 
@@ -28,13 +28,13 @@ def test_seed_estimate_is_students_t() -> None:
 def test_test_variance_widens_the_interval() -> None:
     values = [0.7, 0.7, 0.7]
     half = stats.t.ppf(0.975, 2) * 0.01
-    assert metrics.seed_estimate(values, 0.0001).ci95 == pytest.approx((0.7 - half, 0.7 + half))
+    assert scores.seed_estimate(values, 0.0001).ci95 == pytest.approx((0.7 - half, 0.7 + half))
 
 
 def test_one_seed_gives_no_interval_and_no_claim() -> None:
-    estimate = metrics.seed_estimate([0.9], 0.01)
+    estimate = scores.seed_estimate([0.9], 0.01)
     assert estimate.ci95 is None
-    assert metrics.verdict(estimate).claim == "none"
+    assert scores.verdict(estimate).claim == "none"
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -47,7 +47,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         p = stats.norm.cdf((ease[None] + skill[:, None] + 0.5) / 0.5)
         right = torch.from_numpy((rng.random((seeds, pictures)) < p).astype(float))
         truth = stats.norm.cdf(0.5 / math.sqrt(0.5**2 + 1.0 + 0.2**2))
-        low, high = metrics.picture_estimate(right).ci95
+        low, high = scores.picture_estimate(right).ci95
         covered += low <= truth <= high
     assert 0.92 <= covered / trials <= 1.0
 
@@ -55,18 +55,18 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 def test_wilson_against_scipy() -> None:
     for right, n in ((0, 6), (3, 11), (11, 11), (180, 200)):
         expected = stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
-        assert metrics.wilson(right, n) == pytest.approx((expected.low, expected.high))
-    assert metrics.wilson(0, 0) == (0.0, 1.0)
+        assert scores.wilson(right, n) == pytest.approx((expected.low, expected.high))
+    assert scores.wilson(0, 0) == (0.0, 1.0)
 
 
 def test_accuracy_agreement_confusion_and_classes_by_hand() -> None:
     labels = torch.tensor([0, 1, 2, 2])
     logits = logits_for([[0, 1, 2, 1], [0, 0, 2, 2]], 3)
-    assert metrics.accuracy(logits, labels).per_seed == (0.75, 0.75)
+    assert scores.accuracy(logits, labels).per_seed == (0.75, 0.75)
     teacher = logits_for([[0, 1, 1, 1]], 3)[0]
-    assert metrics.agreement(logits, teacher).per_seed == (0.75, 0.25)
-    assert metrics.confusion(logits, labels).tolist() == [[2, 0, 0], [1, 1, 0], [0, 1, 3]]
-    rows = metrics.per_class(logits, labels)
+    assert scores.agreement(logits, teacher).per_seed == (0.75, 0.25)
+    assert scores.confusion(logits, labels).tolist() == [[2, 0, 0], [1, 1, 0], [0, 1, 3]]
+    rows = scores.per_class(logits, labels)
     assert [row.accuracy for row in rows] == [1.0, 0.5, 0.75]
     assert [row.n for row in rows] == [1, 1, 2]
 
@@ -80,8 +80,8 @@ def test_nll_and_kl_are_the_formulas() -> None:
     p = np.exp(teacher.numpy()) / np.exp(teacher.numpy()).sum(-1, keepdims=True)
     nll = -np.log(q[:, np.arange(5), labels.numpy()]).mean(1)
     kl = (p[None] * np.log(p[None] / q)).sum(-1).mean(1)
-    assert metrics.nll(student, labels).per_seed == pytest.approx(nll, rel=1e-5)
-    assert metrics.kl_to_teacher(student, teacher).per_seed == pytest.approx(kl, rel=1e-4)
+    assert scores.nll(student, labels).per_seed == pytest.approx(nll, rel=1e-5)
+    assert scores.kl_to_teacher(student, teacher).per_seed == pytest.approx(kl, rel=1e-4)
 
 
 def simulated(n: int, rng: np.random.Generator, overconfidence: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,8 +97,8 @@ def test_ece_of_a_calibrated_model_is_zero_on_average_unlike_the_plain_one() -> 
     debiased, plain = [], []
     for _ in range(300):
         logits, labels = simulated(360, rng)
-        debiased.append(metrics.debiased_ece(logits, labels)[0])
-        table = metrics.calibration_bins(logits, labels)
+        debiased.append(scores.debiased_ece(logits, labels)[0])
+        table = scores.calibration_bins(logits, labels)
         gaps = (table.accuracy - table.confidence).abs()
         plain.append(float((table.count / 360 * gaps).sum()))
     assert abs(np.mean(debiased)) < 3 * np.std(debiased) / math.sqrt(300) + 0.001
@@ -109,15 +109,15 @@ def test_ece_finds_a_miscalibration_of_known_size() -> None:
     """The truth comes from 400,000 pictures, where the bias of the plain estimate is nothing."""
     rng = np.random.default_rng(1)
     logits, labels = simulated(400_000, rng, overconfidence=2.0)
-    table = metrics.calibration_bins(logits, labels)
+    table = scores.calibration_bins(logits, labels)
     truth = float((table.count / 400_000 * (table.accuracy - table.confidence).abs()).sum())
-    values = [metrics.debiased_ece(*simulated(2_000, rng, overconfidence=2.0))[0] for _ in range(50)]
+    values = [scores.debiased_ece(*simulated(2_000, rng, overconfidence=2.0))[0] for _ in range(50)]
     assert np.mean(values) == pytest.approx(truth, abs=0.006)
 
 
 def test_calibration_bins_hold_equal_numbers() -> None:
     logits, labels = simulated(361, np.random.default_rng(2))
-    counts = metrics.calibration_bins(logits, labels).count
+    counts = scores.calibration_bins(logits, labels).count
     assert len(counts) == 15
     assert counts.sum() == 361
     assert counts.max() - counts.min() <= 1
@@ -128,8 +128,8 @@ def test_calibration_bins_hold_equal_numbers() -> None:
     [((0.08, 0.081, 0.079), "distilled"), ((-0.08, -0.081, -0.079), "baseline"), ((0.1, -0.1, 0.02), "none")],
 )
 def test_verdict_is_what_the_interval_allows(per_seed: tuple[float, ...], claim: str) -> None:
-    estimate = metrics.seed_estimate(per_seed, 1e-6)
-    verdict = metrics.verdict(estimate)
+    estimate = scores.seed_estimate(per_seed, 1e-6)
+    verdict = scores.verdict(estimate)
     assert verdict.claim == claim
     assert f"{len(per_seed)} seeds" in verdict.sentence
     assert verdict.sentence.startswith("No difference") == (claim == "none")

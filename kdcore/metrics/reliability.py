@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kdcore.metrics import ECE_BINS, calibration_bins, wilson
+from kdcore.metrics.scores import ECE_BINS, calibration_bins, wilson
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdcore.errors import ConfigError
-from kdcore.soft_labels import dark_share, entropy, non_target, soften, superclass_mass
+from kdcore.metrics.soft_labels import dark_share, entropy, non_target, soften, superclass_mass
 
 LOGITS = torch.tensor([4.0, 2.0, -1.0, 0.5])
 

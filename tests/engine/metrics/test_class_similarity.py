@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kdcore.class_tree import class_similarity, class_tree
 from kdcore.errors import ConfigError
+from kdcore.metrics.class_similarity import class_similarity, class_tree
 
 
 def test_similarity_is_the_overlap_of_the_mean_soft_labels() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kdcore.errors import ConfigError
-from kdcore.soft_labels import soften
+from kdcore.metrics.soft_labels import soften
 
 
 def class_similarity(logits: Tensor, hard_labels: Tensor, temperature: float = 1.0) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 from scipy import special
 from torch import Tensor
 
-from kdcore.metrics import CONFIDENCE, hits
+from kdcore.metrics.scores import CONFIDENCE, hits
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,11 @@ def place_of(name: str) -> Path | None:
 
 
 def add_dataset(
-    path: Path, name: str | None = None, size: int | None = None, progress: Progress = lambda done, total: None
+    path: Path,
+    name: str | None = None,
+    size: int | None = None,
+    progress: Progress = lambda done, total: None,
+    taken: Collection[str] = (),
 ) -> DatasetInfo:
     """Make a dataset of this machine from the pictures at `path`.
 
@@ -112,7 +116,7 @@ def add_dataset(
         StoreError: the dataset cannot be written to the disk.
     """
     path = path.expanduser().absolute()
-    name = _legal_name(name or _suggest(path))
+    name = _legal_name(name or _suggest(path), taken)
     if size is not None and size not in SIZES:
         raise ConfigError(f"The size must be {SIZES[0]} or {SIZES[1]} pixels, not {size}.")
     if path.is_dir() and not (path / "train.parquet").is_file():
@@ -201,12 +205,10 @@ def _suggest(path: Path) -> str:
     return words.strip("-")[:32].strip("-") or "own"
 
 
-def _legal_name(name: str) -> str:
-    from kdcore.datasets import DATASETS
-
+def _legal_name(name: str, taken: Collection[str]) -> str:
     if not _NAME.fullmatch(name):
         raise ConfigError(f'"{name[:40]}" is no name for a dataset; use up to 32 small letters, digits and hyphens.')
-    if name in DATASETS:
+    if name in taken:
         raise ConfigError(f'"{name}" is the name of a dataset that comes with the engine; give yours another (--name).')
     return name
 

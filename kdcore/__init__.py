@@ -28,11 +28,13 @@ if TYPE_CHECKING:
         TeacherCached,
     )
     from kdcore.methods.losses import distill_loss, hard_loss, kd_loss
-    from kdcore.metrics.soft_labels import predict, soften
-    from kdcore.model_cards import ModelCard, list_teachers
+    from kdcore.metrics.soft_labels import soften
     from kdcore.networks.registry import MODELS, build_model
     from kdcore.pictures.decode import open_picture
-    from kdcore.teachers import Teacher, load_teacher
+    from kdcore.teachers.card import ModelCard, list_teachers
+    from kdcore.teachers.load import load_teacher
+    from kdcore.teachers.predict import predict
+    from kdcore.teachers.teacher import Teacher
     from kdcore.trainer import train
 
 _HOME_OF = {
@@ -51,9 +53,11 @@ _HOME_OF = {
     "methods.losses": ("distill_loss", "hard_loss", "kd_loss"),
     "networks.registry": ("MODELS", "build_model"),
     "pictures.decode": ("open_picture",),
-    "metrics.soft_labels": ("predict", "soften"),
-    "model_cards": ("ModelCard", "list_teachers"),
-    "teachers": ("Teacher", "load_teacher"),
+    "metrics.soft_labels": ("soften",),
+    "teachers.predict": ("predict",),
+    "teachers.card": ("ModelCard", "list_teachers"),
+    "teachers.teacher": ("Teacher",),
+    "teachers.load": ("load_teacher",),
     "trainer": ("train",),
 }
 

@@ -9,12 +9,12 @@ from typing import Any
 from kdcore.controls import check_controls
 from kdcore.datasets import DatasetInfo, dataset_info
 from kdcore.defaults import Recipe, defaults_for
-from kdcore.ensemble_names import is_ensemble, normal_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.machine.device import DEVICES
 from kdcore.methods.registry import Value, check_parameters, find_method
 from kdcore.networks.registry import parse_model
 from kdcore.sweeps import normal_sweep, points, vary_around
+from kdcore.teachers.ensemble_names import is_ensemble, normal_name
 
 MAX_SEEDS, MAX_EPOCHS = 100, 1000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kdcore.ensemble_names import is_ensemble, parse_name
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.teachers.ensemble_names import is_ensemble, parse_name
 
 
 @dataclass(frozen=True)

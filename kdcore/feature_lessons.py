@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.datasets import dataset_info
-from kdcore.default_teachers import model_of
 from kdcore.errors import ConfigError
 from kdcore.methods.feature_losses import (
     attention_loss,
@@ -25,7 +24,8 @@ from kdcore.methods.feature_losses import (
 from kdcore.networks.features import Kind, default_layer, feature_shape, record
 from kdcore.networks.registry import outline
 from kdcore.students import Objective
-from kdcore.teachers import Teacher
+from kdcore.teachers.building.catalog import model_of
+from kdcore.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
     from kdcore.config import RunConfig

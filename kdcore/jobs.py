@@ -14,13 +14,13 @@ import sqlalchemy as sa
 
 from kdcore.database import events, runs
 from kdcore.dispatcher import MAX_SETBACKS, SLOTS, advance, claim, end_unheld, runs_dir
-from kdcore.ensemble_names import is_ensemble, members_of
 from kdcore.errors import ConfigError, DatasetUnavailable, KdError, UnknownName
 from kdcore.events import Event, RunFailed
 from kdcore.machine.disk import NoSpace, check_space
 from kdcore.machine_turn import Busy, turn
 from kdcore.rows import held, visible
 from kdcore.store import WAITING, RunRow, Store, new_id, to_text
+from kdcore.teachers.ensemble_names import is_ensemble, members_of
 from kdcore.waits import expected_wait, position
 
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ def check(config: RunConfig) -> None:
         ConfigError, UnknownName, DatasetUnavailable: as `submit`.
     """
     from kdcore.datasets import dataset_status
-    from kdcore.default_teachers import dataset_of
     from kdcore.defaults import defaults_for
-    from kdcore.ensembles import ensemble_card
     from kdcore.machine.device import pick_device
-    from kdcore.model_cards import list_teachers
     from kdcore.stages import stages_of
     from kdcore.sweeps import points, teachers_of
+    from kdcore.teachers.building.catalog import dataset_of
+    from kdcore.teachers.card import list_teachers
+    from kdcore.teachers.ensembles import ensemble_card
 
     config = config.validate()
     if config.device == "cuda":

@@ -17,7 +17,7 @@ from kdcore.metrics.paired import per_class_difference
 from kdcore.networks.latency import measure_latency
 from kdcore.networks.registry import count_macs, count_params
 from kdcore.report_words import run_command
-from kdcore.teachers import Teacher, save_model
+from kdcore.teachers.teacher import Teacher, save_model
 
 
 def build_result(

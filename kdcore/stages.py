@@ -12,7 +12,6 @@ from torch import Tensor
 from kdcore.arms import Answers, baseline_student, objective_of
 from kdcore.config import RunConfig
 from kdcore.datasets import Dataset, dataset_info
-from kdcore.default_teachers import params_of
 from kdcore.errors import ConfigError
 from kdcore.events import Event, TeacherEpochEnded
 from kdcore.fitting import Clock, fit
@@ -22,6 +21,7 @@ from kdcore.networks.registry import network_between, parse_model
 from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.students import Objective, Schedule, Student
 from kdcore.sweeps import Point
+from kdcore.teachers.building.catalog import params_of
 from kdcore.team import Team
 from kdcore.teams import build_teams
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.controls import control_teacher
 from kdcore.defaults import Recipe, defaults_for
-from kdcore.ensemble_names import members_of, normal_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.methods.registry import METHODS, TEXTS, find_method
+from kdcore.teachers.ensemble_names import members_of, normal_name
 
 if TYPE_CHECKING:
     from kdcore.config import RunConfig

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from kdcore.arms import Answers, arm_names, build_students, rows_of
 from kdcore.config import RunConfig
 from kdcore.datasets import Dataset, load_dataset
-from kdcore.default_teachers import ready_teacher
 from kdcore.defaults import defaults_for
 from kdcore.errors import ConfigError
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
@@ -34,8 +33,10 @@ from kdcore.stages import stages_of, told_names, train_stages
 from kdcore.students import PEER, Schedule, Student
 from kdcore.sweep_table import Row, Values, rows_of_points, sweep_table
 from kdcore.sweeps import Point, groups, points, teachers_of
-from kdcore.teacher_logits import cached_teacher_logits
-from kdcore.teachers import Teacher, load_teacher
+from kdcore.teachers.building.on_demand import ready_teacher
+from kdcore.teachers.load import load_teacher
+from kdcore.teachers.logit_cache import cached_teacher_logits
+from kdcore.teachers.teacher import Teacher
 from kdcore.team import Team
 from kdcore.teams import build_teams, threads_for
 

@@ -17,8 +17,8 @@ from kdcore.defaults import defaults_for
 from kdcore.machine import paths
 from kdcore.machine.device import Device
 from kdcore.students import Schedule
-from kdcore.teacher_logits import cached_teacher_logits
-from kdcore.teachers import load_teacher
+from kdcore.teachers.load import load_teacher
+from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teams import build_teams, threads_for, train_epoch
 from kdcore.transfer_sets import labelled_subset
 

@@ -6,11 +6,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from kdcore import card_facts
-from kdcore.card_facts import Figure
 from kdcore.cli.text import count, difference, percent, table
-from kdcore.ensemble_names import is_ensemble
-from kdcore.model_cards import ModelCard
+from kdcore.teachers import card_facts
+from kdcore.teachers.card import ModelCard
+from kdcore.teachers.card_facts import Figure
+from kdcore.teachers.ensemble_names import is_ensemble
 
 WIDTH = 100  # characters of a line of prose
 

@@ -18,7 +18,7 @@ from kdcore.errors import PictureError
 
 def teachers(options: Namespace) -> Answer:
     from kdcore.cli.card_text import cards_table
-    from kdcore.model_cards import read_cards
+    from kdcore.teachers.card import read_cards
 
     cards, damaged = read_cards()
     data = {
@@ -30,10 +30,10 @@ def teachers(options: Namespace) -> Answer:
 
 def teachers_show(options: Namespace) -> Answer:
     from kdcore.cli.card_text import card_words
-    from kdcore.ensemble_names import is_ensemble
-    from kdcore.ensembles import ensemble_card
     from kdcore.errors import UnknownName
-    from kdcore.model_cards import list_cards
+    from kdcore.teachers.card import list_cards
+    from kdcore.teachers.ensemble_names import is_ensemble
+    from kdcore.teachers.ensembles import ensemble_card
 
     cards = {card.name: card for card in list_cards()}
     if is_ensemble(options.name):
@@ -46,7 +46,7 @@ def teachers_show(options: Namespace) -> Answer:
 
 def teachers_measure(options: Namespace) -> Answer:
     from kdcore.cli.card_text import card_words
-    from kdcore.measured import measure_teacher
+    from kdcore.teachers.building.measure import measure_teacher
 
     card = measure_teacher(options.name, options.device)
     data = {"teacher": card.name, "dataset": card.dataset, "dataset_sha256": card.dataset_sha256}
@@ -57,8 +57,8 @@ def teachers_train(options: Namespace) -> Answer | None:
     """Train a bundled model. Of several processes started by torchrun, all but the first return None."""
     from kdcore.machine.allocator import keep_freed_memory
     from kdcore.machine.distributed import join
-    from kdcore.model_cards import ModelCard
-    from kdcore.teacher_build import build
+    from kdcore.teachers.building.build import build
+    from kdcore.teachers.card import ModelCard
 
     keep_freed_memory()
     cards = []
@@ -74,9 +74,10 @@ def teachers_train(options: Namespace) -> Answer | None:
 def predict(options: Namespace) -> Answer:
     import torch
 
-    from kdcore.metrics.soft_labels import predict, soften
+    from kdcore.metrics.soft_labels import soften
     from kdcore.pictures.decode import MAX_BYTES, open_picture
-    from kdcore.teachers import load_teacher
+    from kdcore.teachers.load import load_teacher
+    from kdcore.teachers.predict import predict
 
     soften(torch.zeros(1), options.temperature)  # reject an illegal temperature before loading anything
     try:

@@ -9,12 +9,12 @@ from pathlib import Path
 from kdcore import report
 from kdcore.cli import text
 from kdcore.cli.answer import Answer
-from kdcore.ensemble_names import normal_name
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.run_comparison import compare as compare_runs
 from kdcore.run_selection import SORTS, STATUSES, Selection, select
 from kdcore.store import Store
 from kdcore.tags import clean_tag, clean_tags
+from kdcore.teachers.ensemble_names import normal_name
 
 
 def find(options: Namespace) -> Answer:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kdcore.cli import text
 from kdcore.cli.answer import Answer, follow_download
-from kdcore.model_cards import ModelCard
+from kdcore.teachers.card import ModelCard
 
 
 def get(options: Namespace) -> Answer:
@@ -15,29 +15,29 @@ def get(options: Namespace) -> Answer:
 
 
 def add(options: Namespace) -> Answer:
-    from kdcore.own_teachers import add_teacher
+    from kdcore.teachers.sources.own import add_teacher
 
     library, _, inner = options.source.partition(":")
     if library == "torchvision":
         return _answer(_fetch(inner, options.name))
     if library == "timm":
-        from kdcore.timm_teachers import add_timm
+        from kdcore.teachers.sources.timm import add_timm
 
         return _answer(add_timm(inner, options.name))
     return _answer(add_teacher(Path(options.source), options.name))
 
 
 def remove(options: Namespace) -> Answer:
-    from kdcore.own_teachers import remove_teacher
+    from kdcore.teachers.sources.own import remove_teacher
 
     remove_teacher(options.name)
     return Answer({"removed": options.name}, f"{options.name} is no longer on this machine.")
 
 
 def _fetch(name: str, called: str | None = None) -> ModelCard:
-    from kdcore.model_cards import list_cards
-    from kdcore.own_teachers import free_name
-    from kdcore.published_weights import fetch_published
+    from kdcore.teachers.card import list_cards
+    from kdcore.teachers.sources.own import free_name
+    from kdcore.teachers.sources.torchvision import fetch_published
 
     if called is not None:
         free_name(called)

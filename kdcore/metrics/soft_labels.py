@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,9 +12,7 @@ from torch import Tensor
 from kdcore.errors import ConfigError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from kdcore.teachers import Teacher
+    pass
 
 
 def soften(logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -78,22 +75,3 @@ def superclass_mass(soft_labels: Tensor, superclasses: Sequence[str]) -> dict[st
     for name, share in zip(superclasses, soft_labels.tolist(), strict=True):
         mass[name] = mass.get(name, 0.0) + share
     return dict(sorted(mass.items(), key=lambda item: -item[1]))
-
-
-def predict(teacher: Teacher, picture: Image.Image, temperature: float = 1.0) -> dict[str, Any]:
-    """A picture's soft labels, as the JSON object of `kdcore predict --json`; `latency_ms` is the time of one pass."""
-    images = teacher.prepare(picture)
-    start = time.perf_counter()
-    logits = teacher.logits(images)[0]
-    milliseconds = (time.perf_counter() - start) * 1000
-    soft_labels = soften(logits, temperature)
-    return {
-        "teacher": teacher.name,
-        "temperature": temperature,
-        "class_names": list(teacher.card.class_names),
-        "logits": [float(value) for value in logits],
-        "soft_labels": [float(value) for value in soft_labels],
-        "superclasses": superclass_mass(soft_labels, teacher.card.superclasses),
-        "none_of_these": none_of_these(logits, teacher.card.none_below),
-        "latency_ms": milliseconds,
-    }

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore.ensemble_names import is_ensemble, members_of
+from kdcore.teachers.ensemble_names import is_ensemble, members_of
 from pages.ui import scenes
 
 if TYPE_CHECKING:
-    from kdcore.answers import Answers
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
     from kdcore.machine.device import Device
-    from kdcore.mistakes import Reading
-    from kdcore.model_cards import ModelCard
     from kdcore.store import Store
-    from kdcore.teachers import Teacher
+    from kdcore.teachers.answers import Answers
+    from kdcore.teachers.card import ModelCard
+    from kdcore.teachers.mistakes import Reading
+    from kdcore.teachers.teacher import Teacher
     from pages.ui.dataset_views import DatasetView
     from pages.ui.examples import Example
     from pages.ui.scenes import Scene
@@ -58,7 +58,7 @@ def _cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
 
     Both are looked up again after ten seconds, because a run may have trained a teacher in the meantime.
     """
-    from kdcore.model_cards import read_cards
+    from kdcore.teachers.card import read_cards
 
     return read_cards()
 
@@ -89,8 +89,8 @@ def card_reading(name: str, sha256: str) -> Reading:
         KdError: the network or its dataset is not on this machine, or not as its card says.
     """
     from kdcore.datasets import load_dataset
-    from kdcore.mistakes import read_test
-    from kdcore.teachers import load_bundled
+    from kdcore.teachers.mistakes import read_test
+    from kdcore.teachers.teacher import load_bundled
 
     network = load_bundled(name)  # not cached, because the answers are
     return read_test(network, load_dataset(network.card.dataset))
@@ -113,8 +113,8 @@ def forget_teachers() -> None:
 @st.cache_resource(show_spinner=False, max_entries=6)
 def teacher(name: str) -> Teacher:
     """Return a network of this machine, loaded and frozen; `name` is that of a teacher, bundled student or ensemble."""
-    from kdcore.ensembles import assemble
-    from kdcore.teachers import load_bundled
+    from kdcore.teachers.ensembles import assemble
+    from kdcore.teachers.teacher import load_bundled
 
     if is_ensemble(name):  # built from the cached members, so that no network is in memory twice
         return assemble(name, [teacher(member) for member in members_of(name)])
@@ -127,8 +127,8 @@ def teacher_card(name: str) -> ModelCard:
     Raises:
         KdError: it is not on this machine; for an ensemble, also when its members do not fit together.
     """
-    from kdcore.ensembles import ensemble_card
     from kdcore.errors import UnknownName
+    from kdcore.teachers.ensembles import ensemble_card
 
     cards = {card.name: card for card in teacher_cards()}
     if is_ensemble(name):
@@ -158,7 +158,7 @@ def run_model(run_id: str, arm: str) -> Teacher:
     It can be cached without a time limit, because a finished run never changes.
     """
     from kdcore.jobs import runs_dir
-    from kdcore.teachers import load_model
+    from kdcore.teachers.teacher import load_model
 
     return load_model(runs_dir(run_id, store().home) / "models" / f"{arm}.safetensors")
 
@@ -171,8 +171,8 @@ def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], datase
         run_id: the run whose students of the first seed are asked; None for bundled students.
         models: (arm, name of its network) for teacher, distilled and baseline.
     """
-    from kdcore.answers import answer_test
     from kdcore.datasets import load_dataset
+    from kdcore.teachers.answers import answer_test
 
     bundled = {arm: name for arm, name in models if run_id is None or arm == "teacher"}
     networks = {
@@ -245,7 +245,7 @@ def forget_datasets() -> None:
 @st.cache_resource(show_spinner=False, max_entries=32, ttl=3600)
 def teacher_seconds(name: str) -> float | None:
     """Return about how many seconds it takes to train a teacher on this machine; None without a known recipe."""
-    from kdcore.default_teachers import teacher_seconds
+    from kdcore.teachers.building.on_demand import teacher_seconds
 
     return teacher_seconds(name)
 

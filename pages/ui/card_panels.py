@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore import card_facts
 from kdcore.errors import KdError
+from kdcore.teachers import card_facts
 from pages.ui import cache, card_views, card_words, compare_charts, run_panels, state
 from pages.ui.i18n import _
 from pages.ui.run_panels import paragraph
@@ -16,8 +16,8 @@ from pages.ui.sentences import held
 from pages.ui.shell import link
 
 if TYPE_CHECKING:
-    from kdcore.mistakes import Reading
-    from kdcore.model_cards import ModelCard
+    from kdcore.teachers.card import ModelCard
+    from kdcore.teachers.mistakes import Reading
 
 # Dataset -> source of pictures on the Soft labels page that suits its teachers.
 SOURCES = {"creatures": "creature", "digits": "digit"}

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from kdcore import card_facts
+from kdcore.teachers import card_facts
 from pages.ui import drawings, look, tables
 from pages.ui import viewmodels as vm
 from pages.ui.dataset_views import size_words, strip_url
@@ -17,9 +17,9 @@ from pages.ui.i18n import _
 from pages.ui.sentences import answer_caption, held
 
 if TYPE_CHECKING:
-    from kdcore.card_facts import Figure, MeanSoftLabel, Share
-    from kdcore.mistakes import Mistake, Reading
-    from kdcore.model_cards import ModelCard
+    from kdcore.teachers.card import ModelCard
+    from kdcore.teachers.card_facts import Figure, MeanSoftLabel, Share
+    from kdcore.teachers.mistakes import Mistake, Reading
 
 CHOSEN = "model"  # URL parameter: name of the card that is shown
 # Datasets whose pictures may be shown; the pictures of the others belong to their makers.

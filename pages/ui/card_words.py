@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdcore import card_facts
+from kdcore.teachers import card_facts
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _, ngettext
 
 if TYPE_CHECKING:
-    from kdcore.card_facts import Figure
-    from kdcore.mistakes import Mistake, Reading
-    from kdcore.model_cards import ModelCard
+    from kdcore.teachers.card import ModelCard
+    from kdcore.teachers.card_facts import Figure
+    from kdcore.teachers.mistakes import Mistake, Reading
 
 WEAKEST = 3  # kinds of picture, or confusions, that are named
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kdcore.answers import GROUPS, MOST_PICTURES, Answers
+from kdcore.teachers.answers import GROUPS, MOST_PICTURES, Answers
 from pages.ui import gallery as cards
 from pages.ui import state
 from pages.ui.comparison import Trio

@@ -18,9 +18,9 @@ from pages.ui.i18n import _
 from pages.ui.run_panels import one_sentence
 
 if TYPE_CHECKING:
-    from kdcore.model_cards import ModelCard
     from kdcore.store import RunRow
-    from kdcore.teachers import Teacher
+    from kdcore.teachers.card import ModelCard
+    from kdcore.teachers.teacher import Teacher
 
 PASSES = 5  # timed passes of one picture, a rough figure; the table of the page measures carefully
 LAST_RUN = "last"  # URL value for the last finished run, instead of the name of bundled networks
@@ -119,7 +119,7 @@ def _answer(answer: Answer, classes: Sequence[int]) -> None:
 
 
 def _ask(network: Teacher, arm: str, picture: Image.Image) -> Answer:
-    from kdcore.metrics.soft_labels import predict
+    from kdcore.teachers.predict import predict
 
     predict(network, picture)  # a warm-up: the first pass is slower, because it also sets up the network
     return comparison.answer_of(arm, [predict(network, picture) for _pass in range(PASSES)])

@@ -16,7 +16,7 @@ from pages.ui.i18n import _
 from pages.ui.run_panels import draw_chart, one_sentence, paragraph, text
 
 if TYPE_CHECKING:
-    from kdcore.answers import Answers
+    from kdcore.teachers.answers import Answers
 
 SECTIONS = ("picture", "mixups", "classes", "likeness", "calibration", "cost", "gallery")
 CURVE_SIZES = (1, 8, 64, 256)  # batch sizes of the chart of latencies

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore.ensemble_names import LOGITS, MOST, EnsembleName, is_ensemble, parse_name
 from kdcore.errors import KdError
+from kdcore.teachers.ensemble_names import LOGITS, MOST, EnsembleName, is_ensemble, parse_name
 from pages.ui import cache, members, state
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.model_cards import ModelCard
+    from kdcore.teachers.card import ModelCard
 
 RULES = ("1", "4", LOGITS)
 _BROUGHT = "brought_teacher"  # session slot of an ensemble that a link or reused settings named
@@ -93,7 +93,7 @@ def with_ensembles(names: Sequence[str], key: str) -> list[str]:
         names: names of teachers.
         key: key of the widget that offers them; the URL uses the same key.
     """
-    from kdcore.ensembles import possible_ensembles
+    from kdcore.teachers.ensembles import possible_ensembles
 
     offered = [*names, *possible_ensembles([card for card in cache.teacher_cards() if card.name in names])]
     asked = str(state.widget(key) or state.asked_teacher(key))
@@ -105,7 +105,7 @@ def with_ensembles(names: Sequence[str], key: str) -> list[str]:
 
 
 def _with_same_labels(first: str) -> list[str]:
-    from kdcore.ensembles import fit_together
+    from kdcore.teachers.ensembles import fit_together
 
     cards: dict[str, ModelCard] = {card.name: card for card in cache.teacher_cards()}
     return [name for name, card in cards.items() if name != first and fit_together(card, cards[first])]

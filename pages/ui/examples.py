@@ -14,7 +14,7 @@ from pages.ui.i18n import _
 if TYPE_CHECKING:
     import torch
 
-    from kdcore.teachers import Teacher
+    from kdcore.teachers.teacher import Teacher
 
 LOOKED_AT = 64  # pictures among which the example is chosen
 SEED = 20  # random seed of the creatures among which the example is chosen

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kdcore import card_facts
+from kdcore.teachers import card_facts
 from pages.ui import look
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.model_cards import ModelCard
+    from kdcore.teachers.card import ModelCard
 
 
 def none_of_these(card: ModelCard, logits: Sequence[float]) -> str:

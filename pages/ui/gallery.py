@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from kdcore.answers import GROUPS, STUDENTS, Answers, differing
 from kdcore.metrics.paired import mcnemar
 from kdcore.metrics.soft_labels import soften
+from kdcore.teachers.answers import GROUPS, STUDENTS, Answers, differing
 from pages.ui import drawings, look
 from pages.ui.i18n import _
 from pages.ui.sentences import answer_caption

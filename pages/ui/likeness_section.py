@@ -13,7 +13,7 @@ from pages.ui.i18n import _
 from pages.ui.run_panels import draw_chart, paragraph, text
 
 if TYPE_CHECKING:
-    from kdcore.answers import Answers
+    from kdcore.teachers.answers import Answers
 
 HOTTEST = 20.0  # highest temperature on offer
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore.ensemble_names import parse_name
+from kdcore.teachers.ensemble_names import parse_name
 from pages.ui import familiar, members
 from pages.ui.i18n import _
 from pages.ui.sentences import held
 
 if TYPE_CHECKING:
-    from kdcore.model_cards import ModelCard
+    from kdcore.teachers.card import ModelCard
     from pages.ui.components.instrument import Hand
     from pages.ui.scenes import Scene
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
-from kdcore.ensemble_names import is_ensemble
 from kdcore.errors import KdError
+from kdcore.teachers.ensemble_names import is_ensemble
 from pages.ui import cache, ensemble_pickers, look, state
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.model_cards import ModelCard
+    from kdcore.teachers.card import ModelCard
 
 SOURCES = ("creature", "digit", "dataset", "upload")
 FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "animals"}
@@ -100,7 +100,7 @@ def describe(card: ModelCard) -> str:
 
 def _quality(card: ModelCard) -> str:
     """Return a teacher's accuracy in words, and whether it was measured here or published."""
-    from kdcore.card_facts import figure
+    from kdcore.teachers.card_facts import figure
 
     if (measured := figure(card, "accuracy")) is not None:
         return _("right on {accuracy} of the test pictures").format(accuracy=look.percent(measured.mean))

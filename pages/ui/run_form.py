@@ -36,9 +36,9 @@ def run_form() -> RunConfig:
     """
     from kdcore.config import MAX_EPOCHS, make_run_config
     from kdcore.defaults import defaults_for
-    from kdcore.ensemble_names import members_of
     from kdcore.methods.registry import SETTINGS
     from kdcore.sweeps import teachers_of
+    from kdcore.teachers.ensemble_names import members_of
 
     statuses = cache.dataset_statuses()
     infos = {info.name: info for info in cache.dataset_infos()}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from kdcore.datasets import Dataset
-    from kdcore.teachers import Teacher
+    from kdcore.teachers.teacher import Teacher
 
 MORPH_STOPS = ("wolf", "dog", "fox", "cat")
 FRAMES_A_STEP = 16  # frames from one animal of the morph to the next
@@ -181,7 +181,7 @@ def _members(teacher: Teacher, seen: torch.Tensor) -> tuple[tuple[str, NDArray[n
     """Return the name and logits [F, K] of each member of an ensemble; empty for a single network."""
     if not teacher.members:
         return ()
-    from kdcore.ensembles import member_logits
+    from kdcore.teachers.ensembles import member_logits
 
     each = member_logits(teacher, seen).double().numpy()  # [F, M, K]
     return tuple((member.name, each[:, index]) for index, member in enumerate(teacher.members))

@@ -61,7 +61,7 @@ def _begin(name: str) -> None:
 
 
 def _fetch(name: str) -> None:
-    from kdcore.published_weights import fetch_published
+    from kdcore.teachers.sources.torchvision import fetch_published
 
     shown = st.progress(0.0, text=_("Looking for what is here already…"))
     st.button(_("Stop"), key="teacher_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_FETCHED, None))

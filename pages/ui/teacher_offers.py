@@ -31,7 +31,7 @@ class Offer:
 
 def published_offers() -> tuple[Offer, ...]:
     """Return all published teachers, whether they are on this machine or not, in the registry's order."""
-    from kdcore.published_teachers import PUBLISHED, published_accuracy, remote_file
+    from kdcore.teachers.published import PUBLISHED, published_accuracy, remote_file
 
     return tuple(
         Offer(one.name, remote_file(one).size, published_accuracy(one), one.notes) for one in PUBLISHED.values()

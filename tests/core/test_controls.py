@@ -23,8 +23,8 @@ from kdcore.methods.registry import METHODS
 from kdcore.networks.registry import build_model
 from kdcore.students import Schedule, Student
 from kdcore.sweeps import points, teachers_of
-from kdcore.teacher_logits import cached_teacher_logits
-from kdcore.teachers import load_teacher
+from kdcore.teachers.load import load_teacher
+from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teams import build_teams, threads_for, train_epoch
 from kdcore.transfer_sets import (
     labelled_subset,

@@ -25,7 +25,7 @@ from kdcore.machine.tensor_files import write_whole
 from kdcore.networks.registry import build_model, count_params
 from kdcore.spawn import LOG
 from kdcore.store import Store, new_id
-from kdcore.teachers import load_teacher
+from kdcore.teachers.load import load_teacher
 from kdcore.trainer import train
 
 TINY = {"labels": 20, "epochs": 1, "seeds": 2, "student": "mlp-8", "device": "cpu"}

@@ -32,7 +32,7 @@ from kdcore.machine.device import pick_device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.students import Schedule
 from kdcore.sweeps import points
-from kdcore.teachers import load_teacher
+from kdcore.teachers.load import load_teacher
 from kdcore.team import Team
 from kdcore.teams import build_teams
 from kdcore.trainer import train

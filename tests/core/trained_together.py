@@ -23,10 +23,10 @@ from kdcore.datasets import load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.machine.distributed import ALONE, World, join
 from kdcore.machine.tensor_files import save_tensors
-from kdcore.outsiders import OutsiderRecipe
 from kdcore.pictures.views import RandomViews
-from kdcore.recipes import TEACHER_RECIPES
-from kdcore.teacher_training import TeacherEpoch, TeacherRecipe, train_teacher
+from kdcore.teachers.building.outsiders import OutsiderRecipe
+from kdcore.teachers.building.recipes import TEACHER_RECIPES
+from kdcore.teachers.building.training import TeacherEpoch, TeacherRecipe, train_teacher
 
 # Two processes share neither the 15 pictures nor the 27 with the outsiders evenly.
 PLAIN = TeacherRecipe(

@@ -13,10 +13,10 @@ from kdcore import stages, trainer
 from kdcore.config import RunConfig, make_run_config
 from kdcore.events import EpochEnded, Event, RunFinished
 from kdcore.machine.device import Device
-from kdcore.model_cards import ModelCard
 from kdcore.networks.registry import build_model
 from kdcore.students import Student
-from kdcore.teachers import load_bundled, save_model
+from kdcore.teachers.card import ModelCard
+from kdcore.teachers.teacher import load_bundled, save_model
 from kdcore.team import Team
 from kdcore.teams import build_teams
 

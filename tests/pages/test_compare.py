@@ -11,14 +11,15 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
-from kdcore.answers import answer_test, differing
 from kdcore.datasets import load_dataset
 from kdcore.errors import DatasetUnavailable
 from kdcore.metrics.reliability import reliability
-from kdcore.metrics.soft_labels import predict, soften
+from kdcore.metrics.soft_labels import soften
 from kdcore.pictures.decode import open_picture
 from kdcore.store import RunRow, Store
-from kdcore.teachers import Teacher, load_bundled, load_model
+from kdcore.teachers.answers import answer_test, differing
+from kdcore.teachers.predict import predict
+from kdcore.teachers.teacher import Teacher, load_bundled, load_model
 from tests.pages.conftest import OTHER, OpenPage, bars_of, chart_of, charts_of, html_of, in_address, only_run
 
 ARMS = ("teacher", "distilled", "baseline")
@@ -187,7 +188,7 @@ def test_only_the_chosen_section_is_computed(
     trained_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("kdcore.answers.answer_test", lambda *args: asked.append(1) or answer_test(*args))
+    monkeypatch.setattr("kdcore.teachers.answers.answer_test", lambda *args: asked.append(1) or answer_test(*args))
     app = open_page("compare", run=only_run(trained_store).id)
     assert not asked, "the test pictures were asked about before anybody wanted to know"
     for section in ("calibration", "gallery", "classes", "calibration"):

@@ -14,8 +14,8 @@ from kdcore.config import make_run_config
 from kdcore.database import runs
 from kdcore.defaults import DEFAULTS
 from kdcore.events import EpochEnded
-from kdcore.model_cards import list_teachers
 from kdcore.store import Store
+from kdcore.teachers.card import list_teachers
 from pages.ui import cache
 from pages.ui.queue_words import waiting_sentence
 from tests.pages.conftest import (

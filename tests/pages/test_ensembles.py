@@ -16,11 +16,12 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from kdcore.ensembles import member_logits
 from kdcore.metrics.soft_labels import soften
 from kdcore.networks.registry import build_model
 from kdcore.store import Store
-from kdcore.teachers import load_bundled, load_teacher, save_model
+from kdcore.teachers.ensembles import member_logits
+from kdcore.teachers.load import load_teacher
+from kdcore.teachers.teacher import load_bundled, save_model
 from pages.ui import pickers
 from pages.ui import viewmodels as vm
 from tests.pages.conftest import OpenPage, html_of, in_address

@@ -13,11 +13,11 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
-from kdcore import published_weights
 from kdcore.machine.download import FetchProgress, RemoteFile
 from kdcore.machine.torchvision_import import build_classifier
-from kdcore.published_teachers import PUBLISHED, published_teacher, remote_file
-from kdcore.published_weights import cache_folder
+from kdcore.teachers.published import PUBLISHED, published_teacher, remote_file
+from kdcore.teachers.sources import torchvision
+from kdcore.teachers.sources.torchvision import cache_folder
 from pages.ui.teacher_offers import Offer, offer_html
 from tests.pages.conftest import html_of
 
@@ -72,7 +72,7 @@ def test_without_network_one_sentence_with_a_file_in_the_cache_a_teacher(monkeyp
     checksum = hashlib.sha256(file.getvalue()).hexdigest()[:8]
     real = remote_file(published_teacher(SMALL))
     nowhere = RemoteFile(real.name, ("http://127.0.0.1:9/a",), checksum, real.size, "sha256")  # nobody listens there
-    monkeypatch.setattr(published_weights, "remote_file", lambda teacher: nowhere)
+    monkeypatch.setattr(torchvision, "remote_file", lambda teacher: nowhere)
     app = AppTest.from_file(str(APP), default_timeout=240).run()
     app.switch_page("pages/soft_labels.py").run()
 
@@ -112,7 +112,7 @@ def test_a_download_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
         for done in (0, 1, 4):
             yield FetchProgress("resnet18.pth", done * 10**6, 4 * 10**6)
 
-    monkeypatch.setattr(published_weights, "fetch_published", play)
+    monkeypatch.setattr(torchvision, "fetch_published", play)
     app = offered()
     app.button(key="teacher_get_resnet18").click().run()
     assert not app.exception

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from kdcore import card_facts
-from kdcore.card_facts import Figure, Share
 from kdcore.metrics.reliability import ReliabilityBin
 from kdcore.metrics.scores import ClassAccuracy
-from kdcore.mistakes import Mistake, Mixup, Reading
-from kdcore.model_cards import ModelCard
+from kdcore.teachers import card_facts
+from kdcore.teachers.card import ModelCard
+from kdcore.teachers.card_facts import Figure, Share
+from kdcore.teachers.mistakes import Mistake, Mixup, Reading
 from pages.ui import card_views, card_words
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from scipy import special, stats
 
-from kdcore.answers import Answers
+from kdcore.teachers.answers import Answers
 from pages.ui import gallery
 
 NAMES = ("wolf", "dog", "fox", "cat", "lynx", "<b>bear</b>")

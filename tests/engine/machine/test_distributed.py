@@ -22,7 +22,7 @@ from kdcore.machine.device import Device
 from kdcore.machine.distributed import World
 from kdcore.machine.tensor_files import load_tensors
 from kdcore.pictures.views import RandomViews
-from kdcore.teacher_training import train_teacher
+from kdcore.teachers.building.training import train_teacher
 from tests.core.trained_together import NORM, PLAIN, train, weights
 
 ROOT = Path(__file__).parents[2]

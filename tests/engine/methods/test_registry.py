@@ -20,7 +20,6 @@ from scipy.special import log_softmax, softmax
 from kdcore.config import make_run_config
 from kdcore.datasets import dataset_info, load_dataset
 from kdcore.defaults import Recipe
-from kdcore.ensemble_names import members_of
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import TeacherEpochEnded
 from kdcore.feature_lessons import FeatureLesson
@@ -34,7 +33,9 @@ from kdcore.pictures.views import ViewSet, to_float
 from kdcore.stages import stages_of, told_names
 from kdcore.students import PEER, Objective, Schedule, Student
 from kdcore.sweeps import points
-from kdcore.teachers import Teacher, load_teacher
+from kdcore.teachers.ensemble_names import members_of
+from kdcore.teachers.load import load_teacher
+from kdcore.teachers.teacher import Teacher
 from kdcore.team import Team
 from kdcore.transfer_sets import TransferSet
 from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat

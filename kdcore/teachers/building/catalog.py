@@ -1,0 +1,53 @@
+"""Which dataset and which network belong to a teacher's name, whether or not the teacher was trained yet."""
+
+from __future__ import annotations
+
+from kdcore.teachers.building.recipes import teacher_recipe
+from kdcore.teachers.card import list_teachers
+from kdcore.teachers.ensemble_names import is_ensemble, members_of
+
+
+def dataset_of(name: str) -> str | None:
+    """The dataset that the teacher called `name` learned, or will learn when it is trained here.
+
+    The datasets of an ensemble's members are joined by "+", each once. None if there is neither a card nor a recipe.
+    """
+    known = {card.name: card.dataset for card in list_teachers()}
+    learned: list[str] = []
+    for member in members_of(name):
+        recipe = teacher_recipe(member)
+        dataset = known.get(member) or (recipe.dataset if recipe is not None else None)
+        if dataset is None:
+            return None
+        learned.append(dataset)
+    return "+".join(dict.fromkeys(learned))
+
+
+def model_of(name: str) -> str | None:
+    """The network, as a name in the model registry, of the teacher called `name`, which need not be trained yet.
+
+    None for an ensemble, and for a name that has neither a card nor a recipe.
+    """
+    known = {card.name: card.model for card in list_teachers()}
+    recipe = None if is_ensemble(name) else teacher_recipe(name)
+    return known.get(name) or (recipe.model if recipe is not None else None)
+
+
+def params_of(name: str) -> int | None:
+    """The number of parameters of the teacher called `name`, which need not be trained yet.
+
+    The parameters of an ensemble's members are added up. None if there is neither a card nor a recipe.
+    """
+    from kdcore.datasets import dataset_info
+    from kdcore.networks.registry import count_params, outline
+
+    known, total = {card.name: card.num_params for card in list_teachers()}, 0
+    for member in members_of(name):
+        if member in known:
+            total += known[member]
+        elif (recipe := teacher_recipe(member)) is not None:
+            info = dataset_info(recipe.dataset)
+            total += count_params(outline(recipe.model, info.image_shape, info.num_classes))
+        else:
+            return None
+    return total

@@ -1,0 +1,134 @@
+"""The figures on a teacher's card: calibration, measurements on the test split, and how it detects unknown pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdcore.datasets import Dataset, load_dataset
+from kdcore.metrics import scores
+from kdcore.metrics.soft_labels import familiarity
+from kdcore.pictures.views import resize_images
+from kdcore.teachers.building.outsiders import FALSE_ALARMS, OutsiderRecipe, of_classes
+from kdcore.teachers.teacher import Teacher
+
+
+def fit_calibration(logits: Tensor, hard_labels: Tensor) -> float:
+    """Find the factor on the logits [N, K] that gives the least negative log-likelihood (Guo et al. 2017, section 4.2).
+
+    The negative log-likelihood is convex in the factor. The factor's logarithm is searched on three grids, each finer
+    than the one before.
+    """
+    low, high = -3.0, 3.0
+    best = 0.0
+    for _ in range(3):
+        grid = torch.linspace(low, high, 61)
+        losses = torch.stack([F.cross_entropy(logits * float(step.exp()), hard_labels) for step in grid])
+        best = float(grid[int(losses.argmin())])
+        width = (high - low) / 60
+        low, high = best - width, best + width
+    return float(torch.tensor(best).exp())
+
+
+def measure(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
+    """Compute a teacher's figures on the test split, with intervals, in the form that its card holds.
+
+    Args:
+        logits: the teacher's calibrated logits for the test split, [N, K].
+    """
+    hard_labels = dataset.test.hard_labels
+    figures: dict[str, Any] = {
+        "test_size": len(hard_labels),
+        "accuracy": scores.proportion_estimate(scores.hits(logits, hard_labels)).to_json(),
+        "nll": float(F.cross_entropy(logits, hard_labels)),
+        "ece": scores.ece(logits[None], hard_labels).to_json(),
+    }
+    if dataset.bayes_accuracy is not None and dataset.test.posterior is not None:
+        figures["bayes_accuracy"] = dataset.bayes_accuracy
+        log_probs = logits.log_softmax(1)
+        divergence = F.kl_div(log_probs, dataset.test.posterior, reduction="batchmean")
+        figures["kl_from_posterior"] = float(divergence)
+    if dataset.superclasses != dataset.class_names:
+        figures |= _superclass_figures(logits, dataset)
+    return figures
+
+
+def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
+    """The figures by superclass, and the accuracy on large and on small classes where the classes differ in size.
+
+    A picture counts as assigned to the superclass with the largest sum of soft labels at T = 1.
+    """
+    families = sorted(set(dataset.superclasses))
+    member = torch.tensor([families.index(name) for name in dataset.superclasses])
+    mass = torch.zeros(len(logits), len(families)).index_add_(1, member, logits.softmax(1))
+    true = member[dataset.test.hard_labels]
+    right = mass.argmax(1) == true
+    counts = dataset.train.hard_labels.bincount(minlength=dataset.num_classes)
+    hits = scores.hits(logits, dataset.test.hard_labels)
+    rows, means = {}, {}
+    for place, name in enumerate(families):
+        here = true == place
+        share = scores.proportion_estimate(right[here]).to_json()
+        rows[name] = {"accuracy": share["mean"], "n": int(here.sum()), "ci95": share["ci95"]}
+        mean = mass[here].mean(0)
+        ranked = mean.argsort(descending=True).tolist()
+        means[name] = {"n": int(here.sum()), "mean": {families[k]: float(mean[k]) for k in ranked}}
+    figures: dict[str, Any] = {
+        "superclass_accuracy": scores.proportion_estimate(right).to_json(),
+        "by_superclass": rows,
+        "superclass_soft_labels": means,
+    }
+    large = counts[dataset.test.hard_labels] > counts.max() * 0.8
+    if bool(large.any()) and not bool(large.all()):
+        figures["large_class_accuracy"] = scores.proportion_estimate(hits[large]).to_json()
+        figures["small_class_accuracy"] = scores.proportion_estimate(hits[~large]).to_json()
+    return figures
+
+
+def fit_threshold(logits: Tensor) -> float:
+    """The familiarity below which a picture is called none of the classes.
+
+    It is chosen so that the share `FALSE_ALARMS` of the validation pictures falls below it; no outsiders are used.
+
+    Args:
+        logits: the calibrated logits for the validation split, [N, K].
+    """
+    return float(familiarity(logits).quantile(FALSE_ALARMS))
+
+
+def measure_outsiders(teacher: Teacher, dataset: Dataset, threshold: float, recipe: OutsiderRecipe) -> dict[str, Any]:
+    """Measure how often pictures are called none of the classes.
+
+    All pictures are from test splits, and those of the recipe's dataset are of classes that the teacher did not meet in
+    training.
+
+    Returns:
+        `false_alarms`: the share of the teacher's own test pictures. `found`: the share of outsiders, for each kind of
+        them. `false_alarms_elsewhere`: the share of pictures of the teacher's own kind that come from the outsiders'
+        dataset; it is high if the teacher detects outsiders by that dataset's blur instead of by their content.
+    """
+    other = load_dataset(recipe.dataset)
+    kind = dict(zip(other.class_names, other.superclasses, strict=True))
+    unseen = [name for name in other.class_names if name not in recipe.outside + recipe.inside]
+    strange = {kind[name] for name in recipe.outside}
+
+    def called_none(images: Tensor) -> dict[str, Any]:
+        chosen = familiarity(teacher.logits(resize_images(images, teacher.card.image_shape[1:]))) < threshold
+        return {**scores.proportion_estimate(chosen).to_json(), "n": len(images)}
+
+    def row(names: list[str]) -> dict[str, Any]:
+        pictures = of_classes(other.test, other.class_names, names)
+        return {f"{other.name}: {', '.join(names)}": called_none(pictures)}
+
+    digits = load_dataset("digits").test.images.expand(-1, teacher.card.image_shape[0], -1, -1)
+    return {
+        "false_alarms": called_none(dataset.test.images),
+        "found": {
+            **row([name for name in unseen if kind[name] in strange]),
+            "digits": called_none(digits),
+        },
+        "false_alarms_elsewhere": row([name for name in unseen if kind[name] not in strange]),
+    }

@@ -1,0 +1,45 @@
+"""Measure a teacher on its dataset's test pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kdcore.errors import ConfigError
+from kdcore.teachers.card import ModelCard
+from kdcore.teachers.ensemble_names import is_ensemble
+from kdcore.teachers.measured import _keep
+
+
+def measure_teacher(name: str, device: str = "auto") -> ModelCard:
+    """Measure a teacher on the test split of its dataset and return its card with the new figures.
+
+    The figures of an ensemble are also saved, so that its card has them from now on.
+
+    Raises:
+        ConfigError: the app has no dataset of the name that its card gives, or that dataset has other classes now.
+        DatasetUnavailable: its dataset is not on this machine.
+        StoreError: the figures could not be saved.
+        KdError: the teacher cannot be loaded, as in `load_teacher`.
+    """
+    from kdcore.datasets import list_datasets, load_dataset
+    from kdcore.machine.device import pick_device
+    from kdcore.teachers.building.figures import measure
+    from kdcore.teachers.load import load_teacher
+
+    teacher = load_teacher(name, pick_device(device).torch.type)
+    learned = teacher.card.dataset
+    known = [info.name for info in list_datasets()]
+    if learned not in known:
+        raise ConfigError(
+            f'"{teacher.name}" learned {learned}, of which there are no test pictures here; measure a teacher of one '
+            f"of these: {', '.join(known)}."
+        )
+    dataset = load_dataset(learned)
+    if dataset.class_names != teacher.card.class_names:
+        raise ConfigError(f'"{teacher.name}" knows other classes than {learned} has on this machine; train it again.')
+    figures = measure(teacher.logits(dataset.test.images), dataset)
+    if is_ensemble(teacher.name):
+        _keep(teacher.card, figures)
+    return replace(
+        teacher.card, figures=figures, accuracy=float(figures["accuracy"]["mean"]), dataset_sha256=dataset.sha256
+    )

@@ -1,0 +1,87 @@
+"""Train the teachers that a run needs and that are not on this machine yet; each is trained once and kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from kdcore.events import TeacherEpochEnded
+from kdcore.teachers.building.recipes import teacher_recipe
+from kdcore.teachers.card import ModelCard, list_teachers
+from kdcore.teachers.ensemble_names import is_ensemble, members_of
+
+TIMED_SECONDS = 1.5  # how long steps are timed to estimate a whole training; the quickest step is used
+
+
+def ready_teacher(
+    name: str, device: str = "auto", should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[TeacherEpochEnded]:
+    """Train the teacher called `name`, or each member of that ensemble, unless it is on this machine already.
+
+    A name without a recipe is passed over. An interrupted training is continued. The training uses every core, because
+    nothing else trains meanwhile.
+
+    Args:
+        should_stop: asked after every batch; True ends the training without a teacher.
+
+    Yields:
+        A `TeacherEpochEnded` when a training begins, with epoch 0, and after each epoch.
+
+    Raises:
+        KdError: its dataset is not on this machine, or the disk cannot be written.
+    """
+    if is_ensemble(name):
+        for member in members_of(name):
+            if not should_stop():
+                yield from ready_teacher(member, device, should_stop)
+        return
+    recipe = teacher_recipe(name)
+    if recipe is None or name in {card.name for card in list_teachers()}:
+        return
+    import torch
+
+    from kdcore.teachers.building.build import build
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    # Report the beginning at once, because the first epoch may take a minute.
+    yield TeacherEpochEnded(name, 0, recipe.epochs, None, 0.0)
+    for step in build(name, device=device, should_stop=should_stop):
+        if not isinstance(step, ModelCard):
+            accuracy = getattr(step, "validation_accuracy", None)
+            yield TeacherEpochEnded(name, step.epoch, step.epochs, accuracy, step.seconds)
+
+
+def teacher_seconds(name: str, device: str = "auto") -> float | None:
+    """Estimate how long the training of the teacher called `name` takes on this machine, in seconds.
+
+    A few training steps on blank pictures are timed and multiplied; of an ensemble, the members that are not on this
+    machine yet are added up. None if a teacher to be trained has no recipe.
+    """
+    import torch
+
+    from kdcore.datasets import dataset_info
+    from kdcore.machine.device import pick_device, torch_threads
+    from kdcore.networks.registry import build_model
+
+    if is_ensemble(name):
+        known = {card.name for card in list_teachers()}
+        each = [teacher_seconds(member, device) for member in members_of(name) if member not in known]
+        return None if None in each else sum(one for one in each if one is not None)
+    recipe = teacher_recipe(name)
+    if recipe is None:
+        return None
+    info, here = dataset_info(recipe.dataset), pick_device(device)
+    network = here.place(build_model(recipe.model, info.image_shape, info.num_classes, seed=0)).train()
+    pictures = torch.zeros(recipe.batch_size, *info.image_shape, device=here.torch)
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    times: list[float] = []
+    with torch_threads(os.cpu_count() or 1):  # the real training uses as many
+        while sum(times) < TIMED_SECONDS:
+            began = time.perf_counter()
+            with here.autocast():
+                loss = network(pictures).float().square().mean()
+            loss.backward()
+            here.synchronize()
+            times.append(time.perf_counter() - began)
+    return min(times) * recipe.epochs * info.train_size / recipe.batch_size

@@ -1,0 +1,61 @@
+"""The cache of teacher logits: each view of a picture passes through the teacher once, not once an epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kdcore.datasets.base import Dataset
+from kdcore.errors import ModelFileError, StoreError
+from kdcore.machine.tensor_files import canonical_json, load_tensors, save_tensors
+from kdcore.pictures.views import ViewSet
+from kdcore.teachers.teacher import Teacher
+
+
+def cached_teacher_logits(
+    teacher: Teacher, dataset: Dataset, views: ViewSet, rows: Tensor, folder: Path
+) -> tuple[Tensor, bool]:
+    """The calibrated teacher logits of every view of the training pictures at `rows`.
+
+    There is one file for each combination of teacher, dataset and views. Rows that are not in it yet are computed and
+    added. A file that cannot be read is computed anew, and one that cannot be written is skipped: neither fails a run.
+
+    Args:
+        rows: int64 [M], indices into `dataset.train`.
+        folder: where the files are kept.
+
+    Returns:
+        The logits, float16 [V, N, K] for V views of the N training pictures, NaN at rows that were never asked for; and
+        whether all of them came from the file.
+    """
+    key = {"dataset": dataset.sha256, "teacher": teacher.card.sha256, "views": views.offsets}
+    name = hashlib.sha256(canonical_json(key).encode()).hexdigest()[:32]
+    path = folder / f"{name}.safetensors"
+    shape = (len(views), len(dataset.train), len(teacher.card.class_names))
+    logits = _read(path, shape)
+    if logits is None:
+        logits = torch.full(shape, torch.nan, dtype=torch.float16)
+    missing = rows[logits[0, rows, 0].isnan()]
+    if not len(missing):
+        return logits, True
+    images = dataset.train.images[missing]
+    for view in range(len(views)):
+        logits[view, missing] = teacher.logits(views.apply(images, view)).half()
+    with contextlib.suppress(StoreError):
+        save_tensors(path, {"logits": logits})
+    return logits, False
+
+
+def _read(path: Path, shape: tuple[int, int, int]) -> Tensor | None:
+    if not path.exists():
+        return None
+    try:
+        logits = load_tensors(path)[0].get("logits")
+    except ModelFileError:
+        return None
+    fits = logits is not None and tuple(logits.shape) == shape and logits.dtype == torch.float16
+    return logits if fits else None

@@ -1,0 +1,125 @@
+"""Which test pictures a network gets wrong, how sure it was of them, and how well it is calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from kdcore.datasets import Dataset
+from kdcore.errors import ConfigError
+from kdcore.metrics import scores
+from kdcore.metrics.reliability import ReliabilityBin, reliability
+from kdcore.metrics.soft_labels import soften
+from kdcore.teachers.teacher import Teacher
+
+MOST = 8  # how many mistakes a reading lists unless told otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A test picture that the network classifies wrongly.
+
+    Attributes:
+        index: its index in the test split.
+        picture: uint8 [C, H, W].
+        hard_label: the index of its true class.
+        chosen: the index of the class that the network answers.
+        soft_labels: the network's probabilities at T = 1, [K].
+        posterior: the true probabilities of the classes given the traits that the picture shows, [K]; None for
+            datasets that do not know them.
+    """
+
+    index: int
+    picture: Tensor
+    hard_label: int
+    chosen: int
+    soft_labels: tuple[float, ...]
+    posterior: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Mixup:
+    """The number of test pictures of one class (`hard_label`) that were taken for another (`chosen`)."""
+
+    hard_label: int
+    chosen: int
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The mistakes of one network on the whole test split.
+
+    Attributes:
+        size: the number of test pictures.
+        wrong: the number of pictures that are classified wrongly.
+        surest: the mistakes in which the network was most confident, the most confident first.
+        mixups: how often one class was taken for another, the most frequent pair first; pairs that never occurred are
+            left out.
+        by_class: the accuracy on each class.
+        bins: the bins of the reliability diagram at T = 1.
+    """
+
+    class_names: tuple[str, ...]
+    size: int
+    wrong: int
+    surest: tuple[Mistake, ...]
+    mixups: tuple[Mixup, ...]
+    by_class: tuple[scores.ClassAccuracy, ...]
+    bins: tuple[ReliabilityBin, ...]
+
+
+def read_test(teacher: Teacher, dataset: Dataset, most: int = MOST) -> Reading:
+    """Run a network on every test picture of the dataset that it learned, and collect its mistakes.
+
+    Args:
+        teacher: the network; it may also be a student.
+        most: the number of mistakes to list in `Reading.surest`.
+
+    Raises:
+        ConfigError: the dataset on this machine is not the one that the network was trained on.
+    """
+    card, split = teacher.card, dataset.test
+    if card.dataset_sha256 != dataset.sha256 or card.class_names != dataset.class_names:
+        raise ConfigError(
+            f"{card.name} learned other pictures than {dataset.name} has on this machine, so its mistakes cannot be "
+            "looked up here."
+        )
+    logits = teacher.logits(split.images)
+    confidence, chosen = soften(logits).max(-1)
+    wrong = (chosen != split.hard_labels).nonzero()[:, 0]
+    order = wrong[confidence[wrong].argsort(descending=True, stable=True)][:most]
+    return Reading(
+        class_names=dataset.class_names,
+        size=len(split),
+        wrong=len(wrong),
+        surest=tuple(_mistake(index, logits, dataset) for index in order.tolist()),
+        mixups=_mixups(logits, dataset),
+        by_class=scores.per_class(logits[None], split.hard_labels),
+        bins=reliability(logits, split.hard_labels),
+    )
+
+
+def _mistake(index: int, logits: Tensor, dataset: Dataset) -> Mistake:
+    split = dataset.test
+    posterior = None if split.posterior is None else tuple(split.posterior[index].tolist())
+    return Mistake(
+        index,
+        split.images[index].clone(),  # a slice would keep the whole split in memory
+        int(split.hard_labels[index]),
+        int(logits[index].argmax()),
+        tuple(soften(logits[index]).tolist()),
+        posterior,
+    )
+
+
+def _mixups(logits: Tensor, dataset: Dataset) -> tuple[Mixup, ...]:
+    counts = scores.confusion(logits[None], dataset.test.hard_labels).fill_diagonal_(0)
+    pairs = [
+        Mixup(label, chosen, count)
+        for label, row in enumerate(counts.tolist())
+        for chosen, count in enumerate(row)
+        if count
+    ]
+    return tuple(sorted(pairs, key=lambda pair: -pair.count))

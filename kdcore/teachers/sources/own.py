@@ -1,0 +1,215 @@
+"""Teachers that a user adds: a `.safetensors` file with a model card beside it, both treated as untrusted.
+
+Reading such a file cannot run code. The weights are copied first, and the copy is what is checked and kept, so that the
+original cannot change between the check and the use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
+from kdcore.machine.disk import trouble
+from kdcore.machine.tensor_files import load_tensors, write_whole
+from kdcore.networks.registry import build_model, count_macs, count_params
+from kdcore.pictures.views import to_float
+from kdcore.teachers.card import ModelCard, folders, list_cards, list_teachers, own_folder
+from kdcore.teachers.published import PUBLISHED
+from kdcore.teachers.untrusted_card import read_card
+
+SUFFIX = ".safetensors"
+# Formats that may hold code have a file suffix that begins with one of these.
+MAY_HOLD_CODE = (".pt", ".pk", ".pic", ".bin", ".ckpt", ".job", ".np", ".tar", ".zip")
+LARGEST_FILE = 4 * 2**30  # bytes
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+
+def add_teacher(path: Path, name: str | None = None) -> ModelCard:
+    """Check the weights at `path` and the card beside them, and add a copy to the teachers of this machine.
+
+    Args:
+        path: `NAME.safetensors`; `NAME.json` beside it must hold at least `model`, `class_names` and `image_shape`.
+        name: the new teacher's name; None to take the name on the card, or the file's name if the card has none.
+
+    Returns:
+        The card of the new teacher.
+
+    Raises:
+        ConfigError: the path or the name cannot be used, or the file is not safetensors.
+        ModelFileError: weights or card are damaged, too large, or do not fit each other.
+        StoreError: the copy cannot be written.
+    """
+    path = path.expanduser().absolute()
+    _check_path(path)
+    card = read_card(path)
+    card = replace(card, name=free_name(name or card.name or path.stem.lower()))
+    with _copy(path) as (copy, sha256):
+        if card.sha256 not in ("", sha256):
+            raise ModelFileError(f"{path.name} is not the file that its card describes: the SHA-256 differs.")
+        card = replace(card, sha256=sha256, size_bytes=copy.stat().st_size)
+        card = _measured(card, copy, path.name)
+        try:
+            copy.replace(own_folder() / f"{card.name}{SUFFIX}")
+            text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
+            write_whole(own_folder() / f"{card.name}.json", text.encode())
+        except OSError as error:
+            raise StoreError(f"The teacher {card.name} could not be saved {trouble(error)}.") from error
+    return card
+
+
+def remove_teacher(name: str) -> None:
+    """Delete a teacher that was added, fetched or trained on this machine.
+
+    Raises:
+        ConfigError: the teacher comes with the program, so it cannot be removed.
+        UnknownName: this machine's own folder has no such teacher.
+        StoreError: its files cannot be removed.
+    """
+    own = {path.stem for path in own_folder().glob("*.json")} & {card.name for card in list_teachers()}
+    if name not in own:
+        if name in _bundled():
+            raise ConfigError(f"{name} comes with the program and stays; you can remove: {', '.join(own) or 'none'}.")
+        raise UnknownName("own teacher", name, sorted(own) or ("none",))
+    try:
+        (own_folder() / f"{name}.json").unlink()
+        (own_folder() / f"{name}{SUFFIX}").unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"The teacher {name} could not be removed ({error.strerror}); try again.") from error
+
+
+def free_name(name: str) -> str:
+    """Return `name` if a new teacher may have it.
+
+    Raises:
+        ConfigError: `name` has illegal characters, is too long, or is taken.
+    """
+    if not _NAME.fullmatch(name):
+        shown = name if len(name) <= 60 else f"{name[:57]}..."
+        raise ConfigError(
+            f'"{shown}" is no name for a teacher; use up to 40 small letters, digits, hyphens and underscores (--name).'
+        )
+    if name in _bundled() or name in PUBLISHED:
+        raise ConfigError(f"{name} is the name of a teacher that this program knows; give yours another (--name).")
+    if name in {card.name for card in list_cards()} or (own_folder() / f"{name}.json").exists():
+        raise ConfigError(f"There is a {name} already; remove it first (kdcore teachers remove {name}), or use --name.")
+    return name
+
+
+def _bundled() -> set[str]:
+    return {path.stem for path in folders()[0].glob("*.json")}
+
+
+def _check_path(path: Path) -> None:
+    suffix = path.suffix.lower()
+    if suffix.startswith(MAY_HOLD_CODE):
+        raise ConfigError(
+            f"{path.name} may hold code that runs when it is opened, and is refused; where you trust it, convert it: "
+            f'safetensors.torch.save_file(model.state_dict(), "{path.stem}{SUFFIX}").'
+        )
+    if suffix != SUFFIX:
+        raise ConfigError(f"{path.name} is no {SUFFIX} file; give one with a model card (.json) beside it.")
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}; give the path of a {SUFFIX} file.")
+    if path.stat().st_size > LARGEST_FILE:
+        raise ModelFileError(f"{path.name} is larger than {LARGEST_FILE / 2**30:.0f} GB; give a smaller network.")
+
+
+@contextmanager
+def _copy(path: Path) -> Iterator[tuple[Path, str]]:
+    """Copy a file to a temporary name in the folder of own models; yields the copy's path and its SHA-256.
+
+    The copy is deleted at the end unless it was moved.
+
+    Raises:
+        StoreError: the file cannot be copied.
+    """
+    try:
+        own_folder().mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=own_folder())
+    except OSError as error:
+        raise StoreError(f"{path.name} could not be copied {trouble(error)}.") from error
+    copy = Path(name)
+    try:
+        try:
+            with os.fdopen(handle, "wb") as out, path.open("rb") as source:
+                shutil.copyfileobj(source, out, 2**20)
+                out.flush()
+                os.fsync(out.fileno())
+            with copy.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise StoreError(f"{path.name} could not be copied {trouble(error)}.") from error
+        yield copy, sha256
+    finally:
+        with suppress(OSError):
+            copy.unlink(missing_ok=True)
+
+
+def _measured(card: ModelCard, weights: Path, shown: str) -> ModelCard:
+    """Check that the weights fit the network that the card names and that it gives finite logits; count its size.
+
+    Args:
+        shown: the name of the file in error messages.
+
+    Returns:
+        The card with `num_params` and `macs` filled in.
+
+    Raises:
+        ModelFileError: the network cannot be built, or the weights or the logits are not as they must be.
+    """
+    classes = len(card.class_names)
+    try:
+        with torch.device("meta"):  # takes no memory, however large the network is
+            plan = build_model(card.model, card.image_shape, classes)
+        _check_shapes(
+            {name: tuple(value.shape) for name, value in plan.state_dict().items()}, weights, shown, card.model
+        )
+        network = build_model(card.model, card.image_shape, classes)
+    except ConfigError as error:
+        raise ModelFileError(f"The card of {shown} names no network that can be built: {error}") from error
+    tensors, _ = load_tensors(weights)
+    if not all(bool(value.float().isfinite().all()) for value in tensors.values()):
+        raise ModelFileError(f"{shown} holds values that are infinite or not a number; save it again.")
+    network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    network.eval()
+    try:
+        with torch.inference_mode():
+            black = torch.zeros(1, *card.image_shape, dtype=torch.uint8)
+            logits = network(to_float(torch.cat([black, 255 - black])))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ModelFileError(f"The network of {shown} cannot take pictures {card.image_shape} ({error}).") from error
+    if logits.shape != (2, classes) or not bool(logits.isfinite().all()):
+        raise ModelFileError(f"The network of {shown} does not give one finite number for each of {classes} classes.")
+    return replace(card, num_params=count_params(network), macs=count_macs(network, card.image_shape))
+
+
+def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, shown: str, model: str) -> None:
+    """Compare names and shapes in the file's header with those of the network, before any tensor is read.
+
+    Raises:
+        ModelFileError: they differ, or the file is not safetensors.
+    """
+    try:
+        with safe_open(weights, framework="pt") as file:
+            names = set(file.keys())
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in names & set(wanted)}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{shown} could not be read as safetensors; save it again with save_file.") from error
+    for name in sorted(set(wanted) ^ names):
+        side = "lacks" if name in wanted else "has an unknown"
+        raise ModelFileError(f"{shown} does not fit {model}, the network that its card names: it {side} {name[:80]}.")
+    for name, shape in wanted.items():
+        if found[name] != shape:
+            raise ModelFileError(f"{shown} does not fit {model}: its {name} is {found[name]}, and {shape} is needed.")

@@ -1,0 +1,102 @@
+"""Load and save trained networks together with their model cards: teachers, and students of a run or bundled ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor, nn
+
+from kdcore.errors import ModelFileError, StoreError, UnknownName
+from kdcore.machine.device import Device, pick_device
+from kdcore.machine.tensor_files import load_tensors, save_tensors, write_whole
+from kdcore.networks.frozen import FrozenNetwork
+from kdcore.networks.inference import predict_logits
+from kdcore.networks.registry import build_model
+from kdcore.pictures.prepare import prepare_picture
+from kdcore.teachers.card import ModelCard, folders, list_cards
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A frozen network with its card; its logits are calibrated. Trained students are loaded as this class too.
+
+    Attributes:
+        members: the teachers that an ensemble averages; empty for a single network.
+    """
+
+    card: ModelCard
+    network: FrozenNetwork
+    device: Device
+    members: tuple[Teacher, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Calibrated logits: uint8 [N, C, H, W] -> float32 [N, K] on the CPU."""
+        return predict_logits(self.network, images, self.device) * self.card.calibration
+
+    def prepare(self, picture: Image.Image) -> Tensor:
+        """Bring a picture to the shape that this network takes: its middle, resized; uint8 [1, C, H, W]."""
+        return prepare_picture(picture, self.card.image_shape, self.card.resize, self.card.interpolation)
+
+
+def load_bundled(name: str, device: str = "cpu") -> Teacher:
+    """Load the model called `name`, a teacher or a student, from the bundled models or those of this machine.
+
+    Raises:
+        UnknownName: there is no such model on this machine.
+        ModelFileError: its file is missing, damaged, or not the one that its card describes.
+    """
+    for folder in folders():
+        if (folder / f"{name}.json").is_file():
+            return load_model(folder / f"{name}.safetensors", device)
+    raise UnknownName("model", name, (card.name for card in list_cards()))
+
+
+def load_model(path: Path, device: str = "cpu") -> Teacher:
+    """Load the network in a `.safetensors` file, whose card lies beside it, and freeze it.
+
+    Raises:
+        ModelFileError: the file or its card is missing or damaged, its tensors do not fit the network that the card
+            names, or it is not the file that the card describes.
+    """
+    card = ModelCard.read(path.with_suffix(".json"))
+    here = pick_device(device)
+    tensors, _ = load_tensors(path, card.sha256)
+    network = build_model(card.model, card.image_shape, len(card.class_names))
+    try:
+        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    except RuntimeError as error:
+        raise ModelFileError(f"{path.name} does not fit the network {card.model} that its card names.") from error
+    here.place(network)
+    return Teacher(card, FrozenNetwork(network, card.crop), here)
+
+
+def save_model(folder: Path, network: nn.Module, card: dict[str, Any], half: bool = False) -> ModelCard:
+    """Write weights and card into `folder`; returns the card with the hash and the size of the file filled in.
+
+    Args:
+        card: the fields of `ModelCard` except `sha256` and `size_bytes`.
+        half: store all tensors of two or more dimensions in fp16, which halves the file.
+
+    Raises:
+        StoreError: the disk is full or cannot be written.
+    """
+    path = folder / f"{card['name']}.safetensors"
+    tensors = {key: value.half() if half and value.ndim > 1 else value for key, value in network.state_dict().items()}
+    sha256 = save_tensors(path, tensors)
+    whole = ModelCard(**card, sha256=sha256, size_bytes=path.stat().st_size)
+    try:
+        text = json.dumps(whole.to_json(), indent=1, ensure_ascii=False) + "\n"
+        write_whole(path.with_suffix(".json"), text.encode())
+    except OSError as error:
+        raise StoreError(
+            f"The card of {whole.name} could not be saved ({error.strerror}); free some disk space."
+        ) from error
+    return whole

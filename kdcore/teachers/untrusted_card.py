@@ -1,0 +1,148 @@
+"""Read a model card from an untrusted source: every value is checked, and missing ones get defaults where possible."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from kdcore.errors import ModelFileError
+from kdcore.networks.library import LARGEST, MOST_CLASSES
+from kdcore.teachers.card import ModelCard
+
+LARGEST_CARD = 4 * 2**20  # bytes
+LONGEST_NAME, LONGEST_TEXT, DEEPEST = 200, 4000, 8  # characters of a name and of a text; levels of nesting
+INTERPOLATIONS = ("bilinear", "bicubic")
+_TEXTS = {"name": "", "dataset": "own", "dataset_sha256": "", "model": None, "sha256": "", "notes": ""}
+
+
+class _Wrong(Exception):
+    """Something is wrong with a card; the message continues a sentence that begins with "The model card NAME"."""
+
+
+def read_card(weights: Path) -> ModelCard:
+    """Read and check the card beside a weights file; the result is the card of a teacher.
+
+    Only `model`, `class_names` and `image_shape` must be there; other values that are missing get defaults. The result
+    has 0 for `num_params`, `macs` and `size_bytes`, whatever the file says: the caller must count them itself.
+
+    Raises:
+        ModelFileError: the card is missing, too large, no JSON, or holds a value that is not legal.
+    """
+    path = weights.with_suffix(".json")
+    try:
+        if path.stat().st_size > LARGEST_CARD:
+            raise _Wrong(f"is larger than {LARGEST_CARD / 2**20:.0f} MB")
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        if not isinstance(data, dict):
+            raise _Wrong("is no JSON object")
+        _check_value(data, 0)
+        return _card(data, weights.name)
+    except FileNotFoundError as error:
+        raise ModelFileError(
+            f"{weights.name} has no model card; put {path.name} beside it with at least "
+            '{"model": "torchvision:resnet18", "class_names": [...], "image_shape": [3, 224, 224]}.'
+        ) from error
+    except _Wrong as error:
+        raise ModelFileError(f"The model card {path.name} {error}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"The model card {path.name} could not be read as JSON; save it again.") from error
+
+
+def _card(data: dict[str, Any], weights: str) -> ModelCard:
+    texts = {name: _text(data, name, default) for name, default in _TEXTS.items()}
+    class_names = _names(data, "class_names")
+    superclasses = _names(data, "superclasses") if data.get("superclasses") is not None else class_names
+    if not 2 <= len(class_names) <= MOST_CLASSES or len(set(class_names)) < len(class_names):
+        raise _Wrong(f"must name 2 to {MOST_CLASSES} classes that differ from each other in class_names")
+    if len(superclasses) != len(class_names):
+        raise _Wrong(f"has {len(superclasses)} superclasses for {len(class_names)} class_names; give one for each")
+    shape = data.get("image_shape")
+    if not isinstance(shape, list) or len(shape) != 3 or not all(type(size) is int for size in shape):
+        raise _Wrong("must give image_shape as three whole numbers, such as [3, 224, 224]")
+    if shape[0] not in (1, 3) or not all(1 <= size <= LARGEST for size in shape[1:]):
+        raise _Wrong(f"must give image_shape with 1 or 3 channels and at most {LARGEST} pixels a side, not {shape}")
+    resize = data.get("resize")
+    if resize is not None and (type(resize) is not int or not max(shape[1:]) <= resize <= 2 * LARGEST):
+        raise _Wrong(f"must give resize as a whole number from {max(shape[1:])} to {2 * LARGEST}, or null")
+    interpolation = _text(data, "interpolation", INTERPOLATIONS[0])
+    if interpolation not in INTERPOLATIONS:
+        raise _Wrong(f"must give interpolation as one of: {', '.join(INTERPOLATIONS)}")
+    return ModelCard(
+        **texts,
+        role="teacher",
+        class_names=class_names,
+        superclasses=superclasses,
+        image_shape=(shape[0], shape[1], shape[2]),
+        calibration=_number(data, "calibration", 1.0, 1e-3, 1e3),
+        accuracy=None if data.get("accuracy") is None else _number(data, "accuracy", 0.0, 0.0, 1.0),
+        figures=_mapping(data, "figures"),
+        num_params=0,
+        macs=0,
+        size_bytes=0,
+        recipe=_mapping(data, "recipe"),
+        command=f"kdcore teachers add {weights}",
+        seeds=(),
+        date=_text(data, "date", datetime.date.today().isoformat()),
+        crop=_number(data, "crop", 1.0, 0.05, 1.0),
+        resize=resize,
+        interpolation=interpolation,
+        none_below=None if data.get("none_below") is None else _number(data, "none_below", 0.0, -1e6, 1e6),
+    )
+
+
+def _text(data: dict[str, Any], name: str, default: str | None) -> str:
+    value = data.get(name, default)
+    longest = LONGEST_TEXT if name == "notes" else LONGEST_NAME
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+        raise _Wrong(f"must give {name} as printable text of at most {longest} characters")
+    return value
+
+
+def _names(data: dict[str, Any], name: str) -> tuple[str, ...]:
+    value = data.get(name)
+    if not isinstance(value, list) or not all(
+        isinstance(one, str) and 1 <= len(one) <= LONGEST_NAME and one.isprintable() for one in value
+    ):
+        raise _Wrong(f"must give {name} as a list of printable names of at most {LONGEST_NAME} characters")
+    return tuple(value)
+
+
+def _number(data: dict[str, Any], name: str, default: float, low: float, high: float) -> float:
+    value = data.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise _Wrong(f"must give {name} as a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def _mapping(data: dict[str, Any], name: str) -> dict[str, Any]:
+    value = data.get(name, {})
+    if not isinstance(value, dict):
+        raise _Wrong(f"must give {name} as an object")
+    return value
+
+
+def _check_value(value: object, depth: int) -> None:
+    """Refuse what a page could not show: deep nesting, very long text, lone surrogates, numbers that are not finite.
+
+    Raises:
+        _Wrong: one of these, except for a lone surrogate.
+        UnicodeEncodeError: a text holds a lone surrogate.
+    """
+    if depth > DEEPEST:
+        raise _Wrong(f"is nested more than {DEEPEST} levels deep")
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate raises UnicodeEncodeError, which is a ValueError
+        if len(value) > LONGEST_TEXT:
+            raise _Wrong(f"holds a text of more than {LONGEST_TEXT} characters")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _Wrong("holds a number that is not finite")
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_value(part, depth + 1)
+
+
+def _no_number(word: str) -> float:
+    raise _Wrong(f"holds {word}, which is no finite number")

@@ -1,0 +1,110 @@
+"""A teacher that is not on this machine is trained first, once, and then found there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdcore.config import make_run_config
+from kdcore.datasets import add_dataset
+from kdcore.events import RunFailed, RunFinished, TeacherEpochEnded
+from kdcore.teachers.building import recipes
+from kdcore.teachers.building.catalog import dataset_of
+from kdcore.teachers.building.on_demand import ready_teacher, teacher_seconds
+from kdcore.teachers.building.recipes import ON_DEMAND, TEACHER_RECIPES, teacher_recipe
+from kdcore.teachers.card import list_teachers
+from kdcore.trainer import train
+
+
+@pytest.fixture
+def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An own dataset of two kinds of pictures, whose teacher needs a moment."""
+    monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
+    draw = np.random.default_rng(0)
+    for name, colour in (("red", (180, 40, 40)), ("blue", (40, 40, 180))):
+        (tmp_path / "c" / name).mkdir(parents=True)
+        for place in range(40):
+            pixels = np.clip(np.array(colour) + draw.integers(-40, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "c" / name / f"{place}.png")
+    add_dataset(tmp_path / "c", "colours", size=32)
+    small = replace(recipes._PHOTOS, model="convnet-4", batch_size=16)
+    monkeypatch.setattr(recipes, "_PHOTOS", small)
+    return "colours"
+
+
+def test_a_run_trains_the_teacher_that_it_lacks_once(colours: str, tmp_path: Path) -> None:
+    config = make_run_config(colours, labels=20, epochs=2, seeds=2, student="convnet-4", device="cpu")
+    events = list(train(config, run_dir=tmp_path / "run"))
+    epochs = [event.epoch for event in events if isinstance(event, TeacherEpochEnded)]
+    assert epochs == list(range(epochs[-1] + 1))
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].result["teacher_seconds"] > 0
+    (card,) = (card for card in list_teachers() if card.name == colours)
+    assert card.dataset == colours
+    assert card.accuracy > 0.9
+    again = list(train(config, run_dir=tmp_path / "again"))
+    assert not any(isinstance(event, TeacherEpochEnded) for event in again)
+    assert again[-1].result["teacher_seconds"] == 0
+    accuracy = [events[-1].result["arms"]["distilled"]["accuracy"] for events in (events, again)]
+    assert accuracy[0] == accuracy[1]
+
+
+def test_its_training_stops_when_asked_and_goes_on_where_it_was(colours: str) -> None:
+    asked = iter(range(10_000))
+    first = list(ready_teacher(colours, "cpu", lambda: next(asked) >= 9))
+    done = first[-1].epoch
+    assert 0 < done < first[-1].epochs
+    assert colours not in {card.name for card in list_teachers()}
+    rest = list(ready_teacher(colours, "cpu"))
+    assert [event.epoch for event in rest] == [0, *range(done + 1, rest[-1].epochs + 1)]
+    assert colours in {card.name for card in list_teachers()}
+
+
+def test_a_run_that_is_stopped_meanwhile_ends_as_stopped(colours: str, tmp_path: Path) -> None:
+    config = make_run_config(colours, labels=20, epochs=2, seeds=1, device="cpu")
+    events = list(train(config, run_dir=tmp_path / "run", should_stop=lambda: True))
+    assert isinstance(events[-1], RunFailed)
+    assert events[-1].kind == "cancelled"
+
+
+def test_who_can_be_made_and_from_what(colours: str) -> None:
+    assert dataset_of("creatures") == "creatures"
+    assert dataset_of("cifar100") == "cifar100"
+    assert dataset_of(colours) == colours
+    assert dataset_of("nobody") is None
+    assert teacher_seconds("nobody") is None
+    seconds = teacher_seconds(colours)
+    assert seconds is not None
+    assert 0 < seconds < 600
+    for name, recipe in {**ON_DEMAND, **TEACHER_RECIPES}.items():
+        assert recipe.name == name
+        assert teacher_recipe(name) in (recipe, TEACHER_RECIPES.get(name))
+
+
+def test_a_recipe_sees_a_small_set_more_often(colours: str) -> None:
+    recipe = teacher_recipe(colours)
+    assert recipe is not None
+    assert (recipe.dataset, recipe.name, recipe.epochs) == (colours, colours, 60)
+
+
+def test_the_teacher_of_a_control_differs_in_one_thing() -> None:
+    for name, own in {**ON_DEMAND, **TEACHER_RECIPES}.items():
+        smoothed, undertrained = teacher_recipe(f"{name}-smoothed"), teacher_recipe(f"{name}-undertrained")
+        assert smoothed is not None and undertrained is not None
+        assert smoothed == replace(own, name=f"{name}-smoothed", label_smoothing=0.1)
+        assert abs(undertrained.epochs - own.epochs / 10) <= 0.5 or undertrained.epochs == 1
+        assert undertrained.small_epochs <= undertrained.epochs
+        same = {"name": own.name, "epochs": own.epochs, "small_epochs": own.small_epochs}
+        assert replace(undertrained, **same) == own  # type: ignore[arg-type]
+    assert teacher_recipe("nobody-smoothed") is None
+
+
+def test_an_undertrained_teacher_learns_a_tenth_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    for epochs, tenth in ((1, 1), (4, 1), (6, 1), (14, 1), (16, 2), (60, 6)):
+        monkeypatch.setitem(ON_DEMAND, "brief", replace(recipes._PHOTOS, name="brief", epochs=epochs))
+        undertrained = teacher_recipe("brief-undertrained")
+        assert undertrained is not None and undertrained.epochs == tenth

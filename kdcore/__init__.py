@@ -15,7 +15,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdcore.config import RunConfig, make_run_config
     from kdcore.datasets import DATASETS, Dataset, Split, load_dataset
     from kdcore.errors import KdError
     from kdcore.events import (
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from kdcore.metrics.soft_labels import soften
     from kdcore.networks.registry import MODELS, build_model
     from kdcore.pictures.decode import open_picture
+    from kdcore.settings.config import RunConfig, make_run_config
     from kdcore.teachers.card import ModelCard, list_teachers
     from kdcore.teachers.load import load_teacher
     from kdcore.teachers.predict import predict
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kdcore.trainer import train
 
 _HOME_OF = {
-    "config": ("RunConfig", "make_run_config"),
+    "settings.config": ("RunConfig", "make_run_config"),
     "datasets": ("DATASETS", "Dataset", "Split", "load_dataset"),
     "errors": ("KdError",),
     "events": (

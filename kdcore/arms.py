@@ -9,15 +9,15 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from kdcore.config import RunConfig
-from kdcore.controls import control_teacher
 from kdcore.datasets import Dataset
-from kdcore.defaults import defaults_for
 from kdcore.methods.registry import METHODS, check_parameters, find_method
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.registry import build_model
+from kdcore.settings.config import RunConfig
+from kdcore.settings.controls import control_teacher
+from kdcore.settings.defaults import defaults_for
+from kdcore.settings.sweeps import Point, points
 from kdcore.students import PEER, Objective, Student
-from kdcore.sweeps import Point, points
 from kdcore.teachers.ensemble_names import members_of
 from kdcore.teachers.teacher import Teacher
 from kdcore.transfer_sets import (

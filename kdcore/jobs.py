@@ -25,7 +25,7 @@ from kdcore.waits import expected_wait, position
 
 if TYPE_CHECKING:
     # Importing the configuration loads torch, which takes seconds and is not needed by most of this module.
-    from kdcore.config import RunConfig
+    from kdcore.settings.config import RunConfig
 
 __all__ = [
     "LOCAL_VISITOR",
@@ -111,10 +111,10 @@ def check(config: RunConfig) -> None:
         ConfigError, UnknownName, DatasetUnavailable: as `submit`.
     """
     from kdcore.datasets import dataset_status
-    from kdcore.defaults import defaults_for
     from kdcore.machine.device import pick_device
-    from kdcore.stages import stages_of
-    from kdcore.sweeps import points, teachers_of
+    from kdcore.settings.defaults import defaults_for
+    from kdcore.settings.stages import stages_of
+    from kdcore.settings.sweeps import points, teachers_of
     from kdcore.teachers.building.catalog import dataset_of
     from kdcore.teachers.card import list_teachers
     from kdcore.teachers.ensembles import ensemble_card
@@ -193,7 +193,7 @@ def resume(store: Store, run_id: str, *, most: int | None = None) -> None:
         RunNotFound: no run has this id, or it was deleted.
         ConfigError, UnknownName, DatasetUnavailable, NoSpace, QueueFull, TooManyRuns: as `submit`.
     """
-    from kdcore.config import RunConfig
+    from kdcore.settings.config import RunConfig
 
     row = store.run(run_id)
     if _may_resume(row):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.events import EpochEnded, Event
 from kdcore.report_page import as_html
-from kdcore.run_comparison import claims, own_point
+from kdcore.run_comparison import claims
+from kdcore.settings.describe import own_point
 
 if TYPE_CHECKING:
     from kdcore.rows import RunRow, StoredEvent

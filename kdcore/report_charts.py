@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.controls import CONTROLS
 from kdcore.run_curves import Curve
+from kdcore.settings.controls import CONTROLS
 
 # Okabe and Ito's colour-blind safe palette. Each arm also has its own marker and dash, so colour is never the only cue.
 COLOURS = {"teacher": "#0072B2", "baseline": "#D55E00", "distilled": "#009E73", "posterior": "#CC79A7"}

@@ -11,13 +11,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from kdcore import report_tables
-from kdcore.controls import CONTROLS
 from kdcore.events import Event
 from kdcore.report_charts import accuracy_chart, curves_chart, in_order, marker
 from kdcore.report_tables import cell, points, settings, table
-from kdcore.report_words import agreement_with, headline, method, own_words, repeating, run_command, taught_by
+from kdcore.report_words import agreement_with, headline, method, own_words, repeating, taught_by
 from kdcore.run_comparison import CLAIMS, claims
 from kdcore.run_curves import validation_curves
+from kdcore.settings.controls import CONTROLS
+from kdcore.settings.describe import run_command
 
 if TYPE_CHECKING:
     from kdcore.rows import RunRow

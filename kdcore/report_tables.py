@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.controls import CONTROLS
 from kdcore.report_charts import describe, marker, name_of
-from kdcore.report_words import plain, unused
-from kdcore.run_comparison import minus_distilled, pairs_controls, settings_of
+from kdcore.report_words import unused
+from kdcore.run_comparison import minus_distilled, pairs_controls
+from kdcore.settings.controls import CONTROLS
+from kdcore.settings.describe import plain, settings_of
 
 
 def settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcore.controls import CONTROLS
-from kdcore.run_comparison import claims, flatten, own_point
+from kdcore.run_comparison import claims
+from kdcore.settings.controls import CONTROLS
+from kdcore.settings.describe import own_point, plain
 
 if TYPE_CHECKING:
     from kdcore.methods.registry import Method
     from kdcore.rows import RunRow
-
-# The recipe's fields that are options of the command line.
-_OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
 
 
 def headline(result: Mapping[str, Any]) -> str:
@@ -36,26 +33,6 @@ def headline(result: Mapping[str, Any]) -> str:
 def own_words(config: Mapping[str, Any]) -> str:
     """Return words for the point that a sweep's own figures belong to, such as "temperature 4, labels 100"; else ""."""
     return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in own_point(config).items())
-
-
-def run_command(config: Mapping[str, Any]) -> str:
-    """Return the command line that repeats a run; it names every setting but the device, in case defaults change."""
-    flat = flatten(config)
-    names = ("dataset", "teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", *_OPTIONS)
-    vary = flat.get("vary") or {}
-    words = ["kdcore", "sweep" if vary else "run"]
-    # Methods that are compared each use their own of these, unless they are in `vary`.
-    each = ("temperature", "distill_weight") if "method" in vary else ()
-    for name in (name for name in names if name not in each):
-        if flat.get(name) is not None:
-            words += [f"--{name.replace('_', '-')}", plain(flat[name])]
-    for name, value in (flat.get("parameters") or {}).items():
-        words += ["--set", f"{name}={plain(value)}"]
-    if flat.get("controls"):
-        words += ["--controls", ",".join(flat["controls"])]
-    for name, values in vary.items():
-        words += ["--vary", f"{name}={','.join(map(plain, values))}"]
-    return shlex.join([*words, "--seeds", str(len(flat["seeds"]))])
 
 
 def method(row: RunRow) -> list[str]:
@@ -159,10 +136,3 @@ def repeating(row: RunRow) -> list[str]:
     if digest := (row.result or {}).get("dataset_sha256"):
         notes.append(f"The pictures had the SHA-256 {digest}.")
     return notes
-
-
-def plain(value: Any) -> str:
-    """Format a setting as one would type it, with all digits of a number; lists are joined by commas."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(plain, value))
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -9,14 +9,14 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kdcore.config import RunConfig
 from kdcore.datasets import Dataset
 from kdcore.machine.device import Device
 from kdcore.metrics import scores
 from kdcore.metrics.paired import per_class_difference
 from kdcore.networks.latency import measure_latency
 from kdcore.networks.registry import count_macs, count_params
-from kdcore.report_words import run_command
+from kdcore.settings.config import RunConfig
+from kdcore.settings.describe import run_command
 from kdcore.teachers.teacher import Teacher, save_model
 
 

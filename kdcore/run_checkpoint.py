@@ -11,11 +11,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from kdcore.config import RunConfig
 from kdcore.errors import ModelFileError, StoreError
 from kdcore.events import CheckpointSaved, Curves
 from kdcore.machine.disk import patiently, trouble
 from kdcore.machine.tensor_files import canonical_json, load_tensors, to_bytes, write_whole
+from kdcore.settings.config import RunConfig
 
 POINTER = "checkpoint{}.json"
 

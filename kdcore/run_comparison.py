@@ -7,18 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from kdcore.settings.describe import Setting, differing_settings, own_point
+
 if TYPE_CHECKING:
     from kdcore.rows import RunRow
 
 CLAIMS = ("distilled", "baseline", "none")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting that differs between runs. `values` has one value per run, None for a run without this setting."""
-
-    name: str
-    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -74,48 +68,6 @@ def compare(rows: Sequence[RunRow]) -> Comparison:
     same = len(hashes) <= 1
     steps = {arm: tuple(_step(_accuracy(rows[0], arm), _accuracy(row, arm), same) for row in rows) for arm in arms}
     return Comparison(tuple(rows), differing_settings([row.config for row in rows]), arms, steps, same)
-
-
-def differing_settings(configs: Sequence[Mapping[str, Any]]) -> tuple[Setting, ...]:
-    """Return the settings whose values are not the same in all of these configurations, as listed by `settings_of`.
-
-    Seeds are compared as a list, so that 0, 1, 2 and 3, 4, 5 differ.
-    """
-    flat = [settings_of(config) for config in configs]
-    names = dict.fromkeys(name for config in flat for name in config)
-    settings = (Setting(name, tuple(config.get(name) for config in flat)) for name in names)
-    return tuple(one for one in settings if any(value != one.values[0] for value in one.values))
-
-
-def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration with the fields of its recipe moved to the top level."""
-    flat = {name: value for name, value in config.items() if name != "recipe"}
-    recipe = config.get("recipe")
-    return {**flat, **(recipe if isinstance(recipe, Mapping) else {})}
-
-
-def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all settings of a configuration in one flat mapping.
-
-    Fields of the recipe and parameters of the method are at the top level, and a varied setting holds the list of its
-    values. Empty controls and empty parameters are left out, so that they equal those of old runs, which lack the keys.
-    """
-    flat = flatten(config)
-    own, vary = flat.pop("parameters", None) or {}, flat.pop("vary", None) or {}
-    if not flat.get("controls"):
-        flat.pop("controls", None)
-    return {**flat, **{name: value for name, value in own.items() if value != ""}, **vary}
-
-
-def own_point(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the varied settings of a sweep with their values at its own point; empty for a plain run.
-
-    The own point is the one whose arms, verdict and paired difference the sweep's result holds. The values are not
-    validated, because the dataset or teacher of an old sweep may be gone from this machine.
-    """
-    flat = flatten(config)
-    own = {**(config.get("parameters") or {}), **flat}
-    return {name: own.get(name) for name in config.get("vary") or ()}
 
 
 def claims(result: Mapping[str, Any] | None) -> dict[str, int]:

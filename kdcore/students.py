@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kdcore.config import RunConfig
-from kdcore.defaults import Recipe, defaults_for
 from kdcore.methods.registry import Method
 from kdcore.pictures.views import ViewSet
+from kdcore.settings.config import RunConfig
+from kdcore.settings.defaults import Recipe, defaults_for
 from kdcore.transfer_sets import TransferSet
 
 PEER = "peer"  # arm of the second student in mutual learning, of which nothing is reported

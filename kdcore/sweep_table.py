@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from kdcore.metrics import scores
-from kdcore.sweeps import Point
+from kdcore.settings.sweeps import Point
 
 Values = tuple[tuple[str, Any], ...]  # (setting, value) pairs of a point
 Row = dict[str, Any]

@@ -17,9 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.arms import Answers, arm_names, build_students, rows_of
-from kdcore.config import RunConfig
 from kdcore.datasets import Dataset, load_dataset
-from kdcore.defaults import defaults_for
 from kdcore.errors import ConfigError
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.feature_lessons import FeatureLesson
@@ -29,10 +27,13 @@ from kdcore.machine.device import Device, pick_device
 from kdcore.networks.registry import build_model
 from kdcore.results import build_result, save_students
 from kdcore.run_checkpoint import RunCheckpoint
-from kdcore.stages import stages_of, told_names, train_stages
+from kdcore.settings.config import RunConfig
+from kdcore.settings.defaults import defaults_for
+from kdcore.settings.stages import stages_of, told_names
+from kdcore.settings.sweeps import Point, groups, points, teachers_of
+from kdcore.stages import train_stages
 from kdcore.students import PEER, Schedule, Student
 from kdcore.sweep_table import Row, Values, rows_of_points, sweep_table
-from kdcore.sweeps import Point, groups, points, teachers_of
 from kdcore.teachers.building.on_demand import ready_teacher
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits

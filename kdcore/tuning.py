@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdcore.arms import baseline_student
-from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.metrics.scores import seed_estimate
 from kdcore.networks.inference import hit_rate
+from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.students import Schedule
 from kdcore.teams import build_teams, threads_for, train_epoch
 

@@ -86,8 +86,8 @@ def _work(lease: Lease, row: RunRow) -> int:
 
 def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
     # These imports take seconds; they happen here because the heartbeat has started by now.
-    from kdcore.config import RunConfig
     from kdcore.machine.allocator import keep_freed_memory
+    from kdcore.settings.config import RunConfig
     from kdcore.trainer import train
 
     keep_freed_memory()

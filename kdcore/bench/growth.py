@@ -9,10 +9,10 @@ import torch
 
 from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
 from kdcore.bench.sweep import one_epoch
-from kdcore.config import make_run_config
 from kdcore.datasets.base import Dataset, Split
-from kdcore.defaults import defaults_for
 from kdcore.machine.device import Device
+from kdcore.settings.config import make_run_config
+from kdcore.settings.defaults import defaults_for
 
 LIKE = "creatures"  # the dataset whose default student and recipe are used
 SIDE = 32

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from kdcore.arms import baseline_student, objective_of
 from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
-from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import load_dataset
 from kdcore.datasets.base import Dataset
-from kdcore.defaults import defaults_for
 from kdcore.machine import paths
 from kdcore.machine.device import Device
+from kdcore.settings.config import RunConfig, make_run_config
+from kdcore.settings.defaults import defaults_for
 from kdcore.students import Schedule
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits

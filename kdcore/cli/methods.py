@@ -10,8 +10,8 @@ from kdcore.cli.answer import Answer
 
 
 def methods(options: Namespace) -> Answer:
-    from kdcore.controls import CONTROLS
     from kdcore.methods.registry import METHODS
+    from kdcore.settings.controls import CONTROLS
 
     rows = []
     for method in METHODS.values():

@@ -6,10 +6,10 @@ import datetime
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, TeacherEpochEnded
 from kdcore.report_words import agreement_with, has_teacher, headline, own_words, taught_by, unused
 from kdcore.run_comparison import minus_distilled
+from kdcore.settings.controls import CONTROLS
 
 if TYPE_CHECKING:
     from kdcore.run_comparison import Comparison

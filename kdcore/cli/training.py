@@ -26,7 +26,7 @@ class RunNotFinished(KdError):
 
 def run(options: Namespace) -> Answer:
     from kdcore import jobs
-    from kdcore.config import make_run_config
+    from kdcore.settings.config import make_run_config
 
     config = make_run_config(options.dataset, **_given(options))
     with Store() as store:
@@ -36,8 +36,8 @@ def run(options: Namespace) -> Answer:
 def sweep(options: Namespace) -> Answer:
     """Continue a sweep of the same configuration that was started here and has no result yet; else submit a new one."""
     from kdcore import jobs
-    from kdcore.config import make_run_config
-    from kdcore.sweeps import parse_vary
+    from kdcore.settings.config import make_run_config
+    from kdcore.settings.sweeps import parse_vary
 
     config = make_run_config(options.dataset, vary=parse_vary(options.vary), **_given(options))
     with Store() as store:
@@ -51,8 +51,8 @@ def sweep(options: Namespace) -> Answer:
 
 def rerun(options: Namespace) -> Answer:
     from kdcore import jobs
-    from kdcore.config import make_run_config
-    from kdcore.run_comparison import flatten
+    from kdcore.settings.config import make_run_config
+    from kdcore.settings.describe import flatten
 
     with Store() as store:
         row = store.run(options.id)
@@ -78,7 +78,7 @@ def _changed(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         given: the settings to change, by name, with `parameters` of the method as a mapping.
     """
     from kdcore.methods.registry import find_method
-    from kdcore.sweeps import BROUGHT
+    from kdcore.settings.sweeps import BROUGHT
 
     varied = before.get("vary", {})
     vary = {name: values for name, values in varied.items() if name not in {**given, **given.get("parameters", {})}}
@@ -149,7 +149,7 @@ def _given(options: Namespace) -> dict[str, object]:
     Raises:
         ConfigError: a `--set` option is not of the form NAME=VALUE.
     """
-    from kdcore.controls import CONTROLS
+    from kdcore.settings.controls import CONTROLS
 
     given = {name: value for name in SETTINGS + RECIPE if (value := getattr(options, name)) is not None}
     if options.controls is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kdcore.errors import KdError
 
 if TYPE_CHECKING:
-    from kdcore.config import RunConfig
+    from kdcore.settings.config import RunConfig
 
 # Bytes for everything that is not estimated: the runs database, the log, a teacher that is trained first.
 MARGIN = 64 * 2**20
@@ -36,11 +36,11 @@ def space_needed(config: RunConfig) -> int:
         KdError: the dataset or the student is unknown.
     """
     from kdcore.datasets import dataset_info
-    from kdcore.defaults import defaults_for
     from kdcore.methods.registry import find_method
     from kdcore.networks.registry import count_params, outline
-    from kdcore.stages import stages_of
-    from kdcore.sweeps import points, teachers_of
+    from kdcore.settings.defaults import defaults_for
+    from kdcore.settings.stages import stages_of
+    from kdcore.settings.sweeps import points, teachers_of
 
     info = dataset_info(config.dataset)
 
@@ -65,9 +65,9 @@ def space_needed(config: RunConfig) -> int:
 
 def _regressor(config: RunConfig) -> int | None:
     """Bytes of the regressor that FitNets trains with the student; None if the teacher's network is unknown."""
-    from kdcore.feature_lessons import lesson_shapes
     from kdcore.methods.feature_losses import build_regressor
     from kdcore.networks.registry import count_params
+    from kdcore.settings.feature_layers import lesson_shapes
 
     shapes = lesson_shapes(config)
     return None if shapes is None else 4 * count_params(build_regressor(*shapes))

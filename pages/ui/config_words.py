@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kdcore.run_comparison import own_point
+from kdcore.settings.describe import own_point
 from pages.ui import look
 from pages.ui.i18n import _, ngettext
 from pages.ui.viewmodels import arm_name, format_count

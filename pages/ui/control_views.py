@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from kdcore.controls import CONTROLS
 from kdcore.run_comparison import minus_distilled, pairs_controls
+from kdcore.settings.controls import CONTROLS
 from pages.ui.i18n import _
 from pages.ui.sentences import held
 from pages.ui.tables import NONE, Cell, arm_mark

@@ -14,7 +14,7 @@ from pages.ui.i18n import _
 from pages.ui.run_panels import paragraph
 
 if TYPE_CHECKING:
-    from kdcore.config import RunConfig
+    from kdcore.settings.config import RunConfig
 
 
 def explain(config: RunConfig) -> None:

@@ -12,8 +12,8 @@ from pages.ui import viewmodels as vm
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.defaults import Defaults
     from kdcore.methods.registry import Method, Parameter
+    from kdcore.settings.defaults import Defaults
 
 METHOD, CONTROLS = "method", "controls"  # URL parameters; the key of the widget is this name plus "_pick"
 
@@ -77,7 +77,7 @@ def controls_form(method: Method) -> tuple[str, ...]:
     Controls exist only for methods that learn from one teacher's soft labels alone; for any other method nothing is
     drawn and the result is empty.
     """
-    from kdcore.controls import CONTROLS as KNOWN
+    from kdcore.settings.controls import CONTROLS as KNOWN
 
     if method.uses != "teacher":
         return ()
@@ -131,8 +131,8 @@ def _another_method(dataset: str) -> None:
     Temperature or weight is reset only if the new or the previous method has a value of its own for it; otherwise the
     visitor's value stays.
     """
-    from kdcore.defaults import defaults_for
     from kdcore.methods.registry import METHODS
+    from kdcore.settings.defaults import defaults_for
 
     before, method = chosen_method(), METHODS[str(state.widget("method_pick"))]
     _set_method(method.name)

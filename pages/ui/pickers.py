@@ -81,7 +81,7 @@ def _teachers(source: str) -> list[str]:
 
 
 def _teacher_of(dataset: str) -> str:
-    from kdcore.defaults import defaults_for
+    from kdcore.settings.defaults import defaults_for
 
     return defaults_for(dataset).teacher
 

@@ -13,7 +13,7 @@ from pages.ui.i18n import _
 from pages.ui.shell import link
 
 if TYPE_CHECKING:
-    from kdcore.config import RunConfig
+    from kdcore.settings.config import RunConfig
 
 # Key of the widget, which is also its URL parameter -> field of the configuration.
 FIELDS = {
@@ -34,10 +34,10 @@ def run_form() -> RunConfig:
     Raises:
         KdError: a setting is not legal; the message is one sentence for the visitor.
     """
-    from kdcore.config import MAX_EPOCHS, make_run_config
-    from kdcore.defaults import defaults_for
     from kdcore.methods.registry import SETTINGS
-    from kdcore.sweeps import teachers_of
+    from kdcore.settings.config import MAX_EPOCHS, make_run_config
+    from kdcore.settings.defaults import defaults_for
+    from kdcore.settings.sweeps import teachers_of
     from kdcore.teachers.ensemble_names import members_of
 
     statuses = cache.dataset_statuses()
@@ -138,7 +138,7 @@ def _use_defaults() -> None:
 
     The method stays as it is.
     """
-    from kdcore.defaults import defaults_for
+    from kdcore.settings.defaults import defaults_for
 
     defaults = defaults_for(str(state.widget("dataset")))
     for key, field in FIELDS.items():

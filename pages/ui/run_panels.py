@@ -36,8 +36,8 @@ from pages.ui.run_form import take_settings
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from kdcore.config import RunConfig
     from kdcore.events import Event
+    from kdcore.settings.config import RunConfig
     from kdcore.store import RunRow
 
 POLL_SECONDS = 1.0

@@ -12,7 +12,7 @@ from pages.ui import config_words, method_form, state
 from pages.ui.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.defaults import Defaults
+    from kdcore.settings.defaults import Defaults
 
 VARY, VALUES = "vary", "vary_values"  # URL parameters
 NOTHING = "nothing"
@@ -59,7 +59,7 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
     Raises:
         ConfigError: the values are missing or cannot be parsed; the message is one sentence for the visitor.
     """
-    from kdcore.sweeps import parse_vary
+    from kdcore.settings.sweeps import parse_vary
 
     names = config_words.setting_names() | {NOTHING: _("nothing")}
     state.begin("vary_pick", varied())
@@ -71,7 +71,7 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
     state.set_choice(VARY, chosen, OFFERED)
     if chosen == NOTHING:
         return {}
-    from kdcore.defaults import defaults_for
+    from kdcore.settings.defaults import defaults_for
 
     text = st.text_input(
         _("Values"), usual_values(chosen, defaults_for(dataset), most_labels), key=VALUES, bind="query-params",
@@ -130,7 +130,7 @@ def _offered(config: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _another_setting(dataset: str, most_labels: int) -> None:
-    from kdcore.defaults import defaults_for
+    from kdcore.settings.defaults import defaults_for
 
     chosen = str(state.widget("vary_pick"))
     state.set_choice(VARY, chosen, OFFERED)

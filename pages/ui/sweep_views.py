@@ -10,8 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from kdcore.events import EpochEnded, Event
-from kdcore.run_comparison import own_point
 from kdcore.run_curves import seed_interval
+from kdcore.settings.describe import own_point
 from pages.ui.config_words import point_words, setting_name, setting_value
 from pages.ui.i18n import _
 from pages.ui.sentences import held
@@ -91,7 +91,7 @@ def finished_sweep(result: Mapping[str, Any]) -> Sweep | None:
 
 def growing_sweep(config: Mapping[str, Any], events: Sequence[Event]) -> Sweep | None:
     """Return the sweep of a run that still trains, with the latest validation accuracies; None for a plain run."""
-    from kdcore.sweeps import arms_of
+    from kdcore.settings.sweeps import arms_of
 
     if not config.get("vary"):
         return None

@@ -13,9 +13,9 @@ from datetime import datetime
 from statistics import fmean
 from typing import Any
 
-from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
 from kdcore.run_curves import seed_interval
+from kdcore.settings.controls import CONTROLS
 from pages.ui.i18n import _
 
 # The order of arms in legends and tables: the teacher, then the students, the best taught first.

@@ -34,12 +34,12 @@ from kdcore.bench.networks import MEAN, STD, Renormalised, build_deep, build_lig
 from kdcore.bench.tutorial import Extent, Pictures
 from kdcore.cli import main
 from kdcore.cli.bench_text import table
-from kdcore.config import make_run_config
 from kdcore.datasets.base import Dataset, DatasetStatus
 from kdcore.errors import ConfigError, KdError, UnknownName
 from kdcore.machine.device import Device, pick_device
 from kdcore.networks.registry import count_params
 from kdcore.pictures.views import to_float
+from kdcore.settings.config import make_run_config
 from kdcore.store import Store
 
 TESTED = 60

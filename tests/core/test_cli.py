@@ -24,9 +24,9 @@ from PIL import Image
 from kdcore import jobs
 from kdcore.cli import main, training
 from kdcore.cli.answer import Answer
-from kdcore.config import make_run_config
 from kdcore.database import runs as run_table
 from kdcore.events import EpochEnded, RunFinished
+from kdcore.settings.config import make_run_config
 from kdcore.store import Store, new_id, to_text
 from kdcore.trainer import train
 

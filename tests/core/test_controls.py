@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from kdcore import arms as arms_module
-from kdcore import config as config_module
 from kdcore import results
 from kdcore.arms import Answers, arm_names, build_students, rows_of, untrained
-from kdcore.config import RunConfig, make_run_config
-from kdcore.controls import CONTROLS, check_controls, control_teacher
 from kdcore.datasets import Dataset, dataset_info, load_dataset
-from kdcore.defaults import defaults_for
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.methods.registry import METHODS
 from kdcore.networks.registry import build_model
+from kdcore.settings import config as config_module
+from kdcore.settings.config import RunConfig, make_run_config
+from kdcore.settings.controls import CONTROLS, check_controls, control_teacher
+from kdcore.settings.defaults import defaults_for
+from kdcore.settings.sweeps import points, teachers_of
 from kdcore.students import Schedule, Student
-from kdcore.sweeps import points, teachers_of
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teams import build_teams, threads_for, train_epoch

@@ -25,9 +25,9 @@ import psutil
 import pytest
 
 from kdcore import housekeeping, jobs
-from kdcore.config import make_run_config
 from kdcore.events import EpochEnded, RunFailed, RunFinished
 from kdcore.lease import is_alive
+from kdcore.settings.config import make_run_config
 from kdcore.store import Store, to_text
 from kdcore.trainer import train
 
@@ -47,7 +47,7 @@ APP = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from kdcore import housekeeping, jobs
-from kdcore.config import make_run_config
+from kdcore.settings.config import make_run_config
 from kdcore.errors import StoreError
 from kdcore.store import Store
 store, mine = Store(), []

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from kdcore import housekeeping, jobs
 from kdcore.arms import objective_of
-from kdcore.config import make_run_config
 from kdcore.database import runs as run_table
 from kdcore.errors import RunNotFound
 from kdcore.events import CheckpointSaved, RunFinished
@@ -23,6 +22,7 @@ from kdcore.machine import disk
 from kdcore.machine.disk import MARGIN, NoSpace, check_space, free_space, patiently, space_needed, trouble
 from kdcore.machine.tensor_files import write_whole
 from kdcore.networks.registry import build_model, count_params
+from kdcore.settings.config import make_run_config
 from kdcore.spawn import LOG
 from kdcore.store import Store, new_id
 from kdcore.teachers.load import load_teacher

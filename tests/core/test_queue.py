@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdcore import jobs, lease
-from kdcore.config import make_run_config
 from kdcore.database import events as event_table
 from kdcore.database import meta
 from kdcore.database import runs as run_table
@@ -25,6 +24,7 @@ from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, Teache
 from kdcore.fair_queue import KEPT_TURNS, TURN, fair_order
 from kdcore.lease import Lease, LeaseLost, is_alive
 from kdcore.machine import disk
+from kdcore.settings.config import make_run_config
 from kdcore.store import RunRow, Store, new_id, to_text
 
 SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "student": "mlp-8", "device": "cpu"}

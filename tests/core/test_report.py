@@ -16,8 +16,8 @@ from kdcore import report
 from kdcore.cli.parser import build_parser
 from kdcore.events import EpochEnded, RunFinished, RunStarted
 from kdcore.report_charts import accuracy_chart, curves_chart
-from kdcore.report_words import run_command
 from kdcore.run_curves import Curve
+from kdcore.settings.describe import run_command
 from kdcore.store import RunRow, StoredEvent
 
 CONFIG: dict[str, Any] = {

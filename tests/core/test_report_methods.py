@@ -10,14 +10,14 @@ import pytest
 from kdcore.cli import text
 from kdcore.cli.parser import build_parser
 from kdcore.cli.training import _given
-from kdcore.config import make_run_config
-from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, RunStarted
 from kdcore.methods.registry import METHODS
-from kdcore.report_words import method, run_command, taught_by
-from kdcore.run_comparison import differing_settings, settings_of
+from kdcore.report_words import method, taught_by
 from kdcore.run_curves import validation_curves
-from kdcore.sweeps import parse_vary
+from kdcore.settings.config import make_run_config
+from kdcore.settings.controls import CONTROLS
+from kdcore.settings.describe import differing_settings, run_command, settings_of
+from kdcore.settings.sweeps import parse_vary
 from tests.core.test_report import RESULT, ROW, arm, estimate, page_of, told
 
 CONTROLLED = make_run_config(

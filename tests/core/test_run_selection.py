@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from kdcore.events import EpochEnded
-from kdcore.run_comparison import claims, compare, difference_of, differing_settings, own_point
+from kdcore.run_comparison import claims, compare, difference_of
 from kdcore.run_curves import seed_interval, validation_curves
 from kdcore.run_selection import SORTS, STATUSES, Selection, accuracy, duration, gain, select
+from kdcore.settings.describe import differing_settings, own_point
 from kdcore.store import DONE, WAITING, RunRow
 
 RECIPE = {"batch_size": 50, "learning_rate": 0.03, "weight_decay": 0.1, "label_smoothing": 0.0}

@@ -22,16 +22,16 @@ from kdcore import jobs
 from kdcore.arms import objective_of
 from kdcore.cli import text, training
 from kdcore.cli.answer import VISITOR, Answer
-from kdcore.config import RunConfig, make_run_config
-from kdcore.controls import CONTROLS
 from kdcore.database import runs
 from kdcore.events import EpochEnded
 from kdcore.methods.registry import METHODS, total_loss
 from kdcore.report import summary
 from kdcore.run_comparison import compare
-from kdcore.stages import stages_of
+from kdcore.settings.config import RunConfig, make_run_config
+from kdcore.settings.controls import CONTROLS
+from kdcore.settings.stages import stages_of
+from kdcore.settings.sweeps import points
 from kdcore.store import Store
-from kdcore.sweeps import points
 from tests.core.test_cli import ROOT, Said
 from tests.core.test_report import ROW
 

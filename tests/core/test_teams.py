@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from kdcore.arms import baseline_student
-from kdcore.config import make_run_config
 from kdcore.datasets import load_dataset
 from kdcore.machine.device import pick_device
+from kdcore.settings.config import make_run_config
 from kdcore.students import Schedule
 from kdcore.teams import MOST_STACKED, build_teams
 

@@ -13,9 +13,7 @@ import torch
 
 from kdcore import fitting
 from kdcore.arms import Answers, build_students
-from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import dataset_info, load_dataset
-from kdcore.defaults import DEFAULTS
 from kdcore.errors import ConfigError
 from kdcore.events import (
     EpochEnded,
@@ -30,8 +28,10 @@ from kdcore.events import (
 from kdcore.fitting import is_validated
 from kdcore.machine.device import pick_device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
+from kdcore.settings.config import RunConfig, make_run_config
+from kdcore.settings.defaults import DEFAULTS
+from kdcore.settings.sweeps import points
 from kdcore.students import Schedule
-from kdcore.sweeps import points
 from kdcore.teachers.load import load_teacher
 from kdcore.team import Team
 from kdcore.teams import build_teams

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from kdcore import stages, trainer
-from kdcore.config import RunConfig, make_run_config
 from kdcore.events import EpochEnded, Event, RunFinished
 from kdcore.machine.device import Device
 from kdcore.networks.registry import build_model
+from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.students import Student
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.teacher import load_bundled, save_model

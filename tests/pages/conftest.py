@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
-from kdcore.config import make_run_config
+from kdcore.settings.config import make_run_config
 from kdcore.store import RunRow, Store
 
 APP = Path(__file__).parents[2] / "app.py"

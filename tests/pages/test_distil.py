@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
-from kdcore.config import make_run_config
 from kdcore.database import runs
-from kdcore.defaults import DEFAULTS
 from kdcore.events import EpochEnded
+from kdcore.settings.config import make_run_config
+from kdcore.settings.defaults import DEFAULTS
 from kdcore.store import Store
 from kdcore.teachers.card import list_teachers
 from pages.ui import cache

@@ -110,7 +110,7 @@ def test_the_form_offers_ensembles_and_a_run_of_one_can_be_compared(
     tmp_path: Path, empty_store: Store, open_page: OpenPage
 ) -> None:
     from kdcore import jobs, worker
-    from kdcore.config import make_run_config
+    from kdcore.settings.config import make_run_config
 
     add_teacher(tmp_path, "twin", "digits")
     app = open_page("distil", dataset="digits", distil_teacher="digits+twin@logits")

@@ -11,13 +11,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs, worker
-from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import DATASETS
-from kdcore.defaults import DEFAULTS
 from kdcore.errors import UnknownName
 from kdcore.run_comparison import claims
+from kdcore.settings.config import RunConfig, make_run_config
+from kdcore.settings.defaults import DEFAULTS
+from kdcore.settings.sweeps import points
 from kdcore.store import RunRow, Store
-from kdcore.sweeps import points
 from pages.ui import run_form
 from pages.ui import sentences as say
 from tests.pages.conftest import (

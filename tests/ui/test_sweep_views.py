@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from kdcore.config import make_run_config
-from kdcore.controls import CONTROLS
 from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded, event_from_json
 from kdcore.methods.registry import METHODS
-from kdcore.run_comparison import claims, own_point
-from kdcore.stages import told_names
+from kdcore.run_comparison import claims
+from kdcore.settings.config import make_run_config
+from kdcore.settings.controls import CONTROLS
+from kdcore.settings.describe import own_point
+from kdcore.settings.stages import told_names
+from kdcore.settings.sweeps import arms_of, groups, points
 from kdcore.store import Store, add_event, to_text
-from kdcore.sweeps import arms_of, groups, points
 from pages.ui import config_words, control_views, drawings, look, state, sweep_charts, sweep_views, tables
 from pages.ui import sentences as say
 from pages.ui import viewmodels as vm

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcore.config import make_run_config
 from kdcore.datasets import Dataset, creatures, load_dataset
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import EpochEnded, RunFinished
@@ -23,6 +22,7 @@ from kdcore.metrics import scores
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.registry import count_macs, count_params
+from kdcore.settings.config import make_run_config
 from kdcore.teachers.building.figures import fit_calibration, fit_threshold, measure, measure_outsiders
 from kdcore.teachers.building.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES, teacher_recipe
 from kdcore.teachers.building.training import TeacherEpoch, TeacherRecipe, train_teacher

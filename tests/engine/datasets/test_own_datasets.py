@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdcore.config import make_run_config
 from kdcore.datasets import add_dataset, dataset_info, dataset_status, list_datasets, load_dataset, remove_dataset
-from kdcore.defaults import defaults_for
 from kdcore.errors import ConfigError, DatasetUnavailable, UnknownName
+from kdcore.settings.config import make_run_config
+from kdcore.settings.defaults import defaults_for
 
 COLOURS = {"red": (200, 30, 30), "blue": (30, 30, 200)}
 

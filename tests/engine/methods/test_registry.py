@@ -17,9 +17,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import log_softmax, softmax
 
-from kdcore.config import make_run_config
 from kdcore.datasets import dataset_info, load_dataset
-from kdcore.defaults import Recipe
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import TeacherEpochEnded
 from kdcore.feature_lessons import FeatureLesson
@@ -30,9 +28,11 @@ from kdcore.networks.inference import predict_logits
 from kdcore.networks.optimizers import one_cycle, parameter_groups
 from kdcore.networks.registry import build_model, count_params
 from kdcore.pictures.views import ViewSet, to_float
-from kdcore.stages import stages_of, told_names
+from kdcore.settings.config import make_run_config
+from kdcore.settings.defaults import Recipe
+from kdcore.settings.stages import stages_of, told_names
+from kdcore.settings.sweeps import points
 from kdcore.students import PEER, Objective, Schedule, Student
-from kdcore.sweeps import points
 from kdcore.teachers.ensemble_names import members_of
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.teacher import Teacher

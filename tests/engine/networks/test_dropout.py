@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from kdcore.datasets import load_dataset
-from kdcore.defaults import Recipe
 from kdcore.methods.registry import METHODS
 from kdcore.networks.dropout import ByteDropout
 from kdcore.networks.fully_connected import Ink
 from kdcore.networks.registry import build_model
 from kdcore.pictures.views import ViewSet
+from kdcore.settings.defaults import Recipe
 from kdcore.students import Objective, Schedule, Student
 from kdcore.team import Team
 from kdcore.teams import build_teams, threads_for, train_epoch

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from kdcore.cli.parser import build_parser
-from kdcore.config import RunConfig
 from kdcore.datasets import DATASETS, Dataset, load_dataset
 from kdcore.machine.tensor_files import file_sha256
+from kdcore.settings.config import RunConfig
 from kdcore.teachers.building import build, recipes
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.teacher import load_model

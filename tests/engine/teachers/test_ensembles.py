@@ -16,13 +16,13 @@ from PIL import Image
 
 from kdcore import jobs
 from kdcore.cli import main
-from kdcore.config import RunConfig, make_run_config
 from kdcore.datasets import load_dataset
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.metrics.soft_labels import soften
 from kdcore.networks.registry import build_model, count_params
 from kdcore.pictures.views import to_float, zoom_middle
-from kdcore.report_words import run_command
+from kdcore.settings.config import RunConfig, make_run_config
+from kdcore.settings.describe import run_command
 from kdcore.store import Store
 from kdcore.teachers.building.catalog import dataset_of
 from kdcore.teachers.card import ModelCard, list_cards

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdcore.config import make_run_config
 from kdcore.datasets import add_dataset
 from kdcore.events import RunFailed, RunFinished, TeacherEpochEnded
+from kdcore.settings.config import make_run_config
 from kdcore.teachers.building import recipes
 from kdcore.teachers.building.catalog import dataset_of
 from kdcore.teachers.building.on_demand import ready_teacher, teacher_seconds

@@ -6,14 +6,14 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from kdcore.controls import check_controls
 from kdcore.datasets import DatasetInfo, dataset_info
-from kdcore.defaults import Recipe, defaults_for
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.machine.device import DEVICES
 from kdcore.methods.registry import Value, check_parameters, find_method
 from kdcore.networks.registry import parse_model
-from kdcore.sweeps import normal_sweep, points, vary_around
+from kdcore.settings.controls import check_controls
+from kdcore.settings.defaults import Recipe, defaults_for
+from kdcore.settings.sweeps import normal_sweep, points, vary_around
 from kdcore.teachers.ensemble_names import is_ensemble, normal_name
 
 MAX_SEEDS, MAX_EPOCHS = 100, 1000
@@ -125,7 +125,7 @@ class RunConfig:
             points(same)  # raises if the configuration of any point is not legal
         _check_controls(same, info)
         if find_method(same.method).uses == "features":
-            from kdcore.feature_lessons import lesson_shapes
+            from kdcore.settings.feature_layers import lesson_shapes
 
             lesson_shapes(same)  # raises for layers that cannot be compared, before anything is trained
         return self if same == self else same

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from kdcore.controls import control_teacher
-from kdcore.defaults import Recipe, defaults_for
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.methods.registry import METHODS, TEXTS, find_method
+from kdcore.settings.controls import control_teacher
+from kdcore.settings.defaults import Recipe, defaults_for
 from kdcore.teachers.ensemble_names import members_of, normal_name
 
 if TYPE_CHECKING:
-    from kdcore.config import RunConfig
+    from kdcore.settings.config import RunConfig
 
 MAX_POINTS = 100
 _RECIPE = tuple(field.name for field in fields(Recipe))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kdcore.teachers.load import load_teacher
     from kdcore.teachers.predict import predict
     from kdcore.teachers.teacher import Teacher
-    from kdcore.trainer import train
+    from kdcore.training.trainer import train
 
 _HOME_OF = {
     "settings.config": ("RunConfig", "make_run_config"),
@@ -58,7 +58,7 @@ _HOME_OF = {
     "teachers.card": ("ModelCard", "list_teachers"),
     "teachers.teacher": ("Teacher",),
     "teachers.load": ("load_teacher",),
-    "trainer": ("train",),
+    "training.trainer": ("train",),
 }
 
 __all__ = [

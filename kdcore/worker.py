@@ -88,7 +88,7 @@ def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
     # These imports take seconds; they happen here because the heartbeat has started by now.
     from kdcore.machine.allocator import keep_freed_memory
     from kdcore.settings.config import RunConfig
-    from kdcore.trainer import train
+    from kdcore.training.trainer import train
 
     keep_freed_memory()
     config = RunConfig.from_json(row.config)

@@ -20,7 +20,7 @@ from kdcore.datasets import load_dataset
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
-from kdcore.trainer import THREADS
+from kdcore.training.trainer import THREADS
 
 PARTS = ("tutorial", "ceiling", "sweep", "growth")
 MAX_REPEATS = 100

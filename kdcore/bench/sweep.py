@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from kdcore.arms import baseline_student, objective_of
 from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
 from kdcore.datasets import load_dataset
 from kdcore.datasets.base import Dataset
@@ -16,11 +15,12 @@ from kdcore.machine import paths
 from kdcore.machine.device import Device
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.defaults import defaults_for
-from kdcore.students import Schedule
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
-from kdcore.teams import build_teams, threads_for, train_epoch
-from kdcore.transfer_sets import labelled_subset
+from kdcore.training.arms import baseline_student, objective_of
+from kdcore.training.students import Schedule
+from kdcore.training.teams import build_teams, threads_for, train_epoch
+from kdcore.training.transfer_sets import labelled_subset
 
 DATASET, STUDENT, LABELS = "creatures", "convnet-8", 100
 TEMPERATURES = tuple(float(t) for t in range(1, 17))

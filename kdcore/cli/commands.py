@@ -57,8 +57,8 @@ def teachers_train(options: Namespace) -> Answer | None:
     """Train a bundled model. Of several processes started by torchrun, all but the first return None."""
     from kdcore.machine.allocator import keep_freed_memory
     from kdcore.machine.distributed import join
-    from kdcore.teachers.building.build import build
     from kdcore.teachers.card import ModelCard
+    from kdcore.training.bundled_students import build
 
     keep_freed_memory()
     cards = []
@@ -93,7 +93,7 @@ def predict(options: Namespace) -> Answer:
 
 
 def tune(options: Namespace) -> Answer:
-    from kdcore.tuning import tune
+    from kdcore.training.tuning import tune
 
     settings = {name: getattr(options, name) for name in ("student", "labels", "seeds", "device")}
     rows = []

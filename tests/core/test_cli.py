@@ -28,7 +28,7 @@ from kdcore.database import runs as run_table
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, new_id, to_text
-from kdcore.trainer import train
+from kdcore.training.trainer import train
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = {"labels": 40, "epochs": 2, "seeds": 2, "device": "cpu"}

@@ -29,7 +29,7 @@ from kdcore.events import EpochEnded, RunFailed, RunFinished
 from kdcore.lease import is_alive
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, to_text
-from kdcore.trainer import train
+from kdcore.training.trainer import train
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("KDCORE_KILLS", "5"))

@@ -12,11 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from kdcore import housekeeping, jobs
-from kdcore.arms import objective_of
 from kdcore.database import runs as run_table
 from kdcore.errors import RunNotFound
 from kdcore.events import CheckpointSaved, RunFinished
-from kdcore.feature_lessons import FeatureLesson
 from kdcore.housekeeping import DAY, Cleaned, clean
 from kdcore.machine import disk
 from kdcore.machine.disk import MARGIN, NoSpace, check_space, free_space, patiently, space_needed, trouble
@@ -26,7 +24,9 @@ from kdcore.settings.config import make_run_config
 from kdcore.spawn import LOG
 from kdcore.store import Store, new_id
 from kdcore.teachers.load import load_teacher
-from kdcore.trainer import train
+from kdcore.training.arms import objective_of
+from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.trainer import train
 
 TINY = {"labels": 20, "epochs": 1, "seeds": 2, "student": "mlp-8", "device": "cpu"}
 

@@ -24,7 +24,7 @@ from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted
 from kdcore.lease import Lease, LeaseLost, is_alive
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.store import RunRow, Store, new_id, to_text
-from kdcore.trainer import train
+from kdcore.training.trainer import train
 from kdcore.worker import error_sentence
 from kdcore.worker import main as worker_main
 

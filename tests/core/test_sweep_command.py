@@ -19,7 +19,6 @@ import sqlalchemy as sa
 import torch
 
 from kdcore import jobs
-from kdcore.arms import objective_of
 from kdcore.cli import text, training
 from kdcore.cli.answer import VISITOR, Answer
 from kdcore.database import runs
@@ -32,6 +31,7 @@ from kdcore.settings.controls import CONTROLS
 from kdcore.settings.stages import stages_of
 from kdcore.settings.sweeps import points
 from kdcore.store import Store
+from kdcore.training.arms import objective_of
 from tests.core.test_cli import ROOT, Said
 from tests.core.test_report import ROW
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from kdcore import stages, trainer
 from kdcore.events import EpochEnded, Event, RunFinished
 from kdcore.machine.device import Device
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig, make_run_config
-from kdcore.students import Student
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.teacher import load_bundled, save_model
-from kdcore.team import Team
-from kdcore.teams import build_teams
+from kdcore.training import stages, trainer
+from kdcore.training.students import Student
+from kdcore.training.team import Team
+from kdcore.training.teams import build_teams
 
 PRECISE = Device(torch.device("cpu"), "fp32", "this processor", 1)
 SHORT: dict[str, Any] = {"labels": 40, "epochs": 2, "batch_size": 10, "device": "cpu"}

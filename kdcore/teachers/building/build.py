@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,8 +12,7 @@ import torch
 from torch import nn
 
 from kdcore.datasets import Dataset, creatures, load_dataset
-from kdcore.errors import ConfigError, UnknownName
-from kdcore.events import EpochEnded, RunFinished
+from kdcore.errors import UnknownName
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
 from kdcore.machine.distributed import ALONE, World
@@ -22,64 +20,46 @@ from kdcore.metrics import scores
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.registry import count_macs, count_params
-from kdcore.settings.config import make_run_config
 from kdcore.teachers.building.figures import fit_calibration, fit_threshold, measure, measure_outsiders
-from kdcore.teachers.building.recipes import NOTES, STUDENT_RECIPES, TEACHER_RECIPES, teacher_recipe
+from kdcore.teachers.building.recipes import NOTES, TEACHER_RECIPES, teacher_recipe
 from kdcore.teachers.building.training import TeacherEpoch, TeacherRecipe, train_teacher
 from kdcore.teachers.card import ModelCard, own_folder
-from kdcore.teachers.teacher import Teacher, load_model, save_model
-from kdcore.trainer import train
+from kdcore.teachers.teacher import Teacher, save_model
 
 
-def build(
+def build_teacher(
     name: str,
     out: Path | None = None,
     device: str = "auto",
     should_stop: Callable[[], bool] = lambda: False,
     world: World = ALONE,
-) -> Iterator[TeacherEpoch | EpochEnded | ModelCard]:
-    """Train the model, or the pair of students, that the recipe called `name` describes.
+) -> Iterator[TeacherEpoch | ModelCard]:
+    """Train the teacher called `name` by its recipe; yields progress, then the card of the file written to `out`.
 
-    An interrupted training is continued.
+    Its training continues where an earlier one was cut off.
 
     Args:
-        out: the folder for weights and cards; None for `own_folder()`. The bundled models are in `assets/models`.
-        should_stop: asked after every batch of a teacher's training; True ends it without a model. Students do not ask.
-        world: the processes that train a teacher together; the first of them writes the card and yields it.
-
-    Yields:
-        The progress after each epoch, then the card of each file that was written.
+        out: `card.own_folder()` unless given; the bundled models are in `assets/models`.
+        world: the processes that train the teacher together; the first of them writes the card and yields it.
 
     Raises:
         UnknownName: no recipe has this name.
-        ConfigError: several processes are to train students, or are too many for a batch.
-        KdError: the dataset is not on this machine, or the disk cannot be written.
+        KdError: the dataset is not here, or the disk cannot be written.
     """
-    folder = out or own_folder()
-    if name in STUDENT_RECIPES:
-        if world.size > 1:
-            raise ConfigError(f"{name} are students, which train in one process; start kdcore without torchrun.")
-        yield from _build_students(name, folder, device)
-    else:
-        recipe = teacher_recipe(name)
-        if recipe is None:
-            raise UnknownName("recipe", name, (*TEACHER_RECIPES, *STUDENT_RECIPES))
-        yield from _build_teacher(recipe, folder, pick_device(device), should_stop, world)
-
-
-def _build_teacher(
-    recipe: TeacherRecipe, folder: Path, device: Device, should_stop: Callable[[], bool], world: World
-) -> Iterator[TeacherEpoch | ModelCard]:
+    recipe = teacher_recipe(name)
+    if recipe is None:
+        raise UnknownName("recipe", name, TEACHER_RECIPES)
+    folder, here = out or own_folder(), pick_device(device)
     dataset = load_dataset(recipe.dataset)
     if recipe.drawn:  # this seed is far from those of the dataset's own splits
         drawn = creatures.draw_pictures(recipe.drawn, seed=2_000_000 + recipe.seed)
         dataset = replace(dataset, train=drawn)
     checkpoint = paths.home() / "teachers" / f"{recipe.name}.safetensors"
-    for step in train_teacher(recipe, dataset, device, checkpoint, should_stop, world):
+    for step in train_teacher(recipe, dataset, here, checkpoint, should_stop, world):
         if isinstance(step, TeacherEpoch):
             yield step
         elif world.rank == 0:
-            yield _write_card(recipe, dataset, round_to_half(step), folder, device, world.command)
+            yield _write_card(recipe, dataset, round_to_half(step), folder, here, world.command)
             checkpoint.unlink(missing_ok=True)
 
 
@@ -128,22 +108,3 @@ def _write_card(
         teacher = Teacher(ModelCard(**card, sha256="", size_bytes=0), frozen, device)
         figures["none_of_these"] = measure_outsiders(teacher, dataset, card["none_below"], recipe.outsiders)
     return save_model(folder, network, card, half=True)
-
-
-def _build_students(name: str, folder: Path, device: str) -> Iterator[EpochEnded | ModelCard]:
-    """Train the arms of a paired run, with the dataset's defaults except for the settings that the recipe names."""
-    recipe = STUDENT_RECIPES[name]
-    settings = {key: value for key, value in asdict(recipe).items() if key != "dataset"}
-    run_dir = paths.home() / "students" / name  # kept until the run is over, so that it can be continued
-    for event in train(make_run_config(recipe.dataset, device=device, **settings), run_dir=run_dir):
-        if isinstance(event, EpochEnded):
-            yield event
-        elif isinstance(event, RunFinished):
-            for arm in ("baseline", "distilled"):
-                student = load_model(run_dir / "models" / f"{arm}.safetensors")
-                card = {**vars(student.card), "name": f"{name.removesuffix('-students')}-{arm}"}
-                card["figures"] = {**card["figures"], "paired_difference": event.result["paired_difference"]}
-                card["command"] = f"kdcore teachers train {name}"
-                del card["sha256"], card["size_bytes"]  # save_model fills in those of the new file
-                yield save_model(folder, student.network.network, card)
-            shutil.rmtree(run_dir)

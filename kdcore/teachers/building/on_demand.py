@@ -41,12 +41,12 @@ def ready_teacher(
         return
     import torch
 
-    from kdcore.teachers.building.build import build
+    from kdcore.teachers.building.build import build_teacher
 
     torch.set_num_threads(os.cpu_count() or 1)
     # Report the beginning at once, because the first epoch may take a minute.
     yield TeacherEpochEnded(name, 0, recipe.epochs, None, 0.0)
-    for step in build(name, device=device, should_stop=should_stop):
+    for step in build_teacher(name, device=device, should_stop=should_stop):
         if not isinstance(step, ModelCard):
             accuracy = getattr(step, "validation_accuracy", None)
             yield TeacherEpochEnded(name, step.epoch, step.epochs, accuracy, step.seconds)

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kdcore.datasets import DATASETS, dataset_info, list_datasets
 from kdcore.pictures.views import RandomViews
 from kdcore.teachers.building.outsiders import OutsiderRecipe
 from kdcore.teachers.building.training import TeacherRecipe
-
-
-@dataclass(frozen=True)
-class StudentRecipe:
-    """The settings of the paired run whose arms are the bundled students; None means the dataset's default.
-
-    Attributes:
-        seeds: the number of seeds.
-        student: the students' network, a name in the model registry.
-        labels: the number of labelled training pictures.
-        learning_rate: the peak of the schedule.
-    """
-
-    dataset: str
-    seeds: int = 5
-    student: str | None = None
-    labels: int | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-
 
 _GREY = TeacherRecipe(
     name="mnist",
@@ -158,14 +137,6 @@ def _control_recipe(name: str) -> TeacherRecipe | None:
         return replace(own, name=name, label_smoothing=SMOOTHING)
     return replace(own, name=name, epochs=max(1, round(own.epochs / 10)), small_epochs=round(own.small_epochs / 10))
 
-
-STUDENT_RECIPES: dict[str, StudentRecipe] = {
-    "creatures-students": StudentRecipe("creatures"),
-    # These have about 1/20 and 1/100 of their teacher's parameters and learn from every training picture. Of the
-    # learning rates 0.003, 0.01 and 0.03 the last was the best for the baseline, on validation after five epochs.
-    "cifar10-small-students": StudentRecipe("cifar10", 5, "airbench-32-80-80", 45_000, 12, 250, 0.03),
-    "cifar10-tiny-students": StudentRecipe("cifar10", 5, "airbench-16-36-36", 45_000, 12, 250, 0.03),
-}
 
 _JPEG = "Learned a JPEG copy of CIFAR-10; the original pictures are sharper, and its figures on them were not measured."
 NOTES: dict[str, str] = {

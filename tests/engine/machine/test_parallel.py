@@ -8,13 +8,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from kdcore import teams
-from kdcore.arms import baseline_student
 from kdcore.datasets import load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.machine.parallel import SideBySide, cores
 from kdcore.settings.config import make_run_config
-from kdcore.students import Schedule
+from kdcore.training import teams
+from kdcore.training.arms import baseline_student
+from kdcore.training.students import Schedule
 
 PATIENCE = 30.0
 

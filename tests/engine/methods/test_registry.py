@@ -20,7 +20,6 @@ from scipy.special import log_softmax, softmax
 from kdcore.datasets import dataset_info, load_dataset
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import TeacherEpochEnded
-from kdcore.feature_lessons import FeatureLesson
 from kdcore.methods.feature_losses import attention_loss, attention_map, hint_loss, relational_loss
 from kdcore.methods.registry import METHODS, check_parameters, find_method, total_loss
 from kdcore.networks.frozen import FrozenNetwork
@@ -32,12 +31,13 @@ from kdcore.settings.config import make_run_config
 from kdcore.settings.defaults import Recipe
 from kdcore.settings.stages import stages_of, told_names
 from kdcore.settings.sweeps import points
-from kdcore.students import PEER, Objective, Schedule, Student
 from kdcore.teachers.ensemble_names import members_of
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.teacher import Teacher
-from kdcore.team import Team
-from kdcore.transfer_sets import TransferSet
+from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.students import PEER, Objective, Schedule, Student
+from kdcore.training.team import Team
+from kdcore.training.transfer_sets import TransferSet
 from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat
 
 ISSUE = ["kd", "label-smoothing", "standardised-kd", "dkd", "dist", "fitnets", "attention-transfer", "rkd", "mutual"]

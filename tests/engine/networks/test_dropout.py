@@ -13,10 +13,10 @@ from kdcore.networks.fully_connected import Ink
 from kdcore.networks.registry import build_model
 from kdcore.pictures.views import ViewSet
 from kdcore.settings.defaults import Recipe
-from kdcore.students import Objective, Schedule, Student
-from kdcore.team import Team
-from kdcore.teams import build_teams, threads_for, train_epoch
-from kdcore.transfer_sets import TransferSet
+from kdcore.training.students import Objective, Schedule, Student
+from kdcore.training.team import Team
+from kdcore.training.teams import build_teams, threads_for, train_epoch
+from kdcore.training.transfer_sets import TransferSet
 from tests.core.unmeasured import PRECISE, flat
 
 

@@ -14,16 +14,17 @@ import pytest
 import sqlalchemy as sa
 import torch
 
-from kdcore import jobs, results, trainer
+from kdcore import jobs
 from kdcore.database import runs
 from kdcore.errors import ConfigError
 from kdcore.events import CheckpointSaved, EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
 from kdcore.lease import Lease
-from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.sweeps import MAX_POINTS, groups, parse_vary, points, teachers_of
 from kdcore.store import Store
-from kdcore.trainer import train
+from kdcore.training import results, trainer
+from kdcore.training.checkpoint import RunCheckpoint
+from kdcore.training.trainer import train
 from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat
 
 SHORT = {"student": "mlp-8", "labels": 40, "batch_size": 10, "epochs": 2, "seeds": 2, "device": "cpu"}

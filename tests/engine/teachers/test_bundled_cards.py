@@ -21,6 +21,7 @@ from kdcore.settings.config import RunConfig
 from kdcore.teachers.building import build, recipes
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.teacher import load_model
+from kdcore.training import bundled_students
 from tests.conftest import unavailable
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"
@@ -72,7 +73,7 @@ def test_the_command_of_every_card_would_rebuild_it(card: ModelCard, monkeypatch
         return
     asked: list[Any] = []
     monkeypatch.setattr(build, "train", lambda config, **_rest: asked.append(config) or iter(()))
-    list(build.build(told.name))
+    list(bundled_students.build(told.name))
     (config,) = asked
     assert replace(RunConfig.from_json(card.recipe), device=config.device) == config  # the device decides nothing
     assert card.seeds == config.seeds

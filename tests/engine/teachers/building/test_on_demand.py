@@ -17,7 +17,7 @@ from kdcore.teachers.building.catalog import dataset_of
 from kdcore.teachers.building.on_demand import ready_teacher, teacher_seconds
 from kdcore.teachers.building.recipes import ON_DEMAND, TEACHER_RECIPES, teacher_recipe
 from kdcore.teachers.card import list_teachers
-from kdcore.trainer import train
+from kdcore.training.trainer import train
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from kdcore.arms import baseline_student
 from kdcore.datasets import load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.settings.config import make_run_config
-from kdcore.students import Schedule
-from kdcore.teams import MOST_STACKED, build_teams
+from kdcore.training.arms import baseline_student
+from kdcore.training.students import Schedule
+from kdcore.training.teams import MOST_STACKED, build_teams
 
 
 @pytest.mark.parametrize(

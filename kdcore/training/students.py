@@ -9,7 +9,7 @@ from kdcore.methods.registry import Method
 from kdcore.pictures.views import ViewSet
 from kdcore.settings.config import RunConfig
 from kdcore.settings.defaults import Recipe, defaults_for
-from kdcore.transfer_sets import TransferSet
+from kdcore.training.transfer_sets import TransferSet
 
 PEER = "peer"  # arm of the second student in mutual learning, of which nothing is reported
 

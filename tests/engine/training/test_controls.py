@@ -10,9 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from kdcore import arms as arms_module
-from kdcore import results
-from kdcore.arms import Answers, arm_names, build_students, rows_of, untrained
 from kdcore.datasets import Dataset, dataset_info, load_dataset
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.methods.registry import METHODS
@@ -22,11 +19,14 @@ from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.controls import CONTROLS, check_controls, control_teacher
 from kdcore.settings.defaults import defaults_for
 from kdcore.settings.sweeps import points, teachers_of
-from kdcore.students import Schedule, Student
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
-from kdcore.teams import build_teams, threads_for, train_epoch
-from kdcore.transfer_sets import (
+from kdcore.training import arms as arms_module
+from kdcore.training import results
+from kdcore.training.arms import Answers, arm_names, build_students, rows_of, untrained
+from kdcore.training.students import Schedule, Student
+from kdcore.training.teams import build_teams, threads_for, train_epoch
+from kdcore.training.transfer_sets import (
     labelled_subset,
     noise_pictures,
     other_subset,

@@ -16,30 +16,30 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from kdcore.arms import Answers, arm_names, build_students, rows_of
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.errors import ConfigError
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
-from kdcore.feature_lessons import FeatureLesson
-from kdcore.fitting import Clock, Stopped, fit
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
 from kdcore.networks.registry import build_model
-from kdcore.results import build_result, save_students
-from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.settings.config import RunConfig
 from kdcore.settings.defaults import defaults_for
 from kdcore.settings.stages import stages_of, told_names
 from kdcore.settings.sweeps import Point, groups, points, teachers_of
-from kdcore.stages import train_stages
-from kdcore.students import PEER, Schedule, Student
-from kdcore.sweep_table import Row, Values, rows_of_points, sweep_table
 from kdcore.teachers.building.on_demand import ready_teacher
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teachers.teacher import Teacher
-from kdcore.team import Team
-from kdcore.teams import build_teams, threads_for
+from kdcore.training.arms import Answers, arm_names, build_students, rows_of
+from kdcore.training.checkpoint import RunCheckpoint
+from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.fitting import Clock, Stopped, fit
+from kdcore.training.results import build_result, save_students
+from kdcore.training.stages import train_stages
+from kdcore.training.students import PEER, Schedule, Student
+from kdcore.training.sweep_table import Row, Values, rows_of_points, sweep_table
+from kdcore.training.team import Team
+from kdcore.training.teams import build_teams, threads_for
 
 # Threads of a PyTorch operation. Students here are small: a second thread gains a fifth on an idle machine, but while a
 # page is busy on the same machine both threads spend most of their time waiting for each other.

@@ -17,10 +17,10 @@ from kdcore.settings.config import RunConfig
 from kdcore.settings.controls import control_teacher
 from kdcore.settings.defaults import defaults_for
 from kdcore.settings.sweeps import Point, points
-from kdcore.students import PEER, Objective, Student
 from kdcore.teachers.ensemble_names import members_of
 from kdcore.teachers.teacher import Teacher
-from kdcore.transfer_sets import (
+from kdcore.training.students import PEER, Objective, Student
+from kdcore.training.transfer_sets import (
     TransferSet,
     labelled_subset,
     logits_of_views,

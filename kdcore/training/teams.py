@@ -12,13 +12,13 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
-from kdcore.feature_lessons import FeatureLesson
 from kdcore.machine.device import Device
 from kdcore.machine.parallel import SideBySide, cores
 from kdcore.networks.registry import build_model, count_macs
 from kdcore.networks.stacked import can_stack
-from kdcore.students import PEER, Schedule, Student
-from kdcore.team import Team
+from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.students import PEER, Schedule, Student
+from kdcore.training.team import Team
 
 # Limits of stacking: the multiplications of one network in a step, and the networks of a stack. Beyond these a core is
 # fully used already, and stacking gains nothing.

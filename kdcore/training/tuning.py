@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kdcore.arms import baseline_student
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.metrics.scores import seed_estimate
 from kdcore.networks.inference import hit_rate
 from kdcore.settings.config import RunConfig, make_run_config
-from kdcore.students import Schedule
-from kdcore.teams import build_teams, threads_for, train_epoch
+from kdcore.training.arms import baseline_student
+from kdcore.training.students import Schedule
+from kdcore.training.teams import build_teams, threads_for, train_epoch
 
 LEARNING_RATES = (3e-3, 1e-2, 3e-2)
 WEIGHT_DECAYS = (1e-2, 1e-1)

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from kdcore import fitting
-from kdcore.arms import Answers, build_students
 from kdcore.datasets import dataset_info, load_dataset
 from kdcore.errors import ConfigError
 from kdcore.events import (
@@ -25,18 +23,20 @@ from kdcore.events import (
     TeacherEpochEnded,
     event_from_json,
 )
-from kdcore.fitting import is_validated
 from kdcore.machine.device import pick_device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.defaults import DEFAULTS
 from kdcore.settings.sweeps import points
-from kdcore.students import Schedule
 from kdcore.teachers.load import load_teacher
-from kdcore.team import Team
-from kdcore.teams import build_teams
-from kdcore.trainer import train
-from kdcore.transfer_sets import labelled_subset
+from kdcore.training import fitting
+from kdcore.training.arms import Answers, build_students
+from kdcore.training.fitting import is_validated
+from kdcore.training.students import Schedule
+from kdcore.training.team import Team
+from kdcore.training.teams import build_teams
+from kdcore.training.trainer import train
+from kdcore.training.transfer_sets import labelled_subset
 
 EPOCHS = 6
 

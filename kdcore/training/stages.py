@@ -8,19 +8,19 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from kdcore.arms import Answers, baseline_student, objective_of
 from kdcore.datasets import Dataset
 from kdcore.events import Event, TeacherEpochEnded
-from kdcore.fitting import Clock, fit
 from kdcore.machine.device import Device
 from kdcore.methods.registry import METHODS
-from kdcore.run_checkpoint import RunCheckpoint
 from kdcore.settings.config import RunConfig
 from kdcore.settings.stages import Stage, stages_of, told_names
 from kdcore.settings.sweeps import Point
-from kdcore.students import Objective, Schedule, Student
-from kdcore.team import Team
-from kdcore.teams import build_teams
+from kdcore.training.arms import Answers, baseline_student, objective_of
+from kdcore.training.checkpoint import RunCheckpoint
+from kdcore.training.fitting import Clock, fit
+from kdcore.training.students import Objective, Schedule, Student
+from kdcore.training.team import Team
+from kdcore.training.teams import build_teams
 
 STAGE_WEIGHTS = 100_000_007  # stage n, from 1, adds n times this to the seed for its first weights
 

@@ -19,8 +19,8 @@ from kdcore.methods.feature_losses import (
 )
 from kdcore.networks.features import record
 from kdcore.settings.feature_layers import _find_layers
-from kdcore.students import Objective
 from kdcore.teachers.teacher import Teacher
+from kdcore.training.students import Objective
 
 if TYPE_CHECKING:
     pass

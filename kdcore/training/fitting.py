@@ -11,10 +11,10 @@ from kdcore.datasets import Dataset
 from kdcore.events import CheckpointSaved, Curves
 from kdcore.machine.parallel import SideBySide
 from kdcore.networks.inference import hit_rate
-from kdcore.run_checkpoint import RunCheckpoint
-from kdcore.students import PEER
-from kdcore.team import Team
-from kdcore.teams import threads_for, train_epoch
+from kdcore.training.checkpoint import RunCheckpoint
+from kdcore.training.students import PEER
+from kdcore.training.team import Team
+from kdcore.training.teams import threads_for, train_epoch
 
 VALIDATION_POINTS = 15  # students are measured on validation after at most so many epochs, the last included
 VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kdcore.feature_lessons import FeatureLesson
 from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.methods.registry import Method, total_loss
@@ -20,7 +19,8 @@ from kdcore.networks.inference import predict_logits
 from kdcore.networks.optimizers import one_cycle, parameter_groups
 from kdcore.networks.stacked import StackedNetwork
 from kdcore.pictures.views import to_float
-from kdcore.students import Schedule, Student
+from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.students import Schedule, Student
 
 CHANCE = 300_000_007  # keeps the seeds of dropout apart from those of the pictures' order and views
 

@@ -14,13 +14,13 @@ from typing import Literal
 import psutil
 import sqlalchemy as sa
 
-from kdcore.database import runs
 from kdcore.events import RunFailed
 from kdcore.fair_queue import queue, record_turn, waiting
 from kdcore.lease import as_starting, is_alive, put_down
 from kdcore.machine import paths
 from kdcore.spawn import LOG, spawn_worker
 from kdcore.store import RunRow, Store, add_event, to_run
+from kdcore.store.schema import runs
 
 # Runs that train at the same time: two on the same cores take longer than one after the other, and distort latencies.
 SLOTS = 1

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from kdcore.database import meta, runs
 from kdcore.store import WAITING, RunRow, to_run
+from kdcore.store.schema import meta, runs
 
 # The table `meta` holds the number of each visitor's last turn under this prefix plus a hash of the visitor.
 TURN = "turn "

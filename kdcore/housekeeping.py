@@ -24,11 +24,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from kdcore.database import runs
 from kdcore.errors import StoreError
-from kdcore.rows import is_id
 from kdcore.spawn import LOG
 from kdcore.store import DONE, Store
+from kdcore.store.rows import is_id
+from kdcore.store.schema import runs
 
 DAY = 86_400.0
 CHECKPOINT_DAYS = 7

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from kdcore.database import events, runs
 from kdcore.dispatcher import MAX_SETBACKS, SLOTS, advance, claim, end_unheld, runs_dir
 from kdcore.errors import ConfigError, DatasetUnavailable, KdError, UnknownName
 from kdcore.events import Event, RunFailed
 from kdcore.machine.disk import NoSpace, check_space
 from kdcore.machine_turn import Busy, turn
-from kdcore.rows import held, visible
 from kdcore.store import WAITING, RunRow, Store, new_id, to_text
+from kdcore.store.rows import held, visible
+from kdcore.store.schema import events, runs
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
 from kdcore.waits import expected_wait, position
 

@@ -17,10 +17,10 @@ from typing import Any
 import psutil
 import sqlalchemy as sa
 
-from kdcore.database import runs
 from kdcore.errors import StoreError
 from kdcore.events import EpochEnded, Event, TeacherEpochEnded
 from kdcore.store import RunRow, Store, add_event, to_text
+from kdcore.store.schema import runs
 
 BEAT_SECONDS = 2.0
 LOOK_SECONDS = 0.5  # how often a worker checks whether its run was cancelled

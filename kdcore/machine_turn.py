@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from kdcore.database import runs
 from kdcore.dispatcher import advance, next_row
 from kdcore.errors import KdError, StoreError
 from kdcore.fair_queue import waiting
 from kdcore.lease import Lease, this_process
 from kdcore.store import Store, new_id, to_text
+from kdcore.store.schema import runs
 
 TURN_SECONDS = 0.1
 

@@ -15,7 +15,7 @@ from kdcore.run_comparison import claims
 from kdcore.settings.describe import own_point
 
 if TYPE_CHECKING:
-    from kdcore.rows import RunRow, StoredEvent
+    from kdcore.store.rows import RunRow, StoredEvent
 
 FORMATS = ("json", "csv", "html")
 MIME_TYPES = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
@@ -59,7 +59,7 @@ def as_text(row: RunRow, events: Sequence[StoredEvent], form: str, now: float | 
         return curves_csv((stored.event for stored in events), row.config)
     if form == "html":
         return as_html(row, [stored.event for stored in events], time.time() if now is None else now)
-    from kdcore.rows import finite
+    from kdcore.store.rows import finite
 
     return json.dumps(finite(as_data(row, events)), allow_nan=False)
 

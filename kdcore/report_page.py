@@ -21,7 +21,7 @@ from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import run_command
 
 if TYPE_CHECKING:
-    from kdcore.rows import RunRow
+    from kdcore.store.rows import RunRow
 
 STYLE = """
 :root { color-scheme: light; }

@@ -11,7 +11,7 @@ from kdcore.settings.describe import own_point, plain
 
 if TYPE_CHECKING:
     from kdcore.methods.registry import Method
-    from kdcore.rows import RunRow
+    from kdcore.store.rows import RunRow
 
 
 def headline(result: Mapping[str, Any]) -> str:

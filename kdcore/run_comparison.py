@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kdcore.settings.describe import Setting, differing_settings, own_point
 
 if TYPE_CHECKING:
-    from kdcore.rows import RunRow
+    from kdcore.store.rows import RunRow
 
 CLAIMS = ("distilled", "baseline", "none")
 

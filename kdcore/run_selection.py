@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kdcore.run_comparison import claims
 
 if TYPE_CHECKING:
-    from kdcore.rows import RunRow
+    from kdcore.store.rows import RunRow
 
 STATUSES = ("queued", "running", "finished", "failed", "cancelled", "interrupted")
 SORTS = ("new", "old", "gain", "accuracy", "duration")

@@ -11,10 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kdcore.database import events, runs
 from kdcore.events import EpochEnded, TeacherCached
 from kdcore.fair_queue import queue, waiting
 from kdcore.store import RunRow, Store
+from kdcore.store.schema import events, runs
 
 # Runs whose configurations agree in these keys are of one kind: their times per picture can be compared.
 LIKE = ("dataset", "student", "device", "method", "controls", "vary")

@@ -13,7 +13,7 @@ from kdcore.errors import ConfigError, UnknownName
 from kdcore.run_comparison import compare as compare_runs
 from kdcore.run_selection import SORTS, STATUSES, Selection, select
 from kdcore.store import Store
-from kdcore.tags import clean_tag, clean_tags
+from kdcore.store.tags import clean_tag, clean_tags
 from kdcore.teachers.ensemble_names import normal_name
 
 

@@ -24,10 +24,10 @@ from PIL import Image
 from kdcore import jobs
 from kdcore.cli import main, training
 from kdcore.cli.answer import Answer
-from kdcore.database import runs as run_table
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, new_id, to_text
+from kdcore.store.schema import runs as run_table
 from kdcore.training.trainer import train
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy as sa
 
 from kdcore import housekeeping, jobs
-from kdcore.database import runs as run_table
 from kdcore.errors import RunNotFound
 from kdcore.events import CheckpointSaved, RunFinished
 from kdcore.housekeeping import DAY, Cleaned, clean
@@ -23,6 +22,7 @@ from kdcore.networks.registry import build_model, count_params
 from kdcore.settings.config import make_run_config
 from kdcore.spawn import LOG
 from kdcore.store import Store, new_id
+from kdcore.store.schema import runs as run_table
 from kdcore.teachers.load import load_teacher
 from kdcore.training.arms import objective_of
 from kdcore.training.feature_lessons import FeatureLesson

@@ -18,12 +18,12 @@ import pytest
 import sqlalchemy as sa
 
 from kdcore import jobs
-from kdcore.database import runs as run_table
 from kdcore.errors import ConfigError, RunNotFound, StoreError, UnknownName
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted
 from kdcore.lease import Lease, LeaseLost, is_alive
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.store import RunRow, Store, new_id, to_text
+from kdcore.store.schema import runs as run_table
 from kdcore.training.trainer import train
 from kdcore.worker import error_sentence
 from kdcore.worker import main as worker_main

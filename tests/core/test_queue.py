@@ -16,9 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdcore import jobs, lease
-from kdcore.database import events as event_table
-from kdcore.database import meta
-from kdcore.database import runs as run_table
 from kdcore.errors import ConfigError, KdError, RunNotFound
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.fair_queue import KEPT_TURNS, TURN, fair_order
@@ -26,6 +23,9 @@ from kdcore.lease import Lease, LeaseLost, is_alive
 from kdcore.machine import disk
 from kdcore.settings.config import make_run_config
 from kdcore.store import RunRow, Store, new_id, to_text
+from kdcore.store.schema import events as event_table
+from kdcore.store.schema import meta
+from kdcore.store.schema import runs as run_table
 
 SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "student": "mlp-8", "device": "cpu"}
 

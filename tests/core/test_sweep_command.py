@@ -21,7 +21,6 @@ import torch
 from kdcore import jobs
 from kdcore.cli import text, training
 from kdcore.cli.answer import VISITOR, Answer
-from kdcore.database import runs
 from kdcore.events import EpochEnded
 from kdcore.methods.registry import METHODS, total_loss
 from kdcore.report import summary
@@ -31,6 +30,7 @@ from kdcore.settings.controls import CONTROLS
 from kdcore.settings.stages import stages_of
 from kdcore.settings.sweeps import points
 from kdcore.store import Store
+from kdcore.store.schema import runs
 from kdcore.training.arms import objective_of
 from tests.core.test_cli import ROOT, Said
 from tests.core.test_report import ROW

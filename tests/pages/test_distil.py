@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
-from kdcore.database import runs
 from kdcore.events import EpochEnded
 from kdcore.settings.config import make_run_config
 from kdcore.settings.defaults import DEFAULTS
 from kdcore.store import Store
+from kdcore.store.schema import runs
 from kdcore.teachers.card import list_teachers
 from pages.ui import cache
 from pages.ui.queue_words import waiting_sentence

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
-from kdcore.database import runs as run_table
 from kdcore.events import EpochEnded, RunStarted
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, add_event, new_id, to_text
+from kdcore.store.schema import runs as run_table
 from pages.ui import run_actions, run_list, state
 from tests.pages.conftest import OTHER, VISITOR, OpenPage, chart_of, curves_of, html_of, in_address, only_run
 

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 import torch
 
 from kdcore import jobs
-from kdcore.database import runs
 from kdcore.errors import ConfigError
 from kdcore.events import CheckpointSaved, EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
 from kdcore.lease import Lease
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.sweeps import MAX_POINTS, groups, parse_vary, points, teachers_of
 from kdcore.store import Store
+from kdcore.store.schema import runs
 from kdcore.training import results, trainer
 from kdcore.training.checkpoint import RunCheckpoint
 from kdcore.training.trainer import train

@@ -12,9 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kdcore.database import events, runs
 from kdcore.errors import RunNotFound, StoreError
 from kdcore.events import Event, RunStarted, TeacherEpochEnded
+from kdcore.store.schema import events, runs
 
 WAITING = ("queued", "running")
 DONE = ("finished", "failed", "cancelled", "interrupted")

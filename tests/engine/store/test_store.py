@@ -14,10 +14,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from kdcore import database
-from kdcore.database import events as event_table
-from kdcore.database import metadata
-from kdcore.database import runs as run_table
 from kdcore.errors import ConfigError, RunNotFound, StoreError
 from kdcore.events import (
     CheckpointSaved,
@@ -28,7 +24,10 @@ from kdcore.events import (
     TeacherCached,
     TeacherEpochEnded,
 )
-from kdcore.store import SCHEMA_VERSION, RunActive, RunDeleted, Store, add_event, new_id, to_text
+from kdcore.store import SCHEMA_VERSION, RunActive, RunDeleted, Store, add_event, new_id, schema, to_text
+from kdcore.store.schema import events as event_table
+from kdcore.store.schema import metadata
+from kdcore.store.schema import runs as run_table
 
 
 @pytest.fixture
@@ -370,7 +369,7 @@ def test_processes_that_bring_it_up_at_once_do_it_once(tmp_path: Path) -> None:
 def test_a_failed_step_up_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = version_1(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(database, "_ADDED", {2: ("tags", "deleted", "id")})  # the last of the three is there already
+        patch.setattr(schema, "_ADDED", {2: ("tags", "deleted", "id")})  # the last of the three is there already
         with pytest.raises(StoreError):
             Store(home=home)
     with Store(home=home) as store:

@@ -17,7 +17,22 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from kdcore.database import (
+from kdcore.errors import StoreError
+from kdcore.events import event_from_json
+from kdcore.machine import paths
+from kdcore.store.rows import (
+    RunActive,
+    RunRow,
+    StoredEvent,
+    held,
+    is_id,
+    not_found,
+    short_result,
+    to_run,
+    to_text,
+    visible,
+)
+from kdcore.store.schema import (
     SCHEMA_VERSION,
     events,
     meta,
@@ -29,46 +44,9 @@ from kdcore.database import (
     upgrade,
     writer,
 )
-from kdcore.errors import StoreError
-from kdcore.events import event_from_json
-from kdcore.machine import paths
-from kdcore.rows import (
-    DONE,
-    WAITING,
-    RunActive,
-    RunDeleted,
-    RunRow,
-    StoredEvent,
-    add_event,
-    finite,
-    held,
-    is_id,
-    new_id,
-    not_found,
-    short_result,
-    to_run,
-    to_text,
-    visible,
-)
-from kdcore.tags import clean_tags
+from kdcore.store.tags import clean_tags
 
 MOST_SHORT = 4096  # results without per-class figures that a process caches, some kilobytes each
-
-__all__ = [
-    "DONE",
-    "SCHEMA_VERSION",
-    "WAITING",
-    "RunActive",
-    "RunDeleted",
-    "RunRow",
-    "Store",
-    "StoredEvent",
-    "add_event",
-    "finite",
-    "new_id",
-    "to_run",
-    "to_text",
-]
 
 
 class Store:

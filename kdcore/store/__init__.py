@@ -1,0 +1,33 @@
+"""The runs database."""
+
+from kdcore.store.rows import (
+    DONE,
+    WAITING,
+    RunActive,
+    RunDeleted,
+    RunRow,
+    StoredEvent,
+    add_event,
+    finite,
+    new_id,
+    to_run,
+    to_text,
+)
+from kdcore.store.schema import SCHEMA_VERSION
+from kdcore.store.store import Store
+
+__all__ = [
+    "DONE",
+    "SCHEMA_VERSION",
+    "WAITING",
+    "RunActive",
+    "RunDeleted",
+    "RunRow",
+    "Store",
+    "StoredEvent",
+    "add_event",
+    "finite",
+    "new_id",
+    "to_run",
+    "to_text",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kdcore.run_selection import select
+from kdcore.reports.selection import select
 from pages.ui import run_actions, run_compare, run_filter, run_list, run_panels
 from pages.ui.i18n import _
 from pages.ui.shell import link, open_page, page_title

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from kdcore.errors import KdError
-from kdcore.run_selection import SORTS
+from kdcore.reports.selection import SORTS
 
 
 class UsageError(KdError):

@@ -6,12 +6,12 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from kdcore import report
 from kdcore.cli import text
 from kdcore.cli.answer import Answer
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.run_comparison import compare as compare_runs
-from kdcore.run_selection import SORTS, STATUSES, Selection, select
+from kdcore.reports import export as report_export
+from kdcore.reports.comparison import compare as compare_runs
+from kdcore.reports.selection import SORTS, STATUSES, Selection, select
 from kdcore.store import Store
 from kdcore.store.tags import clean_tag, clean_tags
 from kdcore.teachers.ensemble_names import normal_name
@@ -31,7 +31,7 @@ def find(options: Namespace) -> Answer:
     with Store() as store:
         rows = store.list_runs(limit=None, deleted=options.deleted)
     chosen = select(rows, selection)[: options.limit]
-    found = [report.summary(row) for row in chosen]
+    found = [report_export.summary(row) for row in chosen]
     if rows and not chosen:
         return Answer({"runs": []}, f"None of the {len(rows)} runs matches; kdcore runs lists them.")
     return Answer({"runs": found}, text.runs(found, deleted=options.deleted))
@@ -40,7 +40,7 @@ def find(options: Namespace) -> Answer:
 def show(options: Namespace) -> Answer:
     with Store() as store:
         row = store.run(options.id)
-    data = {**report.summary(row), "result": row.result}
+    data = {**report_export.summary(row), "result": row.result}
     shown = text.result(row.result) if row.result else text.runs([data], with_error=True)
     return Answer(data, "\n".join([shown, *text.marks(row.tags, row.parent)]))
 
@@ -77,9 +77,9 @@ def export(options: Namespace) -> Answer:
     with Store() as store:
         row = store.run(options.id)
         events = store.events(row.id)
-    written = report.as_text(row, events, options.format)
+    written = report_export.as_text(row, events, options.format)
     if not options.out:
-        return Answer(report.as_data(row, events), written)
+        return Answer(report_export.as_data(row, events), written)
     try:
         with Path(options.out).open("w" if options.force else "x", encoding="utf-8", newline="") as file:
             file.write(written.rstrip("\n") + "\n")

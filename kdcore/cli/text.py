@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdcore.events import EpochEnded, TeacherEpochEnded
-from kdcore.report_words import agreement_with, has_teacher, headline, own_words, taught_by, unused
-from kdcore.run_comparison import minus_distilled
+from kdcore.reports.comparison import minus_distilled
+from kdcore.reports.words import agreement_with, has_teacher, headline, own_words, taught_by, unused
 from kdcore.settings.controls import CONTROLS
 
 if TYPE_CHECKING:
-    from kdcore.run_comparison import Comparison
+    from kdcore.reports.comparison import Comparison
 
 BAR = 30  # length in characters of the bar for a probability of 1
 

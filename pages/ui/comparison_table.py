@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.run_comparison import Comparison, Step
+from kdcore.reports.comparison import Comparison, Step
 from pages.ui.config_words import own_words, setting_names, setting_value
 from pages.ui.i18n import _
 from pages.ui.run_charts import LETTERS, letter_html, line_html

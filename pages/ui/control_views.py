@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from kdcore.run_comparison import minus_distilled, pairs_controls
+from kdcore.reports.comparison import minus_distilled, pairs_controls
 from kdcore.settings.controls import CONTROLS
 from pages.ui.i18n import _
 from pages.ui.sentences import held

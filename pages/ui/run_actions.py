@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore import report
 from kdcore.errors import KdError, RunNotFound
+from kdcore.reports import export
 from pages.ui import cache, config_words, run_controls, run_form, run_panels, state
 from pages.ui import viewmodels as vm
 from pages.ui.i18n import _, ngettext
@@ -128,14 +128,14 @@ def _exports(run: RunRow) -> None:
     }
     for form, (name, words) in names.items():
         st.download_button(
-            name, partial(_export, cache.store(), run.id, form), report.file_name(run, form), report.MIME_TYPES[form],
+            name, partial(_export, cache.store(), run.id, form), export.file_name(run, form), export.MIME_TYPES[form],
             key=f"kd-export-{form}", help=words, on_click="ignore", width="stretch",
         )  # fmt: skip
 
 
 def _export(store: Store, run_id: str, form: str) -> str:
     """Return the exported file. Called when the visitor presses the button, so it holds the run as it is then."""
-    return report.as_text(store.run(run_id), store.events(run_id), form)
+    return export.as_text(store.run(run_id), store.events(run_id), form)
 
 
 def _changeable(run_id: str) -> RunRow | None:

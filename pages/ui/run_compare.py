@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.errors import RunNotFound
-from kdcore.run_comparison import compare
+from kdcore.reports.comparison import compare
 from pages.ui import cache, run_charts, run_panels, state, tables
 from pages.ui import comparison_table as table
 from pages.ui import viewmodels as vm

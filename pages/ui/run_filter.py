@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore.run_selection import SORTS, STATUSES, Selection
+from kdcore.reports.selection import SORTS, STATUSES, Selection
 from pages.ui import sentences as say
 from pages.ui import state
 from pages.ui.i18n import _

@@ -15,7 +15,7 @@ from pages.ui.i18n import _
 from pages.ui.shell import link
 
 if TYPE_CHECKING:
-    from kdcore.run_selection import Selection
+    from kdcore.reports.selection import Selection
     from kdcore.store import RunRow
 
 FEW = 15  # runs shown at a time: each needs a dozen elements, and hundreds of runs would take seconds to draw

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import KdError
-from kdcore.run_comparison import claims
+from kdcore.reports.comparison import claims
 from pages.ui import (
     cache,
     charts,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdcore.events import TeacherEpochEnded
-from kdcore.run_comparison import claims
+from kdcore.reports.comparison import claims
 from pages.ui import look
 from pages.ui.config_words import has_teacher
 from pages.ui.i18n import _, ngettext

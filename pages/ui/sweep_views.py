@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from kdcore.events import EpochEnded, Event
-from kdcore.run_curves import seed_interval
+from kdcore.reports.curves import seed_interval
 from kdcore.settings.describe import own_point
 from pages.ui.config_words import point_words, setting_name, setting_value
 from pages.ui.i18n import _

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
-from kdcore.run_curves import seed_interval
+from kdcore.reports.curves import seed_interval
 from kdcore.settings.controls import CONTROLS
 from pages.ui.i18n import _
 

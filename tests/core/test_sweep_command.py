@@ -17,14 +17,15 @@ import psutil
 import pytest
 import sqlalchemy as sa
 import torch
+from tests.core.test_report import ROW
 
 from kdcore import jobs
 from kdcore.cli import text, training
 from kdcore.cli.answer import VISITOR, Answer
 from kdcore.events import EpochEnded
 from kdcore.methods.registry import METHODS, total_loss
-from kdcore.report import summary
-from kdcore.run_comparison import compare
+from kdcore.reports.comparison import compare
+from kdcore.reports.export import summary
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.stages import stages_of
@@ -33,7 +34,6 @@ from kdcore.store import Store
 from kdcore.store.schema import runs
 from kdcore.training.arms import objective_of
 from tests.core.test_cli import ROOT, Said
-from tests.core.test_report import ROW
 
 DIGITS = ["--dataset", "digits", "--student", "mlp-8", "--device", "cpu"]
 

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from kdcore import jobs, worker
 from kdcore.datasets import DATASETS
 from kdcore.errors import UnknownName
-from kdcore.run_comparison import claims
+from kdcore.reports.comparison import claims
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.defaults import DEFAULTS
 from kdcore.settings.sweeps import points

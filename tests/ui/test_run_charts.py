@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kdcore import report_charts
-from kdcore.run_comparison import compare
+from kdcore.reports import charts
+from kdcore.reports.comparison import compare
 from kdcore.store import RunRow
 from pages.ui import comparison_table, look, run_charts
 from pages.ui.viewmodels import ARM_ORDER, Curve
@@ -98,4 +98,4 @@ def test_what_others_wrote_is_escaped() -> None:
 
 
 def test_reports_use_the_colours_and_the_order_of_the_pages() -> None:
-    assert report_charts.COLOURS == look.ARM_COLOURS and report_charts.ORDER == ARM_ORDER
+    assert charts.COLOURS == look.ARM_COLOURS and charts.ORDER == ARM_ORDER

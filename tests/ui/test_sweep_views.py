@@ -12,7 +12,7 @@ import pytest
 
 from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded, event_from_json
 from kdcore.methods.registry import METHODS
-from kdcore.run_comparison import claims
+from kdcore.reports.comparison import claims
 from kdcore.settings.config import make_run_config
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point

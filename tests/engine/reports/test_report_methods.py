@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.core.test_report import RESULT, ROW, arm, estimate, page_of, told
 
 from kdcore.cli import text
 from kdcore.cli.parser import build_parser
 from kdcore.cli.training import _given
 from kdcore.events import EpochEnded, RunStarted
 from kdcore.methods.registry import METHODS
-from kdcore.report_words import method, taught_by
-from kdcore.run_curves import validation_curves
+from kdcore.reports.curves import validation_curves
+from kdcore.reports.words import method, taught_by
 from kdcore.settings.config import make_run_config
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import differing_settings, run_command, settings_of
 from kdcore.settings.sweeps import parse_vary
-from tests.core.test_report import RESULT, ROW, arm, estimate, page_of, told
 
 CONTROLLED = make_run_config(
     "digits", method="dkd", parameters={"non_target_weight": 4}, controls=("noise", "shuffled"), seeds=2

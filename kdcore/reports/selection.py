@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kdcore.run_comparison import claims
+from kdcore.reports.comparison import claims
 
 if TYPE_CHECKING:
     from kdcore.store.rows import RunRow

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.run_curves import Curve
+from kdcore.reports.curves import Curve
 from kdcore.settings.controls import CONTROLS
 
 # Okabe and Ito's colour-blind safe palette. Each arm also has its own marker and dash, so colour is never the only cue.

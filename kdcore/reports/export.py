@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdcore.events import EpochEnded, Event
-from kdcore.report_page import as_html
-from kdcore.run_comparison import claims
+from kdcore.reports.comparison import claims
+from kdcore.reports.page import as_html
 from kdcore.settings.describe import own_point
 
 if TYPE_CHECKING:

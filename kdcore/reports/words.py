@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcore.run_comparison import claims
+from kdcore.reports.comparison import claims
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point, plain
 

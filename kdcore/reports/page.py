@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from kdcore import report_tables
 from kdcore.events import Event
-from kdcore.report_charts import accuracy_chart, curves_chart, in_order, marker
-from kdcore.report_tables import cell, points, settings, table
-from kdcore.report_words import agreement_with, headline, method, own_words, repeating, taught_by
-from kdcore.run_comparison import CLAIMS, claims
-from kdcore.run_curves import validation_curves
+from kdcore.reports import tables
+from kdcore.reports.charts import accuracy_chart, curves_chart, in_order, marker
+from kdcore.reports.comparison import CLAIMS, claims
+from kdcore.reports.curves import validation_curves
+from kdcore.reports.tables import cell, points, settings, table
+from kdcore.reports.words import agreement_with, headline, method, own_words, repeating, taught_by
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import run_command
 
@@ -62,9 +62,9 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
         f'<p class="when">Run {escape(row.id)}, {_date(row.created)}, {escape(row.status)}.{parent}</p>',
         f"<p>{tags}</p>" if tags else "",
         _verdict(row),
-        *(report_tables.sweep(row.result) if row.result else ()),
+        *(tables.sweep(row.result) if row.result else ()),
         *(_results(row.result, agreement_with(config), own_words(config)) if row.result else ()),
-        *(report_tables.controls(row.result) if row.result else ()),
+        *(tables.controls(row.result) if row.result else ()),
         *_curves(events, int(config["epochs"])),
         *(_classes(row.result) if row.result else ()),
         "<h2>Settings</h2>",

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kdcore.events import EpochEnded
-from kdcore.run_comparison import claims, compare, difference_of
-from kdcore.run_curves import seed_interval, validation_curves
-from kdcore.run_selection import SORTS, STATUSES, Selection, accuracy, duration, gain, select
+from kdcore.reports.comparison import claims, compare, difference_of
+from kdcore.reports.curves import seed_interval, validation_curves
+from kdcore.reports.selection import SORTS, STATUSES, Selection, accuracy, duration, gain, select
 from kdcore.settings.describe import differing_settings, own_point
 from kdcore.store import DONE, WAITING, RunRow
 

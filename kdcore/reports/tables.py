@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.report_charts import describe, marker, name_of
-from kdcore.report_words import unused
-from kdcore.run_comparison import minus_distilled, pairs_controls
+from kdcore.reports.charts import describe, marker, name_of
+from kdcore.reports.comparison import minus_distilled, pairs_controls
+from kdcore.reports.words import unused
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import plain, settings_of
 

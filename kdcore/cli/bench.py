@@ -50,7 +50,7 @@ def _take_turn(stack: contextlib.ExitStack, store: Store, line: Line) -> None:
 
     If the machine is busy, wait in the queue like a run.
     """
-    from kdcore.machine_turn import Busy, turn
+    from kdcore.jobs.machine_turn import Busy, turn
 
     try:
         stack.enter_context(turn(store, "bench", VISITOR))

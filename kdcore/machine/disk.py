@@ -6,71 +6,15 @@ import errno
 import shutil
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdcore.errors import KdError
-
 if TYPE_CHECKING:
-    from kdcore.settings.config import RunConfig
+    pass
 
-# Bytes for everything that is not estimated: the runs database, the log, a teacher that is trained first.
-MARGIN = 64 * 2**20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 PATIENCE_SECONDS = 20.0  # how long a write to a full disk is retried
 LOOK_SECONDS = 1.0  # pause between two attempts
-
-
-class NoSpace(KdError):
-    """The disk has no room for a run."""
-
-
-def space_needed(config: RunConfig) -> int:
-    """An upper estimate of the bytes that a run occupies at the same time.
-
-    It counts two checkpoints of all students (with stages, peers of mutual learning and the regressors of hints), two
-    copies of the teacher_logits, and the finished models.
-
-    Raises:
-        KdError: the dataset or the student is unknown.
-    """
-    from kdcore.datasets import dataset_info
-    from kdcore.methods.registry import find_method
-    from kdcore.networks.registry import count_params, outline
-    from kdcore.settings.defaults import defaults_for
-    from kdcore.settings.stages import stages_of
-    from kdcore.settings.sweeps import points, teachers_of
-
-    info = dataset_info(config.dataset)
-
-    @cache
-    def size(model: str) -> int:
-        return 4 * count_params(outline(model, info.image_shape, info.num_classes))
-
-    every = points(config)
-    own = 3 + len(config.controls)  # baseline, distilled, the student of the true posterior, controls
-    weights = sum(size(point.config.student) * (own if point.main else 2) for point in every)
-    # Checkpoints keep the stages until the run ends.
-    beside = sum(size(stage.model) for point in every for stage in stages_of(point.config))
-    for one in (point.config for point in every):
-        beside += size(one.student) if find_method(one.method).uses == "peer" else 0
-        if one.method == "fitnets":  # unknown teacher: assume the size of the student
-            beside += _regressor(one) or size(one.student)
-    students = len(config.seeds) * 3 * (weights + beside)  # the weights and both moments of AdamW
-    views = len(defaults_for(config.dataset).views)
-    logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # two bytes a number (fp16)
-    return 2 * students + 2 * logits + weights + MARGIN  # an old file stays until the new one is complete
-
-
-def _regressor(config: RunConfig) -> int | None:
-    """Bytes of the regressor that FitNets trains with the student; None if the teacher's network is unknown."""
-    from kdcore.methods.feature_losses import build_regressor
-    from kdcore.networks.registry import count_params
-    from kdcore.settings.feature_layers import lesson_shapes
-
-    shapes = lesson_shapes(config)
-    return None if shapes is None else 4 * count_params(build_regressor(*shapes))
 
 
 def free_space(folder: Path) -> int | None:
@@ -83,20 +27,6 @@ def free_space(folder: Path) -> int | None:
         except OSError:
             return None
     return None
-
-
-def check_space(config: RunConfig, folder: Path) -> None:
-    """Refuse a run that would fill the disk.
-
-    Raises:
-        NoSpace: fewer bytes are free than `space_needed` estimates.
-    """
-    needed, free = space_needed(config), free_space(folder)
-    if free is not None and free < needed:
-        raise NoSpace(
-            f"This run may need {_megabytes(needed)} on the disk of {folder} and {_megabytes(free)} are free; "
-            "free some space, or choose a smaller student or fewer seeds."
-        )
 
 
 def patiently(write: Callable[[], None]) -> None:
@@ -122,7 +52,3 @@ def trouble(error: OSError) -> str:
         return "because the disk is full; free some space and resume the run"
     why = error.strerror or type(error).__name__
     return f"({why}); set KDCORE_HOME to a folder that may be written, or repair this one, and resume the run"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"

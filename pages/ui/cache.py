@@ -43,7 +43,8 @@ def store() -> Store:
     Raises:
         StoreError: the database cannot be read or written.
     """
-    from kdcore import housekeeping, jobs
+    from kdcore import jobs
+    from kdcore.jobs import housekeeping
     from kdcore.store import Store
 
     opened = Store()

@@ -27,7 +27,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdcore import machine_turn
 from kdcore.bench import ceiling, clock, full_run, growth, reference, report, sweep, tutorial
 from kdcore.bench.memory import PeakMemory
 from kdcore.bench.networks import MEAN, STD, Renormalised, build_deep, build_light
@@ -36,6 +35,7 @@ from kdcore.cli import main
 from kdcore.cli.bench_text import table
 from kdcore.datasets.base import Dataset, DatasetStatus
 from kdcore.errors import ConfigError, KdError, UnknownName
+from kdcore.jobs import machine_turn
 from kdcore.machine.device import Device, pick_device
 from kdcore.networks.registry import count_params
 from kdcore.pictures.views import to_float

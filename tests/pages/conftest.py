@@ -33,7 +33,7 @@ def main_program(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with one finished run on `digits`, trained for real; tests only read it."""
-    from kdcore import worker
+    from kdcore.jobs import worker
 
     home = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:

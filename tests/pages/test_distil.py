@@ -323,7 +323,7 @@ def test_an_unknown_run_is_one_sentence(empty_store: Store, open_page: OpenPage)
 
 
 def test_a_full_queue_is_one_sentence(empty_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    monkeypatch.setattr(sys.modules["kdcore.jobs.submit"], "MAX_QUEUED", 0)
     app = open_page("distil", dataset="digits")
     app.button(key="kd-start").click().run()
     assert not app.exception

@@ -109,7 +109,8 @@ def test_a_teacher_without_an_equal_stands_alone(open_page: OpenPage) -> None:
 def test_the_form_offers_ensembles_and_a_run_of_one_can_be_compared(
     tmp_path: Path, empty_store: Store, open_page: OpenPage
 ) -> None:
-    from kdcore import jobs, worker
+    from kdcore import jobs
+    from kdcore.jobs import worker
     from kdcore.settings.config import make_run_config
 
     add_teacher(tmp_path, "twin", "digits")

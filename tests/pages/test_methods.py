@@ -10,9 +10,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from kdcore import jobs, worker
+from kdcore import jobs
 from kdcore.datasets import DATASETS
 from kdcore.errors import UnknownName
+from kdcore.jobs import worker
 from kdcore.reports.comparison import claims
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.defaults import DEFAULTS

@@ -17,7 +17,7 @@ import torch
 from kdcore import jobs
 from kdcore.errors import ConfigError
 from kdcore.events import CheckpointSaved, EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
-from kdcore.lease import Lease
+from kdcore.jobs.lease import Lease
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.sweeps import MAX_POINTS, groups, parse_vary, points, teachers_of
 from kdcore.store import Store

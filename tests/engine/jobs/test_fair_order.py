@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdcore import jobs, lease
+from kdcore import jobs
 from kdcore.errors import ConfigError, KdError, RunNotFound
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherCached
-from kdcore.fair_queue import KEPT_TURNS, TURN, fair_order
-from kdcore.lease import Lease, LeaseLost, is_alive
+from kdcore.jobs import lease
+from kdcore.jobs.fair_order import KEPT_TURNS, TURN, fair_order
+from kdcore.jobs.lease import Lease, LeaseLost, is_alive
 from kdcore.machine import disk
 from kdcore.settings.config import make_run_config
 from kdcore.store import RunRow, Store, new_id, to_text

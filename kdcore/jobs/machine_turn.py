@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from kdcore.dispatcher import advance, next_row
 from kdcore.errors import KdError, StoreError
-from kdcore.fair_queue import waiting
-from kdcore.lease import Lease, this_process
+from kdcore.jobs.dispatcher import advance, next_row
+from kdcore.jobs.fair_order import waiting
+from kdcore.jobs.lease import Lease, this_process
 from kdcore.store import Store, new_id, to_text
 from kdcore.store.schema import runs
 

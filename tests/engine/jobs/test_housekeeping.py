@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from kdcore import housekeeping, jobs
+from kdcore import jobs
 from kdcore.errors import RunNotFound
 from kdcore.events import CheckpointSaved, RunFinished
-from kdcore.housekeeping import DAY, Cleaned, clean
+from kdcore.jobs import housekeeping
+from kdcore.jobs.housekeeping import DAY, Cleaned, clean
+from kdcore.jobs.space import MARGIN, NoSpace, check_space, space_needed
+from kdcore.jobs.spawn import LOG
 from kdcore.machine import disk
-from kdcore.machine.disk import MARGIN, NoSpace, check_space, free_space, patiently, space_needed, trouble
+from kdcore.machine.disk import free_space, patiently, trouble
 from kdcore.machine.tensor_files import write_whole
 from kdcore.networks.registry import build_model, count_params
 from kdcore.settings.config import make_run_config
-from kdcore.spawn import LOG
 from kdcore.store import Store, new_id
 from kdcore.store.schema import runs as run_table
 from kdcore.teachers.load import load_teacher

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kdcore.events import EpochEnded, TeacherCached
-from kdcore.fair_queue import queue, waiting
+from kdcore.jobs.fair_order import queue, waiting
 from kdcore.store import RunRow, Store
 from kdcore.store.schema import events, runs
 

@@ -20,13 +20,13 @@ import sqlalchemy as sa
 from kdcore import jobs
 from kdcore.errors import ConfigError, RunNotFound, StoreError, UnknownName
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted
-from kdcore.lease import Lease, LeaseLost, is_alive
+from kdcore.jobs.lease import Lease, LeaseLost, is_alive
+from kdcore.jobs.worker import error_sentence
+from kdcore.jobs.worker import main as worker_main
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.store import RunRow, Store, new_id, to_text
 from kdcore.store.schema import runs as run_table
 from kdcore.training.trainer import train
-from kdcore.worker import error_sentence
-from kdcore.worker import main as worker_main
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "device": "cpu"}

@@ -24,9 +24,10 @@ from typing import Any
 import psutil
 import pytest
 
-from kdcore import housekeeping, jobs
+from kdcore import jobs
 from kdcore.events import EpochEnded, RunFailed, RunFinished
-from kdcore.lease import is_alive
+from kdcore.jobs import housekeeping
+from kdcore.jobs.lease import is_alive
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, to_text
 from kdcore.training.trainer import train
@@ -46,7 +47,7 @@ LONGEST_LIFE = 5.0  # seconds: a worker imports for about two and then trains
 APP = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from kdcore import housekeeping, jobs
+from kdcore.jobs import housekeeping; from kdcore import jobs
 from kdcore.settings.config import make_run_config
 from kdcore.errors import StoreError
 from kdcore.store import Store

@@ -12,44 +12,18 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from kdcore.dispatcher import MAX_SETBACKS, SLOTS, advance, claim, end_unheld, runs_dir
-from kdcore.errors import ConfigError, DatasetUnavailable, KdError, UnknownName
+from kdcore.errors import KdError
 from kdcore.events import Event, RunFailed
-from kdcore.machine.disk import NoSpace, check_space
-from kdcore.machine_turn import Busy, turn
+from kdcore.jobs.checks import check
+from kdcore.jobs.dispatcher import advance, end_unheld
+from kdcore.jobs.space import check_space
 from kdcore.store import WAITING, RunRow, Store, new_id, to_text
 from kdcore.store.rows import held, visible
 from kdcore.store.schema import events, runs
-from kdcore.teachers.ensemble_names import is_ensemble, members_of
-from kdcore.waits import expected_wait, position
 
 if TYPE_CHECKING:
     # Importing the configuration loads torch, which takes seconds and is not needed by most of this module.
     from kdcore.settings.config import RunConfig
-
-__all__ = [
-    "LOCAL_VISITOR",
-    "MAX_QUEUED",
-    "MAX_SETBACKS",
-    "MAX_WAITING",
-    "SLOTS",
-    "Busy",
-    "CannotResume",
-    "NoSpace",
-    "QueueFull",
-    "TooManyRuns",
-    "advance",
-    "cancel",
-    "check",
-    "claim",
-    "expected_wait",
-    "follow",
-    "position",
-    "resume",
-    "runs_dir",
-    "submit",
-    "turn",
-]
 
 MAX_QUEUED = 50  # waiting runs of all visitors together
 MAX_WAITING = 5  # runs of one visitor that may wait or train at the same time
@@ -102,44 +76,6 @@ def unfinished(store: Store, config: RunConfig, visitor: str) -> str | None:
     with store.read() as connection:
         run_id: str | None = connection.execute(found).scalar()
     return run_id
-
-
-def check(config: RunConfig) -> None:
-    """Refuse a configuration that a worker would refuse, before a run is stored.
-
-    Raises:
-        ConfigError, UnknownName, DatasetUnavailable: as `submit`.
-    """
-    from kdcore.datasets import dataset_status
-    from kdcore.machine.device import pick_device
-    from kdcore.settings.defaults import defaults_for
-    from kdcore.settings.stages import stages_of
-    from kdcore.settings.sweeps import points, teachers_of
-    from kdcore.teachers.building.catalog import dataset_of
-    from kdcore.teachers.card import list_teachers
-    from kdcore.teachers.ensembles import ensemble_card
-
-    config = config.validate()
-    if config.device == "cuda":
-        pick_device(config.device)
-    status = dataset_status(config.dataset)
-    if not status.ready:
-        raise DatasetUnavailable(status.needs)
-    learned = {card.name: card.dataset for card in list_teachers()}
-    for teacher in teachers_of(config):
-        known = dataset_of(teacher)  # also known for a teacher that is still to be trained
-        if known is None:
-            raise UnknownName("teacher", next(one for one in members_of(teacher) if dataset_of(one) is None), learned)
-        if known != config.dataset:
-            fitting = ", ".join(name for name, dataset in learned.items() if dataset == config.dataset)
-            raise ConfigError(
-                f'The teacher "{teacher}" learned {known} and cannot teach {config.dataset}; '
-                f"choose one of: {fitting or defaults_for(config.dataset).teacher}."
-            )
-        if is_ensemble(teacher) and learned.keys() >= set(members_of(teacher)):
-            ensemble_card(teacher)
-    for point in points(config):
-        stages_of(point.config)
 
 
 def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from kdcore.errors import StoreError
-from kdcore.spawn import LOG
+from kdcore.jobs.spawn import LOG
 from kdcore.store import DONE, Store
 from kdcore.store.rows import is_id
 from kdcore.store.schema import runs

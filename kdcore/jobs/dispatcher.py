@@ -15,10 +15,10 @@ import psutil
 import sqlalchemy as sa
 
 from kdcore.events import RunFailed
-from kdcore.fair_queue import queue, record_turn, waiting
-from kdcore.lease import as_starting, is_alive, put_down
+from kdcore.jobs.fair_order import queue, record_turn, waiting
+from kdcore.jobs.lease import as_starting, is_alive, put_down
+from kdcore.jobs.spawn import LOG, spawn_worker
 from kdcore.machine import paths
-from kdcore.spawn import LOG, spawn_worker
 from kdcore.store import RunRow, Store, add_event, to_run
 from kdcore.store.schema import runs
 

@@ -18,9 +18,9 @@ class Stopped(KdError):
 
 
 def bench(options: Namespace) -> Answer:
-    from kdcore.bench.report import Plan, check, measure
-    from kdcore.bench.tutorial import DATASET
     from kdcore.datasets import dataset_status
+    from kdcore.experiments.bench.report import Plan, check, measure
+    from kdcore.experiments.bench.tutorial import DATASET
     from kdcore.machine.allocator import keep_freed_memory
 
     parts = tuple(filter(None, (options.only or "").split(",")))

@@ -18,9 +18,9 @@ class Stopped(KdError):
 
 def reproduce(options: Namespace) -> Answer:
     one_thread()  # must precede the import of PyTorch; makes idle threads sleep instead of spin
+    from kdcore.experiments.reproductions import find_reproduction
+    from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded
     from kdcore.machine.allocator import keep_freed_memory
-    from kdcore.reproductions import find_reproduction
-    from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded
 
     keep_freed_memory()
     result: dict[str, Any] = {}

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdcore.bench import reference
-from kdcore.bench.clock import Say, seconds_of, take_turns
-from kdcore.bench.networks import Renormalised, build_deep, build_light
 from kdcore.datasets.base import Dataset
+from kdcore.experiments.bench import reference
+from kdcore.experiments.bench.clock import Say, seconds_of, take_turns
+from kdcore.experiments.bench.networks import Renormalised, build_deep, build_light
 from kdcore.machine.device import Device
 from kdcore.methods.losses import baseline_loss, kd_loss
 from kdcore.networks.inference import predict_logits

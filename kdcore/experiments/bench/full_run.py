@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcore.bench import reference
-from kdcore.bench.clock import Say
-from kdcore.bench.networks import Renormalised, build_deep, build_light
-from kdcore.bench.tutorial import EPOCHS, SEED, pictures_of, teach, train_ours
 from kdcore.datasets.base import Dataset
 from kdcore.errors import ModelFileError, StoreError
+from kdcore.experiments.bench import reference
+from kdcore.experiments.bench.clock import Say
+from kdcore.experiments.bench.networks import Renormalised, build_deep, build_light
+from kdcore.experiments.bench.tutorial import EPOCHS, SEED, pictures_of, teach, train_ours
 from kdcore.machine.device import Device
 from kdcore.machine.disk import trouble
 from kdcore.machine.tensor_files import canonical_json, file_sha256, load_tensors, save_tensors, write_whole

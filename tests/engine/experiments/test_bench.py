@@ -27,14 +27,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdcore.bench import ceiling, clock, full_run, growth, reference, report, sweep, tutorial
-from kdcore.bench.memory import PeakMemory
-from kdcore.bench.networks import MEAN, STD, Renormalised, build_deep, build_light
-from kdcore.bench.tutorial import Extent, Pictures
 from kdcore.cli import main
 from kdcore.cli.bench_text import table
 from kdcore.datasets.base import Dataset, DatasetStatus
 from kdcore.errors import ConfigError, KdError, UnknownName
+from kdcore.experiments.bench import ceiling, clock, full_run, growth, reference, report, sweep, tutorial
+from kdcore.experiments.bench.memory import PeakMemory
+from kdcore.experiments.bench.networks import MEAN, STD, Renormalised, build_deep, build_light
+from kdcore.experiments.bench.tutorial import Extent, Pictures
 from kdcore.jobs import machine_turn
 from kdcore.machine.device import Device, pick_device
 from kdcore.networks.registry import count_params
@@ -241,7 +241,7 @@ def test_peak_memory_sees_what_was_held_for_a_moment() -> None:
     code = """
 import time
 import numpy as np
-from kdcore.bench import memory
+from kdcore.experiments.bench import memory
 memory.INTERVAL = 0.01
 with memory.PeakMemory() as peak:
     before = peak.mb

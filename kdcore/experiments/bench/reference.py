@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from kdcore.bench.networks import MEAN, STD, build_deep, build_light
 from kdcore.errors import KdError
+from kdcore.experiments.bench.networks import MEAN, STD, build_deep, build_light
 from kdcore.machine.device import Device
 
 BATCH_SIZE = 128

@@ -17,21 +17,21 @@ import torch
 from filelock import FileLock
 from scipy import optimize
 
-from kdcore import reproductions
 from kdcore.cli import main
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.datasets.base import Split
 from kdcore.errors import ConfigError, StoreError, UnknownName
 from kdcore.events import Event
+from kdcore.experiments import reproductions
+from kdcore.experiments.reproductions import fitting, hinton2015
+from kdcore.experiments.reproductions.fitting import NetworkRecipe, TransferSet, moved
+from kdcore.experiments.reproductions.hinton2015 import bias_offset, make_recipe, reproduce
+from kdcore.experiments.reproductions.output_bias import corrected, fit_offset, share_of
+from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
+from kdcore.experiments.reproductions.time_left import TimeLeft
 from kdcore.machine.device import pick_device
 from kdcore.machine.tensor_files import load_tensors
 from kdcore.networks.inference import predict_logits
-from kdcore.reproductions import fitting, hinton2015
-from kdcore.reproductions.fitting import NetworkRecipe, TransferSet, moved
-from kdcore.reproductions.hinton2015 import bias_offset, make_recipe, reproduce
-from kdcore.reproductions.output_bias import corrected, fit_offset, share_of
-from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
-from kdcore.reproductions.time_left import TimeLeft
 
 TEACHER = NetworkRecipe("dropoutmlp-128-128", 8, 16, "sgd", 0.1, max_norm=1.0)
 STUDENT = NetworkRecipe("inkmlp-24-24", 4, 16, "adamw", 0.01)
@@ -273,9 +273,9 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 from kdcore.datasets import load_dataset
-from kdcore.reproductions import fitting
-from kdcore.reproductions.fitting import NetworkRecipe
-from kdcore.reproductions.hinton2015 import make_recipe, reproduce
+from kdcore.experiments.reproductions import fitting
+from kdcore.experiments.reproductions.fitting import NetworkRecipe
+from kdcore.experiments.reproductions.hinton2015 import make_recipe, reproduce
 
 fitting.SAVE_SECONDS = 0.0
 student = NetworkRecipe("inkmlp-24-24", 4, 16, "adamw", 0.01)

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
-from kdcore.bench.sweep import one_epoch
 from kdcore.datasets.base import Dataset, Split
+from kdcore.experiments.bench.clock import AT_LEAST, Say, steady, take_turns
+from kdcore.experiments.bench.sweep import one_epoch
 from kdcore.machine.device import Device
 from kdcore.settings.config import make_run_config
 from kdcore.settings.defaults import defaults_for

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.errors import ConfigError, StoreError
 from kdcore.events import Event
+from kdcore.experiments.reproductions.fitting import FitEpoch, Fitted, NetworkRecipe, TransferSet, fit
+from kdcore.experiments.reproductions.output_bias import corrected, fit_offset, share_of
+from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
+from kdcore.experiments.reproductions.time_left import TimeLeft
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
 from kdcore.metrics import scores
 from kdcore.networks.inference import predict_logits
-from kdcore.reproductions.fitting import FitEpoch, Fitted, NetworkRecipe, TransferSet, fit
-from kdcore.reproductions.output_bias import corrected, fit_offset, share_of
-from kdcore.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
-from kdcore.reproductions.time_left import TimeLeft
 
 NAME = "hinton2015"
 MAX_SEEDS = 100

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from kdcore.errors import UnknownName
 from kdcore.events import Event
-from kdcore.reproductions import hinton2015
+from kdcore.experiments.reproductions import hinton2015
 
 REPRODUCTIONS: dict[str, Callable[..., Iterator[Event]]] = {hinton2015.NAME: hinton2015.reproduce}
 

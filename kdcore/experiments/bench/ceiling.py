@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
+from kdcore.experiments.bench.clock import AT_LEAST, Say, steady, take_turns
 from kdcore.machine.device import Device
 from kdcore.methods.losses import hard_loss
 from kdcore.networks.convolutional import whiten_

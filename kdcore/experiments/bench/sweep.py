@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from kdcore.bench.clock import AT_LEAST, Say, steady, take_turns
 from kdcore.datasets import load_dataset
 from kdcore.datasets.base import Dataset
+from kdcore.experiments.bench.clock import AT_LEAST, Say, steady, take_turns
 from kdcore.machine import paths
 from kdcore.machine.device import Device
 from kdcore.settings.config import RunConfig, make_run_config

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from kdcore.bench import ceiling, full_run, growth, sweep, tutorial
-from kdcore.bench.clock import AT_LEAST, Say
-from kdcore.bench.memory import PeakMemory
-from kdcore.bench.networks import build_deep
 from kdcore.datasets import load_dataset
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.experiments.bench import ceiling, full_run, growth, sweep, tutorial
+from kdcore.experiments.bench.clock import AT_LEAST, Say
+from kdcore.experiments.bench.memory import PeakMemory
+from kdcore.experiments.bench.networks import build_deep
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
 from kdcore.training.trainer import THREADS

@@ -2,6 +2,6 @@
 
 import sys
 
-from kdcore.cli import main
+from kdcore.cli.main import main
 
 sys.exit(main())

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from kdcore.cli import main
+from kdcore.cli.main import main
 from kdcore.datasets import load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.machine.distributed import ALONE, World, join

@@ -27,8 +27,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdcore.cli import main
 from kdcore.cli.bench_text import table
+from kdcore.cli.main import main
 from kdcore.datasets.base import Dataset, DatasetStatus
 from kdcore.errors import ConfigError, KdError, UnknownName
 from kdcore.experiments.bench import ceiling, clock, full_run, growth, reference, report, sweep, tutorial

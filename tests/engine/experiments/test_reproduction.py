@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock
 from scipy import optimize
 
-from kdcore.cli import main
+from kdcore.cli.main import main
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.datasets.base import Split
 from kdcore.errors import ConfigError, StoreError, UnknownName

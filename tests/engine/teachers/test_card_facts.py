@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdcore.cli import main
+from kdcore.cli.main import main
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.errors import ConfigError, ModelFileError
 from kdcore.teachers import card_facts

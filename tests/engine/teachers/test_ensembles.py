@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from kdcore import jobs
-from kdcore.cli import main
+from kdcore.cli.main import main
 from kdcore.datasets import load_dataset
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.metrics.soft_labels import soften

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from kdcore.cli import main
+from kdcore.cli.main import main
 from kdcore.errors import ConfigError, KdError, ModelFileError, TeacherUnavailable, UnknownName
 from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.pictures.views import to_float

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kdcore.cli import main
+from kdcore.cli.main import main
 from kdcore.errors import ConfigError, ModelFileError, TeacherUnavailable, UnknownName
 from kdcore.machine.torchvision_import import build_classifier, classifier_weights
 from kdcore.networks.frozen import FrozenNetwork

@@ -22,8 +22,9 @@ import sqlalchemy as sa
 from PIL import Image
 
 from kdcore import jobs
-from kdcore.cli import main, training
+from kdcore.cli import training
 from kdcore.cli.answer import Answer
+from kdcore.cli.main import main
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, new_id, to_text

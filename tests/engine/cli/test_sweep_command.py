@@ -17,6 +17,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 import torch
+from tests.core.test_cli import ROOT, Said
 from tests.core.test_report import ROW
 
 from kdcore import jobs
@@ -33,7 +34,6 @@ from kdcore.settings.sweeps import points
 from kdcore.store import Store
 from kdcore.store.schema import runs
 from kdcore.training.arms import objective_of
-from tests.core.test_cli import ROOT, Said
 
 DIGITS = ["--dataset", "digits", "--student", "mlp-8", "--device", "cpu"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, ready
 from pages.ui.components.instrument import instrument
-from pages.ui.i18n import _, language
-from pages.ui.shell import link, open_page, page_title
+from pages.ui.engine import ready
+from pages.ui.frame.shell import link, open_page, page_title
+from pages.ui.pictures import cached
+from pages.ui.session.i18n import _, language
 
 open_page("home")
 page_title(_("What does a network know about what it did *not* choose?"))
@@ -24,7 +25,7 @@ LEAD = (
 sharp = True
 try:
     with st.spinner(_("Drawing the animals, and asking the teacher about each…")):
-        scene, sharp = cache.morph("creatures", language())
+        scene, sharp = cached.morph("creatures", language())
     instrument(scene.data(lead=LEAD), key="instrument")
 except KdError as error:
     st.error(str(error))
@@ -36,5 +37,5 @@ with st.container(key="kd_next", horizontal=True, vertical_alignment="center", g
         st.caption(ready.sentence())
 
 if not sharp:  # the page already works with drafts; now draw the pictures at full resolution
-    cache.sharpen_morph("creatures", language())
+    cached.sharpen_morph("creatures", language())
     st.rerun()

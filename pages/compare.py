@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import compare_panels, compare_sections, compare_speed, run_panels
-from pages.ui.i18n import _
-from pages.ui.shell import link, open_page, page_title
+from pages.ui.compare import panels, sections, speed
+from pages.ui.frame import page_parts
+from pages.ui.frame.shell import link, open_page, page_title
+from pages.ui.session.i18n import _
 
 open_page("compare")
-run_panels.style()
+page_parts.style()
 page_title(_("How good is the small one?"))
 
-with run_panels.one_sentence():
-    trio = compare_panels.choose_trio()
-    st.html(run_panels.paragraph(trio.source, "kd-lead"))
+with page_parts.one_sentence():
+    trio = panels.choose_trio()
+    st.html(page_parts.paragraph(trio.source, "kd-lead"))
     left, right = st.columns((1.15, 1), gap="large")
     with left:
-        compare_speed.figures(trio)
+        speed.figures(trio)
     with right:
-        compare_speed.tradeoff(trio)
+        speed.tradeoff(trio)
         measurement = st.container(key="kd-latency")
-    section = compare_sections.pick()
+    section = sections.pick()
     with st.container(key="kd-section"):
-        compare_sections.show(section, trio)
+        sections.show(section, trio)
     link("distil", _("Train two students of your own"))
     with measurement:  # run last: the measurement takes seconds, and the rest should not wait for it
-        compare_speed.speed(trio, compare_sections.batch_sizes(section))
+        speed.speed(trio, sections.batch_sizes(section))

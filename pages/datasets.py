@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import dataset_panels, run_panels
-from pages.ui.i18n import _
-from pages.ui.shell import open_page, page_title
+from pages.ui.datasets import panels
+from pages.ui.frame import page_parts
+from pages.ui.frame.shell import open_page, page_title
+from pages.ui.session.i18n import _
 
 open_page("datasets")
-run_panels.style()
-dataset_panels.style()
+page_parts.style()
+panels.style()
 page_title(_("What is there to learn from?"))
 
-with run_panels.one_sentence():
+with page_parts.one_sentence():
     choices, whole = st.columns((1, 2.6), gap="large")
     with choices:
-        chosen = dataset_panels.pick_dataset()
-        dataset_panels.own_data()
+        chosen = panels.pick_dataset()
+        panels.own_data()
     with whole, st.container(key="kd_dataset"):
-        dataset_panels.show_dataset(chosen)
+        panels.show_dataset(chosen)

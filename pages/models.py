@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import card_panels, run_panels, teacher_fetch
-from pages.ui.i18n import _
-from pages.ui.shell import open_page, page_title
+from pages.ui.frame import page_parts
+from pages.ui.frame.shell import open_page, page_title
+from pages.ui.model_cards import panels
+from pages.ui.session.i18n import _
+from pages.ui.teachers import fetch_panel
 
 open_page("models")
-run_panels.style()
-card_panels.style()
+page_parts.style()
+panels.style()
 page_title(_("What does each network know?"))
 
-with run_panels.one_sentence():
+with page_parts.one_sentence():
     choices, whole = st.columns((1, 3), gap="large")
     with choices:
-        chosen = card_panels.pick_card()
+        chosen = panels.pick_card()
     with whole, st.container(key="kd_card"):
-        card_panels.show_card(chosen)
+        panels.show_card(chosen)
     with choices:  # run last, because nothing after it is drawn while a download runs
-        teacher_fetch.offer_published()
+        fetch_panel.offer_published()

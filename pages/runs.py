@@ -5,32 +5,33 @@ from __future__ import annotations
 import streamlit as st
 
 from kdcore.reports.selection import select
-from pages.ui import run_actions, run_compare, run_filter, run_list, run_panels
-from pages.ui.i18n import _
-from pages.ui.shell import link, open_page, page_title
+from pages.ui.frame import page_parts
+from pages.ui.frame.shell import link, open_page, page_title
+from pages.ui.runs import actions, comparison_panel, filter, list
+from pages.ui.session.i18n import _
 
 open_page("runs")
-run_panels.style()
+page_parts.style()
 page_title(_("Past runs"))
 
 opened = None
-with run_panels.one_sentence():
-    run_actions.undo_bar()
-    opened = run_list.opened_run()
+with page_parts.one_sentence():
+    actions.undo_bar()
+    opened = list.opened_run()
     if opened is None:
-        run_actions.say_refusal()
+        actions.say_refusal()
 
-with run_panels.one_sentence():
-    runs = run_list.visible_runs()
+with page_parts.one_sentence():
+    runs = list.visible_runs()
     if runs or opened is not None:
-        selection = run_filter.run_filter(runs)
+        selection = filter.run_filter(runs)
         chosen = select(runs, selection)
-        run_compare.comparison(run_compare.chosen_runs())
-        run_list.run_list(chosen, selection, opened, sorted({tag for run in runs for tag in run.tags}))
+        comparison_panel.comparison(comparison_panel.chosen_runs())
+        list.run_list(chosen, selection, opened, sorted({tag for run in runs for tag in run.tags}))
         if runs and not chosen:
-            st.html(run_panels.paragraph(_("No run matches these filters."), "kd-lead"))
-            st.button(_("Show all"), key="kd-show-all", on_click=run_filter.show_all)
+            st.html(page_parts.paragraph(_("No run matches these filters."), "kd-lead"))
+            st.button(_("Show all"), key="kd-show-all", on_click=filter.show_all)
     else:
-        st.html(run_panels.paragraph(_("No run yet. A first one takes about a minute."), "kd-lead"))
+        st.html(page_parts.paragraph(_("No run yet. A first one takes about a minute."), "kd-lead"))
         link("distil", _("Train two students"), primary=True)
-    run_actions.deleted_runs(run_list.visitor())
+    actions.deleted_runs(list.visitor())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui import cache, creature_picker, opinion_panel, pickers, state, teacher_fetch
 from pages.ui.components.instrument import instrument
-from pages.ui.i18n import _, language
-from pages.ui.shell import open_page, page_title
-from pages.ui.state import VisitorPicture
+from pages.ui.frame.shell import open_page, page_title
+from pages.ui.pictures import cached, creature_picker, pickers
+from pages.ui.session import state
+from pages.ui.session.i18n import _, language
+from pages.ui.session.state import VisitorPicture
+from pages.ui.teachers import fetch_panel, opinion_panel
 
 open_page("soft_labels")
 page_title(_("What does a teacher see in a picture?"))
@@ -36,8 +38,8 @@ try:
         with beside:
             traits = creature_picker.pick_creature()
             st.caption(pickers.describe(card))
-        chosen = VisitorPicture(cache.creature_picture(traits), _("Drawn creature"), source)
-        scene = cache.creature(card.name, traits, language())
+        chosen = VisitorPicture(cached.creature_picture(traits), _("Drawn creature"), source)
+        scene = cached.creature(card.name, traits, language())
     else:
         main = st.container()
         if source == "upload" and way == "camera":
@@ -45,11 +47,11 @@ try:
             with beside:
                 chosen = pickers.take_photo()
         if chosen is not None:
-            scene = cache.picture(card.name, chosen.png, chosen.name)
+            scene = cached.picture(card.name, chosen.png, chosen.name)
     with main:
         if chosen is None:
             st.info(_("Choose or take a picture, and the teacher answers here at once."), icon=":material/image:")
-            cache.warm_up(card.name)
+            cached.warm_up(card.name)
         else:
             state.keep_picture(chosen)
             opinion_panel.say_none(card, scene)
@@ -61,4 +63,4 @@ try:
             st.caption(pickers.describe(card))
 except KdError as error:
     st.error(str(error))
-teacher_fetch.offer_published()
+fetch_panel.offer_published()

@@ -19,7 +19,8 @@ from streamlit.testing.v1 import AppTest
 import kdcore.datasets
 from kdcore.datasets import Dataset, FetchProgress, Split, list_datasets, load_dataset
 from kdcore.errors import DatasetUnavailable
-from pages.ui.dataset_views import A_CLASS, balance_sentence, dataset_view, fetch_sentence, groups
+from pages.ui.datasets.views import A_CLASS, balance_sentence, dataset_view, groups
+from pages.ui.frame.download_bar import fetch_sentence
 from tests.pages.conftest import html_of, in_address
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -45,7 +46,7 @@ def own_home(drawn_creatures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shutil.copy(drawn_creatures, kept)
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KDCORE_DATA", raising=False)
-    monkeypatch.setattr("pages.ui.state.is_local", lambda: True)
+    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: True)
     forget()
     yield
     forget()
@@ -162,7 +163,7 @@ def test_a_copy_in_the_data_folder_is_read_in_place(data_dir: Path, monkeypatch:
 
 def test_a_folder_of_the_machine_is_shown_to_nobody_else(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KDCORE_DATA", str(data_dir))
-    monkeypatch.setattr("pages.ui.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
     forget()
     app = datasets(dataset_shown="mnist")
     fine(app)
@@ -175,7 +176,7 @@ def test_a_folder_of_the_machine_is_shown_to_nobody_else(data_dir: Path, monkeyp
 def test_a_visitor_from_elsewhere_downloads_nothing_and_sees_no_folder(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.ui.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
     app = datasets(dataset_shown=name)
     fine(app)
     assert not [button for button in app.button if button.key == "dataset_fetch"]
@@ -194,7 +195,7 @@ def test_a_download_shows_its_way_and_ends_with_the_dataset(monkeypatch: pytest.
         "progress",
         lambda self, value, text=None: (drawn.append(value), bar(self, value, text))[1],
     )
-    monkeypatch.setattr("pages.ui.fetching.REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr("pages.ui.frame.download_bar.REDRAW_SECONDS", 0.0)
 
     def play(name: str) -> Iterator[FetchProgress]:
         assert name == "mnist"

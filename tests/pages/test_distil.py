@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from statistics import fmean
 
@@ -16,8 +17,8 @@ from kdcore.settings.defaults import DEFAULTS
 from kdcore.store import Store
 from kdcore.store.schema import runs
 from kdcore.teachers.card import list_teachers
-from pages.ui import cache
-from pages.ui.queue_words import waiting_sentence
+from pages.ui.engine import cache
+from pages.ui.run.queue_words import waiting_sentence
 from tests.pages.conftest import (
     OTHER,
     VISITOR,

@@ -22,8 +22,8 @@ from kdcore.store import Store
 from kdcore.teachers.ensembles import member_logits
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.teacher import load_bundled, save_model
-from pages.ui import pickers
-from pages.ui import viewmodels as vm
+from pages.ui.kit import formats
+from pages.ui.pictures import pickers
 from tests.pages.conftest import OpenPage, html_of, in_address
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"
@@ -123,7 +123,7 @@ def test_the_form_offers_ensembles_and_a_run_of_one_can_be_compared(
     assert worker.main([run_id]) == 0
     app = open_page("compare", run=run_id)
     fine(app)
-    assert vm.format_count(2 * load_bundled("digits").card.num_params) in html_of(app)
+    assert formats.format_count(2 * load_bundled("digits").card.num_params) in html_of(app)
 
 
 def test_a_picture_of_no_class_is_said_to_be_none(tmp_path: Path, open_page: OpenPage) -> None:

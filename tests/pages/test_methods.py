@@ -19,8 +19,8 @@ from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.defaults import DEFAULTS
 from kdcore.settings.sweeps import points
 from kdcore.store import RunRow, Store
-from pages.ui import run_form
-from pages.ui import sentences as say
+from pages.ui.run import sentences
+from pages.ui.settings_form import run_form
 from tests.pages.conftest import (
     OTHER,
     VISITOR,
@@ -258,7 +258,7 @@ def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_pag
         assert sorted(cells) == ["", "temperature 4, labelled pictures 40"]
     sweep = two_runs[1]
     (said,) = re.findall(r'<p class="kd-what">([^<]* settings)</p>', html)  # in the list, and no one point's figures
-    assert said == say.outcome_words(claims(sweep.result)).removesuffix(".")
+    assert said == sentences.outcome_words(claims(sweep.result)).removesuffix(".")
     at = "Shown are its networks at temperature 4, labelled pictures 40."
     for run in two_runs:
         app = open_page("compare", run=run.id)

@@ -15,7 +15,9 @@ from kdcore.events import EpochEnded, RunStarted
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, add_event, new_id, to_text
 from kdcore.store.schema import runs as run_table
-from pages.ui import run_actions, run_list, state
+from pages.ui.runs import actions
+from pages.ui.runs import list as run_list
+from pages.ui.session import state
 from tests.pages.conftest import OTHER, VISITOR, OpenPage, chart_of, curves_of, html_of, in_address, only_run
 
 TABLE = 'class="kd-table kd-comparison"'
@@ -296,11 +298,11 @@ def test_somebody_elses_run_is_read_only(
     monkeypatch.setattr(state, "visitor_id", lambda: OTHER)
     monkeypatch.setattr(state, "keep", lambda slot, value: None)
     monkeypatch.setattr(state, "widget", lambda key: ["mine now"])
-    for act in (run_actions._delete, run_actions._resume, run_actions._retag):
+    for act in (actions._delete, actions._resume, actions._retag):
         act(run_id)  # a callback trusts no button
     assert empty_store.run(run_id).status == "cancelled" and empty_store.run(run_id).tags == ("theirs",)
     empty_store.delete(run_id)
-    run_actions._restore(run_id)
+    actions._restore(run_id)
     assert empty_store.run(run_id, deleted=True).deleted is not None
 
 
@@ -351,9 +353,9 @@ def test_exports_are_made_when_they_are_asked_for(trained_store: Store, open_pag
     run = only_run(trained_store)
     app = opened(open_page, run=run.id)
     assert {"kd-export-html", "kd-export-csv", "kd-export-json"} <= keys(app)
-    page = run_actions._export(trained_store, run.id, "html")
+    page = actions._export(trained_store, run.id, "html")
     assert run.result is not None and f"{100 * run.result['arms']['distilled']['accuracy']['mean']:.1f} %" in page
-    assert run_actions._export(trained_store, run.id, "csv").startswith("epoch,arm,seed")
+    assert actions._export(trained_store, run.id, "csv").startswith("epoch,arm,seed")
 
 
 def test_every_kind_of_run_is_shown_and_compared(empty_store: Store, open_page: OpenPage) -> None:

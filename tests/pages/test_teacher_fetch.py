@@ -18,11 +18,11 @@ from kdcore.machine.torchvision_import import build_classifier
 from kdcore.teachers.published import PUBLISHED, published_teacher, remote_file
 from kdcore.teachers.sources import torchvision
 from kdcore.teachers.sources.torchvision import cache_folder
-from pages.ui.teacher_offers import Offer, offer_html
+from pages.ui.teachers.offers import Offer, offer_html
 from tests.pages.conftest import html_of
 
 APP = Path(__file__).parents[2] / "app.py"
-SCRIPT = "from pages.ui import teacher_fetch\nteacher_fetch.offer_published()\n"
+SCRIPT = "from pages.ui.teachers import fetch_panel as teacher_fetch\nteacher_fetch.offer_published()\n"
 SMALL = "mobilenet_v3_large"
 
 
@@ -31,7 +31,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No teacher but the bundled ones, and the person at the machine itself."""
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("pages.ui.state.is_local", lambda: True)
+    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: True)
     st.cache_resource.clear()
     yield
     st.cache_resource.clear()
@@ -59,7 +59,7 @@ def test_text_is_escaped() -> None:
 
 
 def test_a_visitor_from_elsewhere_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.ui.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
     app = offered()
     assert not app.button
     assert not app.expander
@@ -105,7 +105,7 @@ def test_a_download_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
         "progress",
         lambda self, value, text="": (drawn.append((value, text)), bar(self, value, text))[1],
     )
-    monkeypatch.setattr("pages.ui.fetching.REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr("pages.ui.frame.download_bar.REDRAW_SECONDS", 0.0)
 
     def play(name: str) -> Iterator[FetchProgress]:
         assert name == "resnet18"

@@ -8,7 +8,7 @@ import pytest
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
-from pages.ui import uploads
+from pages.ui.session import uploads
 
 
 def test_only_the_newest_files_of_a_session_stay(monkeypatch: pytest.MonkeyPatch) -> None:

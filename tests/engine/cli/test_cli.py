@@ -31,7 +31,7 @@ from kdcore.store import Store, new_id, to_text
 from kdcore.store.schema import runs as run_table
 from kdcore.training.trainer import train
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHORT = {"labels": 40, "epochs": 2, "seeds": 2, "device": "cpu"}
 RUN = ["run", "--dataset", "digits", "--labels", "40", "--epochs", "2", "--seeds", "2", "--device", "cpu"]
 

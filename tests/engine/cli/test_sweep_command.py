@@ -17,8 +17,6 @@ import psutil
 import pytest
 import sqlalchemy as sa
 import torch
-from tests.core.test_cli import ROOT, Said
-from tests.core.test_report import ROW
 
 from kdcore import jobs
 from kdcore.cli import text, training
@@ -34,6 +32,8 @@ from kdcore.settings.sweeps import points
 from kdcore.store import Store
 from kdcore.store.schema import runs
 from kdcore.training.arms import objective_of
+from tests.engine.cli.test_cli import ROOT, Said
+from tests.engine.reports.test_export import ROW
 
 DIGITS = ["--dataset", "digits", "--student", "mlp-8", "--device", "cpu"]
 

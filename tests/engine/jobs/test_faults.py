@@ -32,7 +32,7 @@ from kdcore.settings.config import make_run_config
 from kdcore.store import Store, to_text
 from kdcore.training.trainer import train
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KILLS = int(os.environ.get("KDCORE_KILLS", "5"))
 RUNS = int(os.environ.get("KDCORE_RUNS", "8"))
 SEED = int(os.environ.get("KDCORE_SEED", "1"))

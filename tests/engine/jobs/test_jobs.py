@@ -28,7 +28,7 @@ from kdcore.store import RunRow, Store, new_id, to_text
 from kdcore.store.schema import runs as run_table
 from kdcore.training.trainer import train
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "device": "cpu"}
 LONG = {"labels": 400, "epochs": 1000, "seeds": 4, "device": "cpu"}
 

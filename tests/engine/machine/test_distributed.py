@@ -23,9 +23,9 @@ from kdcore.machine.distributed import World
 from kdcore.machine.tensor_files import load_tensors
 from kdcore.pictures.views import RandomViews
 from kdcore.teachers.building.training import train_teacher
-from tests.core.trained_together import NORM, PLAIN, train, weights
+from tests.engine.trained_together import NORM, PLAIN, train, weights
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BOUND = 200.0  # seconds that a job may take on a busy machine
 
 
@@ -77,7 +77,7 @@ def test_two_processes_make_the_teacher_that_one_makes(tmp_path: Path, device: s
     for checkpoint in checkpoints:  # both go on from the first epoch
         shutil.copy(begun, checkpoint)
     untouched = begun.read_bytes()
-    job = start("tests.core.trained_together", tmp_path, device)
+    job = start("tests.engine.trained_together", tmp_path, device)
     expected = weights(alone)  # meanwhile, in one process
     _out, err = job.communicate(timeout=BOUND)
     assert job.returncode == 0, err
@@ -94,7 +94,7 @@ def test_two_processes_make_the_teacher_that_one_makes(tmp_path: Path, device: s
 
 def test_the_first_process_speaks_and_writes_for_all(tmp_path: Path) -> None:
     train_it = ("kdcore", "teachers", "train", NORM.name, "--device", "cpu", "--out", tmp_path, "--json")
-    job = start("tests.core.trained_together", *train_it)
+    job = start("tests.engine.trained_together", *train_it)
     out, err = job.communicate(timeout=BOUND)
     assert (job.returncode, "kdcore" in err) == (0, False), err
     (card,) = json.loads(out)["cards"]  # one JSON object, not two

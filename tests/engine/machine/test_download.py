@@ -16,7 +16,7 @@ import pytest
 from kdcore.datasets import dataset_status, fetch_dataset, load_dataset, published
 from kdcore.errors import DatasetUnavailable, DownloadFailed
 from kdcore.machine.download import RemoteFile, fetch
-from tests.core.conftest import Host
+from tests.engine.conftest import Host
 
 
 def remote(host: Host, name: str = "a.bin", size: int = 700_000) -> RemoteFile:

@@ -38,7 +38,7 @@ from kdcore.training.feature_lessons import FeatureLesson
 from kdcore.training.students import PEER, Objective, Schedule, Student
 from kdcore.training.team import Team
 from kdcore.training.transfer_sets import TransferSet
-from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat
+from tests.engine.unmeasured import PRECISE, Trained, another_teacher, flat
 
 ISSUE = ["kd", "label-smoothing", "standardised-kd", "dkd", "dist", "fitnets", "attention-transfer", "rkd", "mutual"]
 ISSUE += ["born-again", "teacher-assistant", "multi-teacher"]

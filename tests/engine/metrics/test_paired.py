@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tests.core.test_metrics import logits_for
 
 from kdcore.metrics.paired import mcnemar, per_class_difference
+from tests.engine.metrics.test_scores import logits_for
 
 
 def test_one_seed_counts_two_more_pictures_by_hand() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tests.core.test_metrics import simulated
 
 from kdcore.metrics.reliability import reliability
+from tests.engine.metrics.test_scores import simulated
 
 
 def test_bins_are_numpys() -> None:

@@ -17,7 +17,7 @@ from kdcore.training.students import Objective, Schedule, Student
 from kdcore.training.team import Team
 from kdcore.training.teams import build_teams, threads_for, train_epoch
 from kdcore.training.transfer_sets import TransferSet
-from tests.core.unmeasured import PRECISE, flat
+from tests.engine.unmeasured import PRECISE, flat
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])

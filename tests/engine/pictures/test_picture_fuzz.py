@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kdcore.pictures.decode import MAX_DECODING_BYTES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_broken_files_give_a_picture_or_one_sentence(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_broken_files_give_a_picture_or_one_sentence(tmp_path: Path) -> None:
     # A decoder may crash, not only raise, so it works in a process of its own.
     done = subprocess.run(
         [
-            sys.executable, "-W", "error", "-m", "tests.core.picture_fuzzer",
+            sys.executable, "-W", "error", "-m", "tests.engine.picture_fuzzer",
             "--seconds", str(seconds), "--seed", str(seed), "--trace", str(trace),
         ],
         cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=seconds + 120, check=False,

@@ -15,7 +15,7 @@ from PIL import Image
 from kdcore.pictures.decode import MAX_BYTES, MAX_DECODING_BYTES, MAX_SIDE, open_picture
 from tests.picture_files import blank_png, encode, jpeg_with_size, pixels, refused, tiff
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Opens every file of a folder in a process of its own; what it prints: outcomes, and how far its memory rose above
 # what it had before the first. (getrusage will not do on Linux: a process starts with its parent's peak.)
 OPEN_ALL = """

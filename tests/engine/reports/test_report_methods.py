@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.core.test_report import RESULT, ROW, arm, estimate, page_of, told
 
 from kdcore.cli import text
 from kdcore.cli.parser import build_parser
@@ -19,6 +18,7 @@ from kdcore.settings.config import make_run_config
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import differing_settings, run_command, settings_of
 from kdcore.settings.sweeps import parse_vary
+from tests.engine.reports.test_export import RESULT, ROW, arm, estimate, page_of, told
 
 CONTROLLED = make_run_config(
     "digits", method="dkd", parameters={"non_target_weight": 4}, controls=("noise", "shuffled"), seeds=2

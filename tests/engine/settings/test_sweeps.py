@@ -25,7 +25,7 @@ from kdcore.store.schema import runs
 from kdcore.training import results, trainer
 from kdcore.training.checkpoint import RunCheckpoint
 from kdcore.training.trainer import train
-from tests.core.unmeasured import PRECISE, Trained, another_teacher, flat
+from tests.engine.unmeasured import PRECISE, Trained, another_teacher, flat
 
 SHORT = {"student": "mlp-8", "labels": 40, "batch_size": 10, "epochs": 2, "seeds": 2, "device": "cpu"}
 

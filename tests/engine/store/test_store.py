@@ -216,7 +216,7 @@ def open_at_once(home: Path) -> None:
         "print('ready', flush=True); sys.stdin.readline()\n"
         "Store(home=Path(sys.argv[1])).list_runs()"
     )
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", code, str(home), root]
     processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]

@@ -24,7 +24,7 @@ from kdcore.teachers.teacher import load_model
 from kdcore.training import bundled_students
 from tests.conftest import unavailable
 
-BUNDLED = Path(__file__).parents[2] / "assets" / "models"
+BUNDLED = Path(__file__).parents[3] / "assets" / "models"
 # Dataset by dataset, so that each is read once and let go.
 CARDS = sorted((ModelCard.read(path) for path in BUNDLED.glob("*.json")), key=lambda card: (card.dataset, card.name))
 NAMES = {"creatures", "digits", "mnist", "cifar10", "animals", "creatures-baseline", "creatures-distilled"}

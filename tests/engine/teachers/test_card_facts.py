@@ -22,7 +22,7 @@ from kdcore.teachers.card_facts import Figure
 from kdcore.teachers.mistakes import Mixup, read_test
 from kdcore.teachers.teacher import Teacher, load_bundled
 
-BUNDLED = Path(__file__).parents[2] / "assets" / "models"
+BUNDLED = Path(__file__).parents[3] / "assets" / "models"
 
 
 def card(name: str = "creatures", **changes: Any) -> ModelCard:

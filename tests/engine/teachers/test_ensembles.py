@@ -32,7 +32,7 @@ from kdcore.teachers.load import load_ensemble, load_teacher
 from kdcore.teachers.predict import predict
 from kdcore.teachers.teacher import load_bundled, save_model
 
-BUNDLED = Path(__file__).parents[2] / "assets" / "models"
+BUNDLED = Path(__file__).parents[3] / "assets" / "models"
 
 
 def softmax(z: np.ndarray) -> np.ndarray:

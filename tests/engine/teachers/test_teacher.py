@@ -22,7 +22,7 @@ from kdcore.teachers.load import load_teacher
 from kdcore.teachers.predict import predict
 from kdcore.teachers.teacher import load_bundled, load_model
 
-BUNDLED = Path(__file__).parents[2] / "assets" / "models"
+BUNDLED = Path(__file__).parents[3] / "assets" / "models"
 
 
 def test_every_photo_gets_107_soft_labels(data_dir: Path) -> None:

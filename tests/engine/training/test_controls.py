@@ -33,7 +33,7 @@ from kdcore.training.transfer_sets import (
     permute_wrong_classes,
     shuffle_within_classes,
 )
-from tests.core.unmeasured import PRECISE, SHORT, Trained, another_teacher
+from tests.engine.unmeasured import PRECISE, SHORT, Trained, another_teacher
 
 ALL = tuple(CONTROLS)
 N, K = 60, 7

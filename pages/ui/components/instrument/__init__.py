@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui import state
+from pages.ui.session import state
 
 _HERE = Path(__file__).parent
 SCRIPTS = ("numbers.js", "parts.js", "instrument.js")  # joined to one module in this order

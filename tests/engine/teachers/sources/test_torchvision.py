@@ -27,7 +27,7 @@ from kdcore.teachers.predict import predict
 from kdcore.teachers.published import PUBLISHED, published_teacher, remote_file
 from kdcore.teachers.sources import imagenet, torchvision
 from kdcore.teachers.sources.torchvision import cache_folder, fetch_published
-from tests.core.conftest import Host
+from tests.engine.conftest import Host
 
 SMALL = "squeezenet1_1"  # any classifier goes the same way, this one quickly
 

@@ -1,0 +1,156 @@
+"""The charts of the Compare page's sections as Plotly figures, and each chart in words. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from pages.ui.kit import look
+from pages.ui.kit.chart_style import GRID, TYPE, Type, _broken, _style
+from pages.ui.kit.formats import arm_name, format_signed, in_order
+from pages.ui.session.i18n import _, ngettext
+
+if TYPE_CHECKING:
+    pass
+
+MOST_CLASSES = 20
+FEW = 50  # a class with fewer test pictures has their number beside its name
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class: accuracy of distilled minus baseline (-1 to 1) on its n test pictures, with the 95 % interval."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def claim(self) -> str:
+        """The better student, "distilled" or "baseline"; "none" if the interval contains 0."""
+        return "distilled" if self.low > 0 else "baseline" if self.high < 0 else "none"
+
+
+def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, Any]]) -> list[ClassRow]:
+    """Return one row per class, in class order; a class without test pictures is left out.
+
+    Of more than `MOST_CLASSES` classes, those with the largest differences are returned.
+
+    Args:
+        differences: distilled minus baseline for every class, with "mean", "ci95" and "n".
+    """
+    rows = [
+        ClassRow(name, one["mean"], one["ci95"][0], one["ci95"][1], one["n"])
+        for name, one in zip(class_names, differences, strict=True)
+        if one["n"]
+    ]
+    largest = sorted(range(len(rows)), key=lambda index: -abs(rows[index].mean))[:MOST_CLASSES]
+    return [rows[index] for index in sorted(largest)]
+
+
+def class_differences(rows: Sequence[ClassRow], text: Type = TYPE) -> go.Figure:
+    """Draw each class as a dot with its interval; colour and marker tell which student is better, if either is."""
+    names = [_named(row) for row in rows]
+    figure = go.Figure()
+    figure.add_vline(x=0, line={"color": look.MUTE, "width": 1.6})
+    for claim in ("distilled", "baseline", "none"):
+        chosen = [(name, row) for name, row in zip(names, rows, strict=True) if row.claim == claim]
+        if not chosen:
+            continue
+        colour = look.arm_colour(claim)
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * row.mean for _name, row in chosen], y=[name for name, _row in chosen], mode="markers",
+                name=claim, marker={"color": colour, "size": 13, "symbol": look.ARM_MARKERS.get(claim, "circle")},
+                error_x={
+                    "type": "data", "color": colour, "thickness": 2.5, "width": 6,
+                    "array": [100 * (row.high - row.mean) for _name, row in chosen],
+                    "arrayminus": [100 * (row.mean - row.low) for _name, row in chosen],
+                },
+                hovertemplate="%{y}: %{x:+.1f}<extra></extra>",
+            )
+        )  # fmt: skip
+    _style(figure, text, "classes")
+    figure.update_layout(height=110 + 36 * len(rows), hovermode="closest")
+    figure.update_xaxes(title_text=_("points, distilled minus baseline"), showgrid=True, gridcolor=GRID, nticks=7)
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False)
+    return figure
+
+
+def _named(row: ClassRow) -> str:
+    return _broken(f"{row.name} (n\u00a0=\u00a0{row.n})" if row.n < FEW else row.name)
+
+
+def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) -> str:
+    """Describe the chart in words: for how many classes a student is better, and which classes gain and lose most.
+
+    Args:
+        classes: number of classes of the dataset, of which `rows` may be a part.
+        every_seed: whether the differences are over all seeds. If False, they are of one pair of networks, and the
+            sentence speaks only of this pair.
+    """
+    gained = sum(row.claim == "distilled" for row in rows)
+    lost = sum(row.claim == "baseline" for row in rows)
+    best, worst = max(rows, key=lambda row: row.mean), min(rows, key=lambda row: row.mean)
+    better = _("Of {n} classes, the distilled student is better at {gained} and the baseline at {lost}")
+    pair = _("Of {n} classes, this distilled network has more pictures right in {gained} and this baseline in {lost}")
+    rest = _("for the others the interval holds 0. Most: {best} {high} points; least: {worst} {low}.")
+    text = f"{better if every_seed else pair}; {rest}"
+    said = text.format(
+        n=len(rows), gained=gained, lost=lost, best=best.name, high=format_signed(best.mean), worst=worst.name,
+        low=format_signed(worst.mean),
+    )  # fmt: skip
+    if len(rows) < classes:
+        more = _("Shown are the {n} largest differences of {all} classes; of so many, some are large by chance.")
+        said += " " + more.format(n=len(rows), all=classes)
+    return said
+
+
+def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type = TYPE) -> go.Figure:
+    """Draw the time of a batch (milliseconds) against the batch size, both on log scales.
+
+    A marker is the p50, and a whisker reaches up to the p95.
+
+    Args:
+        latency: by arm, one measurement per batch size.
+    """
+    figure = go.Figure()
+    for arm, times in in_order(latency).items():
+        colour = look.arm_colour(arm)
+        figure.add_trace(
+            go.Scatter(
+                x=[one["batch_size"] for one in times], y=[one["p50"] for one in times], name=arm_name(arm),
+                mode="markers+lines", line={"color": colour, "width": 2.5, "dash": look.arm_dash(arm)},
+                marker={"color": colour, "size": 12, "symbol": look.arm_marker(arm)},
+                error_y={
+                    "type": "data", "color": colour, "thickness": 2, "width": 6,
+                    "array": [one["p95"] - one["p50"] for one in times], "arrayminus": [0] * len(times),
+                },
+                hovertemplate="%{y:.2g} ms<extra>%{fullData.name}</extra>",
+            )
+        )  # fmt: skip
+    _style(figure, text, "latency", legend=True)
+    sizes = sorted({one["batch_size"] for times in latency.values() for one in times})
+    figure.update_xaxes(
+        type="log", title_text=_("pictures at once (log scale)"), tickvals=sizes, ticktext=[str(one) for one in sizes]
+    )
+    steps = [step * 10.0**power for power in range(-3, 5) for step in (1, 2, 5)]
+    names = [f"{step:g} ms" if step < 1000 else f"{step / 1000:g} s" for step in steps]
+    figure.update_yaxes(type="log", title_text=_("time of a batch (log scale)"), tickvals=steps, ticktext=names)
+    return figure
+
+
+def few_pictures_note(rows: Sequence[ClassRow]) -> str:
+    """Say how many classes have fewer than `FEW` test pictures; "" when there is none."""
+    few = sum(row.n < FEW for row in rows)
+    text = ngettext(
+        "{n} class has fewer than {few} test pictures, which its wide interval shows.",
+        "{n} classes have fewer than {few} test pictures, which their wide intervals show.",
+        few,
+    )
+    return text.format(n=few, few=FEW) if few else ""

@@ -1,0 +1,132 @@
+"""Which classes a network finds similar: a shaded table of similarities, and a tree of classes. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from pages.ui.kit import look
+from pages.ui.kit.chart_style import GRID, TYPE, Type, _style
+from pages.ui.kit.formats import arm_name
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.metrics.class_similarity import ClassTree
+
+MOST_IN_TABLE = 20  # classes; with more of them only the tree is drawn
+WIDE = 7  # with more classes than this the cells are narrow
+PAIRS = 3  # most similar pairs of classes that are named in words
+LEAF = 26  # pixels of height per class
+
+
+def branches(tree: ClassTree) -> list[tuple[tuple[float, float, float, float], tuple[float, float, float, float]]]:
+    """Return the drawing of each merge of the tree: the x and the y coordinates of the four corners of a bracket.
+
+    x is the distance at which the branches join, y the row of the leaf: 0 for the first, which is on top, then -1, -2.
+    """
+    leaves = len(tree.order)
+    at = {leaf: (0.0, float(-place)) for place, leaf in enumerate(tree.order)}
+    drawn = []
+    for number, merge in enumerate(tree.merges):
+        (left_x, left_y), (right_x, right_y) = at[merge.left], at[merge.right]
+        drawn.append(((left_x, merge.distance, merge.distance, right_x), (left_y, left_y, right_y, right_y)))
+        at[leaves + number] = (merge.distance, (left_y + right_y) / 2)
+    return drawn
+
+
+def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text: Type = TYPE) -> go.Figure:
+    """Draw the tree with its leaves in order from top to bottom; classes that join further left are more similar."""
+    figure = go.Figure()
+    colour = look.arm_colour(arm)
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for x, y in branches(tree):
+        xs += [*x, None]  # None ends the line, so that the brackets are not joined
+        ys += [*y, None]
+    line = {"color": colour, "width": 2.2}
+    figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip"))
+    _style(figure, text, f"tree-{arm}")
+    figure.update_layout(height=90 + LEAF * len(tree.order), hovermode=False)
+    furthest = max(merge.distance for merge in tree.merges)
+    figure.update_xaxes(
+        title_text=_("distance of their soft labels"), range=[0, 1.04 * furthest or 1.0], showgrid=True, gridcolor=GRID
+    )
+    names = [class_names[leaf] for leaf in tree.order]
+    figure.update_yaxes(
+        tickvals=[-place for place in range(len(names))], ticktext=names, showgrid=False,
+        range=[0.6 - len(names), 0.6],
+    )  # fmt: skip
+    return figure
+
+
+def likeness_html(
+    similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, caption: str
+) -> str:
+    """Return the similarities as an HTML table in the order of the tree, so that similar classes form dark blocks.
+
+    The lightest cell is the smallest similarity in the table, the darkest is 1. Every text is escaped.
+
+    Args:
+        similarity: of every two classes, [K][K], 0 to 1.
+        arm: whose colour the cells have.
+    """
+    least = min(share for row in similarity for share in row)
+    head = "".join(f'<th scope="col"><span>{escape(class_names[leaf])}</span></th>' for leaf in tree.order)
+    body = "".join(
+        f'<tr><th scope="row">{escape(class_names[row])}</th>'
+        + "".join(
+            _cell(similarity[row][column], least, arm, f"{class_names[row]}, {class_names[column]}")
+            for column in tree.order
+        )
+        + "</tr>"
+        for row in tree.order
+    )
+    many = " kd-many" if len(tree.order) > WIDE else ""
+    return (
+        f'<div class="kd-heat-box" role="region" tabindex="0" aria-label="{escape(caption)}">'
+        f'<table class="kd-heat{many}"><caption>{escape(caption)}</caption>'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(share: float, least: float, arm: str, pair: str) -> str:
+    written = f"{100 * share:.0f}" if share >= 0.005 else ""
+    above = (share - least) / (1 - least) if least < 1 else 1.0
+    shade = f"color-mix(in srgb, {look.arm_colour(arm)} {70 * above:.1f}%, transparent)"
+    return f'<td style="background:{shade}" title="{escape(pair)}: {escape(look.percent(share))}">{written}</td>'
+
+
+def likest(similarity: Sequence[Sequence[float]], class_names: Sequence[str]) -> list[tuple[str, str, float]]:
+    """Return the `PAIRS` most similar pairs of classes with their similarity, the most similar first."""
+    pairs = [(class_names[i], class_names[j], similarity[i][j]) for i in range(len(class_names)) for j in range(i)]
+    return sorted(pairs, key=lambda pair: -pair[2])[:PAIRS]
+
+
+def likeness_words(
+    similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, temperature: float
+) -> str:
+    """Describe the tree in words: the most similar pairs, and the classes that join the rest last, if they are few."""
+    text = _("For the {arm} at T = {t:g}, most alike: {pairs}.")
+    pairs = ", ".join(
+        _("{one} and {other} ({share})").format(one=other, other=one, share=look.percent(share))
+        for one, other, share in likest(similarity, class_names)
+    )
+    said = text.format(arm=arm_name(arm), t=temperature, pairs=pairs)
+    last = tree.merges[-1]
+    sides = [_members(tree, branch) for branch in (last.left, last.right)]
+    few = min(sides, key=len)
+    if len(class_names) > 2 and len(few) <= 6:
+        names = ", ".join(class_names[leaf] for leaf in few)
+        said += " " + _("Furthest from the rest: {names}.").format(names=names)
+    return said
+
+
+def _members(tree: ClassTree, branch: int) -> list[int]:
+    leaves = len(tree.order)
+    if branch < leaves:
+        return [branch]
+    merge = tree.merges[branch - leaves]
+    return [*_members(tree, merge.left), *_members(tree, merge.right)]

@@ -1,0 +1,141 @@
+"""A gallery of test pictures on which the networks differ, one card per picture. Pure, no streamlit."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from kdcore.metrics.paired import mcnemar
+from kdcore.metrics.soft_labels import soften
+from kdcore.teachers.answers import GROUPS, STUDENTS, Answers, differing
+from pages.ui.kit import bars, look
+from pages.ui.kit.formats import answer_caption, arm_name, format_count
+from pages.ui.kit.tables import arm_mark
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST_BARS = 4
+ARMS = ("teacher", *STUDENTS)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One test picture.
+
+    Attributes:
+        index: of the picture in the test split.
+        png: data URL of the picture, not enlarged.
+        truth: name of its true class.
+        answers: for each arm: the arm, the class that it chose, that class's probability at T = 1, and whether it is
+            right.
+        names, shares: the largest soft labels of the teacher, in class order; the true class is always among them.
+    """
+
+    index: int
+    png: str
+    truth: str
+    answers: tuple[tuple[str, str, float, bool], ...]
+    names: tuple[str, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A way in which the networks differ, such as "only distilled right", and how many test pictures show it."""
+
+    key: str
+    title: str
+    count: int
+
+
+def groups(answers: Answers) -> tuple[Group, ...]:
+    """Return the three groups with the number of their pictures."""
+    names = {
+        "distilled": _("Only distilled right"),
+        "baseline": _("Only baseline right"),
+        "dissent": _("Both against the teacher"),
+    }
+    return tuple(Group(key, names[key], len(differing(answers, key))) for key in GROUPS)
+
+
+def counts_sentence(answers: Answers) -> str:
+    """Say how often only one of the students is right, and whether that can be chance (exact McNemar test)."""
+    one, other = (len(differing(answers, arm)) for arm in STUDENTS)
+    text = _("Of {n} test pictures, only the distilled student has {one} right, only the baseline {other}.")
+    said = text.format(n=format_count(len(answers)), one=format_count(one), other=format_count(other))
+    chance = mcnemar(one, other)
+    if one + other == 0:
+        return said
+    if chance < 0.001:
+        test = _("If both were equally good, chance would do this less than once in 1,000 times (exact McNemar test).")
+    else:
+        test = _("If both were equally good, chance would do this, or more, in {p} of cases (exact McNemar test).")
+    return f"{said} " + test.format(p=look.percent(chance))
+
+
+def cards(answers: Answers, group: str, count: int, temperature: float) -> list[Card]:
+    """Return cards of the first `count` pictures of a group; fewer if the answers hold fewer pictures.
+
+    Args:
+        group: key of a group.
+        temperature: of the teacher's soft labels on the card.
+    """
+    chosen = [index for index in differing(answers, group)[:count].tolist() if index in answers.pictures]
+    return [_card(answers, index, temperature) for index in chosen]
+
+
+def _card(answers: Answers, index: int, temperature: float) -> Card:
+    truth, names = int(answers.hard_labels[index]), answers.class_names
+    said = []
+    for arm in ARMS:
+        choice = int(answers.chosen[arm][index])
+        share = float(soften(answers.logits[arm][index])[choice])
+        said.append((arm, names[choice], share, choice == truth))
+    soft_labels = soften(answers.logits["teacher"][index], temperature)
+    likeliest = soft_labels.argsort(descending=True, stable=True)[:MOST_BARS].tolist()
+    shown = sorted(likeliest if truth in likeliest else [*likeliest[:-1], truth])
+    return Card(
+        index,
+        _png(answers.pictures[index]),
+        names[truth],
+        tuple(said),
+        tuple(names[one] for one in shown),
+        tuple(float(soft_labels[one]) for one in shown),
+    )
+
+
+def _png(picture: Tensor) -> str:
+    """Return a picture, uint8 [C, H, W], as a data URL. The style sheet enlarges it, without smoothing."""
+    pixels = picture.permute(1, 2, 0).numpy()
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def cards_html(found: Sequence[Card]) -> str:
+    """Return the cards as an HTML grid that adapts to the screen."""
+    return f'<div class="kd-cards">{"".join(_card_html(card) for card in found)}</div>'
+
+
+def _card_html(card: Card) -> str:
+    answers = "".join(
+        f'<li class="{"kd-right" if right else "kd-wrong"}">{arm_mark(arm)}<span>{escape(arm_name(arm))}</span>'
+        f"<b>{escape(name)}</b><small>{escape(look.percent(share))}</small></li>"
+        for arm, name, share, right in card.answers
+    )
+    alt = _("Test picture {n}: a {name}").format(n=card.index, name=card.truth)
+    words = _("Soft labels of the teacher: {shares}").format(shares=answer_caption(card.names, card.shares))
+    return (
+        f'<figure class="kd-card"><img src="{card.png}" alt="{escape(alt)}">'
+        f"<figcaption>{escape(_('really a {name}').format(name=card.truth))}</figcaption>"
+        f"<ul>{answers}</ul>{bars.bars('teacher', card.names, card.shares, words)}</figure>"
+    )

@@ -1,0 +1,157 @@
+"""Draws the choice of the three networks on the Compare page, and their answers to one picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+from PIL import Image
+
+from kdcore.errors import KdError
+from pages.ui.compare import trio as compare_trio
+from pages.ui.compare.trio import Answer, Trio
+from pages.ui.engine import cache
+from pages.ui.frame.page_parts import one_sentence
+from pages.ui.kit import bars, formats, look, tables
+from pages.ui.pictures import cached, pickers
+from pages.ui.session import state
+from pages.ui.session.i18n import _
+from pages.ui.teachers import ensemble_pickers, familiar
+
+if TYPE_CHECKING:
+    from kdcore.store import RunRow
+    from kdcore.teachers.card import ModelCard
+    from kdcore.teachers.teacher import Teacher
+
+PASSES = 5  # timed passes of one picture, a rough figure; the table of the page measures carefully
+LAST_RUN = "last"  # URL value for the last finished run, instead of the name of bundled networks
+FITTING_SOURCE = {"creatures": "creature", "digits": "digit"}
+
+
+def choose_trio() -> Trio:
+    """Return the networks to compare: those of the run in the URL, else the visitor's choice.
+
+    The visitor chooses among their last finished run and the bundled networks.
+
+    Raises:
+        KdError: the URL names a run that does not exist, or this machine has nothing to compare.
+    """
+    run_id, cards = state.run_id(), {card.name: card for card in cache.model_cards()}
+    named = cache.store().run(run_id) if run_id else None
+    if named is not None and named.result is not None:
+        cards |= _ensemble(named.result)
+        return compare_trio.trio_of_run(named.id, named.result, _("This run"), cards)
+    if named is not None:
+        st.info(_("The run in the address has no result to compare yet; below is what there is."))
+    last = _last_finished()
+    bundled = compare_trio.bundled_trios(cards)
+    names = [LAST_RUN] * (last is not None) + list(bundled)
+    if not names:
+        raise KdError(_("No bundled students are on this machine; start a run on the Distil page and compare that."))
+    chosen = _pick_networks(names)
+    if chosen != LAST_RUN or last is None or last.result is None:
+        return bundled[chosen]
+    cards |= _ensemble(last.result)
+    return compare_trio.trio_of_run(last.id, last.result, _("Your last run"), cards)
+
+
+def _pick_networks(names: list[str]) -> str:
+    """Draw the choice of networks, if there is one, and return the chosen name; the URL parameter is `networks`."""
+    if len(names) == 1:
+        return names[0]
+    chosen = st.segmented_control(
+        _("Networks"), names, default=state.choice("networks", names), required=True, key="networks_pick",
+        format_func=lambda name: _("your last run") if name == LAST_RUN else name,
+        on_change=state.hear_choice, args=("networks", "networks_pick", names),
+    )  # fmt: skip
+    state.set_choice("networks", chosen, names)
+    return chosen
+
+
+def _ensemble(result: Mapping[str, Any]) -> dict[str, ModelCard]:
+    """Return the card of the ensemble that taught a run, by name; empty if a single teacher did, or if members of the
+    ensemble are missing."""
+    name = str(result["config"]["teacher"])
+    return {name: cache.teacher_card(name)} if ensemble_pickers.is_possible(name) else {}
+
+
+def _last_finished() -> RunRow | None:
+    runs = cache.store().list_runs(visitor=state.visitor_id())
+    return next((run for run in runs if run.result is not None), None)
+
+
+def network(trio: Trio, arm: str) -> Teacher:
+    """Load one of the three networks, frozen.
+
+    Raises:
+        KdError: its file is missing or damaged.
+    """
+    if trio.run_id is None or arm == "teacher":
+        return cache.teacher(trio.models[arm])
+    return cache.run_model(trio.run_id, arm)
+
+
+def own_picture(trio: Trio) -> None:
+    """Draw the picture that the visitor chose, and each network's answer to it with the time that it took."""
+    warning = st.container()
+    place, *columns = st.columns((0.8, 1, 1, 1), gap="medium")
+    with place, st.container(key="kd-picture"):
+        with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
+            picture, name, shown = _picture(trio)
+        st.image(shown, caption=name, width="stretch")
+    answers = [_ask(network(trio, arm), arm, picture) for arm in trio.arms]
+    if any(answer.none_of_these for answer in answers if answer.arm == "teacher"):
+        warning.info(formats.held(familiar.warning(network(trio, "teacher").card)), icon=":material/help:")
+    classes = compare_trio.shown_classes(answers)
+    for column, answer in zip(columns, answers, strict=True):
+        with column:
+            _answer(answer, classes)
+    st.caption(_("These networks know {names}, and answer with one of them whatever they see.").format(
+        names=formats.listed(answers[0].class_names)
+    ))  # fmt: skip
+
+
+def _answer(answer: Answer, classes: Sequence[int]) -> None:
+    detail = f"{look.percent(answer.confidence)}, {formats.format_ms(answer.latency_ms)}"
+    head = formats.Readout(answer.arm, formats.arm_name(answer.arm), answer.chosen, detail)
+    st.html(tables.readouts_html([head]))
+    names, shares = answer.only(classes)
+    st.html(bars.bars(answer.arm, names, shares, formats.answer_caption(names, shares)))
+
+
+def _ask(network: Teacher, arm: str, picture: Image.Image) -> Answer:
+    from kdcore.teachers.predict import predict
+
+    predict(network, picture)  # a warm-up: the first pass is slower, because it also sets up the network
+    return compare_trio.answer_of(arm, [predict(network, picture) for _pass in range(PASSES)])
+
+
+def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
+    """Return the picture that the networks are asked about.
+
+    It is a new upload, else the visitor's current picture if it suits the dataset, else an example of the dataset.
+
+    Returns:
+        The picture for the networks, its caption, and the picture to display, which may be larger.
+    """
+    uploaded = None
+    with one_sentence():  # a file that cannot be read leaves the previous picture in place
+        uploaded = pickers.pick_upload()
+    fitting = FITTING_SOURCE.get(trio.dataset)
+    current = state.picture()
+    found = uploaded if uploaded and uploaded != state.picture("upload") else None
+    if found is not None:
+        state.keep_picture(found)
+    if found is None and current is not None and current.source in ("upload", fitting):
+        found = current
+    if found is None and fitting is not None:
+        found = state.picture(fitting)
+    if found is not None:
+        opened = Image.open(io.BytesIO(found.png))
+        return opened, found.name, opened
+    example = cached.telling_example(trio.dataset, trio.models["teacher"])
+    name = example.class_names[example.hard_label]
+    words = _("Really a {name}, until you choose a picture").format(name=name)
+    return Image.fromarray(example.pixels), words, Image.fromarray(example.picture)

@@ -1,0 +1,205 @@
+"""The sections of the Compare page. One is open at a time, and only that one is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.ui.compare import charts, costs, heatmap, speed
+from pages.ui.compare.panels import own_picture
+from pages.ui.compare.trio import Trio
+from pages.ui.engine import cache
+from pages.ui.frame.page_parts import draw_chart, one_sentence, paragraph, text
+from pages.ui.kit import formats, look, reliability_chart, tables
+from pages.ui.session import state
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.teachers.answers import Answers
+
+SECTIONS = ("picture", "mixups", "classes", "likeness", "calibration", "cost", "gallery")
+CURVE_SIZES = (1, 8, 64, 256)  # batch sizes of the chart of latencies
+
+
+def pick() -> str:
+    """Draw the choice of a section and return the chosen one; the URL parameter is `look`."""
+    names = {
+        "picture": _("One picture"),
+        "mixups": _("Mix-ups"),
+        "classes": _("Class by class"),
+        "likeness": _("Like classes"),
+        "calibration": _("Calibration"),
+        "cost": _("Speed and cost"),
+        "gallery": _("Where they differ"),
+    }
+    with st.container(key="kd-look-closer"):
+        chosen = st.segmented_control(
+            _("Look closer"), SECTIONS, default=state.choice("look", SECTIONS), required=True,
+            format_func=lambda section: names[section], key="look_pick",
+            on_change=state.hear_choice, args=("look", "look_pick", SECTIONS),
+        )  # fmt: skip
+    state.set_choice("look", chosen, SECTIONS)
+    return chosen
+
+
+def show(section: str, trio: Trio) -> None:
+    """Draw the chosen section. An error in it is shown as one sentence, and the rest of the page is drawn."""
+    own = Path(__file__).with_name("compare.css").read_text(encoding="utf-8")
+    st.html(f"<style>{own}{look.gallery_css()}</style>")
+    draw = {
+        "picture": _picture, "mixups": _mixups, "classes": _classes, "likeness": _likeness,
+        "calibration": _calibration, "cost": _cost, "gallery": _gallery,
+    }  # fmt: skip
+    with one_sentence():
+        draw[section](trio)
+
+
+def batch_sizes(section: str) -> Sequence[int]:
+    """Return the batch sizes that must be timed while this section is open."""
+    return CURVE_SIZES if section == "cost" else speed.TABLE_SIZES
+
+
+def answers(trio: Trio) -> Answers:
+    """Return the answers of the three networks to the test pictures. The first call is slow; the result is cached.
+
+    A note is drawn if the dataset is no longer the one that the figures were measured on.
+
+    Raises:
+        KdError: the dataset or a network is no longer on this machine.
+    """
+    with st.spinner(_("The three networks look at the test pictures")):
+        found = cache.test_answers(trio.run_id, tuple(trio.models.items()), trio.dataset)
+    if found.dataset_sha256 != trio.dataset_sha256:
+        text = _("The pictures of {name} on this machine are not those that the figures above were measured on.")
+        st.caption(text.format(name=trio.dataset))
+    return found
+
+
+def _picture(trio: Trio) -> None:
+    st.subheader(_("One picture, three answers"), anchor=False)
+    own_picture(trio)
+
+
+def _mixups(trio: Trio) -> None:
+    st.subheader(_("What is taken for what?"), anchor=False)
+    known = {arm: row["confusion"] for arm, row in trio.arms.items() if "confusion" in row}
+    confusion = known if len(known) == len(trio.arms) else _first_seed_confusion(answers(trio))
+    names = {arm: formats.arm_name(arm) for arm in trio.arms} | {heatmap.DIFFERENCE: _("distilled minus baseline")}
+    arm = st.segmented_control(
+        _("Whose answers"), list(names), default="distilled", required=True, key="mixups_arm",
+        format_func=lambda one: names[one], label_visibility="collapsed", persist_state="session",
+    )  # fmt: skip
+    map_ = heatmap.heatmap(arm, confusion, trio.class_names, trio.superclasses)
+    wide = len(map_.columns) > heatmap.BESIDE
+    table, reading = (st.container(), st.container()) if wide else st.columns((1.9, 1), gap="large")
+    with table:
+        st.html(heatmap.heatmap_html(map_, _("Confusion: {arm}").format(arm=names[arm])))
+    with reading:
+        st.html(paragraph(heatmap.caption(map_), "kd-lead"))
+        st.caption(f"{heatmap.how_to_read(map_, len(trio.class_names))} {_whose(every_seed=confusion is known)}")
+
+
+def _first_seed_confusion(found: Answers) -> Mapping[str, Sequence[Sequence[int]]]:
+    from kdcore.metrics.scores import confusion
+
+    return {arm: confusion(found.decisions(arm)[None], found.hard_labels).tolist() for arm in found.chosen}
+
+
+def _whose(*, every_seed: bool) -> str:
+    """Say which networks a section is about: the students of all seeds, or those of the first seed."""
+    if every_seed:
+        return _("The students' answers are those of all seeds together.")
+    return _(
+        "The students are those of the first seed, and another pair could turn out otherwise; what holds over seeds "
+        "stands in the table above."
+    )
+
+
+def _classes(trio: Trio) -> None:
+    st.subheader(_("Which classes gain from the teacher?"), anchor=False)
+    rows = charts.class_rows(trio.class_names, trio.by_class or _first_seed_differences(answers(trio)))
+    every_seed = trio.by_class is not None
+    words = charts.classes_caption(rows, len(trio.class_names), every_seed)
+    draw_chart(charts.class_differences(rows, text()), "kd-classes", words)
+    st.html(paragraph(words, "kd-lead"))
+    how = _("Share of the class's test pictures right, distilled minus baseline on the same pictures, with 95 % "
+            "intervals; of many intervals, one in twenty misses the truth.")  # fmt: skip
+    notes = (how, charts.few_pictures_note(rows), _whose(every_seed=every_seed))
+    st.caption(" ".join(note for note in notes if note))
+
+
+def _first_seed_differences(found: Answers) -> list[dict[str, Any]]:
+    from kdcore.metrics.paired import per_class_difference
+
+    pair = (found.decisions(arm)[None] for arm in ("distilled", "baseline"))
+    return [one.to_json() for one in per_class_difference(*pair, found.hard_labels)]
+
+
+def _likeness(trio: Trio) -> None:
+    from pages.ui.compare import likeness_panel
+
+    st.subheader(_("Which classes look alike to them?"), anchor=False)
+    likeness_panel.likeness(trio, answers(trio))
+    st.caption(_whose(every_seed=False))
+
+
+def _calibration(trio: Trio) -> None:
+    from kdcore.metrics.reliability import reliability
+
+    st.subheader(_("Do they know how sure to be?"), anchor=False)
+    found = answers(trio)
+    bins = {arm: reliability(logits.float(), found.hard_labels) for arm, logits in found.logits.items()}
+    ece = {arm: row["ece"] for arm, row in trio.arms.items() if "ece" in row}
+    words = reliability_chart.reliability_caption(bins, ece)
+    chart, figures = st.columns((1.9, 1), gap="large")
+    with chart:
+        draw_chart(reliability_chart.reliability_diagram(bins, text()), "kd-reliability", words)
+    with figures:
+        st.html(paragraph(words, "kd-lead"))
+        st.html(tables.readouts_html([
+            formats.Readout(
+                arm, formats.arm_name(arm), formats.format_accuracy(row["mean"]), formats.format_interval(row["ci95"])
+            )
+            for arm, row in formats.in_order(ece).items()
+        ]))  # fmt: skip
+        note = _("Above: the calibration error (ECE) with its 95 % interval, over all seeds. In the chart: 15 groups "
+                 "of equally many test pictures by confidence, with Wilson intervals.")  # fmt: skip
+        st.caption(f"{note} {_whose(every_seed=False)}")
+
+
+def _cost(trio: Trio) -> None:
+    from kdcore.networks.latency import repetitions
+
+    st.subheader(_("What does an answer cost?"), anchor=False)
+    measured = speed.latencies(trio, CURVE_SIZES)
+    if measured is None:
+        st.caption(_("The times of all batch sizes are being measured."))
+        return
+    words = costs.latency_caption(measured)
+    chart, money = st.columns((1.2, 1), gap="large")
+    with chart:
+        draw_chart(charts.latency_curve(measured, text()), "kd-batches", words)
+        few = _("Middle of {n} repetitions, of {m} at batch {size}; a whisker reaches to p95.")
+        st.caption(f"{words} " + few.format(n=repetitions(1), m=repetitions(256), size=256))
+    with money:
+        st.html(paragraph(_("A thousand pictures"), "kd-told"))
+        price = st.number_input(
+            _("Price of an hour of this machine, by your own reckoning"), min_value=0.0, value=None,
+            placeholder=_("any currency"), key="kd_price", persist_state="session",
+        )  # fmt: skip
+        table = costs.costs_table(trio.arms, measured, price)
+        st.html(tables.table_html(table, _("What a thousand pictures cost")))
+        st.caption(costs.cost_note(measured))
+
+
+def _gallery(trio: Trio) -> None:
+    from pages.ui.compare import gallery_panel
+
+    st.subheader(_("Where do they differ?"), anchor=False)
+    found = answers(trio)
+    gallery_panel.gallery(trio, found)
+    told = _("Bars: the teacher's soft labels at the temperature above; the percentages beside answers are at T = 1.")
+    st.caption(f"{told} {_whose(every_seed=False)}")

@@ -1,0 +1,132 @@
+"""Measures how fast the three networks are on this machine, and draws their table of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages.ui.compare import tradeoff_chart
+from pages.ui.compare import trio as compare_trio
+from pages.ui.compare.panels import network
+from pages.ui.compare.trio import Trio
+from pages.ui.engine import cache
+from pages.ui.frame.page_parts import draw_chart, one_sentence, text
+from pages.ui.kit import tables
+from pages.ui.kit.formats import held
+from pages.ui.session import state
+from pages.ui.session.i18n import _, ngettext
+
+RETRY_SECONDS = 2.0
+BAR_STEP = 0.05  # share of one batch size's work after which the progress bar is redrawn
+TABLE_SIZES = (1, 64)  # batch sizes in the table
+
+Latencies = dict[str, list[Mapping[str, Any]]]  # arm -> one measurement per batch size
+
+
+def latencies(trio: Trio, sizes: Sequence[int] = TABLE_SIZES) -> Latencies | None:
+    """Return the measurements of this session at these batch sizes; None until all of them are measured."""
+    return compare_trio.at_batch_sizes(_kept(trio), sizes)
+
+
+def _kept(trio: Trio) -> Latencies | None:
+    kept = state.kept(f"latency_{trio.key}")
+    return kept if isinstance(kept, dict) else None
+
+
+def figures(trio: Trio) -> None:
+    """Draw one table of the quality, speed and size of the three networks; an ellipsis is a time not measured yet."""
+    costs = tables.cost_table(trio.arms, None)
+    rows = list(costs.rows)
+    for place, size in enumerate(TABLE_SIZES):
+        if (found := latencies(trio, (size,))) is not None:
+            rows[place] = tables.cost_table(trio.arms, found).rows[0]
+    table = tables.stack(tables.quality_table(trio.arms, trio.agreement), tables.Table(costs.arms, tuple(rows)))
+    st.html(tables.table_html(table, _("Teacher, distilled and baseline: quality, speed and size")))
+
+
+def tradeoff(trio: Trio) -> None:
+    """Draw accuracy against the time for one picture; nothing until that is measured."""
+    measured = latencies(trio, (1,))
+    if measured is None:
+        return
+    points = compare_trio.tradeoff_points(trio, measured)
+    draw_chart(tradeoff_chart.tradeoff(points, text()), "kd-tradeoff", compare_trio.tradeoff_caption(points))
+    st.caption(held(compare_trio.tradeoff_caption(points)))
+
+
+def speed(trio: Trio, sizes: Sequence[int]) -> None:
+    """Measure the batch sizes that are missing; once there are none, say how the times were measured.
+
+    One batch size is measured per rerun of the page.
+    """
+    from kdcore.networks.latency import REPETITIONS
+
+    if any(latencies(trio, (size,)) is None for size in sizes):
+        _measure(trio, tuple(sizes))
+        return
+    measured = latencies(trio)
+    if measured is not None:
+        st.caption(compare_trio.measured_note(measured, REPETITIONS))
+    again = (f"latency_{trio.key}", None)
+    st.button(_("Measure again"), key="kd-measure", icon=":material/timer:", on_click=state.keep, args=again)
+
+
+@st.fragment(run_every=RETRY_SECONDS)
+def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
+    """Time the three networks at the first batch size that is missing, then rerun the page.
+
+    While a run trains, say so and try again after `RETRY_SECONDS`. Each batch size is kept as soon as it is measured:
+    the table fills step by step, and a click meanwhile loses at most one measurement.
+    """
+    from kdcore import jobs
+    from kdcore.networks.latency import measure_latency
+
+    size = next(one for one in sizes if latencies(trio, (one,)) is None)
+    with one_sentence():
+        loaded = {arm: network(trio, arm) for arm in trio.arms}
+        timed = {arm: (found.network.network, found.card.image_shape) for arm, found in loaded.items()}
+        try:
+            with jobs.turn(cache.store(), "latency", state.visitor_id()):
+                found = measure_latency(timed, cache.device(), (size,), progress=_progress_bar(sizes, size))
+        except jobs.Busy:
+            st.info(_("A run is training now. Times are measured when it has ended, so that they are true."))
+            return
+        before = _kept(trio) or {arm: [] for arm in timed}
+        kept = {arm: [*before[arm], *(one.to_json() for one in many)] for arm, many in found.items()}
+        state.keep(f"latency_{trio.key}", kept)
+        st.rerun()
+
+
+def _progress_bar(sizes: Sequence[int], size: int) -> Callable[[float], None]:
+    """Draw a progress bar over all batch sizes and return the function that updates it.
+
+    It is redrawn rarely, so that drawing does not disturb the measurement.
+
+    Args:
+        sizes: all batch sizes, in the order in which they are measured.
+        size: the one that is measured now.
+
+    Returns:
+        A function of the share (0 to 1) of this batch size's work that is done.
+    """
+    from kdcore.networks.latency import repetitions
+
+    # A pass has a fixed cost, estimated as that of 10 pictures.
+    work = {one: repetitions(one) * (10 + one) for one in sizes}
+    total = sum(work.values())
+    before = sum(work[one] for one in sizes[: list(sizes).index(size)]) / total
+    label = ngettext(
+        "Measuring how fast each of them answers {n} picture", "Measuring how fast each of them answers {n} pictures",
+        size,
+    ).format(n=size)  # fmt: skip
+    bar, shown = st.progress(before, text=label), 0.0
+
+    def draw(share: float) -> None:
+        nonlocal shown
+        if share - shown >= BAR_STEP:
+            shown = share
+            bar.progress(before + share * work[size] / total, text=label)
+
+    return draw

@@ -1,0 +1,209 @@
+"""View-models of the three networks on the Compare page: their figures and their answers. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from pages.ui.compare.tradeoff_chart import TradeoffPoint
+from pages.ui.kit.formats import arm_name, format_accuracy, format_ms
+from pages.ui.kit.settings_words import agreement_note, config_sentence, own_words
+from pages.ui.session.i18n import _, ngettext
+
+COMPARED = ("teacher", "distilled", "baseline")
+MOST_CLASSES = 10  # bars per network; of more classes, those that some network finds likely
+
+
+@dataclass(frozen=True)
+class Trio:
+    """The teacher, distilled and baseline networks of one run, or bundled ones.
+
+    Attributes:
+        arms: figures by arm, as in a run's result.
+        run_id: the run that trained the students; None for bundled networks.
+        models: by arm, the name under which the network is loaded.
+        dataset: name of the dataset.
+        dataset_sha256: hash of the pictures that the figures were measured on.
+        source: a sentence for the page that says where the networks come from.
+        class_names: [K].
+        superclasses: name of the superclass of each class, [K]; the class names where no superclasses are known.
+        temperature: of the soft labels that distilled learned from.
+        agreement: what the figure "agreement" means, in a few words.
+        by_class: distilled minus baseline for each class over all seeds, [K]; None where the result lacks it.
+    """
+
+    arms: Mapping[str, Mapping[str, Any]]
+    run_id: str | None
+    models: Mapping[str, str]
+    dataset: str
+    dataset_sha256: str
+    source: str
+    class_names: tuple[str, ...]
+    superclasses: tuple[str, ...]
+    temperature: float
+    agreement: str
+    by_class: Sequence[Mapping[str, Any]] | None = None
+
+    @property
+    def key(self) -> str:
+        """A key under which measurements of these networks are kept."""
+        return self.run_id or self.models["distilled"]
+
+
+def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapping[str, Any]) -> Trio:
+    """Return the networks of a finished run.
+
+    Args:
+        source: the words before the run's settings in the sentence that says where the networks come from.
+        cards: model cards by name. The superclasses are taken from the teacher's card, if it is among them.
+    """
+    arms = {arm: result["arms"][arm] for arm in COMPARED}
+    models = {"teacher": result["config"]["teacher"], "distilled": "distilled", "baseline": "baseline"}
+    text = f"{source}: {config_sentence(result['config'])}."
+    if at := own_words(result["config"]):
+        text += " " + _("Shown are its networks at {point}.").format(point=at)
+    names = tuple(result["class_names"])
+    card = cards.get(models["teacher"])
+    above = card.superclasses if card is not None and card.class_names == names else names
+    config, by_class = result["config"], result.get("per_class_difference")
+    return Trio(
+        arms, run_id, models, config["dataset"], result["dataset_sha256"], text, names, above,
+        config["temperature"], agreement_note(config), by_class,
+    )  # fmt: skip
+
+
+def bundled_trios(cards: Mapping[str, Any]) -> dict[str, Trio]:
+    """Return every pair of bundled students with their teacher, by the common part of the students' names.
+
+    The pair "creatures" comes first; the others follow in alphabetical order.
+
+    Args:
+        cards: model cards by name.
+    """
+    found = {}
+    for distilled in (card for name, card in cards.items() if name.endswith("-distilled")):
+        name = distilled.name.removesuffix("-distilled")
+        models = {
+            "teacher": distilled.recipe.get("teacher"),
+            "distilled": distilled.name,
+            "baseline": f"{name}-baseline",
+        }
+        if all(model in cards for model in models.values()):
+            found[name] = _bundled_trio(models, cards)
+    return dict(sorted(found.items(), key=lambda item: (item[0] != "creatures", item[0])))
+
+
+def _bundled_trio(models: Mapping[str, str], cards: Mapping[str, Any]) -> Trio:
+    card = cards[models["distilled"]]
+    text = _("The bundled networks for {name}; the students' figures are over {n} seeds.")
+    return Trio(
+        {arm: _figures(cards[name]) for arm, name in models.items()}, None, models, card.dataset, card.dataset_sha256,
+        text.format(name=card.dataset, n=len(card.seeds)), card.class_names, card.superclasses,
+        card.recipe["temperature"], agreement_note(card.recipe),
+    )  # fmt: skip
+
+
+def _figures(card: Any) -> dict[str, Any]:
+    known = {name: card.figures[name] for name in ("accuracy", "ece", "agreement") if name in card.figures}
+    return {**known, "num_params": card.num_params, "macs": card.macs, "size_bytes": card.size_bytes}
+
+
+def at_batch_sizes(
+    latency: Mapping[str, Sequence[Mapping[str, Any]]] | None, sizes: Sequence[int]
+) -> dict[str, list[Mapping[str, Any]]] | None:
+    """Return the measurements at these batch sizes, smallest first; None if one of them is missing."""
+    if latency is None:
+        return None
+    ordered = {arm: sorted(many, key=lambda one: one["batch_size"]) for arm, many in latency.items()}
+    chosen = {arm: [one for one in many if one["batch_size"] in sizes] for arm, many in ordered.items()}
+    return chosen if all(len(many) == len(sizes) for many in chosen.values()) else None
+
+
+def tradeoff_points(trio: Trio, latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[TradeoffPoint]:
+    """Return accuracy and milliseconds for one picture, for each arm."""
+    points = []
+    for arm, row in trio.arms.items():
+        one = next(found for found in latency[arm] if found["batch_size"] == 1)
+        points.append(TradeoffPoint(arm, one["p50"], one["p95"], row["accuracy"]))
+    return points
+
+
+def tradeoff_caption(points: Sequence[TradeoffPoint]) -> str:
+    """Describe the chart of accuracy against time in words."""
+    text = _("{name}: {accuracy} right in {ms} a picture")
+    parts = [
+        text.format(name=arm_name(point.arm), accuracy=format_accuracy(point.accuracy["mean"]), ms=format_ms(point.p50))
+        for point in points
+    ]
+    whole = "; ".join(parts) + "."
+    return whole[:1].upper() + whole[1:]
+
+
+def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetitions: int) -> str:
+    """Say on which device and how the times were measured.
+
+    Args:
+        latency: measurements by arm.
+        repetitions: how often each was timed.
+    """
+    one = next(iter(latency.values()))[0]
+    text = ngettext(
+        "Times measured just now on {device}, {threads} thread: {n} repetitions after a warm-up, the networks "
+        "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty.",
+        "Times measured just now on {device}, {threads} threads: {n} repetitions after a warm-up, the networks "
+        "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty.",
+        one["threads"],
+    )
+    return text.format(device=one["device"], threads=one["threads"], n=repetitions)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One network's answer to one picture.
+
+    Attributes:
+        class_names: [K].
+        soft_labels: probabilities, [K].
+        latency_ms: milliseconds for the picture.
+        none_of_these: whether the picture probably shows none of the classes; None where the network cannot tell.
+    """
+
+    arm: str
+    class_names: tuple[str, ...]
+    soft_labels: tuple[float, ...]
+    latency_ms: float
+    none_of_these: bool | None = None
+
+    @property
+    def chosen(self) -> str:
+        """The name of the class with the largest probability."""
+        return self.class_names[max(range(len(self.soft_labels)), key=lambda index: self.soft_labels[index])]
+
+    def only(self, classes: Sequence[int]) -> tuple[list[str], list[float]]:
+        """Return the names and the probabilities of some classes, given by index."""
+        return [self.class_names[i] for i in classes], [self.soft_labels[i] for i in classes]
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the chosen class."""
+        return max(self.soft_labels)
+
+
+def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]]) -> Answer:
+    """Return one answer from several calls of `kdcore.predict` on the same picture; its time is their median."""
+    first, middle = predicted[0], median(one["latency_ms"] for one in predicted)
+    return Answer(arm, tuple(first["class_names"]), tuple(first["soft_labels"]), middle, first.get("none_of_these"))
+
+
+def shown_classes(answers: Sequence[Answer], most: int = MOST_CLASSES) -> list[int]:
+    """Return the indices of the classes to draw bars for, in class order, the same for all networks.
+
+    These are the class that each network chose and the likeliest others, `most` in all.
+    """
+    every = range(len(answers[0].class_names))
+    likeliest = sorted(every, key=lambda index: -max(answer.soft_labels[index] for answer in answers))
+    chosen = {max(every, key=answer.soft_labels.__getitem__) for answer in answers}
+    rest = [index for index in likeliest if index not in chosen]
+    return sorted([*chosen, *rest[: max(0, most - len(chosen))]])

@@ -1,0 +1,32 @@
+"""Cached calls to kdcore for the Datasets page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui.engine.cache import dataset_statuses
+
+if TYPE_CHECKING:
+    from pages.ui.datasets.views import DatasetView
+
+
+def dataset_view(name: str) -> DatasetView:
+    """Return the counts and a few pictures of each class of a dataset, without keeping the dataset in memory.
+
+    Raises:
+        DatasetUnavailable: the dataset is not on this machine, or damaged.
+    """
+    place = next((status.where for status in dataset_statuses() if status.name == name), "")
+    return _dataset_view(name, place, Path(place).stat().st_mtime if place and Path(place).exists() else 0.0)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _dataset_view(name: str, place: str, changed: float) -> DatasetView:
+    # `place` and `changed` only distinguish cache entries: the files of a dataset may be replaced or moved.
+    from kdcore.datasets import load_dataset
+    from pages.ui.datasets.views import dataset_view
+
+    return dataset_view(load_dataset(name))

@@ -1,0 +1,226 @@
+"""The Datasets page: the list, one dataset in full, its download, and the form that adds the visitor's own."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.errors import DatasetUnavailable, KdError
+from pages.ui.datasets import cached, views
+from pages.ui.engine import cache
+from pages.ui.frame import download_bar
+from pages.ui.frame.shell import link_afresh
+from pages.ui.session import state
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.datasets import DatasetInfo, DatasetStatus
+
+SHOWN = "dataset_shown"
+_FETCHED, _PROBLEM, _ADDED = "dataset_fetched", "dataset_problem", "dataset_added"
+
+
+def style() -> None:
+    """Add the style sheet of the Datasets page."""
+    st.html(f"<style>{Path(__file__).with_name('datasets.css').read_text(encoding='utf-8')}</style>")
+
+
+def pick_dataset() -> DatasetInfo:
+    """Draw the list of all datasets and return the chosen one; the URL keeps the choice as `dataset_shown`."""
+    infos = {info.name: info for info in cache.dataset_infos()}
+    statuses = _statuses()
+    names = list(infos)
+    added = state.kept(_ADDED)
+    if added in infos:
+        state.keep(_ADDED, None)
+        state.set_choice(SHOWN, str(added), names)
+        state.preset("dataset_pick", added)
+    elif state.widget("dataset_pick") not in infos:
+        state.preset("dataset_pick", state.choice(SHOWN, names))
+    chosen = st.radio(
+        _("Dataset"),
+        names,
+        format_func=lambda name: f"**{infos[name].title}**",
+        captions=[views.row_caption(infos[name], statuses[name]) for name in names],
+        label_visibility="collapsed",
+        key="dataset_pick",
+        on_change=state.hear_choice,
+        args=(SHOWN, "dataset_pick", names),
+    )
+    state.set_choice(SHOWN, chosen, names)
+    return infos[chosen]
+
+
+def show_dataset(info: DatasetInfo) -> None:
+    """Draw one dataset in full: its description and facts, and pictures of each class or a way to download it."""
+    status = _statuses()[info.name]
+    st.subheader(info.title, anchor=False)
+    st.html(f'<p class="kd-lead">{_sentence(info)}</p>')
+    if status.ready and state.kept(_FETCHED) != info.name:
+        _pictures(info, status)
+    else:
+        st.html(views.facts_html(info, status, None, state.is_local()))
+        _waiting(info, status)
+
+
+def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
+    try:
+        with st.spinner(_("Reading {title}: the first time can take half a minute…").format(title=info.title)):
+            view = cached.dataset_view(info.name)
+    except DatasetUnavailable as error:
+        st.error(str(error) if state.is_local() else views.elsewhere_sentence(info))
+        if info.download_bytes is not None:
+            _fetch_button(info, _("Fetch it again"))
+        if _is_own(info):
+            _remove_button(info)
+        return
+    st.html(views.facts_html(info, status, view, state.is_local()))
+    with st.container(key="kd_dataset_next", horizontal=True, gap="small", vertical_alignment="center"):
+        link_afresh("distil", _("Train a student on it"), {"dataset": info.name})
+        if _is_own(info):
+            _remove_button(info)
+    found = views.groups(view)
+    group = found[0]
+    if len(found) > 1:
+        group = st.selectbox(
+            _("Classes"), found, format_func=lambda one: one.label, key=f"classes_of_{info.name}", width=380,
+            persist_state="session",
+        )  # fmt: skip
+    st.html(views.classes_html(view, group.classes))
+    st.caption(views.balance_sentence(view))
+
+
+def _waiting(info: DatasetInfo, status: DatasetStatus) -> None:
+    """Draw what is missing for a dataset to be used, and a button that downloads it."""
+    if state.kept(_FETCHED) == info.name and state.is_local():
+        _fetch(info)
+        return
+    problem = state.kept(_PROBLEM)
+    if isinstance(problem, tuple) and problem[0] == info.name and state.is_local():
+        st.error(problem[1])
+    elif state.is_local():
+        st.info(status.needs, icon=":material/download:")
+    else:  # `status.needs` names folders of this machine, which other visitors should not see
+        st.info(views.elsewhere_sentence(info), icon=":material/download:")
+    if info.download_bytes is not None:
+        _fetch_button(info, _("Download"))
+    ready = {name for name, one in _statuses().items() if one.ready}
+    st.caption(views.ready_sentence(cache.dataset_infos(), ready))
+
+
+def _fetch_button(info: DatasetInfo, label: str) -> None:
+    """Draw the download button, only for the person at the machine: a download fills that machine's disk."""
+    if not state.is_local():
+        return
+    st.button(
+        label, key="dataset_fetch", type="primary", icon=":material/download:", on_click=_begin, args=(info.name,)
+    )
+
+
+def _begin(name: str) -> None:
+    state.keep(_PROBLEM, None)
+    state.keep(_FETCHED, name)
+
+
+def _fetch(info: DatasetInfo) -> None:
+    """Download a dataset while this script runs.
+
+    A rerun stops the download at its next step; the bytes that have arrived are kept, and the next download continues.
+    """
+    from kdcore.datasets import fetch_dataset
+
+    bar, button = st.columns((5, 1), vertical_alignment="bottom", gap="medium")
+    button.button(
+        _("Stop"), key="dataset_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_FETCHED, None),
+        width="stretch",
+    )  # fmt: skip
+    shown = bar.progress(0.0, text=_("Looking for what is here already…"))
+    st.caption(download_bar.stay_sentence())
+    try:
+        download_bar.follow(fetch_dataset(info.name), shown)
+    except KdError as error:
+        state.keep(_PROBLEM, (info.name, str(error)))
+    state.keep(_FETCHED, None)
+    cache.forget_datasets()
+    st.rerun()
+
+
+def own_data() -> None:
+    """Draw the form that adds a folder or a parquet file of this machine, only for the person at the machine."""
+    if not state.is_local():
+        st.caption(_("Your own pictures are added on the machine itself: `kdcore datasets add PATH`."))
+        return
+    with st.expander(_("Add your own pictures"), key="own_data"):
+        path = st.text_input(
+            _("Folder or parquet file"), key="own_path", placeholder="~/pictures/leaves",
+            help=_("A folder with one folder of pictures a class, or a parquet file in the Hugging Face image layout."),
+        )  # fmt: skip
+        name = st.text_input(
+            _("Name"), key="own_name", placeholder=_("made from the folder's name"),
+            help=_("Small letters, digits and hyphens. A dataset that you added under this name before is replaced."),
+        )  # fmt: skip
+        if st.button(_("Add"), key="own_add", type="primary", disabled=not path.strip()):
+            _add(path.strip(), name.strip() or None)
+        st.caption(
+            _("The pictures stay where they are; a small copy is kept for training. Adding pictures under the same "
+              "name again replaces that copy.")
+        )  # fmt: skip
+
+
+def _add(path: str, name: str | None) -> None:
+    from kdcore.datasets import add_dataset
+
+    bar, drawn = st.progress(0.0, text=_("Reading the pictures…")), 0.0
+
+    def draw(done: int, total: int) -> None:
+        nonlocal drawn
+        if time.monotonic() - drawn >= download_bar.REDRAW_SECONDS:
+            drawn = time.monotonic()
+            words = _("Reading picture {done:,} of {total:,}").format(done=done, total=total)
+            bar.progress(min(1.0, done / max(1, total)), text=words)
+
+    try:
+        added = add_dataset(Path(path), name, progress=draw)
+    except KdError as error:
+        bar.empty()
+        st.error(str(error))
+        return
+    state.keep(_ADDED, added.name)
+    cache.forget_datasets()
+    st.rerun()
+
+
+def _remove_button(info: DatasetInfo) -> None:
+    if not state.is_local():
+        return
+    with st.popover(_("Remove"), key="own_remove"):
+        st.write(_("Forget {name}? The pictures that it was made from stay where they are.").format(name=info.title))
+        st.button(_("Yes, forget it"), key="own_forget", on_click=_forget, args=(info.name,))
+
+
+def _forget(name: str) -> None:
+    from kdcore.datasets import remove_dataset
+
+    try:
+        remove_dataset(name)
+    except KdError as error:
+        state.keep(_PROBLEM, (name, str(error)))
+    cache.forget_datasets()
+
+
+def _sentence(info: DatasetInfo) -> str:
+    return escape(f"{info.description} {info.terms}".strip().replace("`", ""))
+
+
+def _is_own(info: DatasetInfo) -> bool:
+    from kdcore.datasets import DATASETS
+
+    return info.name not in DATASETS
+
+
+def _statuses() -> dict[str, DatasetStatus]:
+    return {status.name: status for status in cache.dataset_statuses()}

@@ -1,0 +1,213 @@
+"""All of the app's `st.cache_data` and `st.cache_resource` functions, each with a bounded number of entries.
+
+A function here may be slow at its first call (it imports PyTorch and reads weights) and returns at once afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.teachers.ensemble_names import is_ensemble, members_of
+
+if TYPE_CHECKING:
+    from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
+    from kdcore.machine.device import Device
+    from kdcore.store import Store
+    from kdcore.teachers.answers import Answers
+    from kdcore.teachers.card import ModelCard
+    from kdcore.teachers.mistakes import Reading
+    from kdcore.teachers.teacher import Teacher
+
+
+@st.cache_resource(show_spinner=False)
+def device() -> Device:
+    """Return the device that this machine computes on."""
+    from kdcore.machine.device import pick_device
+
+    return pick_device("auto")
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """Open the runs database of this machine, once per process, and clean it up.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    from kdcore import jobs
+    from kdcore.jobs import housekeeping
+    from kdcore.store import Store
+
+    opened = Store()
+    jobs.advance(opened)  # resumes runs whose workers died, for instance when the machine went down
+    housekeeping.clean(opened)
+    return opened
+
+
+@st.cache_resource(show_spinner=False, ttl=10)
+def _cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
+    """Return every model card of this machine, and the names of the card files that cannot be read.
+
+    Both are looked up again after ten seconds, because a run may have trained a teacher in the meantime.
+    """
+    from kdcore.teachers.card import read_cards
+
+    return read_cards()
+
+
+def teacher_cards() -> tuple[ModelCard, ...]:
+    """Return the model cards of the teachers on this machine."""
+    return tuple(card for card in model_cards() if card.role == "teacher")
+
+
+def model_cards() -> tuple[ModelCard, ...]:
+    """Return the model cards of all networks on this machine, bundled students included."""
+    return _cards()[0]
+
+
+def damaged_cards() -> tuple[str, ...]:
+    """Return the names of the card files that cannot be read."""
+    return _cards()[1]
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def card_reading(name: str, sha256: str) -> Reading:
+    """Measure a network on the test pictures of the dataset that it learned from; the first call takes seconds.
+
+    Args:
+        sha256: hash of the weights file, so that a changed file gets a new cache entry.
+
+    Raises:
+        KdError: the network or its dataset is not on this machine, or not as its card says.
+    """
+    from kdcore.datasets import load_dataset
+    from kdcore.teachers.mistakes import read_test
+    from kdcore.teachers.teacher import load_bundled
+
+    network = load_bundled(name)  # not cached, because the answers are
+    return read_test(network, load_dataset(network.card.dataset))
+
+
+def forget_teachers() -> None:
+    """Clear the cached cards and teachers; call this after a teacher was downloaded."""
+    for kept in (_cards, teacher):
+        kept.clear()
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def teacher(name: str) -> Teacher:
+    """Return a network of this machine, loaded and frozen; `name` is that of a teacher, bundled student or ensemble."""
+    from kdcore.teachers.ensembles import assemble
+    from kdcore.teachers.teacher import load_bundled
+
+    if is_ensemble(name):  # built from the cached members, so that no network is in memory twice
+        return assemble(name, [teacher(member) for member in members_of(name)])
+    return load_bundled(name)
+
+
+def teacher_card(name: str) -> ModelCard:
+    """Return the model card of a teacher or an ensemble.
+
+    Raises:
+        KdError: it is not on this machine; for an ensemble, also when its members do not fit together.
+    """
+    from kdcore.errors import UnknownName
+    from kdcore.teachers.ensembles import ensemble_card
+
+    cards = {card.name: card for card in teacher_cards()}
+    if is_ensemble(name):
+        return ensemble_card(name, cards.values())
+    if name not in cards:
+        raise UnknownName("teacher", name, cards)
+    return cards[name]
+
+
+@st.cache_resource(show_spinner=False, max_entries=3)
+def dataset(name: str) -> Dataset:
+    """Return a dataset, loaded into memory.
+
+    Raises:
+        UnknownName: no dataset has this name.
+        DatasetUnavailable: it is not on this machine, or damaged.
+    """
+    from kdcore.datasets import load_dataset
+
+    return load_dataset(name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def run_model(run_id: str, arm: str) -> Teacher:
+    """Return the network that a finished run trained for `arm` with its first seed.
+
+    It can be cached without a time limit, because a finished run never changes.
+    """
+    from kdcore.jobs import runs_dir
+    from kdcore.teachers.teacher import load_model
+
+    return load_model(runs_dir(run_id, store().home) / "models" / f"{arm}.safetensors")
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], dataset_name: str) -> Answers:
+    """Return the answers of a teacher and two students to the test pictures; the first call takes seconds.
+
+    Args:
+        run_id: the run whose students of the first seed are asked; None for bundled students.
+        models: (arm, name of its network) for teacher, distilled and baseline.
+    """
+    from kdcore.datasets import load_dataset
+    from kdcore.teachers.answers import answer_test
+
+    bundled = {arm: name for arm, name in models if run_id is None or arm == "teacher"}
+    networks = {
+        arm: teacher(bundled[arm]) if run_id is None or arm in bundled else run_model(run_id, arm)
+        for arm, _name in models
+    }
+    return answer_test(networks, load_dataset(dataset_name))
+
+
+@st.cache_data(show_spinner=False, ttl=30)
+def dataset_statuses() -> list[DatasetStatus]:
+    """Return whether each known dataset is ready on this machine, in the registry's order.
+
+    The state is looked up again after half a minute.
+    """
+    from kdcore.datasets import dataset_status, list_datasets
+
+    return [dataset_status(info.name) for info in list_datasets()]
+
+
+@st.cache_resource(show_spinner=False, ttl=30)
+def dataset_infos() -> tuple[DatasetInfo, ...]:
+    """Return all known datasets, ready or not; they are looked up again after half a minute."""
+    from kdcore.datasets import list_datasets
+
+    return list_datasets()
+
+
+# Clear functions of caches in rooms above this one, which hold what was computed from datasets.
+_clear_too: list[Callable[[], None]] = []
+
+
+def clear_with_datasets(clear: Callable[[], None]) -> None:
+    """Call `clear` too whenever the datasets of this machine change."""
+    _clear_too.append(clear)
+
+
+def forget_datasets() -> None:
+    """Look the datasets up again, after one was fetched, added or removed."""
+    for kept in (dataset_statuses, dataset_infos, dataset, test_answers):
+        kept.clear()
+    for clear in _clear_too:
+        clear()
+
+
+@st.cache_resource(show_spinner=False, max_entries=32, ttl=3600)
+def teacher_seconds(name: str) -> float | None:
+    """Return about how many seconds it takes to train a teacher on this machine; None without a known recipe."""
+    from kdcore.teachers.building.on_demand import teacher_seconds
+
+    return teacher_seconds(name)

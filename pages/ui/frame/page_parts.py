@@ -1,0 +1,78 @@
+"""The pieces that every page is put together from: style sheet, paragraphs, charts and one-sentence errors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.errors import KdError
+from pages.ui.kit import chart_style, formats
+from pages.ui.session import state
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+from pages.ui.session.i18n import _
+
+LARGE_TYPE = 20  # pixels of text on charts in presenter mode, readable from the back row
+
+
+LIGHT_TEXT = "#d9d5ca"
+
+
+def style() -> None:
+    """Add the style sheet that every page uses."""
+    st.html(f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>")
+
+
+def paragraph(words: str, name: str) -> str:
+    """Return an HTML paragraph of plain text, which is escaped.
+
+    Args:
+        words: the text.
+        name: CSS class of the paragraph, one of those in `page.css`.
+    """
+    return f'<p class="{name}">{escape(formats.held(words))}</p>'
+
+
+def text() -> chart_style.Type:
+    """Return the text style for charts in the current theme and mode; Plotly does not take it from the page's CSS."""
+    size = LARGE_TYPE if state.widget("present") else chart_style.TYPE.size
+    return chart_style.Type(size, LIGHT_TEXT) if state.is_dark() else chart_style.Type(size)
+
+
+def draw_chart(figure: go.Figure, key: str, words: str) -> None:
+    """Draw a chart.
+
+    Args:
+        key: the same on every rerun, so that the chart is updated in place.
+        words: the alternative text for screen readers.
+    """
+    st.plotly_chart(figure, config=chart_style.CONFIG, key=key, alt=words)
+
+
+@contextlib.contextmanager
+def one_sentence() -> Iterator[None]:
+    """Show an error of the engine as one sentence on the page, not as a traceback; the rest of the block is skipped."""
+    try:
+        yield
+    except NoTeacherYet as told:  # not a fault: the first run trains the teacher
+        st.info(str(told), icon=":material/school:")
+    except KdError as error:
+        st.error(str(error))
+
+
+class NoTeacherYet(KdError):
+    """The teacher that the example needs is not on this machine; the first run will train it."""
+
+    def __init__(self, teacher: str) -> None:
+        super().__init__(
+            _(
+                "The teacher {name} is not on this machine yet: the first run trains it, once. After that, this "
+                "place shows a picture with what each student is told about it."
+            ).format(name=teacher)
+        )

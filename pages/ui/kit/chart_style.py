@@ -1,0 +1,64 @@
+"""The style that all Plotly charts share: type sizes, grid, error bars and colours. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any
+
+import plotly.graph_objects as go
+
+CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "responsive": True}
+
+
+GRID = "rgba(128,132,145,0.22)"
+
+
+@dataclass(frozen=True)
+class Type:
+    """The text style of a chart: size in pixels, and a colour that is readable on the page's background."""
+
+    size: int = 15
+    colour: str = "#40444e"
+
+    @property
+    def font(self) -> dict[str, Any]:
+        """The style as a `font` argument of Plotly."""
+        return {"size": self.size, "color": self.colour}
+
+
+TYPE = Type()
+
+
+def _error(accuracy: Mapping[str, Any], colour: str) -> dict[str, Any]:
+    interval = accuracy.get("ci95")
+    if not interval:
+        return {"visible": False}
+    low, high = interval
+    return {
+        "type": "data", "array": [100 * (high - accuracy["mean"])], "arrayminus": [100 * (accuracy["mean"] - low)],
+        "color": colour, "thickness": 2.5, "width": 7,
+    }  # fmt: skip
+
+
+def _style(figure: go.Figure, text: Type, revision: str, legend: bool = False, top: int = 12) -> None:
+    figure.update_layout(
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font=text.font,
+        margin={"l": 8, "r": 12, "t": 44 if legend else top, "b": 8}, showlegend=legend, hovermode="x unified",
+        hoverlabel={"font": {"size": text.size}}, uirevision=revision, dragmode=False, height=400,
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": text.font},
+    )  # fmt: skip
+    axis = {"title_font": text.font, "tickfont": text.font, "zeroline": False, "fixedrange": True}
+    figure.update_xaxes(showgrid=False, automargin=True, **axis)
+    figure.update_yaxes(gridcolor=GRID, automargin=True, **axis)
+
+
+def _broken(name: str) -> str:
+    """Break a name into lines of at most 16 characters, so that on a phone the labels leave room for the chart."""
+    return "<br>".join(wrap(name, 16))
+
+
+def _faint(colour: str, opacity: float) -> str:
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"

@@ -1,0 +1,76 @@
+"""The reliability diagram: confidence against accuracy, with its caption. Pure, no streamlit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from pages.ui.kit import look
+from pages.ui.kit.chart_style import TYPE, Type, _style
+from pages.ui.kit.formats import arm_name, format_accuracy, in_order
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.metrics.reliability import ReliabilityBin
+
+
+def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type = TYPE) -> go.Figure:
+    """Draw a reliability diagram: accuracy against mean confidence per bin, with 95 % Wilson intervals.
+
+    A network with perfect calibration would be on the dotted diagonal.
+
+    Args:
+        bins: by arm.
+    """
+    figure = go.Figure()
+    figure.add_trace(
+        go.Scatter(
+            x=[0, 100], y=[0, 100], mode="lines", hoverinfo="skip", showlegend=False,
+            line={"color": look.MUTE, "width": 1.6, "dash": "dot"},
+        )
+    )  # fmt: skip
+    for arm, many in in_order(bins).items():
+        colour = look.arm_colour(arm)
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * one.confidence for one in many], y=[100 * one.accuracy for one in many], name=arm_name(arm),
+                mode="markers+lines", line={"color": colour, "width": 1.5, "dash": look.arm_dash(arm)},
+                marker={"color": colour, "size": 11, "symbol": look.arm_marker(arm)},
+                error_y={
+                    "type": "data", "color": colour, "thickness": 1.2, "width": 3,
+                    "array": [100 * (one.ci95[1] - one.accuracy) for one in many],
+                    "arrayminus": [100 * (one.accuracy - one.ci95[0]) for one in many],
+                },
+                customdata=[one.n for one in many],
+                hovertemplate="%{x:.1f} % → %{y:.1f} % (n = %{customdata})<extra></extra>",
+            )
+        )  # fmt: skip
+    _style(figure, text, "reliability", legend=True)
+    low = min((one.confidence for many in bins.values() for one in many), default=0.0)
+    start = 10 * math.floor(10 * low)
+    figure.update_layout(height=470, hovermode="closest")
+    figure.update_xaxes(title_text=_("mean confidence"), ticksuffix=" %", range=[start - 1, 102], dtick=20)
+    figure.update_yaxes(title_text=_("answers right"), ticksuffix=" %", range=[-2, 104], dtick=20)
+    return figure
+
+
+def reliability_caption(bins: Mapping[str, Sequence[ReliabilityBin]], ece: Mapping[str, Mapping[str, Any]]) -> str:
+    """Describe the reliability diagram in words: how to read it, and which network has the largest calibration error.
+
+    Args:
+        bins: by arm.
+        ece: expected calibration error by arm, with "mean"; arms may be missing.
+    """
+    reading = _("Below the dotted line a network is surer than it is right, above it too modest.")
+    furthest = max(bins, key=lambda arm: ece[arm]["mean"] if arm in ece else 0.0)
+    many = bins[furthest]
+    pictures = sum(one.n for one in many)
+    confidence = sum(one.n * one.confidence for one in many) / pictures
+    accuracy = sum(one.n * one.accuracy for one in many) / pictures
+    text = _("Furthest off, {arm}: {confidence} sure on average, and right in {accuracy}.")
+    return f"{reading} " + text.format(
+        arm=arm_name(furthest), confidence=format_accuracy(confidence), accuracy=format_accuracy(accuracy)
+    )

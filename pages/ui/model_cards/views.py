@@ -1,0 +1,235 @@
+"""The parts of the Model cards page: entries of the list, figures, bars and wrong answers. Pure, no streamlit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from html import escape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from kdcore.teachers import card_facts
+from pages.ui.kit import bars, formats, look, tables
+from pages.ui.kit.formats import answer_caption, held
+from pages.ui.kit.images import size_words, strip_url
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.teachers.card import ModelCard
+    from kdcore.teachers.card_facts import Figure, MeanSoftLabel, Share
+    from kdcore.teachers.mistakes import Mistake, Reading
+
+CHOSEN = "model"  # URL parameter: name of the card that is shown
+# Datasets whose pictures may be shown; the pictures of the others belong to their makers.
+SHOWN = ("creatures", "digits")
+ROLES = ("teacher", "distilled", "baseline")
+SIGNS = {"teacher": ":blue[●]", "distilled": ":green[◆]", "baseline": ":orange[■]"}
+MOST_BARS = 4  # soft labels that are shown of a wrong answer
+MOST_SEEN = 8  # superclasses that are shown of a mean soft label
+HASH = 12  # characters of a hash that are shown at first; enough to tell the files apart
+
+
+def card_url(name: str) -> str:
+    """Return the URL of a card, relative to the app."""
+    return f"models?{urlencode({CHOSEN: name})}"
+
+
+def in_order(cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
+    """Sort cards by dataset, and within a dataset its teachers before its students."""
+    from kdcore.datasets import DATASETS
+
+    datasets = list(DATASETS)
+
+    def place(card: ModelCard) -> tuple[int, str, int, str]:
+        dataset = datasets.index(card.dataset) if card.dataset in datasets else len(datasets)
+        role = ROLES.index(card.role) if card.role in ROLES else len(ROLES)
+        # Keep the two students of one run together: sort by the part of the name that they share.
+        pair = card.name.removesuffix(f"-{card.role}") if role else ""
+        return (dataset, card.dataset, 0 if not role else 1, f"{pair}/{role}/{card.name}")
+
+    return tuple(sorted(cards, key=place))
+
+
+def row_caption(card: ModelCard) -> str:
+    """Return the caption of a card in the list, as Markdown: its role and its accuracy."""
+    right = _right(card)
+    return f"{SIGNS.get(card.role, '')} {formats.arm_name(card.role)}{' · ' + right if right else ''}"
+
+
+def _right(card: ModelCard) -> str:
+    figure = card_facts.figure(card, "accuracy") or card_facts.figure(card, "published_accuracy")
+    return formats.format_accuracy(figure.mean) if figure is not None else ""
+
+
+def readouts(card: ModelCard, gain: Figure | None) -> list[formats.Readout]:
+    """Return the figures of a card for the top of the page, the most important first.
+
+    Args:
+        gain: a distilled student's accuracy minus its baseline's, if known.
+    """
+    names = {
+        "accuracy": _("accuracy"),
+        "superclass_accuracy": _("right by superclass"),
+        "agreement": _("agrees with its teacher"),
+        "ece": _("calibration error (ECE)"),
+    }
+    found = [(words, card_facts.figure(card, name)) for name, words in names.items()]
+    if found[0][1] is None:
+        found[0] = (_("accuracy, as published"), card_facts.figure(card, "published_accuracy"))
+    shown = [_readout(card.role, words, figure) for words, figure in found if figure is not None]
+    if gain is not None:
+        interval = (
+            f"{formats.format_signed(gain.ci95[0])} {_('to')} {formats.format_signed(gain.ci95[1])}"
+            if gain.ci95
+            else ""
+        )
+        points = formats.format_signed(gain.mean)
+        shown.insert(1, formats.Readout(card.role, _("points above its baseline"), points, interval))
+    nll = card_facts.figure(card, "nll")
+    if nll is not None:
+        shown.append(formats.Readout(card.role, _("nats (NLL)"), f"{nll.mean:.2f}", _nats(nll.ci95)))
+    return shown
+
+
+def _readout(role: str, words: str, figure: Figure) -> formats.Readout:
+    return formats.Readout(role, words, formats.format_accuracy(figure.mean), _between(figure.ci95))
+
+
+def _between(ci95: tuple[float, float] | None) -> str:
+    return formats.format_interval(ci95) if ci95 else ""
+
+
+def _nats(ci95: tuple[float, float] | None) -> str:
+    return _("{low:.2f} to {high:.2f}").format(low=ci95[0], high=ci95[1]) if ci95 else ""
+
+
+def readouts_html(found: Sequence[formats.Readout]) -> str:
+    """Return the figures as HTML, without the markers of arms, since all are of one network."""
+    return tables.readouts_html([replace(one, value=held(one.value)) for one in found], marked=False)
+
+
+def facts_html(card: ModelCard) -> str:
+    """Return facts of a card, such as network, size and date, as HTML; a click on the short hash shows all of it."""
+    facts = [
+        (_("Dataset"), card.dataset),
+        (_("Classes"), formats.format_count(len(card.class_names))),
+        (_("Pixels"), size_words(card.image_shape)),
+        (_("Network"), card.model),
+        (_("Parameters"), formats.format_count(card.num_params)),
+        (_("MACs"), formats.format_count(card.macs)),
+        (_("Size"), formats.format_size(card.size_bytes)),
+        (_("Date"), card.date),
+    ]
+    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts if value)
+    whole = escape(card.sha256)
+    short = f'<summary title="{whole}"><code>{escape(card.sha256[:HASH])}…</code></summary>'
+    code = f'<details class="kd-whole">{short}<code>{whole}</code></details>'
+    return f'<dl class="kd-facts">{rows}<div><dt>{escape(_("Hash (SHA-256)"))}</dt><dd>{code}</dd></div></dl>'
+
+
+def settings_html(recipe: Mapping[str, Any]) -> str:
+    """Return every setting of a recipe as HTML; a nested setting is labelled "outer name: inner name"."""
+    return tables.facts_html([(name, value) for name, value in _flat(recipe) if value not in ("", "None")])
+
+
+def _flat(recipe: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for name, value in recipe.items():
+        label = f"{above}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{label}: ")
+        elif isinstance(value, list | tuple):
+            rows.append((label, ", ".join(map(str, value))))
+        else:
+            rows.append((label, f"{value:g}" if isinstance(value, float) else str(value)))
+    return rows
+
+
+def shares_html(shares: Sequence[Share], role: str, caption: str) -> str:
+    """Return a table of bars as HTML, one per kind of picture, with the accuracy and its 95 % interval.
+
+    The interval is drawn as a line across the end of the bar.
+
+    Args:
+        shares: accuracies by kind of picture; an n of 0 means that the number of pictures is unknown, and is not shown.
+        role: of the network, which decides the colour.
+    """
+    colour = look.arm_colour(role)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(one.name)}{_of(one.n)}</th>'
+        f'<td class="kd-share-bar"><div><i style="width:{100 * one.accuracy:.2f}%;background:{colour}"></i>'
+        f"{_whisker(one.ci95)}</div></td>"
+        f"<td>{escape(held(formats.format_accuracy(one.accuracy)))}<small>{escape(held(_between(one.ci95)))}</small></td></tr>"
+        for one in shares
+    )
+    return f'<table class="kd-shares"><caption>{escape(caption)}</caption><tbody>{rows}</tbody></table>'
+
+
+def _of(n: int) -> str:
+    return f"<small>n\u00a0=\u00a0{n:,}</small>" if n else ""
+
+
+def _whisker(ci95: tuple[float, float] | None) -> str:
+    if ci95 is None:
+        return ""
+    low, high = (min(1.0, max(0.0, bound)) for bound in ci95)
+    return f'<em style="left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"></em>'
+
+
+def by_size(card: ModelCard) -> tuple[Share, ...]:
+    """Return the accuracy on classes with many and with few training pictures; empty where the card lacks it."""
+    names = {"large_class_accuracy": _("large classes"), "small_class_accuracy": _("small classes")}
+    found = [(words, card_facts.figure(card, name)) for name, words in names.items()]
+    return tuple(card_facts.Share(words, one.mean, 0, one.ci95) for words, one in found if one is not None)
+
+
+def seen_html(mean: MeanSoftLabel, role: str) -> str:
+    """Return a mean soft label as bars, the largest first; the superclasses after `MOST_SEEN` share one bar."""
+    shown = mean.shares[:MOST_SEEN]
+    names, values = [name for name, _p in shown], [p for _name, p in shown]
+    left = len(mean.shares) - len(shown)
+    if left:
+        names.append(_("{count} others").format(count=left))
+        values.append(max(0.0, 1.0 - sum(values)))
+    return bars.bars(role, names, values, answer_caption(names, values), others=bool(left))
+
+
+def by_class(reading: Reading) -> tuple[Share, ...]:
+    """Return the accuracy on every class that has test pictures, the best first."""
+    rows = zip(reading.class_names, reading.by_class, strict=True)
+    found = [card_facts.Share(name, one.accuracy, one.n, one.ci95) for name, one in rows if one.n]
+    return tuple(sorted(found, key=lambda share: (-share.accuracy, share.name)))
+
+
+def mistakes_html(reading: Reading, role: str) -> str:
+    """Return wrong answers as HTML, one card each.
+
+    A card has the picture as the network saw it, its true class, the answer and the soft labels.
+    """
+    return f'<div class="kd-cards">{"".join(_mistake(one, reading.class_names, role) for one in reading.surest)}</div>'
+
+
+def _mistake(one: Mistake, names: Sequence[str], role: str) -> str:
+    ranked = sorted(range(len(names)), key=lambda index: -one.soft_labels[index])[:MOST_BARS]
+    shown = sorted(ranked if one.hard_label in ranked else [*ranked[:-1], one.hard_label])
+    shares = [one.soft_labels[index] for index in shown]
+    labels = [names[index] for index in shown]
+    alt = _("Test picture {n}: a {name}").format(n=one.index, name=names[one.hard_label])
+    told = _("taken for {name}").format(name=names[one.chosen])
+    truth = ""
+    if one.posterior is not None:
+        best = max(range(len(names)), key=one.posterior.__getitem__)
+        words = _("By its traits: {name} {share}").format(name=names[best], share=look.percent(one.posterior[best]))
+        truth = f'<p class="kd-truth">{escape(held(words))}</p>'
+    return (
+        f'<figure class="kd-card"><img src="{strip_url(one.picture[None])}" alt="{escape(alt)}">'
+        f"<figcaption>{escape(_('really a {name}').format(name=names[one.hard_label]))}"
+        f"<small>{escape(told)}</small></figcaption>"
+        f"{bars.bars(role, labels, shares, answer_caption(labels, shares))}{truth}</figure>"
+    )
+
+
+def download(card: ModelCard) -> bytes:
+    """Return the card as a JSON file, as it is stored beside the weights."""
+    return (json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,108 @@
+"""Cached calls to kdcore about pictures: the morph, drawn creatures, uploads and samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.teachers.ensemble_names import members_of
+from pages.ui.engine.cache import clear_with_datasets, dataset, teacher, teacher_cards
+from pages.ui.kit import images
+from pages.ui.pictures import scenes
+
+if TYPE_CHECKING:
+    from pages.ui.pictures.example import Example
+    from pages.ui.pictures.scenes import Scene
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def telling_example(dataset_name: str, teacher_name: str) -> Example:
+    """Return a picture of the dataset about which the teacher hesitates, with the teacher's logits.
+
+    Raises:
+        NoTeacherYet: the teacher, or a member of the ensemble, is not on this machine.
+    """
+    from pages.ui.frame.page_parts import NoTeacherYet
+    from pages.ui.pictures.example import telling_example
+
+    here = {card.name for card in teacher_cards()}
+    for member in members_of(teacher_name):
+        if member not in here:
+            raise NoTeacherYet(member)
+    return telling_example(dataset_name, teacher(teacher_name))
+
+
+clear_with_datasets(telling_example.clear)
+
+
+def morph(teacher_name: str, language: str) -> tuple[Scene, bool]:
+    """Return the morph of the home page with a teacher's answers, and whether its pictures have full resolution.
+
+    The first call draws the pictures as small drafts, so that the page appears quickly; after `sharpen_morph` they have
+    full resolution. `language` only distinguishes cache entries, because a scene contains texts.
+    """
+    sharp = (teacher_name, language) in _sharp_morphs()
+    return _morph(teacher_name, language, scenes.EYE if sharp else scenes.DRAFT), sharp
+
+
+def sharpen_morph(teacher_name: str, language: str) -> None:
+    """Draw the morph of the home page at full resolution; the first call takes seconds."""
+    _morph(teacher_name, language, scenes.EYE)
+    _sharp_morphs().add((teacher_name, language))
+
+
+@st.cache_resource(show_spinner=False)
+def _sharp_morphs() -> set[tuple[str, str]]:
+    return set()
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _morph(teacher_name: str, language: str, eye: int) -> Scene:
+    # `language` only distinguishes cache entries, because a scene contains texts.
+    return scenes.morph_scene(teacher(teacher_name), eye)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def creature(teacher_name: str, traits: tuple[tuple[str, float], ...], language: str) -> Scene:
+    """Return the scene of one drawn creature with a teacher's answer; `traits` are (name, value) pairs."""
+    return scenes.creature_scene(teacher(teacher_name), dict(traits))
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def picture(teacher_name: str, png: bytes, alt: str) -> Scene:
+    """Return the scene of a picture with a teacher's answer; `alt` is the picture's text alternative."""
+    return scenes.picture_scene(teacher(teacher_name), png, alt)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def warm_up(teacher_name: str) -> None:
+    """Ask the teacher about a blank picture, so that it is loaded and answers the visitor's picture within a second."""
+    scenes.picture_scene(teacher(teacher_name), opened_picture(scenes.blank_png(), ""), "")
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def opened_picture(data: bytes, name: str) -> bytes:
+    """Decode the bytes of a picture file and return the picture upright, as a PNG.
+
+    Args:
+        name: the file's name, for error messages.
+
+    Raises:
+        PictureError: the bytes are not a picture that can be opened safely.
+    """
+    from kdcore.pictures.decode import open_picture
+
+    return images.png_of(open_picture(data, name))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def creature_picture(traits: tuple[tuple[str, float], ...]) -> bytes:
+    """Return the PNG of a creature in the resolution in which networks see it; `traits` are (name, value) pairs."""
+    return scenes.creature_png(dict(traits))
+
+
+@st.cache_data(show_spinner=False, max_entries=1)
+def digit_scans() -> tuple[dict[str, list[bytes]], str]:
+    """Return PNGs of each digit's test scans, from clear to ambiguous for the teacher, and the digit to show first."""
+    return scenes.digit_scans(teacher("digits"), dataset("digits"))

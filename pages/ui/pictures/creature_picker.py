@@ -1,0 +1,81 @@
+"""Controls with which a visitor composes a creature: a slider for each trait, set one by one or to an animal."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui.session import state
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.datasets.creatures import Trait
+
+
+def pick_creature() -> tuple[tuple[str, float], ...]:
+    """Draw the controls and return (name, value) of each trait."""
+    from kdcore.datasets.creatures import SPECIES, TRAITS
+
+    if state.widget(_slot(TRAITS[0])) is None:
+        _set_traits(_between("wolf", "dog"))
+    st.selectbox(_("Start from"), SPECIES, key="species_pick", on_change=_start_from_species, persist_state="session")
+    st.button(_("Draw another one"), on_click=_another, width="stretch")
+    with st.container(height=290, border=True, key="kd_traits", gap="xsmall"):
+        return tuple((trait.name, _trait_slider(trait)) for trait in TRAITS)
+
+
+def _slot(trait: Trait) -> str:
+    return f"trait_{trait.name}"
+
+
+def _step(trait: Trait) -> float:
+    return 1.0 if trait.high - trait.low > 10 else 0.1 if trait.high - trait.low > 5 else 0.01
+
+
+def _trait_slider(trait: Trait) -> float:
+    return float(
+        st.slider(
+            f"{trait.title}, {trait.unit}" if trait.unit else trait.title,
+            float(trait.low), float(trait.high), step=_step(trait), format="%.2f" if _step(trait) < 0.1 else "%.0f",
+            key=_slot(trait), help=trait.description, persist_state="session",
+        )
+    )  # fmt: skip
+
+
+def _set_traits(values: list[float]) -> None:
+    """Set every slider to the nearest value that it allows.
+
+    The creature is drawn from the sliders, so the true probabilities shown are those of the adjusted values.
+    """
+    from kdcore.datasets.creatures import TRAITS
+
+    for trait, value in zip(TRAITS, values, strict=True):
+        step = _step(trait)
+        on_grid = trait.low + round((value - trait.low) / step) * step
+        state.preset(_slot(trait), round(min(trait.high, max(trait.low, on_grid)), 4))
+
+
+def _between(one: str, other: str) -> list[float]:
+    """Return traits a fifth of the way from one animal to the other.
+
+    Such a creature clearly belongs to the first species and still visibly resembles the second.
+    """
+    from kdcore.datasets.creatures import morph
+
+    return [float(value) for value in morph((one, other), 6)[1]]
+
+
+def _start_from_species() -> None:
+    from kdcore.datasets.creatures import prototype
+
+    _set_traits([float(value) for value in prototype(str(state.widget("species_pick")))])
+
+
+def _another() -> None:
+    from kdcore.datasets.creatures import SPECIES, sample_traits
+
+    wanted = SPECIES.index(str(state.widget("species_pick")))
+    traits, species = sample_traits(200, seed=secrets.randbelow(2**31))
+    _set_traits([float(value) for value in traits[species == wanted][0]])

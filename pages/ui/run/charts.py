@@ -1,0 +1,114 @@
+"""The static charts of runs: pure functions from view-models to Plotly figures; streamlit is not imported.
+
+Drawings that change while the visitor watches are made elsewhere. Backgrounds are transparent, so that one figure suits
+the light and the dark theme. Each arm has the same colour, marker and dash in every chart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+from pages.ui.kit import look
+from pages.ui.kit.chart_style import GRID, TYPE, Type, _broken, _error, _faint, _style
+from pages.ui.kit.formats import arm_name, format_accuracy, in_order
+from pages.ui.run.view import Curve
+from pages.ui.session.i18n import _
+
+
+def loss_curves(curves: Mapping[str, Curve], epochs: int, revision: str = "", text: Type = TYPE) -> go.Figure:
+    """Draw the training loss (nats) of each arm over the epochs.
+
+    The arms minimise different losses, so only the shapes can be compared.
+
+    Args:
+        epochs: of the whole run; the axis reaches to the last one from the start.
+        revision: Plotly's `uirevision`: figures with the same one keep the visitor's zoom and legend choices.
+    """
+    figure = go.Figure()
+    _add_bands(figure, curves)
+    for arm, curve in curves.items():
+        figure.add_trace(_line(arm, curve))
+    _style(figure, text, revision, legend=True)
+    figure.update_xaxes(title_text=_("epoch"), range=[0, epochs + 0.4], tickformat="d")
+    figure.update_yaxes(title_text=_("training loss, nats"), rangemode="tozero")
+    return figure
+
+
+def accuracy_dots(result: Mapping[str, Any], text: Type = TYPE) -> go.Figure:
+    """Draw the test accuracy of every arm: the mean, its 95 % interval, and each seed as a faint dot.
+
+    Args:
+        result: of a finished run. Where it holds `bayes_accuracy`, that is drawn as a vertical line.
+    """
+    arms = in_order(result["arms"])
+    figure = go.Figure()
+    for arm, row in arms.items():
+        accuracy, colour, name = row["accuracy"], look.arm_colour(arm), _broken(arm_name(arm))
+        if len(accuracy["per_seed"]) > 1:
+            figure.add_trace(
+                go.Scatter(
+                    x=[100 * value for value in accuracy["per_seed"]], y=[name] * len(accuracy["per_seed"]),
+                    mode="markers", marker={"color": colour, "size": 8, "opacity": 0.35}, hoverinfo="skip",
+                )
+            )  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * accuracy["mean"]], y=[name], mode="markers",
+                marker={"color": colour, "size": 15, "symbol": look.arm_marker(arm)},
+                error_x=_error(accuracy, colour), hovertemplate="%{x:.1f} %<extra></extra>",
+            )
+        )  # fmt: skip
+    if (ceiling := result.get("bayes_accuracy")) is not None:
+        figure.add_vline(x=100 * ceiling, line={"color": look.MUTE, "width": 1.6, "dash": "dot"})
+        figure.add_annotation(
+            x=100 * ceiling, y=1.0, yref="y domain", yanchor="bottom", showarrow=False,
+            text=f"{_('ceiling')} {format_accuracy(ceiling)}", font=text.font,
+        )  # fmt: skip
+    _style(figure, text, "dots", top=34)
+    figure.update_layout(height=110 + 48 * len(arms))
+    figure.update_xaxes(ticksuffix=" %", showgrid=True, gridcolor=GRID, nticks=5)
+    names = [_broken(arm_name(arm)) for arm in arms]
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, automargin=True)
+    return figure
+
+
+def _line(arm: str, curve: Curve) -> go.Scatter:
+    colour = look.arm_colour(arm)
+    return go.Scatter(
+        x=list(curve.epochs), y=list(curve.mean), name=arm_name(arm), mode="lines", hovertemplate="%{y:.3f}",
+        line={"color": colour, "width": 3, "dash": look.arm_dash(arm)},
+    )  # fmt: skip
+
+
+def _add_bands(figure: go.Figure, curves: Mapping[str, Curve]) -> None:
+    """Add each arm's interval over the seeds as a band, or its seeds as thin lines.
+
+    Call it first, so that the mean lines are drawn on top.
+    """
+    for arm, curve in curves.items():
+        if curve.low is None or curve.high is None:
+            continue
+        if not curve.has_band:
+            _add_seeds(figure, arm, curve)
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=[*curve.epochs, *curve.epochs[::-1]], y=[*curve.high, *curve.low[::-1]],
+                fill="toself", fillcolor=_faint(look.arm_colour(arm), 0.16),
+                line={"width": 0}, mode="lines", hoverinfo="skip", showlegend=False,
+            )
+        )  # fmt: skip
+
+
+def _add_seeds(figure: go.Figure, arm: str, curve: Curve) -> None:
+    """Add one thin line per seed, for an arm with too few seeds for a band."""
+    for values in curve.per_seed:
+        figure.add_trace(
+            go.Scatter(
+                x=list(curve.epochs), y=list(values), mode="lines", hoverinfo="skip", showlegend=False,
+                line={"color": _faint(look.arm_colour(arm), 0.55), "width": 1.25},
+            )
+        )  # fmt: skip

@@ -1,0 +1,69 @@
+"""The controls of a run: what is broken in each, what theory predicts, and what was measured. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from kdcore.reports.comparison import minus_distilled, pairs_controls
+from kdcore.settings.controls import CONTROLS
+from pages.ui.kit.formats import arm_name, format_accuracy, format_interval, format_signed, held
+from pages.ui.kit.settings_words import control_sentences
+from pages.ui.kit.tables import NONE, Cell, arm_mark
+from pages.ui.session.i18n import _
+
+
+def without_controls(arms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arms without the controls. These are few enough for the width of a table."""
+    return {arm: row for arm, row in arms.items() if arm not in CONTROLS}
+
+
+def controls_html(arms: Mapping[str, Any], caption: str) -> str:
+    """Return an HTML table with one row per control, in the registry's order; every text is escaped.
+
+    Args:
+        arms: of a run's result.
+
+    Returns:
+        The table; "" when no control was measured.
+    """
+    rows = "".join(_row(name, arms) for name in CONTROLS if name in arms and arms[name]["accuracy"]["mean"] is not None)
+    if not rows:
+        return ""
+    heads = (_("Control"), _("Accuracy"), _("Minus distilled"))
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    return (
+        f'<table class="kd-table kd-controls"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def controls_note(arms: Mapping[str, Any]) -> str:
+    """Say how the column "Minus distilled" and its intervals were computed.
+
+    Results of older versions hold no difference per seed; for those the two arms were treated as independent.
+    """
+    if pairs_controls(arms):
+        return _("In points, seed by seed on the same test pictures.")
+    return _(
+        "In points. The intervals of these differences treat control and distilled as independent; the two share seeds "
+        "and pictures, so the intervals are too wide rather than too narrow."
+    )
+
+
+def _row(name: str, arms: Mapping[str, Any]) -> str:
+    different, theory = control_sentences(name)
+    accuracy, step = arms[name]["accuracy"], minus_distilled(arms, name)
+    minus = Cell(format_signed(step.mean) if step.mean is not None else NONE)
+    if step.ci95:
+        low, high = (format_signed(bound) for bound in step.ci95)
+        minus = Cell(minus.value, _("{low} to {high}").format(low=low, high=high))
+    reached = Cell(format_accuracy(accuracy["mean"]), format_interval(accuracy["ci95"]) if accuracy["ci95"] else "")
+    cells = "".join(
+        f"<td>{escape(one.value)}<small>{escape(held(one.detail))}</small></td>" for one in (reached, minus)
+    )
+    return (
+        f'<tr><th scope="row">{arm_mark(name)}{escape(arm_name(name))}<small>{escape(different)}</small>'
+        f"<small>{escape(_('Theory: {sentence}').format(sentence=theory))}</small></th>{cells}</tr>"
+    )

@@ -1,0 +1,111 @@
+"""The buttons that take a run out of the queue, stop it or resume it. A visitor has them only for their own runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.errors import KdError, RunNotFound
+from pages.ui.engine import cache
+from pages.ui.session import state
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.store import RunRow, Store
+
+_REFUSAL = "control_refusal"  # session slot: the error message of the last button that failed
+
+
+def may_stop(run: RunRow) -> bool:
+    """Return whether this visitor may stop a run: their own runs, or any run for the person at the machine."""
+    return run.visitor == state.visitor_id() or state.is_local()
+
+
+def most_runs() -> int | None:
+    """Return how many runs this visitor may have waiting or training at a time.
+
+    For the person at the machine that is the size of the queue; None stands for the engine's limit per visitor.
+    """
+    from kdcore import jobs
+
+    return jobs.MAX_QUEUED if state.is_local() else None
+
+
+def parent_run() -> str | None:
+    """Return the id of the run that the settings in the URL were taken from, or None. A deleted run counts."""
+    parent = state.parent_run()
+    if parent is None:
+        return None
+    try:
+        return cache.store().run(parent, deleted=True).id
+    except RunNotFound:
+        return None
+
+
+def stop_button(run: RunRow, waiting: bool) -> None:
+    """Draw the button that stops a run or takes it out of the queue; nothing for a run of another visitor.
+
+    Args:
+        run: a run that waits or trains.
+        waiting: whether it waits in the queue.
+    """
+    if may_stop(run):
+        label = _("Leave the queue") if waiting else _("Stopping") if run.cancel_requested else _("Stop")
+        st.button(
+            label, key="kd-stop", on_click=_stop, args=(run.id,), disabled=run.cancel_requested,
+            icon=":material/stop_circle:", width="stretch",
+        )  # fmt: skip
+
+
+def resume_button(run: RunRow) -> None:
+    """Draw the Resume button for a run that ended without a result; nothing for other runs or another visitor's."""
+    if run.done and run.result is None and may_stop(run):
+        st.button(
+            _("Resume"), key="kd-resume", on_click=_resume, args=(run.id,), icon=":material/play_arrow:",
+            help=_("Goes on from the last checkpoint when its turn comes."),
+        )  # fmt: skip
+
+
+def say_refusal() -> None:
+    """Show the error message of the last button that failed, once."""
+    if sentence := state.kept(_REFUSAL):
+        state.keep(_REFUSAL, None)
+        st.error(str(sentence))
+
+
+def _stop(run_id: str) -> None:
+    from kdcore import jobs
+
+    _do(run_id, jobs.cancel)
+
+
+def resume(store: Store, run_id: str) -> None:
+    """Put a run that ended early back into the queue, within this visitor's limit of runs.
+
+    Raises:
+        KdError: the run cannot be resumed, or the queue or the visitor's limit is full.
+    """
+    from kdcore import jobs
+
+    jobs.resume(store, run_id, most=most_runs())
+    jobs.advance(store)
+
+
+def _resume(run_id: str) -> None:
+    _do(run_id, resume)
+
+
+def _do(run_id: str, action: Callable[[Store, str], None]) -> None:
+    """Carry out `action` on a run and keep the message of an error for the page.
+
+    The run is read from the store again, because its owner must be checked on the server: the browser could send a
+    click for a button that was never drawn.
+    """
+    try:
+        store = cache.store()
+        if may_stop(store.run(run_id)):
+            action(store, run_id)
+    except KdError as error:
+        state.keep(_REFUSAL, str(error))

@@ -1,0 +1,195 @@
+"""Draws a run on a page: its progress while it waits and trains, and its result when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from kdcore.reports.comparison import claims
+from pages.ui.components.curves import curves
+from pages.ui.engine import cache
+from pages.ui.frame.page_parts import draw_chart, one_sentence, paragraph, text
+from pages.ui.kit import formats, settings_words, tables
+from pages.ui.run import charts, control_views, controls, curves_data, queue_words, sentences, sweep_panels
+from pages.ui.run import view as vm
+from pages.ui.run.controls import may_stop
+from pages.ui.session import state
+from pages.ui.session.i18n import _
+from pages.ui.settings_form.run_form import take_settings
+
+if TYPE_CHECKING:
+    from kdcore.events import Event
+    from kdcore.settings.config import RunConfig
+    from kdcore.store import RunRow
+
+POLL_SECONDS = 1.0
+
+
+def start(config: RunConfig) -> None:
+    """Put a run into the queue and its id into the URL.
+
+    Raises:
+        KdError: the run cannot be trained on this machine, or the queue or the visitor's limit is full.
+    """
+    from kdcore import jobs
+
+    store = cache.store()
+    parent, most = controls.parent_run(), controls.most_runs()
+    state.set_run_id(jobs.submit(store, config, state.visitor_id(), parent=parent, most=most))
+    state.forget_parent_run()
+    jobs.advance(store)
+
+
+def run_in_url() -> RunRow | None:
+    """Return the run that the URL names; None when it names none.
+
+    Raises:
+        RunNotFound: no run has this id.
+        RunDeleted: the run was deleted.
+    """
+    run_id = state.run_id()
+    return cache.store().run(run_id) if run_id else None
+
+
+def show_run(run: RunRow, settings: bool = True) -> None:
+    """Draw a run in whatever state it is; while it waits or trains, the drawing is updated every second.
+
+    Args:
+        settings: whether the page has a settings form. If so, the run's settings are named above it, and buttons below
+            it resume the run or copy its settings into the form.
+    """
+    if settings:
+        st.html(paragraph(settings_words.config_sentence(run.config), "kd-what"))
+    if not may_stop(run):
+        st.caption(queue_words.foreign_sentence())
+    if run.done:
+        _draw(run)
+    else:
+        _follow(run.id)
+    if settings:
+        with st.container(horizontal=True, key="kd-controls"):
+            controls.resume_button(run)
+            st.button(_("Use these settings"), key="kd-take", on_click=take_settings, args=(run.config,))
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _follow(run_id: str) -> None:
+    """Read the run from the store and draw it, once a second.
+
+    When the run is over, the whole page is rerun, which then no longer calls this fragment.
+    """
+    from kdcore import jobs
+
+    store = cache.store()
+    with one_sentence():
+        jobs.advance(store)
+        run = store.run(run_id)
+        _draw(run)
+        if run.done:
+            st.rerun()
+
+
+def _draw(run: RunRow) -> None:
+    controls.say_refusal()
+    heard = _heard(run)
+    view = vm.run_view(heard)
+    place = st.container(key="kd-progress")
+    if not run.done:
+        with place:
+            _progress(run, view)
+    elif run.result is not None:
+        counts = claims(run.result)
+        with place.container(key="kd-outcome"):
+            words = sentences.outcome_words(counts) if counts else sentences.outcome_sentence(run.result)
+            st.html(paragraph(words, "kd-outcome"))
+    else:
+        place.warning(sentences.ending_sentence(run.status, run.error, view.epochs_done, view.epochs))
+    if run.config.get("vary") and run.result is None:
+        sweep_panels.growing(run.id, run.config, heard)
+        return
+    if run.result is not None and run.config.get("vary"):
+        sweep_panels.outcome(run.result, text())
+        at = settings_words.own_words(run.config)
+        st.subheader(_("In detail: {point}").format(point=at), anchor=False)
+        st.html(paragraph(sentences.outcome_sentence(run.result), "kd-lead"))
+    if not run.done or any(curve.mean for curve in view.accuracy.values()):
+        _curves(run, view)
+    if run.result is not None:
+        _details(run.result, view)
+
+
+def _heard(run: RunRow) -> list[Event]:
+    """Return all events of a run so far.
+
+    Events are kept in the session, and only new ones are read from the store. When a worker restarts or the run is
+    resumed, earlier events may be removed; the number of attempts then changes and everything is read again.
+    """
+    slot, mark = "run_events", (run.id, run.attempts, run.done)
+    kept = state.kept(slot)
+    heard, seq, events = kept if isinstance(kept, tuple) and kept[0] == mark else (mark, 0, [])
+    new = cache.store().events(run.id, after=seq)
+    if new:
+        events, seq = [*events, *(stored.event for stored in new)], new[-1].seq
+        state.keep(slot, (heard, seq, events))
+    return list(events)
+
+
+def _progress(run: RunRow, view: vm.RunView) -> None:
+    from kdcore import jobs
+
+    store = cache.store()
+    waiting = jobs.position(store, run.id)
+    wait = jobs.expected_wait(store, run.id) if waiting else None
+    words = queue_words.waiting_sentence(waiting, wait) if waiting else sentences.progress_sentence(view, 0)
+    bar, button = st.columns((2.6, 1), vertical_alignment="bottom", gap="medium")
+    bar.progress(min(1.0, view.share), text=words)
+    with button:
+        controls.stop_button(run, bool(waiting))
+
+
+def _curves(run: RunRow, view: vm.RunView) -> None:
+    known = run.result or {}
+    readouts = vm.result_readouts(known) if known else vm.live_readouts(view)
+    if readouts:
+        st.html(tables.readouts_html(readouts))
+    teacher = _teacher_accuracy(run)
+    references = [] if teacher is None else [curves_data.teacher_reference(teacher)]
+    if (ceiling := known.get("bayes_accuracy")) is not None:
+        references.append(curves_data.ceiling_reference(ceiling))
+    view = replace(view, epochs=run.config["epochs"])  # of the point that is shown
+    with st.container(key="kd-chart"):
+        data = curves_data.curves_data(view.accuracy, view.epochs, references, sentences.curves_caption(view))
+        curves(data, key=f"curves_{run.id}")
+    arms = control_views.without_controls(view.accuracy)
+    grey = " " + _("The thin grey lines are the controls.") if len(arms) < len(view.accuracy) else ""
+    st.caption(formats.held(sentences.curves_caption(replace(view, accuracy=arms)) + grey))
+
+
+def _teacher_accuracy(run: RunRow) -> float | None:
+    """Return the teacher's accuracy: as measured in the run's result, else as on the teacher's card, else None."""
+    if run.result is not None and "teacher" in run.result["arms"]:
+        return float(run.result["arms"]["teacher"]["accuracy"]["mean"])
+    return next((card.accuracy for card in cache.teacher_cards() if card.name == run.config["teacher"]), None)
+
+
+def _details(result: dict[str, Any], view: vm.RunView) -> None:
+    st.subheader(_("On the test pictures"))
+    draw_chart(charts.accuracy_dots(result, text()), "kd-dots", sentences.dots_caption(result))
+    arms = control_views.without_controls(result["arms"])
+    table = tables.quality_table(arms, settings_words.agreement_note(result["config"]))
+    st.html(tables.table_html(table, _("What each arm reached on the test pictures")))
+    st.caption(formats.held(sentences.interval_note(result)))
+    if found := control_views.controls_html(result["arms"], _("What each control reached on the test pictures")):
+        gains = result["verdict"]["claim"] == "distilled"
+        st.subheader(_("What carries the gain?") if gains else _("The controls"), anchor=False)
+        st.html(found)
+        st.caption(control_views.controls_note(result["arms"]))
+    if whole := sentences.whole_sentence(result):
+        st.html(paragraph(whole, "kd-what"))
+    with st.expander(_("Training loss")):
+        loss = control_views.without_controls(view.loss)
+        note = _("Each arm lowers a loss of its own, so only the shapes compare, not the heights.")
+        draw_chart(charts.loss_curves(loss, result["config"]["epochs"], result["run_id"], text()), "kd-loss", note)
+        st.caption(note)

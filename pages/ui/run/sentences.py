@@ -1,0 +1,214 @@
+"""Whole sentences about a run, which claim no more than its numbers support. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kdcore.events import TeacherEpochEnded
+from kdcore.reports.comparison import claims
+from pages.ui.kit.formats import (
+    BAND_SEEDS,
+    format_accuracy,
+    format_count,
+    format_duration,
+    format_points,
+    format_signed,
+    rough_time,
+)
+from pages.ui.kit.settings_words import has_teacher
+from pages.ui.run.view import RunView, live_readouts, result_readouts
+from pages.ui.session.i18n import _, ngettext
+
+
+def outcome_sentence(result: Mapping[str, Any]) -> str:
+    """Return the outcome of a run in one sentence: its claim, the difference in points, and the 95 % interval."""
+    difference, claim = result["paired_difference"], result["verdict"]["claim"]
+    seeds = len(difference["per_seed"])
+    if difference["ci95"] is None:
+        return _("No difference can be claimed: one seed gives no interval.")
+    low, high = difference["ci95"]
+    if claim == "none":
+        text = ngettext(
+            "No difference can be claimed: distilled minus baseline is {points} points, "
+            "95 % interval {low} to {high}, {n} seed.",
+            "No difference can be claimed: distilled minus baseline is {points} points, "
+            "95 % interval {low} to {high}, {n} seeds.",
+            seeds,
+        )
+        points = format_signed(difference["mean"])
+        return text.format(points=points, low=format_signed(low), high=format_signed(high), n=seeds)
+    if claim == "distilled":
+        text = ngettext(
+            "Distilled is better by {points} points, 95 % interval {low} to {high}, {n} seed.",
+            "Distilled is better by {points} points, 95 % interval {low} to {high}, {n} seeds.",
+            seeds,
+        )
+    else:
+        low, high = -high, -low
+        text = ngettext(
+            "The baseline is better by {points} points, 95 % interval {low} to {high}, {n} seed.",
+            "The baseline is better by {points} points, 95 % interval {low} to {high}, {n} seeds.",
+            seeds,
+        )
+    points = format_points(abs(difference["mean"]))
+    return text.format(points=points, low=format_points(low), high=format_points(high), n=seeds)
+
+
+def outcome_words(counts: Mapping[str, int]) -> str:
+    """Return the outcome of a sweep in one sentence: how often each claim holds. No point is called the best.
+
+    Args:
+        counts: number of points by claim ("distilled", "baseline", "none"), from `run_comparison.claims`.
+    """
+    texts = {
+        "distilled": _("distilled is better in {k} of {n} settings"),
+        "baseline": _("the baseline is better in {k} of {n} settings"),
+        "none": _("no difference can be claimed in {k} of {n} settings"),
+    }
+    n = sum(counts.values())
+    said = "; ".join(texts[claim].format(k=k, n=n) for claim, k in counts.items() if k)
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def progress_sentence(view: RunView, place: int) -> str:
+    """Return the progress of a run in one sentence.
+
+    Args:
+        place: its place in the queue, from 1; 0 when it does not wait.
+    """
+    if place:
+        return _("Waiting: place {n} in the queue. It starts by itself.").format(n=place)
+    if view.phase == "teacher" and view.teacher is not None:
+        return _teacher_sentence(view.teacher)
+    if view.phase == "stage" and view.teacher is not None:
+        return _stage_sentence(view.teacher)
+    phases = {
+        "waiting": _("Starting"),
+        "preparing": _("The teacher looks at the pictures"),
+        "measuring": _("All epochs done. Now accuracy on the test pictures and the time of an answer are measured"),
+    }
+    if view.phase in phases:
+        return phases[view.phase]
+    done = _("Epoch {done} of {all}").format(done=view.epochs_done, all=view.epochs)
+    if view.seconds_left is None:
+        return done
+    return _("{epochs}, about {time} left").format(epochs=done, time=format_duration(view.seconds_left))
+
+
+def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
+    """Return the progress of a teacher that is trained before the run."""
+    if teacher.epoch == 0:
+        return _("First the teacher {name} is trained, once; the next run finds it").format(name=teacher.teacher)
+    told = {"name": teacher.teacher, "done": teacher.epoch, "all": teacher.epochs}
+    time = format_duration(teacher.seconds * (teacher.epochs - teacher.epoch))
+    if not teacher.validation_accuracy:  # None, or 0 from older versions: not measured
+        return _("First the teacher {name}, once: epoch {done} of {all}, about {time} to go").format(**told, time=time)
+    text = _(
+        "First the teacher {name}, once: epoch {done} of {all}, right on {accuracy} of validation, about {time} to go"
+    )
+    return text.format(**told, accuracy=format_accuracy(teacher.validation_accuracy), time=time)
+
+
+def _stage_sentence(stage: TeacherEpochEnded) -> str:
+    """Return the progress of a stage: students that are trained first, because the distilled ones learn from them."""
+    left = format_duration(stage.seconds * (stage.epochs - stage.epoch))
+    text = _("First their teacher, {name}: epoch {done} of {all}, about {time} to go")
+    return text.format(name=stage.teacher, done=stage.epoch, all=stage.epochs, time=left)
+
+
+def ending_sentence(status: str, error: str | None, epochs_done: int, epochs: int) -> str:
+    """Say how a run ended that has no result."""
+    after = _("after {done} of {all} epochs").format(done=epochs_done, all=epochs) if epochs_done else ""
+    if status == "cancelled":
+        return _("This run was stopped {after}.").format(after=after or _("before it began"))
+    if status == "interrupted":
+        text = _("This run was interrupted {after}; its curves are kept.")
+        return text.format(after=after or _("before its first epoch ended"))
+    return error or _("This run failed.")
+
+
+def status_name(status: str) -> str:
+    """Return a run's status as the pages name it; an unknown status as it is."""
+    names = {
+        "queued": _("waiting"),
+        "running": _("training"),
+        "finished": _("finished"),
+        "failed": _("failed"),
+        "cancelled": _("stopped"),
+        "interrupted": _("interrupted"),
+    }
+    return names.get(status, status)
+
+
+def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
+    """Return the outcome of a run in a few words, for a list of runs; `outcome_sentence` says it in full."""
+    if result is None:
+        return _("No result yet") if status in ("queued", "running") else _("No result")
+    if counts := claims(result):
+        return outcome_words(counts).removesuffix(".")
+    accuracy = {arm: format_accuracy(row["accuracy"]["mean"]) for arm, row in result["arms"].items()}
+    text = {
+        "distilled": _("Distilled better by {points} points: {distilled} against {baseline}"),
+        "baseline": _("Baseline better by {points} points: {baseline} against {distilled}"),
+    }.get(result["verdict"]["claim"], _("No difference claimed: distilled {distilled}, baseline {baseline}"))
+    points = format_points(abs(result["paired_difference"]["mean"]))
+    return text.format(points=points, distilled=accuracy["distilled"], baseline=accuracy["baseline"])
+
+
+def curves_caption(view: RunView) -> str:
+    """Describe the chart of validation accuracies in words, for the caption and for screen readers."""
+    parts = []
+    for readout in live_readouts(view):
+        text = _("{name} {value} ({interval})") if readout.detail else _("{name} {value}")
+        parts.append(text.format(name=readout.name, value=readout.value, interval=readout.detail))
+    if not view.epochs_done or all(not curve.mean for curve in view.accuracy.values()):
+        return _("No epoch has been checked on the validation pictures yet.")
+    seen = max(curve.epochs[-1] for curve in view.accuracy.values() if curve.epochs)
+    text = _("Accuracy on the validation pictures after {done} of {all} epochs: {arms}.")
+    said = text.format(done=seen, all=view.epochs, arms=", ".join(parts))
+    if 1 < view.num_seeds < BAND_SEEDS:
+        said += " " + _("Each thin line is one seed.")
+    return said
+
+
+def dots_caption(result: Mapping[str, Any]) -> str:
+    """Describe the chart of test accuracies in words, for screen readers."""
+    parts = [f"{one.name} {one.value} ({one.detail})" for one in result_readouts(result)]
+    text = _("Accuracy on the test pictures with 95 % intervals: {arms}.").format(arms=", ".join(parts))
+    if (ceiling := result.get("bayes_accuracy")) is not None:
+        best = _("Even with the traits known, nobody can do better than {value}.")
+        text += " " + best.format(value=format_accuracy(ceiling))
+    return text
+
+
+def interval_note(result: Mapping[str, Any]) -> str:
+    """Say what the intervals of a result cover (seeds and test pictures) and what they do not (other teachers)."""
+    seeds = len(result["paired_difference"]["per_seed"])
+    if seeds < 2:
+        return _("One seed gives no interval, and without one nothing can be claimed.")
+    text = _("Intervals are 95 %, over seeds and test pictures; the bands of the curves above are over seeds only.")
+    if seeds < BAND_SEEDS:
+        text = _(
+            "Intervals are 95 %, over seeds and test pictures. With so few seeds they are wide, so each seed has a "
+            "thin line of its own above, and no band."
+        )
+    return f"{text} {_('All of them hold for this one teacher.')}" if has_teacher(result["config"]) else text
+
+
+def whole_sentence(result: Mapping[str, Any]) -> str:
+    """Say how long the run would take on all labelled pictures, and how long its teachers were trained first.
+
+    Returns "" when the run had all labelled pictures and trained no teacher.
+    """
+    parts = []
+    whole = result.get("whole")
+    if whole and whole["labels"] > result["config"]["labels"]:  # otherwise the run had all of them
+        text = _("All {labels} labelled pictures would take about {time}.")
+        parts.append(text.format(labels=format_count(whole["labels"]), time=rough_time(whole["seconds"])))
+    if (seconds := result.get("teacher_seconds") or 0) > 0:
+        text = _("Its teacher was trained first, in {time}; it is kept, and the next run begins at once.")
+        if result["config"].get("controls") or "teacher" in (result["config"].get("vary") or {}):
+            text = _("Teachers that were missing were trained first, in {time}; they are kept for the next run.")
+        parts.append(text.format(time=format_duration(seconds)))
+    return " ".join(parts)

@@ -1,0 +1,205 @@
+"""The actions on an opened run: tag it, rerun it with a change, resume it, export it, delete it and restore it."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.errors import KdError, RunNotFound
+from kdcore.reports import export
+from pages.ui.engine import cache
+from pages.ui.frame import page_parts
+from pages.ui.frame.shell import link_afresh
+from pages.ui.kit import formats, settings_words
+from pages.ui.run import controls, panels
+from pages.ui.session import state
+from pages.ui.session.i18n import _, ngettext
+from pages.ui.settings_form import run_form
+
+if TYPE_CHECKING:
+    from kdcore.store import RunRow, Store
+
+RESUMABLE = ("cancelled", "interrupted", "failed")
+# Session slots: the id of the run that was deleted last, and the error message of the last button that failed.
+_UNDO, _SENTENCE = "run_undo", "run_sentence"
+
+
+def may_change(run: RunRow) -> bool:
+    """Return whether this visitor may change a run: their own runs, or any run for the person at the machine.
+
+    Everybody may read a run that a link opens.
+    """
+    return panels.may_stop(run)
+
+
+def actions(run: RunRow, known_tags: list[str]) -> None:
+    """Draw the tags and the buttons of an opened run; only the actions that this visitor may carry out.
+
+    Args:
+        known_tags: tags of other runs, offered as suggestions.
+    """
+    if may_change(run):
+        _tags(run, known_tags)
+    elif run.tags:
+        st.html(tag_html(run.tags))
+    with st.container(horizontal=True, vertical_alignment="center", key="kd-run-actions"):
+        link_afresh("distil", _("Rerun with a change"), settings_query(run))
+        if may_change(run) and run.status in RESUMABLE:
+            st.button(
+                _("Resume"), key="kd-resume", on_click=_resume, args=(run.id,), icon=":material/play_arrow:",
+                help=_("Goes on from the last checkpoint."),
+            )  # fmt: skip
+        with st.popover(_("Export"), key="kd-export", icon=":material/download:"):
+            _exports(run)
+        if may_change(run) and run.done:
+            st.button(_("Delete"), key="kd-delete", on_click=_delete, args=(run.id,), icon=":material/delete:")
+
+
+def say_refusal() -> None:
+    """Show the error message of the last button that failed, once."""
+    if sentence := state.kept(_SENTENCE):
+        state.keep(_SENTENCE, None)
+        st.error(str(sentence))
+
+
+def undo_bar() -> None:
+    """Draw an Undo button for the run that was deleted last; it disappears once the visitor acts on another run."""
+    run = _deleted_run(str(state.kept(_UNDO) or ""))
+    if run is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="kd-undo-bar"):
+        st.html(f'<p class="kd-what">{_("Deleted:")} {escape(settings_words.config_sentence(run.config))}</p>')
+        st.button(_("Undo"), key="kd-undo", on_click=_restore, args=(run.id, True), icon=":material/undo:")
+
+
+def deleted_runs(visitor: str | None) -> None:
+    """Draw a folded list of the deleted runs that can still be restored; nothing when there is none.
+
+    Args:
+        visitor: whose runs; None for all.
+    """
+    runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True, short=True)
+    if not runs:
+        return
+    label = ngettext("{n} deleted run", "{n} deleted runs", len(runs)).format(n=len(runs))
+    with st.expander(label, key="kd-deleted"):
+        st.caption(_("They can be restored for some days, and are then removed with their files."))
+        for run in runs:
+            what, button = st.columns((5, 1), vertical_alignment="center")
+            when = formats.format_when(run.created)
+            what.html(page_parts.paragraph(f"{settings_words.config_sentence(run.config)} ({when})", "kd-what"))
+            button.button(_("Restore"), key=f"kd-restore-{run.id}", on_click=_restore, args=(run.id,), width="stretch")
+
+
+def offer_restore(run_id: str) -> None:
+    """Draw a Restore button for a deleted run that a link opened, if this visitor may change the run."""
+    if (run := _deleted_run(run_id)) is not None:
+        st.button(_("Restore"), key="kd-restore-opened", on_click=_restore, args=(run.id, True))
+
+
+def forget_undo() -> None:
+    """Remove the Undo button, because the visitor did something else. The list of deleted runs still has the run."""
+    state.keep(_UNDO, None)
+
+
+def tag_html(tags: tuple[str, ...]) -> str:
+    """Return the tags of a run as HTML, escaped; "" when there is none."""
+    return f'<p class="kd-tags">{"".join(f"<span>{escape(tag)}</span>" for tag in tags)}</p>' if tags else ""
+
+
+def settings_query(run: RunRow) -> dict[str, str]:
+    """Return a run's settings as query parameters of the Distil page, with the run's id as "parent"."""
+    return {**run_form.settings_query(run.config), "parent": run.id}
+
+
+def _tags(run: RunRow, known_tags: list[str]) -> None:
+    key = f"kd-tags-{run.id}"
+    state.preset(key, list(run.tags))  # always take the tags from the store: another tab may have changed them
+    st.multiselect(
+        _("Tags"), sorted({*known_tags, *run.tags}, key=str.casefold), key=key, accept_new_options=True,
+        on_change=_retag, args=(run.id,), placeholder=_("Add a word, such as: class 7b"), width=620,
+    )  # fmt: skip
+
+
+def _exports(run: RunRow) -> None:
+    names = {
+        "html": (_("Report"), _("one page to read and print")),
+        "csv": (_("Curves, CSV"), _("one line an epoch, arm and seed")),
+        "json": (_("Everything, JSON"), _("settings, result and events")),
+    }
+    for form, (name, words) in names.items():
+        st.download_button(
+            name, partial(_export, cache.store(), run.id, form), export.file_name(run, form), export.MIME_TYPES[form],
+            key=f"kd-export-{form}", help=words, on_click="ignore", width="stretch",
+        )  # fmt: skip
+
+
+def _export(store: Store, run_id: str, form: str) -> str:
+    """Return the exported file. Called when the visitor presses the button, so it holds the run as it is then."""
+    return export.as_text(store.run(run_id), store.events(run_id), form)
+
+
+def _changeable(run_id: str) -> RunRow | None:
+    """Return the run, deleted or not, if this visitor may change it, else None.
+
+    Callbacks must ask here, because the browser could send a click for a button that was never drawn.
+    """
+    run = cache.store().run(run_id, deleted=True)
+    return run if may_change(run) else None
+
+
+def _deleted_run(run_id: str) -> RunRow | None:
+    if not run_id:
+        return None
+    try:
+        run = _changeable(run_id)
+    except RunNotFound:
+        return None
+    return run if run is not None and run.deleted is not None else None
+
+
+def _retag(run_id: str) -> None:
+    forget_undo()
+    chosen = state.widget(f"kd-tags-{run_id}")
+    try:
+        if _changeable(run_id) is not None and isinstance(chosen, list):
+            cache.store().tag(run_id, chosen)
+    except KdError as error:
+        state.keep(_SENTENCE, str(error))
+
+
+def _resume(run_id: str) -> None:
+    forget_undo()
+    try:
+        if _changeable(run_id) is not None:
+            controls.resume(cache.store(), run_id)
+    except KdError as error:
+        state.keep(_SENTENCE, str(error))
+
+
+def _delete(run_id: str) -> None:
+    try:
+        if _changeable(run_id) is None:
+            return
+        cache.store().delete(run_id)
+    except KdError as error:
+        state.keep(_SENTENCE, str(error))
+        return
+    state.keep(_UNDO, run_id)
+    state.set_run_id(None)
+    state.set_compared_runs([one for one in state.compared_runs() if one != run_id])
+
+
+def _restore(run_id: str, opened: bool = False) -> None:
+    forget_undo()
+    try:
+        if _changeable(run_id) is not None:
+            cache.store().undelete(run_id)
+    except KdError as error:
+        state.keep(_SENTENCE, str(error))
+        return
+    if opened:
+        state.set_run_id(run_id)

@@ -1,0 +1,28 @@
+"""Cached curves of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui.engine.cache import store
+
+if TYPE_CHECKING:
+    from pages.ui.run.view import Curve
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)
+def run_curves(run_id: str, attempts: int, status: str) -> dict[str, Curve]:
+    """Return the validation accuracy of each arm of a finished run.
+
+    `attempts` and `status` only distinguish cache entries: they change when a run is resumed.
+    """
+    return read_curves(run_id)
+
+
+def read_curves(run_id: str) -> dict[str, Curve]:
+    """Return the validation accuracy so far of each arm of a run."""
+    from pages.ui.run.view import run_view
+
+    return dict(run_view([stored.event for stored in store().events(run_id)]).accuracy)

@@ -1,0 +1,126 @@
+"""Several runs on one chart. Colour and marker tell the arm, letter and dash the run. Pure, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import plotly.graph_objects as go
+
+from pages.ui.kit import look
+from pages.ui.kit.chart_style import GRID, TYPE, Type
+from pages.ui.kit.formats import arm_name, format_accuracy
+from pages.ui.run.view import Curve
+from pages.ui.session.i18n import _
+
+LETTERS = "ABCDEF"
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SHOWN_ARMS = ("distilled", "baseline")
+HEIGHT = 420
+
+
+def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Type = TYPE) -> go.Figure:
+    """Draw the validation accuracy of distilled and baseline of several runs; each line ends with its run's letter.
+
+    Args:
+        runs: arm -> curve for each run, in the order of the letters; a run without curves yet still uses up its letter.
+        revision: Plotly's `uirevision`: figures with the same one keep the visitor's view.
+    """
+    figure = go.Figure()
+    ends = []
+    for letter, dash, curves in zip(LETTERS, DASHES, runs, strict=False):
+        for arm in SHOWN_ARMS:
+            curve = curves.get(arm)
+            if curve is None or not curve.mean:
+                continue
+            colour = look.ARM_COLOURS[arm]
+            percent = [100 * value for value in curve.mean]
+            figure.add_trace(
+                go.Scatter(
+                    x=list(curve.epochs), y=percent, mode="lines", name=f"{letter}, {arm_name(arm)}",
+                    line={"color": colour, "width": 3, "dash": dash}, hovertemplate="%{y:.1f} %",
+                )
+            )  # fmt: skip
+            figure.add_trace(
+                go.Scatter(
+                    x=[curve.epochs[-1]], y=[percent[-1]], mode="markers", hoverinfo="skip",
+                    marker={"color": colour, "size": 11, "symbol": look.ARM_MARKERS[arm]},
+                )
+            )  # fmt: skip
+            ends.append((curve.epochs[-1], percent[-1], letter, colour))
+    _style(figure, text, revision)
+    low, high = _range([value for trace in figure.data for value in trace.y])
+    figure.update_yaxes(range=[low, high])
+    figure.update_xaxes(range=[0, 1.06 * max((end[0] for end in ends), default=1)])
+    gap = (high - low) * 1.25 * text.size / HEIGHT
+    for epoch in {end[0] for end in ends}:  # move apart the letters of lines that end at the same epoch
+        here = [end for end in ends if end[0] == epoch]
+        for place, (_epoch, _value, letter, colour) in zip(spread([end[1] for end in here], gap), here, strict=True):
+            figure.add_annotation(
+                x=epoch, xanchor="left", xshift=10, y=place, showarrow=False, text=f"<b>{letter}</b>",
+                font={"size": text.size, "color": colour},
+            )  # fmt: skip
+    return figure
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Move values apart so that neighbours differ by at least `gap`.
+
+    Their order stays, and a group of values that had to be moved keeps its mean.
+    """
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    groups: list[tuple[list[int], float]] = []  # indices of values in one group, and the middle of the group
+    for index in order:
+        groups.append(([index], values[index]))
+        while len(groups) > 1:
+            (one, low), (other, high) = groups[-2:]
+            if high - low >= gap * (len(one) + len(other)) / 2 - 1e-12:
+                break
+            middle = (low * len(one) + high * len(other)) / (len(one) + len(other))
+            groups[-2:] = [([*one, *other], middle)]
+    places = [0.0] * len(values)
+    for members, middle in groups:
+        for place, index in enumerate(members):
+            places[index] = middle + gap * (place - (len(members) - 1) / 2)
+    return places
+
+
+def overlay_words(runs: Sequence[Mapping[str, Curve]]) -> str:
+    """Describe the chart in words, for screen readers."""
+    parts = []
+    for letter, curves in zip(LETTERS, runs, strict=False):
+        known = [(arm_name(arm), curves[arm].mean[-1]) for arm in SHOWN_ARMS if arm in curves and curves[arm].mean]
+        reached = ", ".join(f"{name} {format_accuracy(value)}" for name, value in known)
+        parts.append(f"{letter}: {reached or _('nothing measured yet')}")
+    return _("Accuracy on the validation pictures at the last epoch. {runs}.").format(runs="; ".join(parts))
+
+
+def line_html(place: int) -> str:
+    """Return a sample of a run's dash as HTML, for the legend. CSS draws it, because `st.html` keeps no SVG.
+
+    Args:
+        place: index of the run in the comparison, from 0.
+    """
+    return f'<i class="kd-line kd-line-{DASHES[place]}" aria-hidden="true"></i>'
+
+
+def letter_html(place: int) -> str:
+    """Return the letter of the run with index `place` (from 0) as HTML."""
+    return f'<b class="kd-letter">{escape(LETTERS[place])}</b>'
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Return an axis range in whole tens of percent around the values, with room for a marker at both ends."""
+    low, high = min(values, default=0.0), max(values, default=100.0)
+    return 10 * ((low - 0.5) // 10), -10 * ((-high - 0.5) // 10)
+
+
+def _style(figure: go.Figure, text: Type, revision: str) -> None:
+    figure.update_layout(
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font=text.font, showlegend=False,
+        margin={"l": 8, "r": 12, "t": 12, "b": 8}, hovermode="x unified", hoverlabel={"font": {"size": text.size}},
+        uirevision=revision, dragmode=False, height=HEIGHT,
+    )  # fmt: skip
+    axis = {"title_font": text.font, "tickfont": text.font, "zeroline": False, "fixedrange": True, "automargin": True}
+    figure.update_xaxes(showgrid=False, title_text=_("epoch"), tickformat="d", rangemode="tozero", **axis)
+    figure.update_yaxes(gridcolor=GRID, ticksuffix=" %", **axis)

@@ -1,0 +1,143 @@
+"""The part of the settings form for the distillation method, its parameters and the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.ui.kit import formats, settings_words
+from pages.ui.session import state
+from pages.ui.session.i18n import _
+
+if TYPE_CHECKING:
+    from kdcore.methods.registry import Method, Parameter
+    from kdcore.settings.defaults import Defaults
+
+METHOD, CONTROLS = "method", "controls"  # URL parameters; the key of the widget is this name plus "_pick"
+
+
+def chosen_method() -> Method:
+    """Return the method that the URL names, or plain distillation (Hinton's). It works before any widget is drawn."""
+    from kdcore.methods.registry import METHODS
+
+    return METHODS[state.choice(METHOD, tuple(METHODS))]
+
+
+def usual(defaults: Defaults, name: str) -> float:
+    """Return the default of a setting: the chosen method's own value, or the dataset's where the method has none.
+
+    Args:
+        defaults: the defaults of the chosen dataset.
+        name: "temperature" or "distill_weight".
+    """
+    own = getattr(chosen_method(), name)
+    return float(getattr(defaults, name) if own is None else own)
+
+
+def method_form(dataset: str, disabled: bool = False) -> dict[str, Any]:
+    """Draw the widgets of the method and its parameters.
+
+    Args:
+        dataset: whose default temperature and distill weight are set when the visitor changes the method.
+        disabled: whether the method cannot be chosen, because the sweep varies it.
+
+    Returns:
+        The fields "method" (a name) and "parameters" (value by name) of a run's configuration.
+    """
+    from kdcore.methods.registry import METHODS
+
+    state.begin("method_pick", chosen_method().name)
+    chosen = st.selectbox(
+        _("Method"), list(METHODS), key="method_pick", format_func=settings_words.method_title,
+        on_change=_another_method, args=(dataset,), disabled=disabled,
+        help=_("How the distilled student learns; the baseline stays as it is."),
+    )  # fmt: skip
+    state.set_choice(METHOD, chosen, tuple(METHODS))
+    method = METHODS[chosen]
+    st.caption(f"{_(method.sentence)} ({method.paper})")
+    return {"method": method.name, "parameters": {one.name: _parameter(one) for one in method.parameters}}
+
+
+def _parameter(one: Parameter) -> float | str:
+    name, meaning = settings_words.parameter_name(one.name), _(one.meaning)
+    if isinstance(one.default, str):
+        return st.text_input(name, one.default, key=one.name, bind="query-params", max_chars=200, help=meaning)
+    low, high = float(one.low), float(one.high)
+    step = 1.0 if one.default >= 1.0 else 0.05
+    return st.number_input(
+        name, low, high, float(one.default), step=step, format="%g", key=one.name, bind="query-params", help=meaning
+    )
+
+
+def controls_form(method: Method) -> tuple[str, ...]:
+    """Draw the choice of controls and return the names of the chosen ones.
+
+    Controls exist only for methods that learn from one teacher's soft labels alone; for any other method nothing is
+    drawn and the result is empty.
+    """
+    from kdcore.settings.controls import CONTROLS as KNOWN
+
+    if method.uses != "teacher":
+        return ()
+    state.begin("controls_pick", state.choices(CONTROLS, tuple(KNOWN)))
+    chosen = st.multiselect(
+        _("Controls"), list(KNOWN), key="controls_pick", format_func=formats.arm_name,
+        on_change=state.hear_choices, args=(CONTROLS, "controls_pick"),
+        placeholder=_("none"), help=_("Further students that lack one thing, to see what carries the gain."),
+    )  # fmt: skip
+    for name in chosen:
+        different, theory = settings_words.control_sentences(name)
+        st.caption(f"**{formats.arm_name(name)}**: {different} {_('Theory: {sentence}').format(sentence=theory)}")
+    return tuple(chosen)
+
+
+def take_method(config: Mapping[str, Any]) -> None:
+    """Set the widgets to the method, parameters and controls of a run's configuration.
+
+    Call it in a widget callback, before the widgets are drawn.
+    """
+    from kdcore.methods.registry import METHODS
+
+    name = settings_words.method_of(config)
+    _set_method(name)
+    given = dict(config.get("parameters") or {})
+    for one in METHODS[name].parameters if name in METHODS else ():
+        state.preset(one.name, given.get(one.name, one.default))
+    controls = list(config.get("controls") or ())
+    state.preset("controls_pick", controls)
+    state.set_choices(CONTROLS, controls)
+
+
+def method_query(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return a run's method, parameters and controls as query parameters of the Distil page, without the empty ones."""
+    found = {METHOD: settings_words.method_of(config), CONTROLS: ",".join(config.get("controls") or ())}
+    own = {name: repr(value) if isinstance(value, float) else str(value) for name, value in
+           dict(config.get("parameters") or {}).items()}  # fmt: skip
+    return {name: value for name, value in {**found, **own}.items() if value}
+
+
+def _set_method(name: str) -> None:
+    from kdcore.methods.registry import METHODS
+
+    state.preset("method_pick", name)
+    state.set_choice(METHOD, name, tuple(METHODS))
+
+
+def _another_method(dataset: str) -> None:
+    """Callback of the method widget: set temperature, distill weight and parameters to the new method's defaults.
+
+    Temperature or weight is reset only if the new or the previous method has a value of its own for it; otherwise the
+    visitor's value stays.
+    """
+    from kdcore.methods.registry import METHODS
+    from kdcore.settings.defaults import defaults_for
+
+    before, method = chosen_method(), METHODS[str(state.widget("method_pick"))]
+    _set_method(method.name)
+    for name in settings_words.SOFT:
+        if getattr(method, name) is not None or getattr(before, name) is not None:
+            state.preset(name, usual(defaults_for(dataset), name))
+    for one in method.parameters:
+        state.preset(one.name, one.default)

@@ -1,0 +1,186 @@
+"""The settings form of a run: Streamlit widgets that are bound to the URL, each with one sentence of help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from kdcore.errors import KdError
+from pages.ui.engine import cache
+from pages.ui.frame.shell import link
+from pages.ui.kit import formats, settings_words
+from pages.ui.session import state
+from pages.ui.session.i18n import _
+from pages.ui.settings_form import method_form, sweep_form
+from pages.ui.teachers import ensemble_pickers
+
+if TYPE_CHECKING:
+    from kdcore.settings.config import RunConfig
+
+# Key of the widget, which is also its URL parameter -> field of the configuration.
+FIELDS = {
+    "labels": "labels",
+    "distil_teacher": "teacher",
+    "student": "student",
+    "temperature": "temperature",
+    "distill_weight": "distill_weight",
+    "epochs": "epochs",
+}
+MOST_SEEDS = 20
+_BROUGHT = "brought_student"  # session slot: a student from a run or a link that is not on the dataset's list
+
+
+def run_form() -> RunConfig:
+    """Draw the settings form and return the configuration that the visitor chose.
+
+    Raises:
+        KdError: a setting is not legal; the message is one sentence for the visitor.
+    """
+    from kdcore.methods.registry import SETTINGS
+    from kdcore.settings.config import MAX_EPOCHS, make_run_config
+    from kdcore.settings.defaults import defaults_for
+    from kdcore.settings.sweeps import teachers_of
+    from kdcore.teachers.ensemble_names import members_of
+
+    statuses = cache.dataset_statuses()
+    infos = {info.name: info for info in cache.dataset_infos()}
+    names = [status.name for status in statuses if status.ready and status.name in infos]
+    dataset = st.selectbox(
+        _("Dataset"), names, key="dataset", bind="query-params", on_change=_use_defaults,
+        help=_("The pictures that the students learn from."),
+    )  # fmt: skip
+    if len(names) < len(statuses):
+        with st.container(key="kd_more_data"):
+            link("datasets", _("More datasets"), dataset_shown=next(one.name for one in statuses if not one.ready))
+    defaults, varied = defaults_for(dataset), sweep_form.varied()
+    labels = st.number_input(
+        _("Labelled pictures"), 1, infos[dataset].train_size, defaults.labels, step=50, key="labels",
+        bind="query-params", disabled=varied == "labels",
+        help=_("How many training pictures every student gets. With few, a teacher helps most."),
+    )  # fmt: skip
+    students = _students(defaults.students)
+    student = st.selectbox(
+        _("Student"), students, students.index(defaults.student), key="student", bind="query-params",
+        disabled=varied == "student", help=_("The small network that is trained. The numbers are its widths."),
+    )  # fmt: skip
+    # Settings that the method does not use are not shown. Where the method varies, some of the methods may use them.
+    learns_by = SETTINGS if varied == "method" else method_form.chosen_method().settings
+    temperature = st.number_input(
+        _("Temperature"), 0.01, 1000.0, method_form.usual(defaults, "temperature"), step=0.5, format="%g",
+        key="temperature", bind="query-params", disabled=varied == "temperature",
+        help=_("How soft the teacher's labels are: above 1, the small probabilities grow."),
+    ) if "temperature" in learns_by else None  # fmt: skip
+    with st.expander(_("More settings")):
+        method = method_form.method_form(dataset, disabled=varied == "method")
+        known = [card.name for card in cache.teacher_cards()]
+        here = [card.name for card in cache.teacher_cards() if card.dataset == dataset]
+        here = ensemble_pickers.with_ensembles(here, "distil_teacher")
+        teachers = here if defaults.teacher in here else [defaults.teacher, *here]
+        teacher = st.selectbox(
+            _("Teacher"), teachers, teachers.index(defaults.teacher), key="distil_teacher", bind="query-params",
+            help=_("The trained network, or several, whose soft labels the distilled student learns from.")
+            if "teacher" in learns_by else _("It does not teach by this method; it is measured beside the students."),
+        )  # fmt: skip
+        weight = st.slider(
+            _("Distill weight"), 0.0, 1.0, method_form.usual(defaults, "distill_weight"), 0.05,
+            key="distill_weight", bind="query-params", disabled=varied == "distill_weight",
+            help=_("How much the soft labels count; the hard labels count for the rest."),
+        ) if "distill_weight" in learns_by else None  # fmt: skip
+        epochs = st.number_input(
+            _("Epochs"), 1, MAX_EPOCHS, defaults.epochs, step=10, key="epochs", bind="query-params",
+            disabled=varied == "epochs", help=_("How often every student sees all of its pictures."),
+        )  # fmt: skip
+        seeds = st.number_input(
+            _("Seeds"), 1, MOST_SEEDS, defaults.seeds, key="seeds", bind="query-params",
+            help=_("How many students of each kind: only their spread tells luck from skill."),
+        )  # fmt: skip
+        controls = method_form.controls_form(method_form.chosen_method())
+        vary = sweep_form.sweep_form(dataset, infos[dataset].train_size)
+    settings = {
+        "labels": labels, "teacher": teacher, "student": student, "temperature": temperature, "distill_weight": weight,
+        "epochs": epochs, **method,
+    }  # fmt: skip
+    asked = sweep_form.asked_for(settings, vary, defaults)
+    config = make_run_config(dataset, seeds=seeds, controls=controls, vary=vary, **asked)
+    for name in dict.fromkeys(member for teacher in teachers_of(config) for member in members_of(teacher)):
+        if name not in known:
+            st.caption(_teacher_first(name))
+    return config
+
+
+def asked() -> dict[str, Any]:
+    """Return the part of the configuration that is known before the form is drawn.
+
+    "method" is the one that the URL names; "vary" has the varied setting as its only key, without values.
+    """
+    return {"method": method_form.chosen_method().name, "vary": {sweep_form.varied(): ()}}
+
+
+def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the students to choose from: the dataset's usual ones, and one more if a run or a link asks for another.
+
+    Any legal model name can be trained. The extra student stays in the list for the whole session, so that the list
+    does not change when the visitor chooses another student.
+    """
+    from kdcore.networks.registry import parse_model
+
+    asked = state.asked_student()
+    if asked and asked not in usual:
+        try:
+            parse_model(asked)
+        except KdError:
+            return usual
+        state.keep(_BROUGHT, asked)
+    brought = state.kept(_BROUGHT)
+    return (*usual, brought) if isinstance(brought, str) and brought not in usual else usual
+
+
+def _use_defaults() -> None:
+    """Callback of the dataset widget: set the settings to the defaults of the new dataset, without a sweep.
+
+    The method stays as it is.
+    """
+    from kdcore.settings.defaults import defaults_for
+
+    defaults = defaults_for(str(state.widget("dataset")))
+    for key, field in FIELDS.items():
+        state.preset(key, getattr(defaults, field))
+    state.preset("seeds", defaults.seeds)
+    for name in settings_words.SOFT:
+        state.preset(name, method_form.usual(defaults, name))
+    sweep_form.take_sweep({})
+
+
+def _teacher_first(teacher: str) -> str:
+    """Say that a teacher that is not on this machine is trained first, with an estimate of the time if there is one."""
+    with st.spinner(_("Timing a few steps of the teacher's training…")):
+        seconds = cache.teacher_seconds(teacher)
+    if seconds is None:
+        return _("The teacher {name} is not on this machine and is trained first, once; it is kept.").format(
+            name=teacher
+        )
+    return _(
+        "The teacher {name} is not on this machine yet: it is trained first, once, in about {time}, and kept."
+    ).format(name=teacher, time=formats.format_duration(seconds))
+
+
+def take_settings(config: dict[str, object]) -> None:
+    """Set all widgets of the form to a run's configuration. Call it in a widget callback, before they are drawn."""
+    state.preset("dataset", config["dataset"])
+    for key, field in FIELDS.items():
+        state.preset(key, config[field])
+    seeds = config["seeds"]
+    state.preset("seeds", len(seeds) if isinstance(seeds, list) else 1)
+    method_form.take_method(config)
+    sweep_form.take_sweep(config)
+
+
+def settings_query(config: dict[str, object]) -> dict[str, str]:
+    """Return a run's settings as query parameters of the Distil page."""
+    seeds = config["seeds"]
+    query = {"dataset": str(config["dataset"]), "seeds": str(len(seeds) if isinstance(seeds, list) else 1)}
+    for key, field in FIELDS.items():
+        value = config[field]
+        query[key] = repr(value) if isinstance(value, float) else str(value)
+    return {**query, **method_form.method_query(config), **sweep_form.sweep_query(config)}

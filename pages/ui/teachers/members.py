@@ -1,0 +1,152 @@
+"""Table and sentence that compare the answers of an ensemble's members with their average.
+
+The functions here only return data, texts or HTML; they draw nothing themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pages.ui.kit import look
+from pages.ui.kit.formats import held
+from pages.ui.session.i18n import _
+
+COLUMNS = 5  # number of classes shown; more where the members choose more
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """The answer of one member, or of the average, to one picture.
+
+    Attributes:
+        name: the member's name, or the word for the average.
+        shares: probabilities of the classes shown, at the temperature shown.
+        entropy: entropy of the soft labels over all classes, in nats.
+        chosen: name of the class with the highest probability.
+    """
+
+    name: str
+    shares: tuple[float, ...]
+    entropy: float
+    chosen: str
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """The answers of all members of an ensemble to one picture, and their average.
+
+    Attributes:
+        class_names: the classes shown, in the teacher's order.
+        others: the number of classes that are not shown.
+    """
+
+    class_names: tuple[str, ...]
+    others: int
+    members: tuple[Opinion, ...]
+    average: Opinion
+
+
+def opinions(
+    class_names: Sequence[str],
+    members: Sequence[tuple[str, NDArray[np.floating]]],
+    average: NDArray[np.floating],
+    temperature: float,
+) -> Opinions:
+    """Compare the members of an ensemble with their average on one picture.
+
+    Shown are the classes that a member or the average chooses, filled up to `COLUMNS` with the likeliest of the
+    average.
+
+    Args:
+        class_names: names of all K classes.
+        members: name and calibrated logits [K] of each member.
+        average: logits [K] of the ensemble.
+        temperature: the temperature at which probabilities are shown.
+    """
+    import torch
+
+    from kdcore.metrics.soft_labels import entropy, soften
+
+    rows = torch.from_numpy(np.stack([*(logits for _name, logits in members), average]))
+    soft_labels = soften(rows, temperature)
+    chosen = rows.argmax(-1).tolist()
+    likeliest = soft_labels[-1].argsort(descending=True).tolist()
+    kept = list(dict.fromkeys([*chosen, *likeliest]))[: max(COLUMNS, len(set(chosen)))]
+    shown = sorted(kept)
+    names = (*(name for name, _logits in members), _("average"))
+    shares, nats = soft_labels[:, shown].tolist(), entropy(soft_labels).tolist()
+    found = [Opinion(name, tuple(shares[row]), nats[row], class_names[chosen[row]]) for row, name in enumerate(names)]
+    shown_names = tuple(class_names[index] for index in shown)
+    return Opinions(shown_names, len(class_names) - len(shown), tuple(found[:-1]), found[-1])
+
+
+def sentence(table: Opinions) -> str:
+    """Return sentences on whether the members agree, which class their average chooses, and how sure the average is."""
+    average = table.average
+    share = look.percent(average.shares[table.class_names.index(average.chosen)])
+    choices = list(dict.fromkeys(one.chosen for one in table.members))
+    if len(choices) == 1:
+        both = len(table.members) == 2
+        text = _("Both members choose {name}") if both else _("All members choose {name}")
+        text += _("; their average gives it {share}.")
+        return held(text.format(name=choices[0], share=share) + _softened(table))
+    who = {name: listed([one.name for one in table.members if one.chosen == name]) for name in choices}
+    parts = "; ".join(_("{class_name}: {members}").format(class_name=name, members=who[name]) for name in choices)
+    text = _("The members disagree ({parts}). Their average chooses {name}, with {share}.")
+    return held(text.format(parts=parts, name=average.chosen, share=share) + _softened(table))
+
+
+def _softened(table: Opinions) -> str:
+    """Return a sentence that compares the average's entropy with the members' mean.
+
+    "" where the two differ by at most 0.005 nats.
+    """
+    mean = fmean(one.entropy for one in table.members)
+    if table.average.entropy > mean + 0.005:
+        text = _("Averaging softens: {average} nats of entropy, against a mean of {members} over the members.")
+    elif table.average.entropy < mean - 0.005:
+        text = _("The average is surer: {average} nats of entropy, against a mean of {members} over the members.")
+    else:
+        return ""
+    return " " + text.format(average=f"{table.average.entropy:.2f}", members=f"{mean:.2f}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names for a sentence, such as "a, b and c"."""
+    return _("{names} and {last}").format(names=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]
+
+
+def style() -> str:
+    """Return the style sheet of the table as a `<style>` element."""
+    return f"<style>{Path(__file__).with_name('members.css').read_text(encoding='utf-8')}</style>"
+
+
+def html(table: Opinions) -> str:
+    """Return an HTML table with a row for each member and one for the average, and a bar for each class shown.
+
+    Every text is escaped.
+    """
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.class_names)
+    body = "".join(_row(one, table.class_names) for one in table.members)
+    caption = escape(_("What each member says, and their average"))
+    return (
+        f'<table class="kd-members" style="--classes:{len(table.class_names)}"><caption>{caption}</caption>'
+        f'<thead><tr><td></td>{heads}<th scope="col" class="kd-nats">{escape(_("entropy"))}</th></tr></thead>'
+        f"<tbody>{body}</tbody><tfoot>{_row(table.average, table.class_names)}</tfoot></table>"
+    )
+
+
+def _row(one: Opinion, class_names: Sequence[str]) -> str:
+    cells = "".join(
+        f'<td{" class=kd-chosen" if name == one.chosen else ""}><div><i style="width:{100 * share:.2f}%"></i></div>'
+        f"<span>{escape(held(look.percent(share)))}</span></td>"
+        for name, share in zip(class_names, one.shares, strict=True)
+    )
+    return f'<tr><th scope="row">{escape(one.name)}</th>{cells}<td class="kd-nats">{one.entropy:.2f}</td></tr>'

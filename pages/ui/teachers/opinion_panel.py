@@ -1,0 +1,49 @@
+"""Panels around the instrument: above it the warning about unfamiliar pictures, below it the members of an ensemble."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from kdcore.teachers.ensemble_names import parse_name
+from pages.ui.kit.formats import held
+from pages.ui.session.i18n import _
+from pages.ui.teachers import familiar, members
+
+if TYPE_CHECKING:
+    from kdcore.teachers.card import ModelCard
+    from pages.ui.components.instrument import Hand
+    from pages.ui.pictures.scenes import Scene
+
+
+def say_none(card: ModelCard, scene: Scene) -> None:
+    """Draw the warning if the picture probably shows none of the teacher's classes; draw nothing otherwise."""
+    if said := familiar.none_of_these(card, scene.logits[0].tolist()):
+        st.info(held(said), icon=":material/help:")
+
+
+def show_members(card: ModelCard, scene: Scene, hand: Hand) -> None:
+    """Draw the soft labels of an ensemble's members and their average; draw nothing for a single teacher.
+
+    Args:
+        card: the card of the ensemble.
+        scene: the picture, or the frames of a morph, with the members' answers.
+        hand: the temperature and the frame that the visitor has set.
+    """
+    if not scene.members:
+        return
+    each = [(name, logits[hand.frame]) for name, logits in scene.members]
+    table = members.opinions(card.class_names, each, scene.logits[hand.frame], hand.temperature)
+    with st.container(key="kd_members"):
+        st.html(members.style())
+        st.subheader(_("The members, and their average"), anchor=False)
+        st.html(members.html(table))
+        st.caption(members.sentence(table))
+        averaged = parse_name(card.name).temperature
+        if averaged is not None and abs(averaged - hand.temperature) > 0.005:
+            text = _(
+                "The average is taken at T = {averaged:g} and shown at T = {shown:g}, so it is not the mean of the "
+                "rows above it."
+            )
+            st.caption(text.format(averaged=averaged, shown=hand.temperature))

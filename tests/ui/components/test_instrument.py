@@ -1,0 +1,330 @@
+"""The instrument: its view-model against NumPy, and its JavaScript against NumPy in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pages.ui.components.instrument import SCRIPTS
+from pages.ui.kit import images, look
+from pages.ui.pictures import instrument_model
+
+COMPONENT = Path(instrument_model.__file__).with_name("components") / "instrument"
+NAMES = ("wolf", "dog", "fox", "cat", "lynx", "bear")
+LOGITS = np.array(
+    [[4.0, 2.5, 0.5, -1.0, -3.0, -2.0], [1.0, 3.0, 0.5, -1.0, -3.0, 2.0], [40.0, 2.5, 0.5, -1.0, -9.0, -2.0]]
+)
+
+
+def softmax(z: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    z = np.asarray(z, np.longdouble) / temperature
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return (e / e.sum(-1, keepdims=True)).astype(np.float64)
+
+
+POSTERIOR = softmax(LOGITS * 1.3)
+
+
+def pictures(count: int, size: int) -> np.ndarray:
+    shades = np.linspace(0, 250, count).astype(np.uint8)
+    return np.broadcast_to(shades[:, None, None, None], (count, size, size, 3)).copy()
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "class_names": NAMES,
+        "logits": LOGITS,
+        "picture": images.sheet(pictures(3, 24), "an animal"),
+        "sees": images.sheet(pictures(3, 8), lossless=True),
+        "posterior": POSTERIOR,
+        "superclasses": ("canine", "canine", "canine", "feline", "feline", "bear"),
+        "morph": instrument_model.Morph("Morph", (("wolf", 0), ("dog", 2))),
+        "lead": ("lights are on", "lights are off"),
+    }
+    return instrument_model.instrument_data(**(values | changes))
+
+
+# --- the view-model
+
+
+def test_data_goes_to_json_and_back_and_keeps_the_numbers() -> None:
+    made = data()
+    assert json.loads(json.dumps(made)) == made
+    assert np.abs(np.array(made["logits"]) - LOGITS).max() < 1e-6
+    assert np.allclose(made["posterior"], POSTERIOR, rtol=1e-7, atol=0)
+
+
+def test_a_sheet_holds_every_frame_in_its_place() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (7, 6, 5, 3), dtype=np.uint8)
+    sheet = images.sheet(frames, lossless=True)
+    board = np.asarray(Image.open(io.BytesIO(base64.b64decode(sheet.url.split(",")[1]))))
+    for i, frame in enumerate(frames):
+        top, left = i // sheet.columns * sheet.height, i % sheet.columns * sheet.width
+        assert (board[top : top + sheet.height, left : left + sheet.width] == frame).all()
+
+
+def test_a_picture_of_any_shape_becomes_one_small_frame() -> None:
+    sheet = images.picture_sheet(Image.new("L", (1024, 40)), "a strip")
+    assert (sheet.frames, sheet.width, sheet.height) == (1, 640, 25)
+
+
+def test_many_classes_start_with_the_top_ones_and_few_are_all_shown() -> None:
+    many = np.zeros((1, 107))
+    assert data(class_names=[str(i) for i in range(107)], logits=many, posterior=None, superclasses=None)["top"] == 10
+    assert data()["top"] == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"logits": LOGITS[:, :5]},
+        {"logits": LOGITS[0]},
+        {"posterior": POSTERIOR[:1]},
+        {"logits": np.where(LOGITS > 39, np.nan, LOGITS)},
+    ],
+)
+def test_numbers_that_do_not_fit_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="logit"):
+        data(**changes)
+
+
+def test_percent_never_rounds_to_certainty() -> None:
+    assert [look.percent(p) for p in (0.0, 1e-9, 0.0004, 0.0126, 0.9994, 0.99999, 1.0)] == [
+        "0.0 %", "< 0.1 %", "< 0.1 %", "1.3 %", "99.9 %", "> 99.9 %", "100.0 %",
+    ]  # fmt: skip
+
+
+# --- the component, mounted in a browser without Streamlit
+
+
+MOUNT = """async ([code, css, data]) => {
+  const host = document.createElement("div");
+  host.style.cssText = "--st-background-color:#fbfaf7;--st-text-color:#1d1f24;--st-font:sans-serif";
+  document.body.append(host);
+  const root = host.attachShadow({ mode: "open" });
+  const style = document.createElement("style");
+  style.textContent = css;
+  root.append(style);
+  const module = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+  window.reports = [];
+  window.send = (data) => module.default({
+    parentElement: root, data, setStateValue: (name, value) => window.reports.push([name, value]) });
+  window.dispose = window.send(data);
+}"""
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    opened = browser.new_page(viewport={"width": 1100, "height": 800})
+    opened.set_default_timeout(30_000)
+    yield opened
+    opened.close()
+
+
+def mount(page: Any, made: dict[str, Any] | None = None) -> Any:
+    code = "\n".join((COMPONENT / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    css = (COMPONENT / "instrument.css").read_text(encoding="utf-8")
+    page.evaluate(MOUNT, [code, css, {**(made or data()), "temperature": 1.0}])
+    return page.get_by_test_id("kd-instrument")
+
+
+def shown(page: Any) -> dict[str, float]:
+    rows = page.get_by_test_id("kd-row").evaluate_all("rows => rows.map(r => [r.dataset.class, Number(r.dataset.p)])")
+    return dict(rows)
+
+
+def settle(page: Any) -> None:
+    """Until what was asked for is painted: a paint happens in the next animation frame."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def drag_to(page: Any, test_id: str, value: float, release: bool = True) -> None:
+    page.get_by_test_id(test_id).evaluate(
+        "(node, [value, release]) => { node.value = value; node.dispatchEvent(new Event('input'));"
+        " if (release) node.dispatchEvent(new Event('change')); }",
+        [value, release],
+    )
+    settle(page)
+
+
+def test_bars_and_facts_agree_with_numpy(page: Any) -> None:
+    mount(page)
+    for frame, temperature in itertools.product(range(len(LOGITS)), (0.2, 0.5, 1.0, 4.0, 20.0)):
+        drag_to(page, "kd-morph", frame)
+        drag_to(page, "kd-temperature", round(float(np.log10(temperature)), 2))
+        agrees_with_numpy(page, frame, temperature)
+
+
+def agrees_with_numpy(page: Any, frame: int, temperature: float) -> None:
+    p = softmax(LOGITS[frame], temperature)
+    assert list(shown(page)) == list(NAMES)
+    assert np.allclose(list(shown(page).values()), p, rtol=1e-5, atol=1e-300)
+    assert page.get_by_test_id("kd-hard-label").text_content() == NAMES[int(LOGITS[frame].argmax())]
+    positive = p[p > 0]
+    assert page.get_by_test_id("kd-entropy").text_content() == f"{-(positive * np.log(positive)).sum() + 0.0:.2f}"
+    others = np.delete(p, p.argmax()).sum()  # exact where 1 - p.max() would have cancelled
+    assert page.get_by_test_id("kd-dark").text_content() == look.percent(others)
+    kl = (POSTERIOR[frame] * (np.log(POSTERIOR[frame]) - np.log(np.maximum(p, 1e-300)))).sum()
+    if p.min() > 1e-290:
+        assert abs(float(page.get_by_test_id("kd-kl").text_content()) - kl) < 0.006
+
+
+@pytest.mark.parametrize("frame", [0, 2])
+def test_lights_off_takes_the_winner_away_and_renormalises_the_rest(page: Any, frame: int) -> None:
+    mount(page)
+    drag_to(page, "kd-morph", frame)
+    drag_to(page, "kd-temperature", round(float(np.log10(4.0)), 2))
+    page.get_by_test_id("kd-lights").click()
+    settle(page)
+    winner = int(LOGITS[frame].argmax())
+    expected = softmax(np.delete(LOGITS[frame], winner), 4.0)
+    found = shown(page)
+    assert list(found) == list(NAMES), "the class order stays"
+    assert found.pop(NAMES[winner]) == 0
+    assert np.allclose(list(found.values()), expected, rtol=1e-5)
+    assert page.evaluate("document.documentElement.classList.contains('kd-lights-off')")
+    assert page.get_by_text("lights are off").is_visible()
+    assert page.get_by_test_id("kd-row").nth(winner).locator(".value").text_content() == "hidden"
+
+
+def test_the_keyboard_does_it_all(page: Any) -> None:
+    mount(page)
+    page.get_by_test_id("kd-lights").focus()
+    page.keyboard.press("Enter")
+    settle(page)
+    off = "document.documentElement.classList.contains('kd-lights-off')"
+    assert page.evaluate(off)
+    page.keyboard.press("Escape")
+    assert not page.evaluate(off)
+    page.get_by_test_id("kd-temperature").focus()
+    page.keyboard.press("ArrowRight")
+    settle(page)
+    assert page.get_by_test_id("kd-temperature").get_attribute("aria-valuetext") == "T = 1.10"
+    page.get_by_test_id("kd-morph").focus()
+    page.keyboard.press("End")
+    settle(page)
+    assert page.get_by_test_id("kd-morph").get_attribute("aria-valuetext") == "dog"
+    assert ["temperature", 1.1] in page.evaluate("window.reports")
+    assert ["frame", 2] in page.evaluate("window.reports")
+
+
+def test_python_hears_only_what_was_let_go(page: Any) -> None:
+    mount(page)
+    drag_to(page, "kd-temperature", 0.3, release=False)
+    drag_to(page, "kd-temperature", 0.6, release=False)
+    assert page.evaluate("window.reports") == []
+    drag_to(page, "kd-temperature", 0.6)
+    assert page.evaluate("window.reports") == [["temperature", 4]]
+
+
+def test_new_data_moves_neither_slider_nor_lights(page: Any) -> None:
+    mount(page)
+    drag_to(page, "kd-temperature", 0.6, release=False)
+    drag_to(page, "kd-morph", 1, release=False)
+    page.get_by_test_id("kd-lights").click()
+    page.evaluate("data => window.send(data)", {**data(logits=LOGITS * 0.5), "temperature": 1.0})
+    settle(page)
+    winner = int(LOGITS[1].argmax())
+    expected = softmax(np.delete(LOGITS[1] * 0.5, winner), 4.0)
+    found = shown(page)
+    assert found.pop(NAMES[winner]) == 0
+    assert np.allclose(list(found.values()), expected, rtol=1e-5)
+    assert float(page.get_by_test_id("kd-temperature").input_value()) == pytest.approx(0.6)
+
+
+def test_leaving_the_page_turns_the_lights_on_and_stops_listening(page: Any) -> None:
+    mount(page)
+    page.get_by_test_id("kd-lights").click()
+    page.evaluate("window.dispose()")
+    assert not page.evaluate("document.documentElement.classList.contains('kd-lights-off')")
+    assert page.get_by_test_id("kd-instrument").count() == 0
+    page.keyboard.press("Escape")
+
+
+def test_superclasses_are_sums_at_the_chosen_temperature(page: Any) -> None:
+    mount(page)
+    drag_to(page, "kd-temperature", 0.6)
+    page.get_by_test_id("kd-super").click()
+    settle(page)
+    p = softmax(LOGITS[0], 4.0)
+    assert shown(page) == pytest.approx({"canine": p[:3].sum(), "feline": p[3:5].sum(), "bear": p[5]}, rel=1e-5)
+    page.get_by_test_id("kd-lights").click()
+    settle(page)
+    rest = softmax(np.delete(LOGITS[0], 0), 4.0)
+    assert shown(page) == pytest.approx(
+        {"canine": rest[:2].sum(), "feline": rest[2:4].sum(), "bear": rest[4]}, rel=1e-5
+    )
+
+
+def test_the_visitor_sorts_and_only_then(page: Any) -> None:
+    mount(page)
+    drag_to(page, "kd-morph", 1)
+    assert list(shown(page)) == list(NAMES)
+    page.get_by_test_id("kd-sort").click()
+    settle(page)
+    by_size = [NAMES[i] for i in np.argsort(-LOGITS[1], kind="stable")]
+    assert list(shown(page)) == by_size
+    page.get_by_test_id("kd-lights").click()
+    settle(page)
+    assert list(shown(page)) == by_size, "nothing moves when the lights go off"
+
+
+def test_many_classes_show_the_top_ten_and_what_the_others_sum_to(page: Any) -> None:
+    logits = np.random.default_rng(1).normal(0, 3, (1, 107))
+    names = [f"animal {i}" for i in range(107)]
+    mount(page, data(class_names=names, logits=logits, posterior=None, superclasses=None, morph=None))
+    p = softmax(logits[0])
+    top = sorted(np.argsort(-p)[:10])
+    assert list(shown(page)) == [names[i] for i in top]
+    assert float(page.get_by_test_id("kd-rest").get_attribute("data-p")) == pytest.approx(1 - p[top].sum(), abs=1e-5)
+    page.get_by_test_id("kd-all").click()
+    settle(page)
+    assert np.allclose(list(shown(page).values()), p, rtol=1e-4)
+    assert page.get_by_test_id("kd-rest").count() == 0
+
+
+def test_the_log_scale_puts_each_factor_of_ten_at_the_same_distance(page: Any) -> None:
+    mount(page)
+    page.get_by_test_id("kd-log").click()
+    settle(page)
+    widths = page.locator(".bar").evaluate_all("bars => bars.map(b => parseFloat(b.style.width))")
+    expected = np.clip(100 * (1 + np.log10(softmax(LOGITS[0])) / 6), 0, 100)
+    assert np.allclose(widths, expected, atol=0.01)
+
+
+def test_names_are_text_and_never_markup(page: Any) -> None:
+    evil = "<img src=x onerror=window.hacked=1>"
+    mount(page, data(class_names=(evil, *NAMES[1:]), superclasses=None, lead=(evil, evil), caption=evil))
+    settle(page)
+    assert page.locator("img").count() == 0
+    assert page.evaluate("window.hacked") is None
+    assert evil in shown(page)
+
+
+def test_a_screen_reader_hears_the_answer_when_the_hand_rests(page: Any) -> None:
+    mount(page)
+    p = softmax(LOGITS[0])
+    page.wait_for_function("document.querySelector('div').shadowRoot.querySelector('[role=status]').textContent")
+    said = page.get_by_test_id("kd-live").text_content()
+    assert said.startswith(f"wolf {100 * p[0]:.0f} percent, dog {100 * p[1]:.0f} percent")
+
+
+def test_a_drag_is_painted_within_two_frames(page: Any) -> None:
+    names = [f"animal {i}" for i in range(107)]
+    logits = np.random.default_rng(2).normal(0, 3, (41, 107))
+    instrument = mount(page, data(class_names=names, logits=logits, posterior=None, superclasses=None))
+    took = []
+    for i in range(30):
+        drag_to(page, "kd-temperature", -0.5 + i / 20, release=False)
+        took.append(float(instrument.get_attribute("data-paint-ms")))
+    # From the event to the end of the painting; the median, because a loaded machine may stall any one frame.
+    assert np.median(took) < 33

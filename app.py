@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdcore.errors import KdError
 from pages.ui.components.instrument import instrument
-from pages.ui.engine import ready
+from pages.ui.engine import status_line
 from pages.ui.frame.shell import link, open_page, page_title
 from pages.ui.pictures import cached
 from pages.ui.session.i18n import _, language
@@ -34,7 +34,7 @@ with st.container(key="kd_next", horizontal=True, vertical_alignment="center", g
     link("distil", _("Train a student on it"), primary=True)
     link("soft_labels", _("Try your own picture"), source="upload")
     with st.container(key="kd_ready", width="content"):
-        st.caption(ready.sentence())
+        st.caption(status_line.sentence())
 
 if not sharp:  # the page already works with drafts; now draw the pictures at full resolution
     cached.sharpen_morph("creatures", language())

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kdcore.teachers.teacher import Teacher
     from kdcore.training.trainer import train
 
-_HOME_OF = {
+_MODULE_NAMES = {
     "settings.config": ("RunConfig", "make_run_config"),
     "datasets": ("DATASETS", "Dataset", "Split", "load_dataset"),
     "errors": ("KdError",),
@@ -93,7 +93,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _HOME_OF.items():
+    for module, names in _MODULE_NAMES.items():
         if name in names:
             return getattr(importlib.import_module(f"kdcore.{module}"), name)
     raise AttributeError(f"module 'kdcore' has no attribute {name!r}")

@@ -13,18 +13,18 @@ open_page("compare")
 page_parts.style()
 page_title(_("How good is the small one?"))
 
-with page_parts.one_sentence():
+with page_parts.errors_as_sentences():
     trio = panels.choose_trio()
     st.html(page_parts.paragraph(trio.source, "kd-lead"))
     left, right = st.columns((1.15, 1), gap="large")
     with left:
-        speed.figures(trio)
+        speed.draw_figures(trio)
     with right:
         speed.tradeoff(trio)
         measurement = st.container(key="kd-latency")
-    section = sections.pick()
+    section = sections.pick_section()
     with st.container(key="kd-section"):
         sections.show(section, trio)
     link("distil", _("Train two students of your own"))
     with measurement:  # run last: the measurement takes seconds, and the rest should not wait for it
-        speed.speed(trio, sections.batch_sizes(section))
+        speed.draw_or_measure(trio, sections.batch_sizes(section))

@@ -14,10 +14,10 @@ page_parts.style()
 panels.style()
 page_title(_("What is there to learn from?"))
 
-with page_parts.one_sentence():
+with page_parts.errors_as_sentences():
     choices, whole = st.columns((1, 2.6), gap="large")
     with choices:
         chosen = panels.pick_dataset()
-        panels.own_data()
+        panels.own_data_form()
     with whole, st.container(key="kd_dataset"):
         panels.show_dataset(chosen)

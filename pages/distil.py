@@ -18,26 +18,26 @@ page_title(_("Does the teacher help?"))
 lead = st.container()
 
 run = None
-with page_parts.one_sentence():
+with page_parts.errors_as_sentences():
     run = panels.run_in_url()
 
-lead.html(page_parts.paragraph(settings_words.lead(run.config if run else run_form.asked()), "kd-lead"))
+lead.html(page_parts.paragraph(settings_words.pair_sentence(run.config if run else run_form.asked()), "kd-lead"))
 
 with st.container(key="kd_with_run" if run else "kd_without_run"):
     settings, stage = st.columns((1, 2.7), gap="large")
 
 config = None
-with settings, page_parts.one_sentence():
+with settings, page_parts.errors_as_sentences():
     config = run_form.run_form()
     busy = run is not None and not run.done and run.visitor == state.visitor_id()
     if st.button(_("Start"), type="primary", key="kd-start", disabled=busy, width="stretch"):
         panels.start(config)
         st.rerun()
 
-with stage, page_parts.one_sentence():
+with stage, page_parts.errors_as_sentences():
     if run is not None:
         panels.show_run(run)
         if run.result is not None:
             link("compare", _("Compare speed, size and answers"), primary=True)
     elif config is not None:
-        explain_panel.explain(config)
+        explain_panel.draw_explanation(config)

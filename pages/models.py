@@ -15,7 +15,7 @@ page_parts.style()
 panels.style()
 page_title(_("What does each network know?"))
 
-with page_parts.one_sentence():
+with page_parts.errors_as_sentences():
     choices, whole = st.columns((1, 3), gap="large")
     with choices:
         chosen = panels.pick_card()

@@ -15,22 +15,22 @@ page_parts.style()
 page_title(_("Past runs"))
 
 opened = None
-with page_parts.one_sentence():
+with page_parts.errors_as_sentences():
     actions.undo_bar()
     opened = list.opened_run()
     if opened is None:
         actions.say_refusal()
 
-with page_parts.one_sentence():
+with page_parts.errors_as_sentences():
     runs = list.visible_runs()
     if runs or opened is not None:
         selection = filter.run_filter(runs)
         chosen = select(runs, selection)
-        comparison_panel.comparison(comparison_panel.chosen_runs())
+        comparison_panel.draw_run_comparison(comparison_panel.chosen_runs())
         list.run_list(chosen, selection, opened, sorted({tag for run in runs for tag in run.tags}))
         if runs and not chosen:
             st.html(page_parts.paragraph(_("No run matches these filters."), "kd-lead"))
-            st.button(_("Show all"), key="kd-show-all", on_click=filter.show_all)
+            st.button(_("Show all"), key="kd-show-all", on_click=filter.clear_filter)
     else:
         st.html(page_parts.paragraph(_("No run yet. A first one takes about a minute."), "kd-lead"))
         link("distil", _("Train two students"), primary=True)

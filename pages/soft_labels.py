@@ -37,7 +37,7 @@ try:
         main, beside = st.columns([7, 2], gap="medium")
         with beside:
             traits = creature_picker.pick_creature()
-            st.caption(pickers.describe(card))
+            st.caption(pickers.teacher_description(card))
         chosen = VisitorPicture(cached.creature_picture(traits), _("Drawn creature"), source)
         scene = cached.creature(card.name, traits, language())
     else:
@@ -54,13 +54,13 @@ try:
             cached.warm_up(card.name)
         else:
             state.keep_picture(chosen)
-            opinion_panel.say_none(card, scene)
+            opinion_panel.show_none_of_these_warning(card, scene)
             hand = instrument(scene.data(lead=LEAD), key="instrument")
             opinion_panel.show_members(card, scene, hand)
         if source == "dataset" and card.dataset != sampled:
             st.caption(_("This teacher learned {other}, not {name}.").format(other=card.dataset, name=sampled))
         if source != "creature":
-            st.caption(pickers.describe(card))
+            st.caption(pickers.teacher_description(card))
 except KdError as error:
     st.error(str(error))
 fetch_panel.offer_published()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kdcore.machine.threads import one_thread
+from kdcore.machine.threads import default_to_one_thread
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -23,7 +23,7 @@ QUIET = [
     "--disable-sync",
     "--use-fake-device-for-media-stream",  # a camera that shows a test picture; a page still needs leave to use it
 ]
-one_thread()  # as the app does, before anything here imports PyTorch
+default_to_one_thread()  # as the app does, before anything here imports PyTorch
 PACKS = ("MNIST", "cifar10", "animals64", "photos")
 
 

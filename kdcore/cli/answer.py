@@ -29,7 +29,7 @@ class Answer:
         return json.dumps(finite(self.data), allow_nan=False)
 
 
-class Line:
+class ProgressLine:
     """A progress line on standard error; each call replaces the line shown before.
 
     Nothing is written if standard error is not a terminal.
@@ -47,9 +47,9 @@ class Line:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Line]:
+def progress() -> Iterator[ProgressLine]:
     """Yield a progress line for the duration of a block, and erase it at the end."""
-    line = Line()
+    line = ProgressLine()
     try:
         yield line
     finally:

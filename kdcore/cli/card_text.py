@@ -23,22 +23,25 @@ def cards_table(cards: Sequence[ModelCard], damaged: Sequence[str] = ()) -> str:
         ("students (means over their seeds)", [card for card in cards if card.role != "teacher"]),
     ):
         if chosen:
-            parts += [title, _lines(chosen), ""]
+            parts += [title, _cards_table(chosen), ""]
     parts += [f"{name} is damaged and left out; train or fetch it again." for name in damaged]
     parts.append("kdcore teachers show NAME prints a card in words.")
     return "\n".join(parts)
 
 
-def _lines(cards: Sequence[ModelCard]) -> str:
+def _cards_table(cards: Sequence[ModelCard]) -> str:
     heads = ("name", "dataset", "classes", "network", "parameters", "test accuracy", "by superclass", "ECE")
     rows = []
     for card in cards:
-        figures = (_accuracy(card), *(_one(card_facts.figure(card, name)) for name in ("superclass_accuracy", "ece")))
+        figures = (
+            _accuracy(card),
+            *(_figure_text(card_facts.figure(card, name)) for name in ("superclass_accuracy", "ece")),
+        )
         rows.append((card.name, card.dataset, len(card.class_names), card.model, count(card.num_params), *figures))
     return table(heads, rows)
 
 
-def card_words(card: ModelCard, cards: Sequence[ModelCard]) -> str:
+def one_card_text(card: ModelCard, cards: Sequence[ModelCard]) -> str:
     """Return one card with all its facts.
 
     Args:
@@ -65,7 +68,7 @@ def card_words(card: ModelCard, cards: Sequence[ModelCard]) -> str:
         if words:
             lines.append(textwrap.fill(words, WIDTH, initial_indent=f"{name:<22}", subsequent_indent=22 * " "))
     if rows := card_facts.by_superclass(card):
-        shares = [(row.name, percent(row.accuracy), _between(row.ci95), row.n) for row in rows]
+        shares = [(row.name, percent(row.accuracy), _interval_text(row.ci95), row.n) for row in rows]
         lines += ["", table(("superclass", "right", "95 % interval", "n"), shares)]
     return "\n".join(lines)
 
@@ -82,7 +85,7 @@ def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str
         ("ece", "ECE"),
         ("agreement", "agrees with teacher"),
     ):
-        rows.append((words, _one(card_facts.figure(card, name))))
+        rows.append((words, _figure_text(card_facts.figure(card, name))))
     nll = card_facts.figure(card, "nll")
     rows.append(("NLL", f"{nll.mean:.3f} nats" if nll else ""))
     gain = card_facts.gain(card, cards)
@@ -92,7 +95,7 @@ def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str
         rows.append(("minus its baseline", f"{told} points" + (f"; seed by seed {seeds}" if seeds else "")))
     none = card_facts.none_of_these(card)
     if none is not None:
-        alarms = f"false alarms {_one(none.false_alarms)}" if none.false_alarms else ""
+        alarms = f"false alarms {_figure_text(none.false_alarms)}" if none.false_alarms else ""
         found = ", ".join(f"{percent(share)} of {what}" for what, share in none.found)
         rows.append(("none of these", "; ".join(filter(None, (alarms, found and f"finds {found}")))))
     wolf = card_facts.mean_soft_labels(card).get("wolf")
@@ -104,16 +107,16 @@ def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str
 
 def _accuracy(card: ModelCard) -> str:
     """Return the test accuracy measured by this engine, else the published one, else ""."""
-    measured = _one(card_facts.figure(card, "accuracy"))
+    measured = _figure_text(card_facts.figure(card, "accuracy"))
     published = card_facts.figure(card, "published_accuracy")
     return measured or (f"{percent(published.mean)} (published)" if published else "")
 
 
-def _one(figure: Figure | None) -> str:
-    return "" if figure is None else f"{percent(figure.mean)}{_between(figure.ci95, ' ')}"
+def _figure_text(figure: Figure | None) -> str:
+    return "" if figure is None else f"{percent(figure.mean)}{_interval_text(figure.ci95, ' ')}"
 
 
-def _between(ci95: tuple[float, float] | None, before: str = "") -> str:
+def _interval_text(ci95: tuple[float, float] | None, before: str = "") -> str:
     return f"{before}[{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]" if ci95 else ""
 
 

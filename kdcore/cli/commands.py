@@ -29,7 +29,7 @@ def teachers(options: Namespace) -> Answer:
 
 
 def teachers_show(options: Namespace) -> Answer:
-    from kdcore.cli.card_text import card_words
+    from kdcore.cli.card_text import one_card_text
     from kdcore.errors import UnknownName
     from kdcore.teachers.card import list_cards
     from kdcore.teachers.ensemble_names import is_ensemble
@@ -41,16 +41,16 @@ def teachers_show(options: Namespace) -> Answer:
     if options.name not in cards:
         raise UnknownName("model card", options.name, cards)
     card = cards[options.name]
-    return Answer(card.to_json(), card_words(card, tuple(cards.values())))
+    return Answer(card.to_json(), one_card_text(card, tuple(cards.values())))
 
 
 def teachers_measure(options: Namespace) -> Answer:
-    from kdcore.cli.card_text import card_words
+    from kdcore.cli.card_text import one_card_text
     from kdcore.teachers.building.measure import measure_teacher
 
     card = measure_teacher(options.name, options.device)
     data = {"teacher": card.name, "dataset": card.dataset, "dataset_sha256": card.dataset_sha256}
-    return Answer({**data, "figures": card.figures}, card_words(card, (card,)))
+    return Answer({**data, "figures": card.figures}, one_card_text(card, (card,)))
 
 
 def teachers_train(options: Namespace) -> Answer | None:

@@ -16,7 +16,7 @@ FACTS = ("title", "source", "embedded", "num_classes", "train_size", "image_shap
 def datasets(options: Namespace) -> Answer:
     from kdcore.datasets import list_datasets
 
-    rows = [_row(info.name) for info in list_datasets()]
+    rows = [_dataset_row(info.name) for info in list_datasets()]
     cells = [
         [r["name"], "ready" if r["ready"] else "not here", r["num_classes"], r["train_size"], _size(r), r["source"]]
         for r in rows
@@ -29,7 +29,7 @@ def get(options: Namespace) -> Answer:
     from kdcore.datasets import fetch_dataset
 
     follow_download(fetch_dataset(options.name))
-    row = _row(options.name)
+    row = _dataset_row(options.name)
     return Answer(row, f"{row['name']} is ready ({row['where']}).")
 
 
@@ -41,7 +41,7 @@ def show(options: Namespace) -> Answer:
         split: getattr(dataset, split).hard_labels.bincount(minlength=dataset.num_classes).tolist()
         for split in ("train", "validation", "test")
     }
-    data = _row(options.name) | {"sha256": dataset.sha256, "class_names": dataset.class_names, "counts": counts}
+    data = _dataset_row(options.name) | {"sha256": dataset.sha256, "class_names": dataset.class_names, "counts": counts}
     rows = [(name, *(counts[split][i] for split in counts)) for i, name in enumerate(dataset.class_names)]
     rows.append(("all", *(sum(counts[split]) for split in counts)))
     return Answer(data, "\n".join([text.table(("class", *counts), rows), f"sha256 {dataset.sha256}"]))
@@ -57,7 +57,7 @@ def add(options: Namespace) -> Answer:
                 line(f"{done} of {total} pictures")
 
         info = add_dataset(Path(options.path), options.name, options.size, told)
-    return Answer(_row(info.name), f"{info.name} is ready: {info.description} kdcore run --dataset {info.name}")
+    return Answer(_dataset_row(info.name), f"{info.name} is ready: {info.description} kdcore run --dataset {info.name}")
 
 
 def remove(options: Namespace) -> Answer:
@@ -67,7 +67,7 @@ def remove(options: Namespace) -> Answer:
     return Answer({"removed": options.name}, f"{options.name} is removed; its picture files stay where they are.")
 
 
-def _row(name: str) -> dict[str, Any]:
+def _dataset_row(name: str) -> dict[str, Any]:
     from kdcore.datasets import dataset_info, dataset_status
 
     info = dataset_info(name)

@@ -9,7 +9,7 @@ from typing import Any
 from kdcore.cli import text
 from kdcore.cli.answer import Answer, progress
 from kdcore.errors import KdError
-from kdcore.machine.threads import one_thread
+from kdcore.machine.threads import default_to_one_thread
 
 
 class Stopped(KdError):
@@ -17,7 +17,7 @@ class Stopped(KdError):
 
 
 def reproduce(options: Namespace) -> Answer:
-    one_thread()  # must precede the import of PyTorch; makes idle threads sleep instead of spin
+    default_to_one_thread()  # must precede the import of PyTorch; makes idle threads sleep instead of spin
     from kdcore.experiments.reproductions import find_reproduction
     from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded
     from kdcore.machine.allocator import keep_freed_memory

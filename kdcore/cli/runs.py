@@ -42,7 +42,7 @@ def show(options: Namespace) -> Answer:
         row = store.run(options.id)
     data = {**report_export.summary(row), "result": row.result}
     shown = text.result(row.result) if row.result else text.runs([data], with_error=True)
-    return Answer(data, "\n".join([shown, *text.marks(row.tags, row.parent)]))
+    return Answer(data, "\n".join([shown, *text.tags_and_parent(row.tags, row.parent)]))
 
 
 def compare(options: Namespace) -> Answer:
@@ -77,9 +77,9 @@ def export(options: Namespace) -> Answer:
     with Store() as store:
         row = store.run(options.id)
         events = store.events(row.id)
-    written = report_export.as_text(row, events, options.format)
+    written = report_export.export_text(row, events, options.format)
     if not options.out:
-        return Answer(report_export.as_data(row, events), written)
+        return Answer(report_export.run_data(row, events), written)
     try:
         with Path(options.out).open("w" if options.force else "x", encoding="utf-8", newline="") as file:
             file.write(written.rstrip("\n") + "\n")

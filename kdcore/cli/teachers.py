@@ -36,11 +36,11 @@ def remove(options: Namespace) -> Answer:
 
 def _fetch(name: str, called: str | None = None) -> ModelCard:
     from kdcore.teachers.card import list_cards
-    from kdcore.teachers.sources.own import free_name
+    from kdcore.teachers.sources.own import check_new_name
     from kdcore.teachers.sources.torchvision import fetch_published
 
     if called is not None:
-        free_name(called)
+        check_new_name(called)
     follow_download(fetch_published(name, called))
     return next(card for card in list_cards() if card.name == (called or name))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.events import EpochEnded, TeacherEpochEnded
 from kdcore.reports.comparison import minus_distilled
-from kdcore.reports.words import agreement_with, has_teacher, headline, own_words, taught_by, unused
+from kdcore.reports.words import agreement_with, has_teacher, headline, own_point_words, taught_by, unused_settings
 from kdcore.settings.controls import CONTROLS
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def result(value: dict[str, Any]) -> str:
     For a sweep, the table of all points comes first, then the arms of its own point.
     """
     config = value["config"]
-    lines = [f"run {value['run_id']}: {_told(config)}, {value['seconds']:.0f} s on {value['device']}", ""]
+    lines = [f"run {value['run_id']}: {_config_line(config)}, {value['seconds']:.0f} s on {value['device']}", ""]
     if "sweep" in value:
-        lines += [sweep(value["sweep"]), "", headline(value), "", f"in detail, at {own_words(config)}:"]
+        lines += [sweep(value["sweep"]), "", headline(value), "", f"in detail, at {own_point_words(config)}:"]
     rows = []
     for arm, row in value["arms"].items():
         figures = (estimate(row["accuracy"]), estimate(row.get("ece")), estimate(row.get("agreement")))
@@ -109,13 +109,13 @@ def result(value: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _told(config: dict[str, Any]) -> str:
+def _config_line(config: dict[str, Any]) -> str:
     """Return a run's configuration in one line.
 
     Varied settings show all their values; a setting that the method does not use is shown as "no NAME".
     """
     vary = config.get("vary") or {}
-    none = () if "method" in vary else unused(config)
+    none = () if "method" in vary else unused_settings(config)
     settings = {
         "labels": f"{config['labels']} labels",
         "": taught_by(config) if "student" in vary else f"{config['student']} {taught_by(config)}",
@@ -127,7 +127,7 @@ def _told(config: dict[str, Any]) -> str:
     # Methods that are compared each have their own temperature and distill weight.
     left_out = {*vary, *none, *(("temperature", "distill_weight") if "method" in vary else ())}
     said = [words for name, words in settings.items() if name not in left_out]
-    said += [f"{name} {', '.join(map(setting, values))}" for name, values in vary.items()]
+    said += [f"{name} {', '.join(map(setting_cell, values))}" for name, values in vary.items()]
     said += [f"no {name.replace('_', ' ')}" for name in none if name not in vary]
     return ", ".join([config["dataset"], *said, f"{len(config['seeds'])} seeds"])
 
@@ -207,7 +207,7 @@ def points(difference: float | None) -> str:
     return "" if difference is None else f"{100 * difference:+.1f}"
 
 
-def marks(tags: Sequence[str], parent: str | None) -> list[str]:
+def tags_and_parent(tags: Sequence[str], parent: str | None) -> list[str]:
     """Return lines with a run's tags and the run that it repeats with a change (its parent)."""
     lines = [f"tags: {', '.join(tags)}"] if tags else []
     return [*lines, f"repeats run {parent} with a change"] if parent else lines
@@ -216,9 +216,9 @@ def marks(tags: Sequence[str], parent: str | None) -> list[str]:
 def comparison(found: Comparison) -> str:
     """Return a table of the settings in which runs differ and one of their results; every column is a run."""
     heads = ("", *(row.id for row in found.rows))
-    settings = [(one.name.replace("_", " "), *(setting(value) for value in one.values)) for one in found.settings]
+    settings = [(one.name.replace("_", " "), *(setting_cell(value) for value in one.values)) for one in found.settings]
     results: list[tuple[str, ...]] = [("status", *(row.status for row in found.rows))]
-    if any(own := [own_words(row.config) for row in found.rows]):
+    if any(own := [own_point_words(row.config) for row in found.rows]):
         results.append(("point of the sweep", *own))
     measured = [(row.result or {}) for row in found.rows]
     for arm in found.arms:
@@ -240,7 +240,7 @@ def difference(mean: float | None, interval: Sequence[float] | None) -> str:
     return points(mean) + between
 
 
-def setting(value: object) -> str:
+def setting_cell(value: object) -> str:
     """Format the value of a setting for a table cell; lists are joined by commas."""
     if isinstance(value, list):
         return ",".join(map(str, value))

@@ -17,7 +17,7 @@ STOP_SECONDS = 20.0  # how long Ctrl-C waits for the run's worker to stop
 SETTINGS = ("teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", "seeds", "device")
 RECIPE = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
 # Settings that a rerun on another dataset keeps; all others suit the dataset that they were chosen for.
-OF_ANY_DATASET = ("method", "parameters", "temperature", "distill_weight", "controls", "vary", "seeds", "device")
+KEPT_ACROSS_DATASETS = ("method", "parameters", "temperature", "distill_weight", "controls", "vary", "seeds", "device")
 
 
 class RunNotFinished(KdError):
@@ -28,7 +28,7 @@ def run(options: Namespace) -> Answer:
     from kdcore import jobs
     from kdcore.settings.config import make_run_config
 
-    config = make_run_config(options.dataset, **_given(options))
+    config = make_run_config(options.dataset, **_given_settings(options))
     with Store() as store:
         return follow(store, jobs.submit(store, config, VISITOR))
 
@@ -39,7 +39,7 @@ def sweep(options: Namespace) -> Answer:
     from kdcore.settings.config import make_run_config
     from kdcore.settings.sweeps import parse_vary
 
-    config = make_run_config(options.dataset, vary=parse_vary(options.vary), **_given(options))
+    config = make_run_config(options.dataset, vary=parse_vary(options.vary), **_given_settings(options))
     with Store() as store:
         run_id = jobs.unfinished(store, config, VISITOR)
         if run_id is None:
@@ -52,22 +52,22 @@ def sweep(options: Namespace) -> Answer:
 def rerun(options: Namespace) -> Answer:
     from kdcore import jobs
     from kdcore.settings.config import make_run_config
-    from kdcore.settings.describe import flatten
+    from kdcore.settings.describe import flat_config
 
     with Store() as store:
         row = store.run(options.id)
-        before = flatten(row.config)
+        before = flat_config(row.config)
         dataset = str(options.dataset or before.pop("dataset"))
         if dataset != row.config["dataset"]:
-            before = {name: before[name] for name in OF_ANY_DATASET if name in before}
-        if not options.dataset and not _given(options):
+            before = {name: before[name] for name in KEPT_ACROSS_DATASETS if name in before}
+        if not options.dataset and not _given_settings(options):
             raise ConfigError(f"Say what to change, for example: kdcore runs rerun {row.id} --temperature 8.")
         before.pop("dataset", None)
-        config = make_run_config(dataset, **_changed(before, _given(options)))
+        config = make_run_config(dataset, **_changed_settings(before, _given_settings(options)))
         return follow(store, jobs.submit(store, config, VISITOR, parent=row.id))
 
 
-def _changed(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _changed_settings(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Return a run's settings with the given ones changed.
 
     A setting that is given is no longer varied. Another method starts with its own temperature, distill weight and
@@ -78,21 +78,21 @@ def _changed(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         given: the settings to change, by name, with `parameters` of the method as a mapping.
     """
     from kdcore.methods.registry import find_method
-    from kdcore.settings.sweeps import BROUGHT
+    from kdcore.settings.sweeps import METHOD_DEFAULTS
 
     varied = before.get("vary", {})
     vary = {name: values for name, values in varied.items() if name not in {**given, **given.get("parameters", {})}}
     if "method" in vary:  # still several methods: each uses its own temperature and weight
-        before = {name: value for name, value in before.items() if name not in BROUGHT or name in vary}
+        before = {name: value for name, value in before.items() if name not in METHOD_DEFAULTS or name in vary}
     elif "method" in varied:  # one method remains: it takes over what was fixed for all of them
-        held = [name for name in BROUGHT if len(vary.get(name, ())) == 1]
+        held = [name for name in METHOD_DEFAULTS if len(vary.get(name, ())) == 1]
         given = {**{name: vary.pop(name)[0] for name in held}, **given}
     method = given.get("method", before["method"])
     own = {**before.get("parameters", {}), **given.get("parameters", {})}
     if method != before["method"]:
         own = given.get("parameters", {})
         both = (find_method(before["method"]), find_method(method))
-        for name in BROUGHT:
+        for name in METHOD_DEFAULTS:
             if any(getattr(one, name) is not None for one in both):
                 before.pop(name, None)
     return {**before, **given, "parameters": own, "vary": vary}
@@ -143,7 +143,7 @@ def follow(store: Store, run_id: str) -> Answer:
     raise RunNotFinished(failure or f"Run {run_id} ended without a message; kdcore runs show {run_id} shows its state.")
 
 
-def _given(options: Namespace) -> dict[str, object]:
+def _given_settings(options: Namespace) -> dict[str, object]:
     """Return the settings that were given on the command line, by name.
 
     Raises:
@@ -161,13 +161,13 @@ def _given(options: Namespace) -> dict[str, object]:
 
 
 def _parameter(text: str) -> tuple[str, float | str]:
-    from kdcore.methods.registry import TEXTS
+    from kdcore.methods.registry import TEXT_PARAMETERS
 
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"A parameter is given as NAME=VALUE, not {text!r}.")
     try:
-        return name.strip(), value.strip() if name.strip() in TEXTS else float(value)
+        return name.strip(), value.strip() if name.strip() in TEXT_PARAMETERS else float(value)
     except ValueError:
         return name.strip(), value.strip()
 

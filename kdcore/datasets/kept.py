@@ -44,7 +44,7 @@ def from_tensors(
     return Dataset(name, class_names, superclasses, train, validation, test, sha256)
 
 
-def path_for(name: str, files: Sequence[Path]) -> Path:
+def cache_path(name: str, files: Sequence[Path]) -> Path:
     """Return the cache file for the dataset `name` read from `files`.
 
     Its name contains a hash of the files' paths, sizes and modification times, so that changed files are read again.
@@ -54,7 +54,7 @@ def path_for(name: str, files: Sequence[Path]) -> Path:
     return paths.home() / "datasets" / f"{name}-{digest}.safetensors"
 
 
-def load_kept(path: Path, make: Callable[[], Dataset]) -> Dataset:
+def load_cached(path: Path, make: Callable[[], Dataset]) -> Dataset:
     """Return the dataset cached at `path`; without a readable cache, call `make` and cache its dataset there.
 
     A cache that cannot be read or written is no error; the dataset is then made again each time.

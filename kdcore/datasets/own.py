@@ -23,13 +23,13 @@ from kdcore.datasets.kept import from_tensors, to_tensors
 from kdcore.datasets.parquet import hold_out, read_parquet
 from kdcore.errors import ConfigError, DatasetUnavailable, ModelFileError, PictureError, StoreError
 from kdcore.machine import paths
-from kdcore.machine.tensor_files import load_tensors, save_tensors, write_whole
+from kdcore.machine.tensor_files import load_tensors, save_tensors, write_atomically
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SIZES = (32, 64)  # the sides in pixels that the networks of this project are made for
 MAX_PICTURES = 50_000  # they take 600 MB of memory at 64 pixels a side
-MIN_A_CLASS = 5  # readable train pictures that each class must have
-HELD_SHARE = 0.1  # share of the train pictures held out for validation, and for test if there are no test pictures
+MIN_CLASS_PICTURES = 5  # readable train pictures that each class must have
+HOLD_OUT_SHARE = 0.1  # share of the train pictures held out for validation, and for test if there are no test pictures
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _TRAIN, _TEST = ("train", "training"), ("test", "val", "valid", "validation")
 
@@ -62,7 +62,7 @@ class OwnSheet:
 
 
 @dataclass(frozen=True)
-class _Raw:
+class _UnsplitPictures:
     """Pictures before they are split.
 
     Attributes:
@@ -87,7 +87,7 @@ def list_own() -> tuple[DatasetInfo, ...]:
     return tuple(_info(sheet) for sheet in sheets if sheet is not None)
 
 
-def place_of(name: str) -> Path | None:
+def tensors_path(name: str) -> Path | None:
     """Return the file of an own dataset's tensors, or None if it does not exist."""
     path = folder() / f"{name}.safetensors"
     return path if path.is_file() else None
@@ -116,7 +116,7 @@ def add_dataset(
         StoreError: the dataset cannot be written to the disk.
     """
     path = path.expanduser().absolute()
-    name = _legal_name(name or _suggest(path), taken)
+    name = _legal_name(name or _name_from_path(path), taken)
     if size is not None and size not in SIZES:
         raise ConfigError(f"The size must be {SIZES[0]} or {SIZES[1]} pixels, not {size}.")
     if path.is_dir() and not (path / "train.parquet").is_file():
@@ -140,7 +140,7 @@ def add_dataset(
         tensors_sha256=sha256,
     )
     try:
-        write_whole(folder() / f"{name}.json", json.dumps(asdict(sheet), indent=1, ensure_ascii=False).encode())
+        write_atomically(folder() / f"{name}.json", json.dumps(asdict(sheet), indent=1, ensure_ascii=False).encode())
     except OSError as error:
         raise StoreError(f"The facts of {name} could not be saved ({error.strerror}); free some disk space.") from error
     return _info(sheet)
@@ -199,7 +199,7 @@ def _read_sheet(path: Path) -> OwnSheet | None:
     return sheet if sheet.name == path.stem and _NAME.fullmatch(sheet.name) else None
 
 
-def _suggest(path: Path) -> str:
+def _name_from_path(path: Path) -> str:
     stem = path.stem if path.suffix == ".parquet" and path.stem not in (*_TRAIN, *_TEST) else ""
     words = re.sub(r"[^a-z0-9]+", "-", (stem or (path.parent if path.suffix == ".parquet" else path).name).lower())
     return words.strip("-")[:32].strip("-") or "own"
@@ -213,7 +213,9 @@ def _legal_name(name: str, taken: Collection[str]) -> str:
     return name
 
 
-def _read_folders(path: Path, size: int | None, progress: Progress) -> tuple[_Raw, _Raw | None, tuple[str, ...], int]:
+def _read_folders(
+    path: Path, size: int | None, progress: Progress
+) -> tuple[_UnsplitPictures, _UnsplitPictures | None, tuple[str, ...], int]:
     train_dir = next((path / part for part in _TRAIN if (path / part).is_dir()), path)
     test_dir = next((path / part for part in _TEST if (path / part).is_dir()), None) if train_dir != path else None
     classes = sorted(entry.name for entry in train_dir.iterdir() if entry.is_dir() and not entry.name.startswith("."))
@@ -265,7 +267,7 @@ class _Reader:
         self.size, self.total, self.progress = size, total, progress
         self.done = self.unreadable = 0
 
-    def all(self, files: list[tuple[Path, int]]) -> _Raw:
+    def all(self, files: list[tuple[Path, int]]) -> _UnsplitPictures:
         from kdcore.pictures.decode import MAX_BYTES, open_picture
         from kdcore.pictures.prepare import prepare_picture
 
@@ -286,10 +288,12 @@ class _Reader:
             groups.append(hashlib.sha256(data).hexdigest())
         if not images:
             raise DatasetUnavailable("None of the files could be read as a picture; check that they open elsewhere.")
-        return _Raw(torch.cat(images), torch.tensor(labels), groups)
+        return _UnsplitPictures(torch.cat(images), torch.tensor(labels), groups)
 
 
-def _read_parquets(path: Path, size: int | None, progress: Progress) -> tuple[_Raw, _Raw | None, tuple[str, ...], int]:
+def _read_parquets(
+    path: Path, size: int | None, progress: Progress
+) -> tuple[_UnsplitPictures, _UnsplitPictures | None, tuple[str, ...], int]:
     train_file = path / "train.parquet" if path.is_dir() else path
     test_file = train_file.with_name("test.parquet") if train_file.name == "train.parquet" else None
     size = size or SIZES[1]
@@ -299,13 +303,13 @@ def _read_parquets(path: Path, size: int | None, progress: Progress) -> tuple[_R
         raise ConfigError(_too_many(path, len(split)))
     if len(class_names) < 2:
         raise ConfigError(f"{path} names fewer than two classes.")
-    train = _Raw(split.images, split.hard_labels, _groups(split, sources))
+    train = _UnsplitPictures(split.images, split.hard_labels, _groups(split, sources))
     if test_file is None or not test_file.is_file():
         return train, None, class_names, 0
     tested, test_names, test_sources = read_parquet(test_file, size)
     if test_names != class_names:
         raise DatasetUnavailable("train.parquet and test.parquet name different classes; they do not belong together.")
-    return train, _Raw(tested.images, tested.hard_labels, _groups(tested, test_sources)), class_names, 0
+    return train, _UnsplitPictures(tested.images, tested.hard_labels, _groups(tested, test_sources)), class_names, 0
 
 
 def _groups(split: Split, sources: list[str]) -> list[str]:
@@ -319,10 +323,10 @@ def _groups(split: Split, sources: list[str]) -> list[str]:
     ]
 
 
-def _split(name: str, class_names: tuple[str, ...], train: _Raw, test: _Raw | None) -> Dataset:
+def _split(name: str, class_names: tuple[str, ...], train: _UnsplitPictures, test: _UnsplitPictures | None) -> Dataset:
     """Split pictures into train, validation and test; within a class, pictures of one group stay in one split.
 
-    Without test pictures, `HELD_SHARE` of the train pictures of each class become the test split. Otherwise, train
+    Without test pictures, `HOLD_OUT_SHARE` of the train pictures of each class become the test split. Otherwise, train
     pictures whose group is among the test pictures are dropped.
 
     Raises:
@@ -332,21 +336,22 @@ def _split(name: str, class_names: tuple[str, ...], train: _Raw, test: _Raw | No
     counts = train.hard_labels.bincount(minlength=len(class_names))
     if len(counts) > len(class_names) or int(train.hard_labels.min()) < 0:
         raise DatasetUnavailable("A label has no class name; check the file.")
-    if int(counts.min()) < MIN_A_CLASS:
+    if int(counts.min()) < MIN_CLASS_PICTURES:
         smallest = class_names[int(counts.argmin())]
         raise ConfigError(
-            f'The class "{smallest}" has {int(counts.min())} readable pictures, and each needs at least {MIN_A_CLASS}.'
+            f'The class "{smallest}" has {int(counts.min())} readable pictures, and each needs at least '
+            f"{MIN_CLASS_PICTURES}."
         )
     images, labels, groups = train.images, train.hard_labels, train.groups
     if test is None:
-        rest, held = hold_out(labels, groups, HELD_SHARE)
+        rest, held = hold_out(labels, groups, HOLD_OUT_SHARE)
         tested = Split(images[held], labels[held])
     else:
         unseen = set(test.groups)
         rest = torch.tensor([row for row, group in enumerate(groups) if group not in unseen], dtype=torch.int64)
         tested = Split(test.images, test.hard_labels)
     kept_groups = [groups[row] for row in rest.tolist()]
-    rows, held = hold_out(labels[rest], kept_groups, HELD_SHARE)
+    rows, held = hold_out(labels[rest], kept_groups, HOLD_OUT_SHARE)
     everything = Split(images[rest], labels[rest])
     learned, validated = everything.select(rows), everything.select(held)
     sha256 = hash_splits(learned, validated, tested)

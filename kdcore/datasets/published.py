@@ -18,7 +18,7 @@ import torch
 
 from kdcore.datasets.base import Dataset, Split, hash_splits
 from kdcore.datasets.idx import read_idx
-from kdcore.datasets.kept import load_kept, path_for
+from kdcore.datasets.kept import cache_path, load_cached
 from kdcore.datasets.parquet import hold_out, read_parquet
 from kdcore.errors import DatasetUnavailable
 from kdcore.machine import paths
@@ -115,7 +115,7 @@ def fetch_files(spec: Published) -> Iterator[FetchProgress]:
     files = remote_files(spec)
     total, before = download_bytes(spec), 0
     for remote in files:
-        if not spec.is_idx and _has_cifar(folder, spec) and _batches_are_whole(spec, folder):
+        if not spec.is_idx and _has_cifar(folder, spec) and _cifar_is_complete(spec, folder):
             return
         for done in fetch(remote, folder):
             yield FetchProgress(remote.name, before + min(done, remote.size), total)
@@ -197,10 +197,10 @@ def _load_parquet(spec: Published, folder: Path) -> Dataset:
         sha256 = hash_splits(train, validation, test)
         return Dataset(spec.name, class_names, superclasses, train, validation, test, sha256)
 
-    return load_kept(path_for(spec.name, [folder / name for name in PARQUET_FILES]), read)
+    return load_cached(cache_path(spec.name, [folder / name for name in PARQUET_FILES]), read)
 
 
-def _batches_are_whole(spec: Published, folder: Path) -> bool:
+def _cifar_is_complete(spec: Published, folder: Path) -> bool:
     source = _torchvision(spec)
     try:
         for train in (True, False):
@@ -228,7 +228,7 @@ def _unpack(spec: Published, folder: Path) -> None:
         raise DatasetUnavailable(
             f"{archive.name} could not be unpacked in {folder} ({error}); free some disk space and try again."
         ) from error
-    if _batches_are_whole(spec, folder):
+    if _cifar_is_complete(spec, folder):
         archive.unlink(missing_ok=True)
     else:
         raise DatasetUnavailable(f"{archive.name} does not hold all of {spec.name}; try again.")
@@ -256,13 +256,13 @@ _CIFAR100 = {
     "vehicles 1": "bicycle bus motorcycle pickup_truck train",
     "vehicles 2": "lawn_mower rocket streetcar tank tractor",
 }
-_CIFAR100_ABOVE = {name: family for family, names in _CIFAR100.items() for name in names.split()}
+_CIFAR100_SUPERCLASS = {name: family for family, names in _CIFAR100.items() for name in names.split()}
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-_CIFAR10_ABOVE = {
+_CIFAR10_SUPERCLASS = {
     name: "vehicle" if name in ("airplane", "automobile", "ship", "truck") else "animal" for name in _CIFAR10
 }
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-_FASHION_ABOVE = {
+_FASHION_SUPERCLASS = {
     **dict.fromkeys(("T-shirt/top", "Pullover", "Coat", "Shirt"), "top"),
     **dict.fromkeys(("Sandal", "Sneaker", "Ankle boot"), "shoe"),
 }
@@ -288,7 +288,7 @@ PUBLISHED: dict[str, Published] = {
             image_shape=(1, 28, 28),
             sizes=(26_421_880, 29_515, 4_422_102, 5_148),
             validation_share=1 / 12,
-            superclasses=_FASHION_ABOVE,
+            superclasses=_FASHION_SUPERCLASS,
         ),
         Published(
             name="cifar10",
@@ -298,17 +298,17 @@ PUBLISHED: dict[str, Published] = {
             image_shape=(3, 32, 32),
             sizes=(170_498_071,),
             validation_share=0.1,
-            superclasses=_CIFAR10_ABOVE,
+            superclasses=_CIFAR10_SUPERCLASS,
         ),
         Published(
             name="cifar100",
             torchvision_name="CIFAR100",
             folder="CIFAR100",
-            class_names=tuple(sorted(_CIFAR100_ABOVE)),
+            class_names=tuple(sorted(_CIFAR100_SUPERCLASS)),
             image_shape=(3, 32, 32),
             sizes=(169_001_437,),
             validation_share=0.1,
-            superclasses=_CIFAR100_ABOVE,
+            superclasses=_CIFAR100_SUPERCLASS,
         ),
     )
 }

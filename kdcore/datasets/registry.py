@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kdcore.datasets import animals64, creatures, digits, own, published
 from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus
-from kdcore.datasets.kept import load_kept, path_for
+from kdcore.datasets.kept import cache_path, load_cached
 from kdcore.errors import DatasetUnavailable, DownloadFailed, UnknownName
 from kdcore.machine import paths
 from kdcore.machine.download import FetchProgress
@@ -23,7 +23,7 @@ def _load_creatures() -> Dataset:
     code = sorted(Path(creatures.__file__).parent.glob("*.py"))
     version = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:16]
     path = paths.home() / "datasets" / f"creatures-{version}.safetensors"
-    return load_kept(path, creatures.load)
+    return load_cached(path, creatures.load)
 
 
 def _find_animals64() -> Path | None:
@@ -41,7 +41,7 @@ def _load_animals64() -> Dataset:
     if folder is None:
         raise DatasetUnavailable(dataset_status("animals64").needs)
     files = [folder / name for name in animals64.FILES]
-    return load_kept(path_for(animals64.NAME, files), partial(animals64.load, folder))
+    return load_cached(cache_path(animals64.NAME, files), partial(animals64.load, folder))
 
 
 def _load_published(name: str) -> Dataset:
@@ -170,7 +170,7 @@ def dataset_status(name: str) -> DatasetStatus:
     if name in published.PUBLISHED:
         found = published.find(published.PUBLISHED[name])
     else:
-        found = _find_animals64() if name == animals64.NAME else own.place_of(name)
+        found = _find_animals64() if name == animals64.NAME else own.tensors_path(name)
     if found is not None:
         return DatasetStatus(name, ready=True, where=str(found), needs="")
     return DatasetStatus(name, ready=False, where="", needs=f"{name} is not on this machine: {_how_to_get(info)}.")

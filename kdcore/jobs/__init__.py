@@ -1,13 +1,13 @@
 """The queue: who is next, who holds a run, the worker process, and what is cleaned up after it."""
 
-from kdcore.jobs.checks import check
+from kdcore.jobs.checks import check_can_run
 from kdcore.jobs.dispatcher import MAX_SETBACKS, SLOTS, advance, claim, runs_dir
-from kdcore.jobs.machine_turn import Busy, turn
+from kdcore.jobs.machine_turn import MachineBusy, reserve_machine
 from kdcore.jobs.space import NoSpace
 from kdcore.jobs.submit import (
     LOCAL_VISITOR,
     MAX_QUEUED,
-    MAX_WAITING,
+    MAX_UNFINISHED,
     CannotResume,
     QueueFull,
     TooManyRuns,
@@ -23,23 +23,23 @@ __all__ = [
     "LOCAL_VISITOR",
     "MAX_QUEUED",
     "MAX_SETBACKS",
-    "MAX_WAITING",
+    "MAX_UNFINISHED",
     "SLOTS",
-    "Busy",
     "CannotResume",
+    "MachineBusy",
     "NoSpace",
     "QueueFull",
     "TooManyRuns",
     "advance",
     "cancel",
-    "check",
+    "check_can_run",
     "claim",
     "expected_wait",
     "follow",
     "position",
+    "reserve_machine",
     "resume",
     "runs_dir",
     "submit",
-    "turn",
     "unfinished",
 ]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kdcore.settings.config import RunConfig
 
 
-def check(config: RunConfig) -> None:
+def check_can_run(config: RunConfig) -> None:
     """Refuse a configuration that a worker would refuse, before a run is stored.
 
     Raises:

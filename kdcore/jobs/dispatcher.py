@@ -15,8 +15,8 @@ import psutil
 import sqlalchemy as sa
 
 from kdcore.events import RunFailed
-from kdcore.jobs.fair_order import queue, record_turn, waiting
-from kdcore.jobs.lease import as_starting, is_alive, put_down
+from kdcore.jobs.fair_order import queued_in_order, record_turn, waiting_or_running
+from kdcore.jobs.lease import is_alive, kill_hung_worker, starting_columns
 from kdcore.jobs.spawn import LOG, spawn_worker
 from kdcore.machine import paths
 from kdcore.store import RunRow, Store, add_event, to_run
@@ -48,14 +48,14 @@ def advance(store: Store, slots: int = SLOTS) -> None:
         StoreError: the store cannot be read or written.
     """
     with store.read() as connection:
-        rows = waiting(connection)
+        rows = waiting_or_running(connection)
     held = [row for row in rows if row.status == "running" or row.kind == "latency"]
     dead = [row for row in held if not is_alive(row)]
     for row in dead:
-        _let_go(store, row)
+        release_dead(store, row)
     for row in held:
         if row.cancel_requested and row not in dead:
-            put_down(row)
+            kill_hung_worker(row)
     running = sum(row.status == "running" for row in rows)
     queued = any(row.status == "queued" for row in rows)
     if dead or (queued and running < slots):
@@ -68,10 +68,10 @@ def next_row(connection: sa.Connection, slots: int = SLOTS) -> RunRow | None:
 
     Call it inside `Store.write()`, so that no other process takes the same one.
     """
-    rows = waiting(connection)
+    rows = waiting_or_running(connection)
     if sum(row.status == "running" for row in rows) >= slots:
         return None
-    return next(iter(queue(connection, rows)), None)
+    return next(iter(queued_in_order(connection, rows)), None)
 
 
 def claim(store: Store, slots: int = SLOTS, only: str | None = None) -> RunRow | None:
@@ -87,7 +87,7 @@ def claim(store: Store, slots: int = SLOTS, only: str | None = None) -> RunRow |
         row = next_row(connection, slots)
         if row is None or row.kind != "run" or only not in (None, row.id):  # a measurement starts itself
             return None
-        values = {"status": "running", "attempts": row.attempts + 1, "setbacks": row.setbacks + 1, **as_starting()}
+        values = {"status": "running", "attempts": row.attempts + 1, "setbacks": row.setbacks + 1, **starting_columns()}
         values["started"] = row.started or time.time()
         taken = sa.update(runs).where(runs.c.id == row.id, runs.c.status == "queued").values(**values)
         if connection.execute(taken).rowcount != 1:
@@ -97,7 +97,7 @@ def claim(store: Store, slots: int = SLOTS, only: str | None = None) -> RunRow |
         return to_run(connection.execute(sa.select(runs).where(runs.c.id == row.id)).one())
 
 
-def end_unheld(connection: sa.Connection, row: RunRow, kind: Ending, sentence: str) -> None:
+def end_without_worker(connection: sa.Connection, row: RunRow, kind: Ending, sentence: str) -> None:
     """Mark a run that no worker holds as over, unless its row changed after `row` was read.
 
     Call it inside `Store.write()`.
@@ -124,7 +124,7 @@ def _start(store: Store, row: RunRow) -> None:
         why = error.strerror or type(error).__name__
         sentence = f"The run's process could not be started ({why}); free some disk space or memory, then resume it."
         with store.write() as connection:
-            end_unheld(connection, row, "error", sentence)
+            end_without_worker(connection, row, "error", sentence)
         return
     born = time.time()  # stays if the worker has ended already; the next `advance` finds such a run dead
     with contextlib.suppress(psutil.Error):
@@ -134,7 +134,7 @@ def _start(store: Store, row: RunRow) -> None:
         connection.execute(sa.update(runs).where(*unclaimed).values(worker_pid=pid, worker_started=born))
 
 
-def _let_go(store: Store, seen: RunRow) -> None:
+def release_dead(store: Store, seen: RunRow) -> None:
     """Release a row whose process died.
 
     A run goes back into the queue, to be continued before runs that have not begun. It is cancelled instead if that was
@@ -149,7 +149,7 @@ def _let_go(store: Store, seen: RunRow) -> None:
         if row.kind == "latency":
             connection.execute(sa.delete(runs).where(mine))
         elif row.cancel_requested:
-            end_unheld(connection, row, "cancelled", "The run was stopped before it ended.")
+            end_without_worker(connection, row, "cancelled", "The run was stopped before it ended.")
         elif row.setbacks < MAX_SETBACKS:
             connection.execute(sa.update(runs).where(mine).values(status="queued", worker_pid=None, heartbeat=None))
         else:
@@ -157,4 +157,4 @@ def _let_go(store: Store, seen: RunRow) -> None:
                 f"The run's process died {MAX_SETBACKS} times before it finished another epoch, so it was given up; "
                 f"the end of {LOG} in its folder may say why, and the run can be resumed."
             )
-            end_unheld(connection, row, "interrupted", sentence)
+            end_without_worker(connection, row, "interrupted", sentence)

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from kdcore.store import WAITING, RunRow, to_run
+from kdcore.store import UNFINISHED, RunRow, to_run
 from kdcore.store.schema import meta, runs
 
 # The table `meta` holds the number of each visitor's last turn under this prefix plus a hash of the visitor.
-TURN = "turn "
+TURN_PREFIX = "turn "
 KEPT_TURNS = 500  # a visitor's last turn is forgotten after so many later turns of others
 
 
@@ -47,15 +47,15 @@ def fair_order(queued: Sequence[RunRow], turns: Mapping[str, int]) -> list[RunRo
     return order
 
 
-def waiting(connection: sa.Connection) -> list[RunRow]:
+def waiting_or_running(connection: sa.Connection) -> list[RunRow]:
     """Return all runs and measurements that wait or are running, in their order of arrival."""
     return [
         to_run(row)
-        for row in connection.execute(sa.select(runs).where(runs.c.status.in_(WAITING)).order_by(runs.c.number))
+        for row in connection.execute(sa.select(runs).where(runs.c.status.in_(UNFINISHED)).order_by(runs.c.number))
     ]
 
 
-def queue(connection: sa.Connection, rows: Iterable[RunRow]) -> list[RunRow]:
+def queued_in_order(connection: sa.Connection, rows: Iterable[RunRow]) -> list[RunRow]:
     """Return the rows that wait (not the running ones), in the order in which they start."""
     queued = [row for row in rows if row.status == "queued"]
     return fair_order(queued, _turns(connection, {row.visitor for row in queued}))
@@ -63,12 +63,14 @@ def queue(connection: sa.Connection, rows: Iterable[RunRow]) -> list[RunRow]:
 
 def record_turn(connection: sa.Connection, visitor: str) -> None:
     """Remember that this visitor has had a turn just now. Call it inside `Store.write()`."""
-    latest = sa.select(sa.func.max(meta.c.value)).where(meta.c.key.startswith(TURN))
+    latest = sa.select(sa.func.max(meta.c.value)).where(meta.c.key.startswith(TURN_PREFIX))
     number = int(connection.execute(latest).scalar() or 0) + 1
     changed = connection.execute(sa.update(meta).where(meta.c.key == _key(visitor)).values(value=number))
     if changed.rowcount == 0:
         connection.execute(sa.insert(meta).values(key=_key(visitor), value=number))
-        connection.execute(sa.delete(meta).where(meta.c.key.startswith(TURN), meta.c.value <= number - KEPT_TURNS))
+        connection.execute(
+            sa.delete(meta).where(meta.c.key.startswith(TURN_PREFIX), meta.c.value <= number - KEPT_TURNS)
+        )
 
 
 def _turns(connection: sa.Connection, visitors: set[str]) -> dict[str, int]:
@@ -79,4 +81,4 @@ def _turns(connection: sa.Connection, visitors: set[str]) -> dict[str, int]:
 
 def _key(visitor: str) -> str:
     """Return the visitor's key in `meta`; hashed, because a visitor's id may be longer than the column."""
-    return TURN + hashlib.sha256(visitor.encode()).hexdigest()[:32]
+    return TURN_PREFIX + hashlib.sha256(visitor.encode()).hexdigest()[:32]

@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 from kdcore.errors import StoreError
 from kdcore.jobs.spawn import LOG
-from kdcore.store import DONE, Store
+from kdcore.store import ENDED, Store
 from kdcore.store.rows import is_id
 from kdcore.store.schema import runs
 
@@ -37,11 +37,11 @@ DELETED_DAYS = 7
 ORPHAN_DAYS = 7
 TEMPORARY_DAYS = 1
 
-ORPHANED = "no-run.txt"  # a file in a folder without a run; holds the time when that was first noticed
+NO_RUN_NOTE = "no-run.txt"  # a file in a folder without a run; holds the time when that was first noticed
 # Checkpoints and folders are renamed before they are removed, so that no process reads a half-removed one.
-DOOMED = "checkpoints.gone"  # the new name of the folder of checkpoints
-GONE = "gone-"  # the prefix of a run's folder
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # the names of the temporary files of `write_whole`
+REMOVED_CHECKPOINTS = "checkpoints.gone"  # the new name of the folder of checkpoints
+REMOVING_PREFIX = "gone-"  # the prefix of a run's folder
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # the names of the temporary files of `write_atomically`
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def clean(store: Store, now: float | None = None) -> Cleaned:
 
 def _purge_deleted(store: Store, now: float) -> list[str]:
     """Remove the rows of runs that were deleted long enough ago, and return the ids of the runs removed."""
-    query = sa.select(runs.c.id).where(runs.c.deleted < now - DELETED_DAYS * DAY, runs.c.status.in_(DONE))
+    query = sa.select(runs.c.id).where(runs.c.deleted < now - DELETED_DAYS * DAY, runs.c.status.in_(ENDED))
     with store.read() as connection:
         old = list(connection.execute(query).scalars())
     return [run_id for run_id in old if store.purge(run_id)]
@@ -80,10 +80,10 @@ def _purge_deleted(store: Store, now: float) -> list[str]:
 
 def _clean_folders(store: Store, now: float, purged: list[str]) -> Cleaned:
     # List the folders before reading the rows: a run submitted in between must not look like a folder without a run.
-    there = _listed(store.home / "runs")
+    there = _entries(store.home / "runs")
     folders = [folder for folder in there if is_id(folder.name)]
     for folder in there:
-        if folder.name.startswith(GONE):  # left by a process that was killed while it removed the folder
+        if folder.name.startswith(REMOVING_PREFIX):  # left by a process that was killed while it removed the folder
             _remove_folder(folder)
     with store.read() as connection:
         rows = {row.id: row for row in connection.execute(sa.select(runs.c.id, runs.c.status, runs.c.finished))}
@@ -93,9 +93,11 @@ def _clean_folders(store: Store, now: float, purged: list[str]) -> Cleaned:
         if row is None:
             removed += (folder.name in purged or _is_old_orphan(folder, now)) and _remove_run(folder)
             continue
-        _remove_file(folder / ORPHANED)
-        _remove_folder(folder / DOOMED)  # left by a process that was killed while it removed the checkpoints
-        if row.status not in DONE:
+        _remove_file(folder / NO_RUN_NOTE)
+        _remove_folder(
+            folder / REMOVED_CHECKPOINTS
+        )  # left by a process that was killed while it removed the checkpoints
+        if row.status not in ENDED:
             continue
         ended = row.finished if row.finished is not None else now
         if (folder / "checkpoints").exists() and (row.status == "finished" or now - ended > CHECKPOINT_DAYS * DAY):
@@ -107,10 +109,10 @@ def _clean_folders(store: Store, now: float, purged: list[str]) -> Cleaned:
 
 def _remove_checkpoints(store: Store, folder: Path) -> bool:
     """Remove a run's checkpoints, unless it was resumed in the meantime; return whether they are gone."""
-    doomed = folder / DOOMED
+    doomed = folder / REMOVED_CHECKPOINTS
     with store.write() as connection:  # so that nobody can resume or start the run meanwhile
         status = connection.execute(sa.select(runs.c.status).where(runs.c.id == folder.name)).scalar()
-        if status not in DONE:
+        if status not in ENDED:
             return False
         _remove_folder(doomed)
         try:
@@ -128,7 +130,7 @@ def _is_old_orphan(folder: Path, now: float) -> bool:
     The delay matters when another database is in use, or a new one replaced a damaged one: it knows none of the runs
     whose models are in these folders.
     """
-    note = folder / ORPHANED
+    note = folder / NO_RUN_NOTE
     try:
         since = float(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -140,17 +142,17 @@ def _is_old_orphan(folder: Path, now: float) -> bool:
 
 def _temporary_files(home: Path, now: float) -> Iterator[Path]:
     places = [home / "teacher_logits", home / "models", home / "teachers", home / "datasets", home / "datasets" / "own"]
-    for folder in _listed(home / "runs"):
+    for folder in _entries(home / "runs"):
         places += [folder, folder / "checkpoints", folder / "models"]
     for place in places:
-        for path in _listed(place):
+        for path in _entries(place):
             with contextlib.suppress(OSError):
                 old = now - path.lstat().st_mtime > TEMPORARY_DAYS * DAY
                 if old and _TEMPORARY.fullmatch(path.name) and path.is_file():
                     yield path
 
 
-def _listed(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -166,7 +168,7 @@ def _remove_file(path: Path) -> bool:
 
 
 def _remove_run(folder: Path) -> bool:
-    gone = folder.with_name(GONE + folder.name)
+    gone = folder.with_name(REMOVING_PREFIX + folder.name)
     try:
         folder.rename(gone)
     except OSError:

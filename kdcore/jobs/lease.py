@@ -22,35 +22,37 @@ from kdcore.events import EpochEnded, Event, TeacherEpochEnded
 from kdcore.store import RunRow, Store, add_event, to_text
 from kdcore.store.schema import runs
 
-BEAT_SECONDS = 2.0
-LOOK_SECONDS = 0.5  # how often a worker checks whether its run was cancelled
-SILENT_SECONDS = 30.0  # a holder whose process cannot be inspected counts as dead this long after its last heartbeat
+HEARTBEAT_SECONDS = 2.0
+CANCEL_CHECK_SECONDS = 0.5  # how often a worker checks whether its run was cancelled
+HEARTBEAT_STALE_SECONDS = (
+    30.0  # a holder whose process cannot be inspected counts as dead this long after its last heartbeat
+)
 # A heartbeat may lie this far in the future and still count: machines that share a store may have different clocks.
-AHEAD_SECONDS = 300.0
+CLOCK_SKEW_SECONDS = 300.0
 
 
 class LeaseLost(StoreError):
     """Another process holds this run now, or the run is over."""
 
 
-def this_process() -> dict[str, Any]:
+def holder_columns() -> dict[str, Any]:
     """Return the columns of `runs` that say that this process holds a run, with a heartbeat of now."""
     me = psutil.Process()
     return {"host": platform.node(), "worker_pid": me.pid, "worker_started": me.create_time(), "heartbeat": time.time()}
 
 
-def as_starting() -> dict[str, Any]:
+def starting_columns() -> dict[str, Any]:
     """Return the columns of a run whose worker this process is about to start.
 
     Without `worker_started`, the run counts as held only as long as the heartbeat is recent: if starting the worker
     fails, the run is released although this process lives on.
     """
-    return {**this_process(), "worker_started": None}
+    return {**holder_columns(), "worker_started": None}
 
 
 def is_alive(row: RunRow) -> bool:
     """Whether the process that holds a run lives; for a process on another machine, whether its heartbeat is recent."""
-    recent = _heard_lately(row)
+    recent = _heartbeat_is_recent(row)
     if row.host != platform.node() or row.worker_pid is None:
         return recent
     try:
@@ -68,14 +70,14 @@ def is_alive(row: RunRow) -> bool:
         return recent
 
 
-def _heard_lately(row: RunRow) -> bool:
+def _heartbeat_is_recent(row: RunRow) -> bool:
     """Whether the last heartbeat is recent; one far in the future (the clock was set back) does not count."""
-    return row.heartbeat is not None and -AHEAD_SECONDS < time.time() - row.heartbeat < SILENT_SECONDS
+    return row.heartbeat is not None and -CLOCK_SKEW_SECONDS < time.time() - row.heartbeat < HEARTBEAT_STALE_SECONDS
 
 
-def put_down(row: RunRow) -> None:
+def kill_hung_worker(row: RunRow) -> None:
     """Kill the worker of a cancelled run if its heartbeat is old, which means that it hangs or was suspended."""
-    if _heard_lately(row) or row.host != platform.node() or row.worker_pid is None or row.worker_started is None:
+    if _heartbeat_is_recent(row) or row.host != platform.node() or row.worker_pid is None or row.worker_started is None:
         return
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(row.worker_pid)
@@ -104,7 +106,7 @@ class Lease:
         Raises:
             LeaseLost: the run is over, or another attempt has begun.
         """
-        self._update(this_process())
+        self._update(holder_columns())
 
     def record(self, event: Event) -> None:
         """Store an event with a new heartbeat; a finished epoch also sets the run's setbacks to 0.
@@ -153,12 +155,12 @@ class Lease:
 
     def _beat(self, over: Callable[[float], bool]) -> None:
         due = 0.0
-        while not over(LOOK_SECONDS):
+        while not over(CANCEL_CHECK_SECONDS):
             try:
                 if self.cancelled():
                     self._stop.set()
                 if time.monotonic() >= due:
-                    due = time.monotonic() + BEAT_SECONDS
+                    due = time.monotonic() + HEARTBEAT_SECONDS
                     self._update({"heartbeat": time.time()})
             except LeaseLost:
                 self._stop.set()

@@ -10,15 +10,15 @@ import sqlalchemy as sa
 
 from kdcore.errors import KdError, StoreError
 from kdcore.jobs.dispatcher import advance, next_row
-from kdcore.jobs.fair_order import waiting
-from kdcore.jobs.lease import Lease, this_process
+from kdcore.jobs.fair_order import waiting_or_running
+from kdcore.jobs.lease import Lease, holder_columns
 from kdcore.store import Store, new_id, to_text
 from kdcore.store.schema import runs
 
-TURN_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
-class Busy(KdError):
+class MachineBusy(KdError):
     """The machine is not free for a measurement.
 
     Attributes:
@@ -31,7 +31,7 @@ class Busy(KdError):
 
 
 @contextlib.contextmanager
-def turn(store: Store, what: str, visitor: str = "", wait: float = 0.0) -> Iterator[None]:
+def reserve_machine(store: Store, what: str, visitor: str = "", wait: float = 0.0) -> Iterator[None]:
     """Reserve the machine for a measurement in this process: no run trains while the block runs, and none starts.
 
     Args:
@@ -40,20 +40,20 @@ def turn(store: Store, what: str, visitor: str = "", wait: float = 0.0) -> Itera
         wait: seconds to wait in the queue, like a run; 0 tries once.
 
     Raises:
-        Busy: the machine did not become free within this time.
+        MachineBusy: the machine did not become free within this time.
         StoreError: the store cannot be read or written.
     """
     run_id, end = new_id(), time.monotonic() + wait
     with store.write() as connection:
         values = {"id": run_id, "visitor": visitor, "kind": "latency", "status": "queued", "created": time.time()}
-        values |= {"attempts": 1, "config": to_text({"what": what}), **this_process()}
+        values |= {"attempts": 1, "config": to_text({"what": what}), **holder_columns()}
         connection.execute(sa.insert(runs).values(**values))
     try:
         with Lease(store, run_id, 1).beating():
             while not _take_turn(store, run_id):
                 if time.monotonic() >= end:
                     raise _busy(store, run_id)
-                time.sleep(TURN_SECONDS)
+                time.sleep(POLL_SECONDS)
             yield
     finally:
         with contextlib.suppress(StoreError):  # if this fails, `advance` deletes the row once this process has ended
@@ -72,12 +72,12 @@ def _take_turn(store: Store, run_id: str) -> bool:
         return True
 
 
-def _busy(store: Store, run_id: str) -> Busy:
+def _busy(store: Store, run_id: str) -> MachineBusy:
     with store.read() as connection:
-        others = [row for row in waiting(connection) if row.id != run_id]
+        others = [row for row in waiting_or_running(connection) if row.id != run_id]
     first = next((row for row in others if row.status == "running"), others[0] if others else None)
     who = "Another measurement" if first is not None and first.kind == "latency" else "A run"
     message = (
         f"{who} is using the machine, and a measurement at the same time would be wrong; try again when it has ended."
     )
-    return Busy(message, first.id if first is not None else "")
+    return MachineBusy(message, first.id if first is not None else "")

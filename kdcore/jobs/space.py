@@ -32,7 +32,7 @@ def space_needed(config: RunConfig) -> int:
     """
     from kdcore.datasets import dataset_info
     from kdcore.methods.registry import find_method
-    from kdcore.networks.registry import count_params, outline
+    from kdcore.networks.registry import count_params, model_without_weights
     from kdcore.settings.defaults import defaults_for
     from kdcore.settings.stages import stages_of
     from kdcore.settings.sweeps import points, teachers_of
@@ -41,7 +41,7 @@ def space_needed(config: RunConfig) -> int:
 
     @cache
     def size(model: str) -> int:
-        return 4 * count_params(outline(model, info.image_shape, info.num_classes))
+        return 4 * count_params(model_without_weights(model, info.image_shape, info.num_classes))
 
     every = points(config)
     own = 3 + len(config.controls)  # baseline, distilled, the student of the true posterior, controls

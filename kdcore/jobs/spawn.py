@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import kdcore
-from kdcore.machine.threads import one_thread
+from kdcore.machine.threads import default_to_one_thread
 from kdcore.store import Store
 
 LOG = "worker.log"
@@ -48,7 +48,7 @@ def _environment(store: Store) -> dict[str, str]:
     """Return this process's environment, so changed that the worker uses the same store and the same copy of kdcore."""
     environment = {**os.environ, "KDCORE_HOME": str(store.home)}
     environment.pop("KDCORE_DATABASE", None)
-    one_thread(environment)
+    default_to_one_thread(environment)
     if store.url:
         environment["KDCORE_DATABASE"] = store.url
     root = Path(kdcore.__file__).resolve().parent.parent

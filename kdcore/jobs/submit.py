@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from kdcore.errors import KdError
 from kdcore.events import Event, RunFailed
-from kdcore.jobs.checks import check
-from kdcore.jobs.dispatcher import advance, end_unheld
+from kdcore.jobs.checks import check_can_run
+from kdcore.jobs.dispatcher import advance, end_without_worker
 from kdcore.jobs.space import check_space
-from kdcore.store import WAITING, RunRow, Store, new_id, to_text
-from kdcore.store.rows import held, visible
+from kdcore.store import UNFINISHED, RunRow, Store, new_id, to_text
+from kdcore.store.rows import locked_row, unless_deleted
 from kdcore.store.schema import events, runs
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kdcore.settings.config import RunConfig
 
 MAX_QUEUED = 50  # waiting runs of all visitors together
-MAX_WAITING = 5  # runs of one visitor that may wait or train at the same time
+MAX_UNFINISHED = 5  # runs of one visitor that may wait or train at the same time
 LOCAL_VISITOR = "local"  # the visitor of the command line, limited by MAX_QUEUED only
 ADVANCE_SECONDS = 2.0  # how often `follow` calls `advance`
 
@@ -48,7 +48,7 @@ def submit(store: Store, config: RunConfig, visitor: str, parent: str | None = N
 
     Args:
         parent: id of the run that this one repeats with a change.
-        most: how many runs of this visitor may wait or train at the same time; unless given, `MAX_WAITING`, or
+        most: how many runs of this visitor may wait or train at the same time; unless given, `MAX_UNFINISHED`, or
             `MAX_QUEUED` for the command line.
 
     Raises:
@@ -59,7 +59,7 @@ def submit(store: Store, config: RunConfig, visitor: str, parent: str | None = N
         QueueFull: too many runs wait already.
         TooManyRuns: too many runs of this visitor wait or train already.
     """
-    check(config)
+    check_can_run(config)
     check_space(config, store.home)
     run_id = new_id()
     with store.write() as connection:
@@ -90,8 +90,8 @@ def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> No
     if connection.execute(count.where(runs.c.status == "queued")).scalar_one() >= MAX_QUEUED:
         raise QueueFull(f"{MAX_QUEUED} runs are waiting already; try again when some have ended.")
     if most is None:
-        most = MAX_QUEUED if visitor == LOCAL_VISITOR else MAX_WAITING
-    mine = connection.execute(count.where(runs.c.status.in_(WAITING), runs.c.visitor == visitor)).scalar_one()
+        most = MAX_QUEUED if visitor == LOCAL_VISITOR else MAX_UNFINISHED
+    mine = connection.execute(count.where(runs.c.status.in_(UNFINISHED), runs.c.visitor == visitor)).scalar_one()
     if mine >= most:
         have = f"{mine} of your runs are" if mine > 1 else "One of your runs is"
         raise TooManyRuns(
@@ -107,13 +107,13 @@ def cancel(store: Store, run_id: str) -> None:
         RunNotFound: no run has this id.
     """
     with store.write() as connection:  # so that nobody can start, end or release the run meanwhile
-        row = held(connection, run_id)
+        row = locked_row(connection, run_id)
         if row.status == "running":
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(cancel_requested=True))
         elif row.status == "queued" and row.started is None:
-            end_unheld(connection, row, "cancelled", "The run was cancelled before it began.")
+            end_without_worker(connection, row, "cancelled", "The run was cancelled before it began.")
         elif row.status == "queued":
-            end_unheld(connection, row, "cancelled", "The run was stopped before it ended.")
+            end_without_worker(connection, row, "cancelled", "The run was stopped before it ended.")
 
 
 def resume(store: Store, run_id: str, *, most: int | None = None) -> None:
@@ -134,10 +134,10 @@ def resume(store: Store, run_id: str, *, most: int | None = None) -> None:
     row = store.run(run_id)
     if _may_resume(row):
         config = RunConfig.from_json(row.config)
-        check(config)
+        check_can_run(config)
         check_space(config, store.home)
     with store.write() as connection:
-        row = visible(held(connection, run_id))
+        row = unless_deleted(locked_row(connection, run_id))
         if not _may_resume(row):
             return
         _check_room(connection, row.visitor, most)

@@ -12,14 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from kdcore.events import EpochEnded, TeacherCached
-from kdcore.jobs.fair_order import queue, waiting
+from kdcore.jobs.fair_order import queued_in_order, waiting_or_running
 from kdcore.store import RunRow, Store
 from kdcore.store.schema import events, runs
 
 # Runs whose configurations agree in these keys are of one kind: their times per picture can be compared.
-LIKE = ("dataset", "student", "device", "method", "controls", "vary")
-LIKE_RUNS = 3  # the time of a run is judged by so many of the latest finished runs of its kind
-LOOKED_AT = 40  # those are searched among so many of the latest finished runs
+COMPARABLE_KEYS = ("dataset", "student", "device", "method", "controls", "vary")
+COMPARABLE_RUNS = 3  # the time of a run is judged by so many of the latest finished runs of its kind
+SEARCHED_RUNS = 40  # those are searched among so many of the latest finished runs
 RECENT_EPOCHS = 8  # the time left is judged by the last few epochs only: the load of the machine changes
 
 
@@ -33,14 +33,15 @@ def position(store: Store, run_id: str) -> int:
     if row.status != "queued":
         return 0
     with store.read() as connection:
-        order = [other.id for other in queue(connection, waiting(connection))]
+        order = [other.id for other in queued_in_order(connection, waiting_or_running(connection))]
     return order.index(row.id) + 1 if row.id in order else 0  # the run may have started meanwhile
 
 
 def expected_wait(store: Store, run_id: str) -> float | None:
     """Return the seconds until a waiting run starts: the rest of the run that trains, plus all runs before it.
 
-    The time is judged by the epochs that the training run has finished, and by finished runs of the same kind (`LIKE`).
+    The time is judged by the epochs that the training run has finished, and by finished runs of the same kind
+    (`COMPARABLE_KEYS`).
 
     Returns:
         0 for a run that does not wait; None if there is a run before it to which no finished run can be compared, or a
@@ -53,10 +54,10 @@ def expected_wait(store: Store, run_id: str) -> float | None:
     if row.status != "queued":
         return 0.0
     with store.read() as connection:
-        rows = waiting(connection)
-        order = queue(connection, rows)
+        rows = waiting_or_running(connection)
+        order = queued_in_order(connection, rows)
         before = order[: next((place for place, other in enumerate(order) if other.id == row.id), 0)]
-        known = _Known(connection)
+        known = _Estimates(connection)
         times = [known.left(other) for other in rows if other.status == "running"]
         times += [known.whole(other) for other in before]
     return None if None in times else sum(seconds for seconds in times if seconds is not None)
@@ -71,7 +72,7 @@ class _Cost:
     after: float  # from the last epoch to the end
 
 
-class _Known:
+class _Estimates:
     """Estimates of how long runs take, from the runs and events in the store.
 
     Args:
@@ -82,7 +83,7 @@ class _Known:
         self.connection = connection
         newest = sa.and_(runs.c.status == "finished", runs.c.kind == "run", runs.c.attempts == 1)
         query = sa.select(runs.c.id, runs.c.config, runs.c.started, runs.c.finished).where(newest)
-        found = connection.execute(query.order_by(runs.c.number.desc()).limit(LOOKED_AT)).all()
+        found = connection.execute(query.order_by(runs.c.number.desc()).limit(SEARCHED_RUNS)).all()
         self.finished = [(row, json.loads(row.config)) for row in found]
         self.costs: dict[tuple[str, ...], _Cost | None] = {}  # by kind of run (`_kind`)
 
@@ -129,7 +130,7 @@ class _Known:
         for row, config in self.finished:
             if _kind(config) == kind and (cost := self._cost_of(row, config)) is not None:
                 costs.append(cost)
-                if len(costs) == LIKE_RUNS:
+                if len(costs) == COMPARABLE_RUNS:
                     break
         if not costs:
             return None
@@ -152,8 +153,11 @@ class _Known:
 
 
 def _kind(config: dict[str, Any]) -> tuple[str, ...]:
-    """The configuration's values of `LIKE`; old configurations lack some keys, and missing counts as empty."""
-    return tuple(json.dumps(config.get(name) or None) for name in LIKE)
+    """The configuration's values of `COMPARABLE_KEYS`.
+
+    Old configurations lack some keys; missing counts as empty.
+    """
+    return tuple(json.dumps(config.get(name) or None) for name in COMPARABLE_KEYS)
 
 
 def _epochs_of(row: RunRow) -> sa.ColumnElement[bool]:

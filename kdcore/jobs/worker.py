@@ -21,10 +21,10 @@ from kdcore.jobs.dispatcher import advance, claim, runs_dir
 from kdcore.jobs.lease import Lease, LeaseLost
 from kdcore.jobs.space import check_space
 from kdcore.jobs.spawn import LOG
-from kdcore.machine.disk import FULL
+from kdcore.machine.disk import DISK_FULL_ERRORS
 from kdcore.store import RunRow, Store
 
-MARK_SECONDS = 60.0  # how long writing to the store is retried while the disk is full or the store is busy
+STORE_RETRY_SECONDS = 60.0  # how long writing to the store is retried while the disk is full or the store is busy
 PAUSE_SECONDS = 1.0  # between two tries
 
 
@@ -42,11 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
         with Store() as store:
             row = store.run(options.run_id)
             if options.attempt is None:
-                return _take_by_hand(store, row)
+                return _claim_and_train(store, row)
             lease = Lease(store, row.id, options.attempt)
             lease.take()
             try:
-                return _work(lease, row)
+                return _train_and_record(lease, row)
             finally:
                 advance(store)
                 housekeeping.clean(store)
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _take_by_hand(store: Store, row: RunRow) -> int:
+def _claim_and_train(store: Store, row: RunRow) -> int:
     """Train a run that a person started without the queue (no `--attempt`), if it is this run's turn."""
     claimed = claim(store, only=row.id)
     if claimed is None:
@@ -65,7 +65,7 @@ def _take_by_hand(store: Store, row: RunRow) -> int:
     return main([row.id, "--attempt", str(claimed.attempts)])
 
 
-def _work(lease: Lease, row: RunRow) -> int:
+def _train_and_record(lease: Lease, row: RunRow) -> int:
     with lease.beating():
         last: Event | None = None
         try:
@@ -73,7 +73,7 @@ def _work(lease: Lease, row: RunRow) -> int:
                 last = event
                 if isinstance(event, RunFinished | RunFailed):
                     break
-                _patiently(partial(lease.record, event))
+                _retry_write(partial(lease.record, event))
         except LeaseLost as error:
             print(f"kdcore.worker: {error}", file=sys.stderr)
             return 1
@@ -81,7 +81,7 @@ def _work(lease: Lease, row: RunRow) -> int:
             last = RunFailed(error_sentence(error), "error")
         if not isinstance(last, RunFinished | RunFailed):
             last = RunFailed("The training ended without a result; start the run again.", "error")
-        _end(lease, last)
+        _record_end(lease, last)
     return 0 if isinstance(last, RunFinished) else 1
 
 
@@ -101,7 +101,7 @@ def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
     yield from train(config, run_dir=folder, should_stop=lease.stopping, home=lease.store.home)
 
 
-def _end(lease: Lease, last: RunFinished | RunFailed) -> None:
+def _record_end(lease: Lease, last: RunFinished | RunFailed) -> None:
     """Record how the run ended.
 
     Raises:
@@ -110,22 +110,22 @@ def _end(lease: Lease, last: RunFinished | RunFailed) -> None:
     """
     try:
         if isinstance(last, RunFinished):
-            _patiently(partial(lease.end, "finished", last, result=last.result))
+            _retry_write(partial(lease.end, "finished", last, result=last.result))
         else:
             status = {"error": "failed"}.get(last.kind, last.kind)
-            _patiently(partial(lease.end, status, last, error=last.error))
+            _retry_write(partial(lease.end, status, last, error=last.error))
     except LeaseLost as error:
         print(f"kdcore.worker: {error}", file=sys.stderr)
 
 
-def _patiently(write: Callable[[], None]) -> None:
-    """Call `write`, and again for up to `MARK_SECONDS` while the store cannot be written (full disk, busy store).
+def _retry_write(write: Callable[[], None]) -> None:
+    """Call `write`, and repeat it for up to `STORE_RETRY_SECONDS` while the disk is full or the store is busy.
 
     Raises:
         LeaseLost: this process no longer holds the run.
         StoreError: the store could not be written in time.
     """
-    deadline = time.monotonic() + MARK_SECONDS
+    deadline = time.monotonic() + STORE_RETRY_SECONDS
     while True:
         try:
             write()
@@ -143,7 +143,7 @@ def error_sentence(error: Exception) -> str:
     if isinstance(error, KdError):
         return str(error)
     traceback.print_exception(error)
-    if isinstance(error, OSError) and error.errno in FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
         return "The disk is full; free some space and resume the run."
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "There is not enough memory for this run; choose a smaller student, fewer seeds or fewer pictures."

@@ -7,7 +7,7 @@ import sys
 
 # Parameter numbers of glibc's mallopt(3), from <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-NEVER = 2**31 - 1
+NO_TRIM_THRESHOLD = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
@@ -27,4 +27,4 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
-    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))
+    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NO_TRIM_THRESHOLD))

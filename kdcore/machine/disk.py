@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     pass
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-PATIENCE_SECONDS = 20.0  # how long a write to a full disk is retried
-LOOK_SECONDS = 1.0  # pause between two attempts
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+RETRY_TOTAL_SECONDS = 20.0  # how long a write to a full disk is retried
+RETRY_PAUSE_SECONDS = 1.0  # pause between two attempts
 
 
 def free_space(folder: Path) -> int | None:
@@ -29,26 +29,26 @@ def free_space(folder: Path) -> int | None:
     return None
 
 
-def patiently(write: Callable[[], None]) -> None:
-    """Call `write`, and repeat it for up to `PATIENCE_SECONDS` while the disk is full, because space may be freed.
+def retry_while_full(write: Callable[[], None]) -> None:
+    """Call `write`, and repeat it for up to `RETRY_TOTAL_SECONDS` while the disk is full, because space may be freed.
 
     Raises:
         OSError: the disk is still full after that time, or `write` failed for another reason.
     """
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + RETRY_TOTAL_SECONDS
     while True:
         try:
             write()
             return
         except OSError as error:
-            if error.errno not in FULL or time.monotonic() > end:
+            if error.errno not in DISK_FULL_ERRORS or time.monotonic() > end:
                 raise
-        time.sleep(LOOK_SECONDS)
+        time.sleep(RETRY_PAUSE_SECONDS)
 
 
-def trouble(error: OSError) -> str:
+def write_failure_reason(error: OSError) -> str:
     """The end of an error sentence about a file that could not be written: the reason, and what the user can do."""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL_ERRORS:
         return "because the disk is full; free some space and resume the run"
     why = error.strerror or type(error).__name__
     return f"({why}); set KDCORE_HOME to a folder that may be written, or repair this one, and resume the run"

@@ -85,12 +85,12 @@ class World:
         return int(ends[0]) == -int(ends[1])
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 
 
 @contextlib.contextmanager
 def join(device: str = "auto") -> Iterator[World]:
-    """Context that joins the processes which torchrun started; yields `ALONE` without torchrun.
+    """Context that joins the processes which torchrun started; yields `SINGLE_PROCESS` without torchrun.
 
     On CUDA, each process uses the GPU whose number is its rank on this machine. When one process fails, all end: the
     first that notices raises the error, the others exit with status 1 and print nothing.
@@ -100,7 +100,7 @@ def join(device: str = "auto") -> Iterator[World]:
         ProcessLost: another process ended without reporting an error.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     from torch.distributed.rendezvous import rendezvous
 

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from kdcore.errors import DownloadFailed
 
 CHUNK = 1 << 18  # bytes read between two progress reports
-SILENT_SECONDS = 20.0  # timeout for a server that sends nothing
+TIMEOUT_SECONDS = 20.0  # timeout for a server that sends nothing
 MARGIN_BYTES = 100 * 2**20  # that a download must leave free on the disk
 
 
@@ -52,7 +52,7 @@ class FetchProgress:
     total_bytes: int
 
 
-def is_whole(path: Path, remote: RemoteFile) -> bool:
+def is_complete(path: Path, remote: RemoteFile) -> bool:
     """Whether the file exists and its checksum matches."""
     try:
         with path.open("rb") as file:
@@ -77,7 +77,7 @@ def fetch(remote: RemoteFile, folder: Path) -> Iterator[int]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{remote.name}.lock", timeout=0):
-            if is_whole(path, remote):
+            if is_complete(path, remote):
                 yield remote.size
                 return
             _check_room(folder, remote, part)
@@ -98,26 +98,26 @@ def _fetch_from_any(remote: RemoteFile, part: Path) -> Iterator[int]:
     for url in remote.urls:
         for _again in range(2):
             try:
-                yield from _receive(url, part)
-            except (urllib.error.URLError, TimeoutError, ConnectionError, _CutOff) as error:
+                yield from _download_part(url, part)
+            except (urllib.error.URLError, TimeoutError, ConnectionError, _TruncatedDownload) as error:
                 problems.append(f"{urlsplit(url).hostname}: {_reason(error)}")
                 break
-            if is_whole(part, remote):
+            if is_complete(part, remote):
                 return
             part.unlink(missing_ok=True)
             problems.append(f"{urlsplit(url).hostname}: what arrived was damaged")
     raise DownloadFailed(f"{remote.name} could not be fetched ({'; '.join(dict.fromkeys(problems))})")
 
 
-class _CutOff(Exception):
+class _TruncatedDownload(Exception):
     """The connection closed before all bytes announced by Content-Length had arrived."""
 
 
-def _receive(url: str, part: Path) -> Iterator[int]:
+def _download_part(url: str, part: Path) -> Iterator[int]:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        response = urllib.request.urlopen(request, timeout=SILENT_SECONDS)
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         if error.code != 416:  # "range not satisfiable": the part is complete already, or too long
             raise
@@ -133,7 +133,7 @@ def _receive(url: str, part: Path) -> Iterator[int]:
                 done += len(chunk)
                 yield done
     if promised is not None and done - start < int(promised):
-        raise _CutOff
+        raise _TruncatedDownload
 
 
 def _reason(error: Exception) -> str:
@@ -141,7 +141,11 @@ def _reason(error: Exception) -> str:
         return f"answered {error.code}"
     if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
         return "no answer in time"
-    return "the connection was cut off" if isinstance(error, _CutOff | ConnectionResetError) else "not reachable"
+    return (
+        "the connection was cut off"
+        if isinstance(error, _TruncatedDownload | ConnectionResetError)
+        else "not reachable"
+    )
 
 
 def _check_room(folder: Path, remote: RemoteFile, part: Path) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-LOOK_SECONDS = 0.05  # interval at which the caller's `should_stop` is asked
+STOP_CHECK_SECONDS = 0.05  # interval at which the caller's `should_stop` is asked
 
-Asks = Callable[[], bool]
+StopCheck = Callable[[], bool]
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
@@ -27,7 +27,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class SideBySide:
+class ParallelThreads:
     """A pool of threads for parallel work.
 
     The threads live as long as the pool, because PyTorch caches data for each thread, which a new thread would lack.
@@ -40,13 +40,13 @@ class SideBySide:
         self._pool = ThreadPoolExecutor(at_once, "side by side") if at_once > 1 else None
 
     def each(
-        self, work: Callable[[Part, Asks], Result], parts: Sequence[Part], should_stop: Asks = lambda: False
+        self, work: Callable[[Part, StopCheck], Result], parts: Sequence[Part], should_stop: StopCheck = lambda: False
     ) -> list[Result]:
         """Call `work` for every part in parallel and return the results in the order of `parts`.
 
         Args:
             work: called with a part and a function that returns whether to stop early; it should ask it regularly.
-            should_stop: called only in the caller's thread, before the start and then every `LOOK_SECONDS`.
+            should_stop: called only in the caller's thread, before the start and then every `STOP_CHECK_SECONDS`.
 
         Raises:
             Any exception of `work`, once all other parts have stopped.
@@ -59,7 +59,7 @@ class SideBySide:
         futures = [self._pool.submit(work, part, ended.is_set) for part in parts]
         try:
             while not ended.is_set():
-                done, left = wait(futures, LOOK_SECONDS, FIRST_EXCEPTION)
+                done, left = wait(futures, STOP_CHECK_SECONDS, FIRST_EXCEPTION)
                 if not left or any(future.exception() for future in done) or should_stop():
                     ended.set()
         finally:

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from kdcore.errors import ModelFileError, StoreError
-from kdcore.machine.disk import trouble
+from kdcore.machine.disk import write_failure_reason
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> str:
@@ -28,9 +28,9 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     """
     data = to_bytes(tensors, metadata)
     try:
-        write_whole(path, data)
+        write_atomically(path, data)
     except OSError as error:
-        raise StoreError(f"{path.name} could not be saved {trouble(error)}.") from error
+        raise StoreError(f"{path.name} could not be saved {write_failure_reason(error)}.") from error
     return hashlib.sha256(data).hexdigest()
 
 
@@ -39,7 +39,7 @@ def to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None)
     return save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically: the old file stays until the new one is complete, and also after an error.
 
     Raises:
@@ -58,10 +58,10 @@ def write_whole(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _keep_name(path.parent)
+    _fsync_folder(path.parent)
 
 
-def _keep_name(folder: Path) -> None:
+def _fsync_folder(folder: Path) -> None:
     """Flush the folder to disk, so that the rename survives a power cut; does nothing where the system cannot do it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

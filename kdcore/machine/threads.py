@@ -6,7 +6,7 @@ import os
 from collections.abc import MutableMapping
 
 
-def one_thread(environment: MutableMapping[str, str] = os.environ) -> None:
+def default_to_one_thread(environment: MutableMapping[str, str] = os.environ) -> None:
     """Make PyTorch start with one thread, and make threads that it starts later sleep, not spin, while they wait.
 
     Variables that are already set in `environment` are kept. Networks and pictures here are small, and several threads

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from kdcore.errors import ConfigError
 from kdcore.methods.losses import full_precision
 
-GROUP = 128  # most pictures compared with one another, as in the paper; the number of triplets grows with its cube
-SAME_PLACE = 1e-12  # squared distance / sum of squared lengths at which fp64 cannot tell two points apart
+MAX_GROUP = 128  # most pictures compared with one another, as in the paper; the number of triplets grows with its cube
+COINCIDENT = 1e-12  # squared distance / sum of squared lengths at which fp64 cannot tell two points apart
 
 
 def build_regressor(student_shape: tuple[int, ...], teacher_shape: tuple[int, ...]) -> nn.Module:
@@ -129,7 +129,7 @@ def relational_loss(
     Returns:
         A scalar.
     """
-    groups = -(-len(student_embedding) // GROUP)
+    groups = -(-len(student_embedding) // MAX_GROUP)
     pairs = zip(student_embedding.tensor_split(groups), teacher_embedding.tensor_split(groups), strict=True)
     losses = [_relational_loss(student, teacher, distance_weight, angle_weight) for student, teacher in pairs]
     return torch.stack(losses).mean().to(full_precision(student_embedding).dtype)
@@ -157,7 +157,7 @@ def _relations(embedding: Tensor) -> tuple[Tensor, Tensor]:
     products = points @ points.T
     lengths = products.diagonal()
     squared = lengths[:, None] + lengths - 2 * products
-    apart = squared > SAME_PLACE * (lengths[:, None] + lengths)
+    apart = squared > COINCIDENT * (lengths[:, None] + lengths)
     distances = torch.where(apart, squared, 1.0).sqrt() * apart  # the root has no finite gradient at 0
     mean = distances.sum() / apart.sum().clamp(min=1)
     # corners[j, i, k] = (x_i - x_j) · (x_k - x_j), written with inner products

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from kdcore.methods.losses import divergence, full_precision
 
-CONSTANT = 1e-6  # values that vary by less than this share of their length count as constant (rounding)
+CONSTANT_TOLERANCE = 1e-6  # values that vary by less than this share of their length count as constant (rounding)
 
 
-def _unit(values: Tensor, dim: int) -> Tensor:
+def _centred_unit(values: Tensor, dim: int) -> Tensor:
     """Shift `values` to mean 0 and scale them to length 1 along `dim`.
 
     Constant values become 0 and are not scaled: so their gradient is that of the centred values, with which a student
@@ -25,7 +25,7 @@ def _unit(values: Tensor, dim: int) -> Tensor:
     """
     centred = values - values.mean(dim, keepdim=True)
     length = centred.norm(dim=dim, keepdim=True)
-    varies = length > CONSTANT * values.norm(dim=dim, keepdim=True)
+    varies = length > CONSTANT_TOLERANCE * values.norm(dim=dim, keepdim=True)
     return centred / torch.where(varies, length, 1.0)
 
 
@@ -42,7 +42,7 @@ def standardise(logits: Tensor) -> Tensor:
     Returns:
         [B, K].
     """
-    return math.sqrt(logits.shape[1]) * _unit(full_precision(logits), 1)
+    return math.sqrt(logits.shape[1]) * _centred_unit(full_precision(logits), 1)
 
 
 def standardised_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
@@ -85,14 +85,14 @@ def dkd_loss(
     Returns:
         A scalar in nats.
     """
-    student_target, student_rest = _decouple(full_precision(student_logits) / temperature, hard_labels)
-    teacher_target, teacher_rest = _decouple(full_precision(teacher_logits) / temperature, hard_labels)
+    student_target, student_rest = _split_target(full_precision(student_logits) / temperature, hard_labels)
+    teacher_target, teacher_rest = _split_target(full_precision(teacher_logits) / temperature, hard_labels)
     target = divergence(student_target, teacher_target)
     non_target = divergence(student_rest, teacher_rest)
     return (target_weight * target + non_target_weight * non_target) * temperature**2
 
 
-def _decouple(logits: Tensor, hard_labels: Tensor) -> tuple[Tensor, Tensor]:
+def _split_target(logits: Tensor, hard_labels: Tensor) -> tuple[Tensor, Tensor]:
     """Logits of the target against the rest as one class, [B, 2], and logits within the rest, [B, K - 1].
 
     The target is removed from the rest. The authors' code subtracts a large number from its logit instead, which fails
@@ -133,4 +133,4 @@ def dist_loss(
 
 
 def _correlation(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
-    return (_unit(student, dim) * _unit(teacher, dim)).sum(dim)
+    return (_centred_unit(student, dim) * _centred_unit(teacher, dim)).sum(dim)

@@ -21,7 +21,7 @@ from kdcore.methods.losses import Number, distill_loss, hard_loss
 Settings = Mapping[str, Number]
 DistillLoss = Callable[[Tensor, Tensor, Tensor, Settings], Tensor]
 Value = float | str
-SETTINGS = ("teacher", "temperature", "distill_weight")  # settings of a run that some methods ignore
+RUN_SETTINGS = ("teacher", "temperature", "distill_weight")  # settings of a run that some methods ignore
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _dist(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, s
     return dist_loss(student_logits, teacher_logits, settings["temperature"], *weights)
 
 
-def _several(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, settings: Settings) -> Tensor:
+def _multi_teacher(student_logits: Tensor, teacher_logits: Tensor, hard_labels: Tensor, settings: Settings) -> Tensor:
     losses = [distill_loss(student_logits, one, settings["temperature"]) for one in teacher_logits.unbind(1)]
     return sum(losses[1:], losses[0]) / len(losses)
 
@@ -113,7 +113,7 @@ class Method:
     temperature: float | None = None
     distill_weight: float | None = None
     uses: str = "teacher"
-    settings: tuple[str, ...] = SETTINGS
+    settings: tuple[str, ...] = RUN_SETTINGS
 
     @property
     def has_teacher(self) -> bool:
@@ -262,7 +262,7 @@ METHODS: dict[str, Method] = {
             "Several teachers",
             "The student matches the soft labels of every member of an ensemble at once.",
             "You et al. 2017, Learning from Multiple Teacher Networks, section 3",
-            distill=_several,
+            distill=_multi_teacher,
             uses="members",
         ),
     )
@@ -270,7 +270,9 @@ METHODS: dict[str, Method] = {
 
 
 # Names of the parameters whose value is a text and must not be converted to a number.
-TEXTS = frozenset(one.name for method in METHODS.values() for one in method.parameters if isinstance(one.default, str))
+TEXT_PARAMETERS = frozenset(
+    one.name for method in METHODS.values() for one in method.parameters if isinstance(one.default, str)
+)
 
 
 def find_method(name: str) -> Method:

@@ -9,7 +9,7 @@ from typing import Any
 from scipy import special
 from torch import Tensor
 
-from kdcore.metrics.scores import CONFIDENCE, hits
+from kdcore.metrics.scores import CONFIDENCE, correct
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def per_class_difference(distilled: Tensor, baseline: Tensor, hard_labels: Tenso
     Returns:
         One difference for each of the K classes.
     """
-    gain = hits(distilled, hard_labels).double() - hits(baseline, hard_labels).double()  # [S, N] of -1, 0, 1
+    gain = correct(distilled, hard_labels).double() - correct(baseline, hard_labels).double()  # [S, N] of -1, 0, 1
     return tuple(_difference(gain[:, hard_labels == label]) for label in range(distilled.shape[-1]))
 
 

@@ -80,19 +80,19 @@ def wilson(right: int, n: int) -> tuple[float, float]:
 
 
 def proportion_estimate(hits: Tensor) -> Estimate:
-    """Share of ones in `hits` ([N] of 0 and 1, from one model) with its Wilson interval over pictures."""
+    """Share of ones in `correct` ([N] of 0 and 1, from one model) with its Wilson interval over pictures."""
     share = float(hits.double().mean())
     return Estimate(share, wilson(int(hits.sum()), len(hits)), (share,))
 
 
-def hits(logits: Tensor, hard_labels: Tensor) -> Tensor:
+def correct(logits: Tensor, hard_labels: Tensor) -> Tensor:
     """Which pictures have their largest logit at the hard label: [..., N, K] and [N] -> bool [..., N]."""
     return logits.argmax(-1) == hard_labels
 
 
 def accuracy(logits: Tensor, hard_labels: Tensor) -> Estimate:
     """Share of pictures with the largest logit at the hard label; logits [S, N, K], hard labels int64 [N]."""
-    return picture_estimate(hits(logits, hard_labels), 0.0, 1.0)
+    return picture_estimate(correct(logits, hard_labels), 0.0, 1.0)
 
 
 def nll(logits: Tensor, hard_labels: Tensor) -> Estimate:
@@ -104,7 +104,7 @@ def nll(logits: Tensor, hard_labels: Tensor) -> Estimate:
 
 def agreement(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
     """Share of pictures for which student and teacher choose the same class; logits [S, N, K] and [N, K]."""
-    return picture_estimate(hits(student_logits, teacher_logits.argmax(-1)), 0.0, 1.0)
+    return picture_estimate(correct(student_logits, teacher_logits.argmax(-1)), 0.0, 1.0)
 
 
 def kl_to_teacher(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
@@ -124,7 +124,7 @@ def paired_difference(one: Tensor, other: Tensor, hard_labels: Tensor) -> Estima
         one, other: logits [S, N, K].
         hard_labels: int64 [N].
     """
-    difference = hits(one, hard_labels).double() - hits(other, hard_labels).double()
+    difference = correct(one, hard_labels).double() - correct(other, hard_labels).double()
     return picture_estimate(difference, -1.0, 1.0)
 
 
@@ -148,7 +148,7 @@ class CalibrationBins:
 def calibration_bins(logits: Tensor, hard_labels: Tensor, bins: int = ECE_BINS) -> CalibrationBins:
     """Sort pictures into `bins` groups of equal size by confidence (largest probability at T = 1); logits [N, K]."""
     confidence = logits.float().softmax(-1).amax(-1).double()
-    right = hits(logits, hard_labels).double()
+    right = correct(logits, hard_labels).double()
     order = confidence.argsort()
     groups = [group for group in order.tensor_split(bins) if len(group)]
     gap = right - confidence
@@ -221,7 +221,7 @@ class ClassAccuracy:
 
 def per_class(logits: Tensor, hard_labels: Tensor) -> tuple[ClassAccuracy, ...]:
     """Accuracy for each of the K classes; logits [S, N, K], hard labels int64 [N]."""
-    right = hits(logits, hard_labels).double().mean(0)  # [N], mean over seeds
+    right = correct(logits, hard_labels).double().mean(0)  # [N], mean over seeds
     rows = []
     for label in range(logits.shape[-1]):
         chosen = right[hard_labels == label]

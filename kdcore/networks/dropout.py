@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-STEPS = 256  # one random byte decides for each unit
+BYTE_VALUES = 256  # one random byte decides for each unit
 
 
 class ByteDropout(nn.Module):
@@ -24,7 +24,7 @@ class ByteDropout(nn.Module):
 
     def __init__(self, share: float) -> None:
         super().__init__()
-        self.silent = round(STEPS * share)
+        self.silent = round(BYTE_VALUES * share)
         self.chance: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:  # any shape
@@ -33,13 +33,13 @@ class ByteDropout(nn.Module):
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
         words.random_(-(2**63), None, generator=self.chance)
         chance = words.view(torch.uint8)[: x.numel()].view(x.shape)
-        return x * ((chance >= self.silent).to(x.dtype) * (STEPS / (STEPS - self.silent)))
+        return x * ((chance >= self.silent).to(x.dtype) * (BYTE_VALUES / (BYTE_VALUES - self.silent)))
 
     def extra_repr(self) -> str:
-        return f"share={self.silent / STEPS:.3f}"
+        return f"share={self.silent / BYTE_VALUES:.3f}"
 
 
-def draw_from(network: nn.Module, chance: torch.Generator) -> None:
+def set_dropout_generator(network: nn.Module, chance: torch.Generator) -> None:
     """Make all dropout layers of `network` draw their random bytes from the generator `chance`."""
     for module in network.modules():
         if isinstance(module, ByteDropout):

@@ -20,10 +20,10 @@ from kdcore.networks.dropout import ByteDropout
 from kdcore.networks.frozen import FrozenNetwork
 
 Kind = Literal["map", "middle", "embedding"]
-INPUT = ".input"
-LIKELY_SIDE = 64  # side in pixels of the picture that is tried if the size of a network's pictures is unknown
+INPUT_SUFFIX = ".input"
+DEFAULT_SIDE = 64  # side in pixels of the picture that is tried if the size of a network's pictures is unknown
 # Never a default layer: their output only summarises the layer before, or drops part of it at random.
-PASSED_OVER = (
+SKIPPED_LAYERS = (
     nn.MaxPool2d,
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
@@ -76,15 +76,15 @@ def layer_names(network: nn.Module) -> tuple[str, ...]:
         ConfigError: `network` is an ensemble.
     """
     names = []
-    for path, module in _inside(network).named_modules():
+    for path, module in _inner_network(network).named_modules():
         if path and type(module).forward is not nn.Module.forward:  # containers without `forward` never run
             names.append(path)
             if isinstance(module, nn.Linear):
-                names.append(path + INPUT)
+                names.append(path + INPUT_SUFFIX)
     return tuple(names)
 
 
-def _inside(network: nn.Module) -> nn.Module:
+def _inner_network(network: nn.Module) -> nn.Module:
     inner = network.network if isinstance(network, FrozenNetwork) else network
     if any(isinstance(module, FrozenNetwork) for module in inner.modules()):
         raise ConfigError("An ensemble has no layers of its own; take the features of one of its members.")
@@ -106,11 +106,11 @@ def record(network: nn.Module, path: str) -> Iterator[Recording]:
     if path not in names:
         raise UnknownName("layer", path, names)
     recording = Recording(path)
-    layers = dict(_inside(network).named_modules())
+    layers = dict(_inner_network(network).named_modules())
     if path in layers:
         handle = layers[path].register_forward_hook(lambda _, inputs, output: recording.keep(output))
     else:
-        linear = layers[path.removesuffix(INPUT)]
+        linear = layers[path.removesuffix(INPUT_SUFFIX)]
         handle = linear.register_forward_pre_hook(lambda _, inputs: recording.keep(inputs[0]))
     try:
         yield recording
@@ -125,7 +125,7 @@ def feature_shape(network: nn.Module, path: str, image_shape: tuple[int, int, in
         UnknownName, ConfigError: as `record`.
     """
     with record(network, path) as recording:
-        _dry_pass(_inside(network), image_shape)
+        _dry_pass(_inner_network(network), image_shape)
     return tuple(recording.value.shape[1:])
 
 
@@ -142,7 +142,7 @@ def _dry_pass(network: nn.Module, image_shape: tuple[int, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _TrunkLayer:
     """One layer of the trunk (see `default_layer`) in a forward pass.
 
     Attributes:
@@ -179,11 +179,11 @@ def default_layer(network: nn.Module, kind: Kind, image_shape: tuple[int, int, i
     """
     if kind not in get_args(Kind):
         raise UnknownName("kind of layer", kind, get_args(Kind))
-    inner = _inside(network)
-    steps, last_linear = _run_through(inner, image_shape or _likely_shape(inner))
+    inner = _inner_network(network)
+    steps, last_linear = _trace_trunk(inner, image_shape or _guess_image_shape(inner))
     maps = [step for step in steps if len(step.shape) == 3 and step.shape[1] * step.shape[2] > 1]
     if kind == "embedding" and last_linear:
-        return last_linear + INPUT
+        return last_linear + INPUT_SUFFIX
     if kind == "map" and maps:
         return maps[-1].path
     if kind == "middle" and maps:
@@ -205,21 +205,21 @@ def _halfway(layers: list[tuple[int, str]], depth: int) -> str:
     return [path for at, path in layers if at == first][-1]
 
 
-def _likely_shape(network: nn.Module) -> tuple[int, int, int]:
+def _guess_image_shape(network: nn.Module) -> tuple[int, int, int]:
     first = next((module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)), None)
     if isinstance(first, nn.Linear):
         return (first.in_features, 1, 1)
-    return (first.in_channels if first else 3, LIKELY_SIDE, LIKELY_SIDE)
+    return (first.in_channels if first else 3, DEFAULT_SIDE, DEFAULT_SIDE)
 
 
-def _run_through(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[list[_Step], str | None]:
+def _trace_trunk(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[list[_TrunkLayer], str | None]:
     """Run the network once.
 
     Returns:
         The layers of the trunk in the order in which they finish, and the path of the last linear layer, if any.
     """
     trunk = set(_trunk(network))
-    steps: list[_Step] = []
+    steps: list[_TrunkLayer] = []
     convolutions: list[str] = []
     linears: list[str] = []
 
@@ -228,8 +228,8 @@ def _run_through(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[list
             convolutions.append(path)
         if isinstance(module, nn.Linear):
             linears.append(path)
-        if path in trunk and isinstance(output, Tensor) and not isinstance(module, PASSED_OVER):
-            steps.append(_Step(path, tuple(output.shape[1:]), len(convolutions), len(linears)))
+        if path in trunk and isinstance(output, Tensor) and not isinstance(module, SKIPPED_LAYERS):
+            steps.append(_TrunkLayer(path, tuple(output.shape[1:]), len(convolutions), len(linears)))
 
     with ExitStack() as hooks:
         for path, module in network.named_modules():

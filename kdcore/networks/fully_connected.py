@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kdcore.networks.dropout import ByteDropout
 
 
-class Ink(nn.Module):
+class ToZeroOne(nn.Module):
     """Rescales pictures from -1..1 to 0..1, so that empty paper is 0."""
 
     def forward(self, x: Tensor) -> Tensor:  # any shape
@@ -27,7 +27,7 @@ def build_mlp(widths: list[int], image_shape: tuple[int, int, int], num_classes:
 
 def build_ink_mlp(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """Like `build_mlp`, with pictures rescaled to 0..1 first, for digits on empty paper."""
-    return _layers([nn.Flatten(), Ink()], widths, image_shape, num_classes)
+    return _layers([nn.Flatten(), ToZeroOne()], widths, image_shape, num_classes)
 
 
 def build_dropout_mlp(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -37,8 +37,8 @@ def build_dropout_mlp(widths: list[int], image_shape: tuple[int, int, int], num_
     layers: list[nn.Module] = []
     for layer in network.children():
         layers.append(layer)
-        if isinstance(layer, Ink | nn.ReLU):
-            layers.append(ByteDropout(0.2 if isinstance(layer, Ink) else 0.5))
+        if isinstance(layer, ToZeroOne | nn.ReLU):
+            layers.append(ByteDropout(0.2 if isinstance(layer, ToZeroOne) else 0.5))
     return nn.Sequential(*layers)
 
 

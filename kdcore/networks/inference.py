@@ -27,6 +27,6 @@ def predict_logits(model: nn.Module, images: Tensor, device: Device, batch_size:
     return torch.cat(parts).cpu()  # one copy at the end, so that batches need not wait for copies
 
 
-def hit_rate(logits: Tensor, hard_labels: Tensor) -> float:
+def accuracy_of(logits: Tensor, hard_labels: Tensor) -> float:
     """Accuracy: the share of pictures whose largest logit is at their hard label; [N, K] and int64 [N]."""
     return float((logits.argmax(1) == hard_labels).double().mean())

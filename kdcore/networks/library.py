@@ -18,17 +18,17 @@ from torch import Tensor, nn
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.machine.torchvision_import import build_classifier, classifier_names, classifier_weights
 
-LARGEST = 1024  # largest side of a picture, pixels
-MOST_CLASSES = 30_000
+MAX_SIDE_PIXELS = 1024  # largest side of a picture, pixels
+MAX_CLASSES = 30_000
 
 # Constructor options that torchvision uses with its published weights: with others those weights would not load, and
 # random initialisation would be slow.
-WITH_WEIGHTS: dict[str, dict[str, Any]] = {
+EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
     name: {"aux_logits": True, "init_weights": False, "transform_input": True} for name in ("googlenet", "inception_v3")
 }
 
 
-class OwnScale(nn.Module):
+class InputNormalisation(nn.Module):
     """Rescales pictures from -1..1 to the normalisation that a network was trained with.
 
     Args:
@@ -53,13 +53,13 @@ def _rescale(network: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     return (network.own_scale(inputs[0]),)  # type: ignore[operator]
 
 
-def take_own_scale(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
+def add_input_normalisation(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
     """Make `network` accept pictures in -1 to 1, although it was trained with another normalisation; returns it.
 
     Args:
         mean, std: the normalisation of its training, for pixel values of 0 to 1, by channel.
     """
-    network.add_module("own_scale", OwnScale(mean, std))
+    network.add_module("own_scale", InputNormalisation(mean, std))
     network.register_forward_pre_hook(_rescale)
     return network
 
@@ -79,10 +79,14 @@ def build_library_network(name: str, image_shape: tuple[int, int, int], num_clas
     if build is None:
         raise UnknownName("model", name, ("torchvision:NAME", "timm:NAME"))
     channels, height, width = image_shape
-    if channels != 3 or not (1 <= height <= LARGEST and 1 <= width <= LARGEST) or not 2 <= num_classes <= MOST_CLASSES:
+    if (
+        channels != 3
+        or not (1 <= height <= MAX_SIDE_PIXELS and 1 <= width <= MAX_SIDE_PIXELS)
+        or not 2 <= num_classes <= MAX_CLASSES
+    ):
         raise ConfigError(
-            f"{name} takes colour pictures of at most {LARGEST} pixels a side and 2 to {MOST_CLASSES} classes, not "
-            f"{num_classes} classes of pictures {channels} x {height} x {width}."
+            f"{name} takes colour pictures of at most {MAX_SIDE_PIXELS} pixels a side and 2 to {MAX_CLASSES} "
+            f"classes, not {num_classes} classes of pictures {channels} x {height} x {width}."
         )
     try:
         return build(inner, image_shape, num_classes)
@@ -94,11 +98,11 @@ def _build_torchvision(name: str, image_shape: tuple[int, int, int], num_classes
     names = classifier_names()
     if name not in names:
         raise UnknownName("torchvision classifier", name, get_close_matches(name, names, 6, 0.0))
-    options = dict(WITH_WEIGHTS.get(name, {}))
+    options = dict(EXTRA_OPTIONS.get(name, {}))
     if name.startswith("vit_"):
         options["image_size"] = image_shape[1]
     preset = classifier_weights(name).transforms()
-    return take_own_scale(build_classifier(name, num_classes=num_classes, **options), preset.mean, preset.std)
+    return add_input_normalisation(build_classifier(name, num_classes=num_classes, **options), preset.mean, preset.std)
 
 
 def _build_timm(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -106,7 +110,7 @@ def _build_timm(name: str, image_shape: tuple[int, int, int], num_classes: int) 
     if not timm.is_model(name):
         raise UnknownName("timm model", name, timm.list_models(f"*{name[:12]}*")[:20] or ["resnet50"])
     network = timm.create_model(name, pretrained=False, num_classes=num_classes)
-    return take_own_scale(network, network.pretrained_cfg["mean"], network.pretrained_cfg["std"])
+    return add_input_normalisation(network, network.pretrained_cfg["mean"], network.pretrained_cfg["std"])
 
 
 def load_timm() -> Any:

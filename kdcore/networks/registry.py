@@ -95,7 +95,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     return family.build(widths, image_shape, num_classes)
 
 
-def outline(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+def model_without_weights(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The network called `name` on PyTorch's meta device: it has shapes and a size, but no values and needs no memory.
 
     Raises:
@@ -106,7 +106,7 @@ def outline(name: str, image_shape: tuple[int, int, int], num_classes: int) -> n
 
 
 @lru_cache(maxsize=64)
-def network_between(small: str, most_params: int, image_shape: tuple[int, int, int], num_classes: int) -> str | None:
+def medium_model_name(small: str, most_params: int, image_shape: tuple[int, int, int], num_classes: int) -> str | None:
     """The name of a network of medium size, such as for a teacher assistant.
 
     All widths of `small` are multiplied by one factor, so that the number of parameters comes as near as possible to
@@ -119,10 +119,10 @@ def network_between(small: str, most_params: int, image_shape: tuple[int, int, i
         UnknownName, ConfigError: as `parse_model`.
     """
     family, widths = small.split("-", 1)[0], parse_model(small)[1]
-    least, between = count_params(outline(small, image_shape, num_classes)), {}
+    least, between = count_params(model_without_weights(small, image_shape, num_classes)), {}
     for quarter in range(1, int(4 * math.log2(MAX_WIDTH / max(widths))) + 1):  # factors of 2 ** (quarter / 4)
         name = "-".join([family, *(str(round(width * 2 ** (quarter / 4))) for width in widths)])
-        size = count_params(outline(name, image_shape, num_classes))
+        size = count_params(model_without_weights(name, image_shape, num_classes))
         if size >= most_params:
             break
         if size > least:

@@ -15,16 +15,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdcore.networks.convolutional import Scale
-from kdcore.networks.fully_connected import Ink
+from kdcore.networks.fully_connected import ToZeroOne
 
 # Layers without weights, which work on concatenated channels unchanged.
-_PLAIN = (nn.ReLU, nn.GELU, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Identity, Ink, Scale)
+_WEIGHTLESS = (
+    nn.ReLU,
+    nn.GELU,
+    nn.MaxPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.Identity,
+    ToZeroOne,
+    Scale,
+)
 
 
 def can_stack(network: nn.Module) -> bool:
     """Whether networks of this architecture can be stacked: (nested) `nn.Sequential`s of supported layers."""
     layers = _layers(network)
-    known = (*_PLAIN, nn.Conv2d, nn.BatchNorm2d, nn.Flatten, nn.Linear)
+    known = (*_WEIGHTLESS, nn.Conv2d, nn.BatchNorm2d, nn.Flatten, nn.Linear)
     return isinstance(network, nn.Sequential) and all(isinstance(layer, known) for _, layer in layers)
 
 
@@ -87,7 +96,7 @@ class _Convolution(nn.Module):
         first = same[0]
         assert isinstance(first, nn.Conv2d)
         self.stride, self.padding = first.stride, first.padding
-        self.weight, self.bias = _joined(same, "weight"), _joined(same, "bias")
+        self.weight, self.bias = _concatenated(same, "weight"), _concatenated(same, "bias")
 
     def forward(self, x: Tensor) -> Tensor:
         groups = x.shape[1] // self.weight.shape[1]
@@ -102,7 +111,7 @@ class _BatchNorm(nn.Module):
         first = same[0]
         assert isinstance(first, nn.BatchNorm2d) and first.momentum is not None
         self.momentum, self.eps = first.momentum, first.eps
-        self.weight, self.bias = _joined(same, "weight"), _joined(same, "bias")
+        self.weight, self.bias = _concatenated(same, "weight"), _concatenated(same, "bias")
         for name in ("running_mean", "running_var"):
             self.register_buffer(name, torch.cat([getattr(one, name) for one in same]).clone())
         self.register_buffer("num_batches_tracked", torch.clone(first.num_batches_tracked))  # type: ignore[arg-type]
@@ -133,7 +142,7 @@ class _Linear(nn.Module):
     def __init__(self, same: Sequence[nn.Module]) -> None:
         super().__init__()
         self.networks = len(same)
-        self.weight, self.bias = _joined(same, "weight"), _joined(same, "bias")
+        self.weight, self.bias = _concatenated(same, "weight"), _concatenated(same, "bias")
 
     def forward(self, x: Tensor) -> Tensor:
         groups, batch, inputs = x.shape
@@ -143,7 +152,7 @@ class _Linear(nn.Module):
         return y if self.bias is None else y + self.bias.view(self.networks, 1, -1)
 
 
-def _joined(same: Sequence[nn.Module], name: str) -> Any:
+def _concatenated(same: Sequence[nn.Module], name: str) -> Any:
     """The parameter `name` of M layers, concatenated along its first dimension; None if the layers lack it.
 
     Vectors stay vectors, so that biases and norms are still excluded from weight decay.

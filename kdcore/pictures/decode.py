@@ -30,7 +30,7 @@ MAX_SIDE = 1024  # pixels of the longer side that `open_picture` returns
 MAX_DECODING_BYTES = 640 * 2**20  # peak memory of decoding, measured with the worst files within the limits
 
 _ORIENTATION = 0x0112
-_TURNS = {  # EXIF orientation -> operation that sets the picture upright
+_UPRIGHT_OPERATIONS = {  # EXIF orientation -> operation that sets the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -88,11 +88,11 @@ def open_picture(data: bytes, name: str = "") -> Image.Image:
 
 
 def _decode(data: bytes, label: str) -> Image.Image:
-    if not headers.is_reasonable(data):
+    if not headers.is_safe_to_decode(data):
         raise PictureError(
             f"{label} would take far more memory or time than its size needs; save it again, or choose another picture."
         )
-    with Image.open(io.BytesIO(headers.with_one_exif(data)), formats=FORMATS) as picture:
+    with Image.open(io.BytesIO(headers.keep_first_exif(data)), formats=FORMATS) as picture:
         width, height = picture.size
         if max(width, height) > MAX_LONG_SIDE:
             raise PictureError(
@@ -111,8 +111,8 @@ def _decode(data: bytes, label: str) -> Image.Image:
         raw_mode = str(picture.tile[0].args) if picture.format == "PNG" and picture.tile else ""
         picture.load()
         # Pillow turns a TIFF while loading it and then drops its orientation, so read the orientation after `load`.
-        turn = _TURNS.get(_orientation(picture))
-        rgb = _shrink(_eight_bits(picture), _transparent(picture, raw_mode))
+        turn = _UPRIGHT_OPERATIONS.get(_orientation(picture))
+        rgb = _shrink(_to_eight_bits(picture), _transparent(picture, raw_mode))
     rgb = rgb.transpose(turn) if turn is not None else rgb
     # A new object, so that the returned picture refers to no metadata, file or palette of the upload.
     return Image.frombytes("RGB", rgb.size, rgb.tobytes())
@@ -135,11 +135,11 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
     """Scale grey of more than 8 bits to 8 bits, because `convert` would clip it to white; return others unchanged."""
     if not picture.mode.startswith(("I", "F")):
         return picture
-    low, high = _range(picture)
+    low, high = _black_and_white_values(picture)
     grey = Image.new("L", picture.size)
     for top, wide in _strips(picture):  # in strips: a float64 copy of the whole would take 8 bytes a pixel
         part = np.clip(np.rint((wide - low) * (255.0 / (high - low))), 0, 255).astype(np.uint8)
@@ -154,7 +154,7 @@ def _strips(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
         yield top, np.where(np.isfinite(part), part, 0.0)
 
 
-def _range(picture: Image.Image) -> tuple[float, float]:
+def _black_and_white_values(picture: Image.Image) -> tuple[float, float]:
     """The values that become black and white: from the number of bits if the format gives it, else from the pixels."""
     if picture.mode.startswith("I;16"):
         bits = picture.tag_v2.get(258, (16,))[0] if hasattr(picture, "tag_v2") else 16  # 12-bit TIFFs exist
@@ -234,7 +234,7 @@ def _label(name: str) -> str:
 def _refusal(data: bytes, label: str) -> str:
     """The error sentence for a file that no allowed decoder recognises."""
     legal = f"{FORMATS_TEXT} are accepted; save it in one of these formats and choose that."
-    if (kind := headers.looks_like(data)) is not None:
+    if (kind := headers.kind_of_file(data)) is not None:
         return f"{label} is {kind}, and only {legal}"
     if headers.starts_like_a_picture(data):
         return f"{label} is damaged or cut off at its start; copy or save it again, or choose another picture."

@@ -33,7 +33,7 @@ _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _MORE_TAGS = (0x8769, 0x8825, 0xA005)  # EXIF, GPS, interoperability: their values are offsets of further directories
 
 
-def looks_like(data: bytes) -> str | None:
+def kind_of_file(data: bytes) -> str | None:
     """The everyday name of a file that is no accepted picture, such as "a text file"; None if it is not recognised."""
     for offset, start, kind in _LOOKS_LIKE:
         if data[offset : offset + len(start)] == start:
@@ -51,7 +51,7 @@ def starts_like_a_picture(data: bytes) -> bool:
     return data.startswith(_PICTURE_STARTS)
 
 
-def with_one_exif(data: bytes) -> bytes:
+def keep_first_exif(data: bytes) -> bytes:
     """Disable all EXIF blocks of a JPEG but the first, because a decoder would join hundreds of them into one."""
     if not data.startswith(b"\xff\xd8") or data.count(b"Exif\0\0") < 2:
         return data
@@ -59,7 +59,7 @@ def with_one_exif(data: bytes) -> bytes:
     return data[:end] + data[end:].replace(b"Exif\0\0", b"none\0\0")
 
 
-def is_reasonable(data: bytes) -> bool:
+def is_safe_to_decode(data: bytes) -> bool:
     """False for a JPEG or TIFF whose header would cost far more time or memory than its number of pixels justifies."""
     if data.startswith(b"\xff\xd8"):
         # Counts start-of-scan markers; inside coded pixels FF is always followed by 00.

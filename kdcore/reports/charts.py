@@ -13,17 +13,17 @@ from kdcore.settings.controls import CONTROLS
 # Okabe and Ito's colour-blind safe palette. Each arm also has its own marker and dash, so colour is never the only cue.
 COLOURS = {"teacher": "#0072B2", "baseline": "#D55E00", "distilled": "#009E73", "posterior": "#CC79A7"}
 DASHES = {"baseline": "8 5", "posterior": "2 4"}
-OTHER = "#6b7080"
+OTHER_COLOUR = "#6b7080"
 WIDTH, LEFT, RIGHT = 720, 130, 24
 ORDER = ("teacher", "posterior", "distilled", "baseline")
 
 
-def in_order(arms: Mapping[str, Any]) -> list[str]:
+def arms_in_order(arms: Mapping[str, Any]) -> list[str]:
     """Return the arm names in the order in which a legend lists them; arms without a fixed place come last."""
     return [*(arm for arm in ORDER if arm in arms), *(arm for arm in arms if arm not in ORDER)]
 
 
-def name_of(arm: str) -> str:
+def arm_title(arm: str) -> str:
     """Return the name that a report shows for an arm: a control's title in lower case, or the arm's own name."""
     return CONTROLS[arm].title.lower() if arm in CONTROLS else arm
 
@@ -40,25 +40,25 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
     Returns:
         An `<svg>` element, with all figures in its label for screen readers.
     """
-    known = {arm: arms[arm] for arm in in_order(arms) if arms[arm].get("mean") is not None}
+    known = {arm: arms[arm] for arm in arms_in_order(arms) if arms[arm].get("mean") is not None}
     values = [value for one in known.values() for value in (one["mean"], *(one["ci95"] or ()), *one["per_seed"])]
     low, high, step = _axis([value for value in [*values, ceiling] if value is not None])
     height, foot = 48 + 44 * len(known), 34
-    left = max([LEFT, *(22 + 7.5 * len(name_of(arm)) for arm in known if arm in CONTROLS)])
+    left = max([LEFT, *(22 + 7.5 * len(arm_title(arm)) for arm in known if arm in CONTROLS)])
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * (WIDTH - left - RIGHT)
 
     parts = []
-    for value in _steps(low, high, step):
+    for value in _grid_values(low, high, step):
         parts.append(_line(x(value), 18, x(value), height - foot, "#d8dae0"))
         parts.append(_text(x(value), height - 12, _percent(value, step), "middle"))
     if ceiling is not None:
-        parts.append(_line(x(ceiling), 18, x(ceiling), height - foot, OTHER, 1.6, "2 4"))
+        parts.append(_line(x(ceiling), 18, x(ceiling), height - foot, OTHER_COLOUR, 1.6, "2 4"))
         parts.append(_text(x(ceiling), 12, f"ceiling {100 * ceiling:.1f} %", "middle"))
     for row, (arm, one) in enumerate(known.items()):
-        y, colour = 40 + 44 * row, COLOURS.get(arm, OTHER)
-        parts.append(_text(left - 14, y + 5, name_of(arm), "end"))
+        y, colour = 40 + 44 * row, COLOURS.get(arm, OTHER_COLOUR)
+        parts.append(_text(left - 14, y + 5, arm_title(arm), "end"))
         if len(one["per_seed"]) > 1:
             seeds = (value for value in one["per_seed"] if value is not None)
             parts += [f'<circle cx="{x(v):.1f}" cy="{y}" r="4" fill="{colour}" opacity=".35"/>' for v in seeds]
@@ -67,7 +67,7 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
             parts.append(_line(start, y, end, y, colour, 2.5))
             parts += [_line(bound, y - 6, bound, y + 6, colour, 2.5) for bound in (start, end)]
         parts.append(_marker(arm, x(one["mean"]), y, 7))
-    words = "; ".join(f"{name_of(arm)} {describe(one)}" for arm, one in known.items())
+    words = "; ".join(f"{arm_title(arm)} {format_estimate(one)}" for arm, one in known.items())
     return _svg(height, f"Accuracy on the test pictures: {words}.", parts)
 
 
@@ -81,7 +81,7 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
         curves: arm -> its curve; empty curves are left out.
         epochs: epochs of the whole run, the right end of the axis.
     """
-    every = {arm: curves[arm] for arm in in_order(curves) if curves[arm].mean}
+    every = {arm: curves[arm] for arm in arms_in_order(curves) if curves[arm].mean}
     known = {arm: curve for arm, curve in every.items() if arm not in CONTROLS}
     bands = [band for curve in known.values() for band in (curve.low, curve.high) if band]
     low, high, step = _axis([value for curve in every.values() for value in curve.mean] + [v for b in bands for v in b])
@@ -94,10 +94,10 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
         return height - foot - (value - low) / (high - low) * (height - foot - top)
 
     parts = []
-    for value in _steps(low, high, step):
+    for value in _grid_values(low, high, step):
         parts.append(_line(x(0), y(value), x(epochs), y(value), "#d8dae0"))
         parts.append(_text(x(0) - 8, y(value) + 5, _percent(value, step), "end"))
-    between = _nice(max(epochs, 1) / 6)
+    between = _round_up(max(epochs, 1) / 6)
     for epoch in range(0, epochs + 1, max(1, round(between))):
         parts.append(_text(x(epoch), height - 22, str(epoch), "middle"))
     parts.append(_text(x(epochs / 2), height - 4, "epoch", "middle"))
@@ -105,9 +105,11 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
         if curve.low and curve.high:
             there = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.high, strict=True)]
             back = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.low, strict=True)][::-1]
-            parts.append(f'<polygon points="{" ".join(there + back)}" fill="{COLOURS.get(arm, OTHER)}" opacity=".15"/>')
+            parts.append(
+                f'<polygon points="{" ".join(there + back)}" fill="{COLOURS.get(arm, OTHER_COLOUR)}" opacity=".15"/>'
+            )
     for arm in sorted(every, key=known.__contains__):  # controls first, so that they lie under the other lines
-        colour, dash, width = COLOURS.get(arm, OTHER), DASHES.get(arm, ""), 2.5 if arm in known else 1.2
+        colour, dash, width = COLOURS.get(arm, OTHER_COLOUR), DASHES.get(arm, ""), 2.5 if arm in known else 1.2
         curve = every[arm]
         points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.mean, strict=True))
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
@@ -116,11 +118,11 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
         parts.append(_marker(arm, x(curve.epochs[-1]), y(curve.mean[-1]), 5))
         parts += [_marker(arm, x(0) + 12 + 150 * place, 12, 6), _text(x(0) + 26 + 150 * place, 17, arm, "start")]
     last = {arm: f"{100 * curve.mean[-1]:.1f} % at epoch {curve.epochs[-1]}" for arm, curve in every.items()}
-    words = "; ".join(f"{name_of(arm)} {value}" for arm, value in last.items())
+    words = "; ".join(f"{arm_title(arm)} {value}" for arm, value in last.items())
     return _svg(height, f"Accuracy on the validation pictures over the epochs: {words}.", parts)
 
 
-def describe(estimate: Mapping[str, Any] | None) -> str:
+def format_estimate(estimate: Mapping[str, Any] | None) -> str:
     """Format an estimate (0 to 1) with its interval, if any: `72.0 % (70.0 to 74.0 %)`; a dash if there is no mean."""
     if not estimate or estimate.get("mean") is None:
         return "–"
@@ -150,7 +152,7 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 
 
 def _marker(arm: str, x: float, y: float, r: float) -> str:
-    fill = f'fill="{COLOURS.get(arm, OTHER)}"'
+    fill = f'fill="{COLOURS.get(arm, OTHER_COLOUR)}"'
     if arm == "baseline":
         return f'<rect x="{x - r:.1f}" y="{y - r:.1f}" width="{2 * r:.1f}" height="{2 * r:.1f}" {fill}/>'
     if arm in ("distilled", "posterior"):
@@ -162,23 +164,23 @@ def _marker(arm: str, x: float, y: float, r: float) -> str:
         return f'<polygon points="{points}" {fill}/>'
     if arm in CONTROLS:
         ends = ((x - r, y - r, x + r, y + r), (x - r, y + r, x + r, y - r))
-        return "".join(_line(*end, OTHER, 0.45 * r) for end in ends)
+        return "".join(_line(*end, OTHER_COLOUR, 0.45 * r) for end in ends)
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {fill}/>'
 
 
 def _axis(values: Sequence[float]) -> tuple[float, float, float]:
     """Return round ends of an axis that covers these values (0 to 1), and the round distance of its grid lines."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    step = _nice(max(high - low, 0.02) / 5)
+    step = _round_up(max(high - low, 0.02) / 5)
     low, high = math.floor(low / step - 0.2) * step, math.ceil(high / step + 0.2) * step
     return max(low, 0.0), min(high, 1.0 + step / 4), step
 
 
-def _steps(low: float, high: float, step: float) -> list[float]:
+def _grid_values(low: float, high: float, step: float) -> list[float]:
     return [step * n for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def _nice(value: float) -> float:
+def _round_up(value: float) -> float:
     """Return the smallest number of the form 1, 2 or 5 times a power of ten that is at least `value`."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(power * step for step in (1, 2, 5, 10) if power * step >= value * (1 - 1e-9))

@@ -16,7 +16,7 @@ CLAIMS = ("distilled", "baseline", "none")
 
 
 @dataclass(frozen=True)
-class Step:
+class AccuracyDifference:
     """A difference of two accuracies (-1 to 1) with its 95 % interval; None where it is unknown."""
 
     mean: float | None
@@ -31,14 +31,15 @@ class Comparison:
         rows: the runs, in the order in which they were given.
         settings: the settings that differ, in the order in which a configuration lists them.
         arms: every arm that at least one run has.
-        steps: arm -> one `Step` per run, its accuracy minus the first run's; unknown if the test pictures differ.
+        steps: arm -> one `AccuracyDifference` per run, its accuracy minus the first run's; unknown if the
+            test pictures differ.
         same_pictures: whether all results were measured on the same test pictures.
     """
 
     rows: tuple[RunRow, ...]
     settings: tuple[Setting, ...]
     arms: tuple[str, ...]
-    steps: Mapping[str, tuple[Step, ...]]
+    steps: Mapping[str, tuple[AccuracyDifference, ...]]
     same_pictures: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -54,7 +55,7 @@ class Comparison:
                 for row in self.rows
             ],
             "settings": [{"name": one.name, "values": list(one.values)} for one in self.settings],
-            "results": [result and {**result, "arms": _short(result["arms"])} for result in results],
+            "results": [result and {**result, "arms": _without_per_class(result["arms"])} for result in results],
             "against_first": {arm: [asdict(step) for step in steps] for arm, steps in self.steps.items()},
             "same_test_pictures": self.same_pictures,
         }
@@ -66,17 +67,20 @@ def compare(rows: Sequence[RunRow]) -> Comparison:
     arms = tuple(dict.fromkeys(arm for result in results for arm in result.get("arms", {})))
     hashes = {result.get("dataset_sha256") for result in results}
     same = len(hashes) <= 1
-    steps = {arm: tuple(_step(_accuracy(rows[0], arm), _accuracy(row, arm), same) for row in rows) for arm in arms}
+    steps = {
+        arm: tuple(_difference_from_first(_accuracy(rows[0], arm), _accuracy(row, arm), same) for row in rows)
+        for arm in arms
+    }
     return Comparison(tuple(rows), differing_settings([row.config for row in rows]), arms, steps, same)
 
 
-def claims(result: Mapping[str, Any] | None) -> dict[str, int]:
+def claim_counts(result: Mapping[str, Any] | None) -> dict[str, int]:
     """Count the points of a sweep by the claim of their verdict; empty for a plain run or without a result."""
     rows = ((result or {}).get("sweep") or {}).get("rows") or ()
     return {claim: sum(row["claim"] == claim for row in rows) for claim in CLAIMS} if rows else {}
 
 
-def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> Step:
+def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> AccuracyDifference:
     """Return `other` minus `one` for two estimates of separate runs, given as a result holds them (`mean`, `ci95`).
 
     The interval combines theirs by the MOVER method (Zou and Donner 2008) as if the runs were independent. Runs that
@@ -84,14 +88,14 @@ def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> Step:
     """
     mean = other["mean"] - one["mean"]
     if not one.get("ci95") or not other.get("ci95"):
-        return Step(mean, None)
+        return AccuracyDifference(mean, None)
     (low_one, high_one), (low_other, high_other) = one["ci95"], other["ci95"]
     below = math.hypot(other["mean"] - low_other, high_one - one["mean"])
     above = math.hypot(high_other - other["mean"], one["mean"] - low_one)
-    return Step(mean, (mean - below, mean + above))
+    return AccuracyDifference(mean, (mean - below, mean + above))
 
 
-def minus_distilled(arms: Mapping[str, Any], control: str) -> Step:
+def minus_distilled(arms: Mapping[str, Any], control: str) -> AccuracyDifference:
     """Return a control's accuracy minus that of the distilled arm, from the arms of one result.
 
     The difference was taken seed by seed on the same pictures. Old results lack it; for them it is computed from the
@@ -100,7 +104,7 @@ def minus_distilled(arms: Mapping[str, Any], control: str) -> Step:
     paired = arms[control].get("minus_distilled")
     if paired is None:
         return difference_of(arms["distilled"]["accuracy"], arms[control]["accuracy"])
-    return Step(paired["mean"], tuple(paired["ci95"]) if paired["ci95"] else None)
+    return AccuracyDifference(paired["mean"], tuple(paired["ci95"]) if paired["ci95"] else None)
 
 
 def pairs_controls(arms: Mapping[str, Any]) -> bool:
@@ -108,10 +112,12 @@ def pairs_controls(arms: Mapping[str, Any]) -> bool:
     return any("minus_distilled" in row for row in arms.values())
 
 
-def _step(first: Mapping[str, Any] | None, this: Mapping[str, Any] | None, same_pictures: bool) -> Step:
+def _difference_from_first(
+    first: Mapping[str, Any] | None, this: Mapping[str, Any] | None, same_pictures: bool
+) -> AccuracyDifference:
     if first is None or this is None or not same_pictures:
-        return Step(None, None)
-    return Step(0.0, None) if first is this else difference_of(first, this)
+        return AccuracyDifference(None, None)
+    return AccuracyDifference(0.0, None) if first is this else difference_of(first, this)
 
 
 def _accuracy(row: RunRow, arm: str) -> Mapping[str, Any] | None:
@@ -120,7 +126,7 @@ def _accuracy(row: RunRow, arm: str) -> Mapping[str, Any] | None:
     return value if isinstance(value, Mapping) and value.get("mean") is not None else None
 
 
-def _short(arms: Mapping[str, Any]) -> dict[str, Any]:
+def _without_per_class(arms: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arms without the figures that have one value per class, which are long."""
     left_out = ("confusion", "per_class")
     return {arm: {name: value for name, value in row.items() if name not in left_out} for arm, row in arms.items()}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdcore.events import EpochEnded, Event
-from kdcore.reports.comparison import claims
+from kdcore.reports.comparison import claim_counts
 from kdcore.reports.page import as_html
 from kdcore.settings.describe import own_point
 
@@ -25,7 +25,7 @@ def summary(row: RunRow) -> dict[str, Any]:
     """Return the main facts of a run without its full result, ready for JSON. The visitor who started it is left out.
 
     For a sweep, `verdict`, `accuracy` and `paired_difference` belong to its own point. `sweep` then holds the settings
-    of that point (`own_point`) and the number of points with each claim (`claims`); it is None for a plain run.
+    of that point (`own_point`) and the number of points with each claim (`claim_counts`); it is None for a plain run.
     """
     result = row.result or {}
     facts = ("status", "created", "started", "finished", "error", "attempts", "config", "parent")
@@ -38,17 +38,19 @@ def summary(row: RunRow) -> dict[str, Any]:
         "verdict": result.get("verdict"),
         "accuracy": {arm: figures["accuracy"] for arm, figures in arms.items() if figures.get("accuracy")} or None,
         "paired_difference": result.get("paired_difference"),
-        "sweep": {"own_point": own_point(row.config), "claims": claims(result)} if row.config.get("vary") else None,
+        "sweep": {"own_point": own_point(row.config), "claims": claim_counts(result)}
+        if row.config.get("vary")
+        else None,
     }
 
 
-def as_data(row: RunRow, events: Sequence[StoredEvent]) -> dict[str, Any]:
+def run_data(row: RunRow, events: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return the summary, the whole result and all events of a run, ready for JSON."""
     told = [{"time": stored.time, **stored.event.to_json()} for stored in events if stored.event.type != "RunFinished"]
     return {**summary(row), "result": row.result, "events": told}
 
 
-def as_text(row: RunRow, events: Sequence[StoredEvent], form: str, now: float | None = None) -> str:
+def export_text(row: RunRow, events: Sequence[StoredEvent], form: str, now: float | None = None) -> str:
     """Return a run as the text of a file.
 
     Args:
@@ -61,7 +63,7 @@ def as_text(row: RunRow, events: Sequence[StoredEvent], form: str, now: float | 
         return as_html(row, [stored.event for stored in events], time.time() if now is None else now)
     from kdcore.store.rows import finite
 
-    return json.dumps(finite(as_data(row, events)), allow_nan=False)
+    return json.dumps(finite(run_data(row, events)), allow_nan=False)
 
 
 def file_name(row: RunRow, form: str) -> str:

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.events import Event
 from kdcore.reports import tables
-from kdcore.reports.charts import accuracy_chart, curves_chart, in_order, marker
-from kdcore.reports.comparison import CLAIMS, claims
+from kdcore.reports.charts import accuracy_chart, arms_in_order, curves_chart, marker
+from kdcore.reports.comparison import CLAIMS, claim_counts
 from kdcore.reports.curves import validation_curves
 from kdcore.reports.tables import cell, points, settings, table
-from kdcore.reports.words import agreement_with, headline, method, own_words, repeating, taught_by
+from kdcore.reports.words import (
+    agreement_with,
+    headline,
+    measurement_paragraphs,
+    own_point_words,
+    repeat_notes,
+    taught_by,
+)
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import run_command
 
@@ -63,17 +70,17 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
         f"<p>{tags}</p>" if tags else "",
         _verdict(row),
         *(tables.sweep(row.result) if row.result else ()),
-        *(_results(row.result, agreement_with(config), own_words(config)) if row.result else ()),
+        *(_results(row.result, agreement_with(config), own_point_words(config)) if row.result else ()),
         *(tables.controls(row.result) if row.result else ()),
         *_curves(events, int(config["epochs"])),
         *(_classes(row.result) if row.result else ()),
         "<h2>Settings</h2>",
         table(("setting", "value"), settings(config), "list"),
         "<h2>How it was measured</h2>",
-        *(f"<p>{escape(words)}</p>" for words in method(row)),
+        *(f"<p>{escape(words)}</p>" for words in measurement_paragraphs(row)),
         "<h2>To repeat it</h2>",
         f"<pre>{_command(config)}</pre>",
-        *(f'<p class="note">{escape(words)}</p>' for words in repeating(row)),
+        *(f'<p class="note">{escape(words)}</p>' for words in repeat_notes(row)),
         f'<p class="note">Written by Dark Knowledge Lab on {_date(now)}.</p>',
     ]
     policy = "default-src 'none'; style-src 'unsafe-inline'"
@@ -90,7 +97,9 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
 def _verdict(row: RunRow) -> str:
     result = row.result or {}
     words = headline(result) or row.error or "This run has no result yet."
-    found = [claim for claim, k in claims(result).items() if k] or [str((result.get("verdict") or {}).get("claim"))]
+    found = [claim for claim, k in claim_counts(result).items() if k] or [
+        str((result.get("verdict") or {}).get("claim"))
+    ]
     kind = found[0] if len(found) == 1 and found[0] in CLAIMS else "none"
     return f'<p class="verdict {kind}">{escape(words[:1].upper() + words[1:])}</p>'
 
@@ -102,7 +111,7 @@ def _results(result: Mapping[str, Any], teacher: str, at: str) -> list[str]:
         teacher: words for the network with which the arms' agreement was measured.
         at: for a sweep, words for the point that the figures belong to; "" for a plain run.
     """
-    arms, every = result["arms"], in_order(result["arms"])
+    arms, every = result["arms"], arms_in_order(result["arms"])
     order = [arm for arm in every if arm not in CONTROLS]
     ceiling = result.get("bayes_accuracy")
     chart = accuracy_chart({arm: arms[arm]["accuracy"] for arm in every}, ceiling)
@@ -148,7 +157,7 @@ def _curves(events: Sequence[Event], epochs: int) -> list[str]:
 
 
 def _classes(result: Mapping[str, Any]) -> list[str]:
-    shown = [arm for arm in in_order(result["arms"]) if arm not in CONTROLS]
+    shown = [arm for arm in arms_in_order(result["arms"]) if arm not in CONTROLS]
     arms = {arm: row["per_class"] for arm in shown if (row := result["arms"][arm]).get("per_class")}
     names = result.get("class_names") or ()
     if not arms or any(len(rows) != len(names) for rows in arms.values()):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kdcore.reports.comparison import claims
+from kdcore.reports.comparison import claim_counts
 
 if TYPE_CHECKING:
     from kdcore.store.rows import RunRow
@@ -57,7 +57,7 @@ def matches(row: RunRow, selection: Selection) -> bool:
     if selection.tag is not None and selection.tag.casefold() not in {tag.casefold() for tag in row.tags}:
         return False
     words = selection.text.casefold().split()
-    return not words or _holds(row, words)
+    return not words or _contains_words(row, words)
 
 
 def sort_runs(rows: Iterable[RunRow], sort: str) -> list[RunRow]:
@@ -75,12 +75,12 @@ def sort_runs(rows: Iterable[RunRow], sort: str) -> list[RunRow]:
 
 def gain(row: RunRow) -> float | None:
     """Return test accuracy of distilled minus baseline, -1 to 1; None for a run without a result and for a sweep."""
-    return None if claims(row.result) else _number(row.result, "paired_difference", "mean")
+    return None if claim_counts(row.result) else _number(row.result, "paired_difference", "mean")
 
 
 def accuracy(row: RunRow, arm: str = "distilled") -> float | None:
     """Return the test accuracy of one arm, 0 to 1; None for a run without a result and for a sweep."""
-    return None if claims(row.result) else _number(row.result, "arms", arm, "accuracy", "mean")
+    return None if claim_counts(row.result) else _number(row.result, "arms", arm, "accuracy", "mean")
 
 
 def duration(row: RunRow) -> float | None:
@@ -100,7 +100,7 @@ def _number(value: Any, *path: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _holds(row: RunRow, words: list[str]) -> bool:
+def _contains_words(row: RunRow, words: list[str]) -> bool:
     names = ("dataset", "teacher", "student", "method", "device")
     settings = [str(row.config.get(name, "")) for name in names]
     heap = "\n".join((row.id, row.status, *settings, *row.tags)).casefold()

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.reports.charts import describe, marker, name_of
+from kdcore.reports.charts import arm_title, format_estimate, marker
 from kdcore.reports.comparison import minus_distilled, pairs_controls
-from kdcore.reports.words import unused
+from kdcore.reports.words import unused_settings
 from kdcore.settings.controls import CONTROLS
-from kdcore.settings.describe import plain, settings_of
+from kdcore.settings.describe import flat_settings, setting_text
 
 
 def settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -18,9 +18,13 @@ def settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
 
     For a sweep these are the values at its own point, followed by one row with all values of each varied setting.
     """
-    own = {name: value for name, value in settings_of({**config, "vary": {}}).items() if name not in unused(config)}
+    own = {
+        name: value
+        for name, value in flat_settings({**config, "vary": {}}).items()
+        if name not in unused_settings(config)
+    }
     varied = {f"{name}, varied": values for name, values in (config.get("vary") or {}).items()}
-    return [(escape(name.replace("_", " ")), escape(plain(value))) for name, value in {**own, **varied}.items()]
+    return [(escape(name.replace("_", " ")), escape(setting_text(value))) for name, value in {**own, **varied}.items()]
 
 
 def controls(result: Mapping[str, Any]) -> list[str]:
@@ -33,7 +37,7 @@ def controls(result: Mapping[str, Any]) -> list[str]:
         step = minus_distilled(result["arms"], arm)
         told = f"{escape(CONTROLS[arm].sentence)} {escape(CONTROLS[arm].theory)}"
         rows.append(
-            (marker(arm) + escape(name_of(arm)), told, cell(accuracy), points({"mean": step.mean, "ci95": step.ci95}))
+            (marker(arm) + escape(arm_title(arm)), told, cell(accuracy), points({"mean": step.mean, "ci95": step.ci95}))
         )
     note = "Control minus distilled is taken seed by seed, on the same test pictures."
     if not pairs_controls(result["arms"]):
@@ -57,7 +61,7 @@ def sweep(result: Mapping[str, Any]) -> list[str]:
     heads = [escape(name.replace("_", " ")) for name in found["varied"]]
     rows = [
         (
-            *(escape(plain(row["values"][name])) for name in found["varied"]),
+            *(escape(setting_text(row["values"][name])) for name in found["varied"]),
             *(cell(row["arms"][arm]["accuracy"]) for arm in ("baseline", "distilled")),
             points(row["paired_difference"]),
         )
@@ -84,7 +88,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -
 
 def cell(estimate: Mapping[str, Any] | None) -> str:
     """Return the HTML of a table cell with an estimate (0 to 1) as percent and its interval on a second line."""
-    value, _space, interval = describe(estimate).partition(" (")
+    value, _space, interval = format_estimate(estimate).partition(" (")
     return escape(value) + (f"<small>{escape(interval.rstrip(')'))}</small>" if interval else "")
 
 

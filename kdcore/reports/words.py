@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcore.reports.comparison import claims
+from kdcore.reports.comparison import claim_counts
 from kdcore.settings.controls import CONTROLS
-from kdcore.settings.describe import own_point, plain
+from kdcore.settings.describe import own_point, setting_text
 
 if TYPE_CHECKING:
     from kdcore.methods.registry import Method
@@ -19,7 +19,7 @@ def headline(result: Mapping[str, Any]) -> str:
 
     For a sweep it counts the settings with each claim instead, because the verdict belongs to one point only.
     """
-    found = claims(result)
+    found = claim_counts(result)
     texts = {
         "distilled": "distilled is better in {k} of {n} settings",
         "baseline": "the baseline is better in {k} of {n} settings",
@@ -30,12 +30,12 @@ def headline(result: Mapping[str, Any]) -> str:
     return f"{said}." if said else str((result.get("verdict") or {}).get("sentence") or "")
 
 
-def own_words(config: Mapping[str, Any]) -> str:
+def own_point_words(config: Mapping[str, Any]) -> str:
     """Return words for the point that a sweep's own figures belong to, such as "temperature 4, labels 100"; else ""."""
-    return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in own_point(config).items())
+    return ", ".join(f"{name.replace('_', ' ')} {setting_text(value)}" for name, value in own_point(config).items())
 
 
-def method(row: RunRow) -> list[str]:
+def measurement_paragraphs(row: RunRow) -> list[str]:
     """Return the paragraphs that say how a run was measured."""
     config, result = row.config, row.result or {}
     seeds = len(config["seeds"])
@@ -64,7 +64,7 @@ def method(row: RunRow) -> list[str]:
     if any(name in CONTROLS for name in config.get("controls") or ()):
         words.insert(1, "The controls are students of the same kind; their table says what is different for each.")
     if config.get("vary"):
-        at = own_words(config)
+        at = own_point_words(config)
         words.insert(1, f"All figures outside the sweep's table belong to one of its points: {at}.")
     if "posterior" in (result.get("arms") or {}):
         words.insert(1, "A third student, posterior, was taught by the true posterior: the best teacher there can be.")
@@ -78,7 +78,7 @@ def method(row: RunRow) -> list[str]:
 
 def taught_by(config: Mapping[str, Any]) -> str:
     """Return words for a heading that say who teaches the distilled student, such as "taught by animals"."""
-    found, teacher, vary = _method(config), config["teacher"], config.get("vary") or {}
+    found, teacher, vary = _run_method(config), config["teacher"], config.get("vary") or {}
     if "method" in vary:
         return "taught in several ways"
     if "teacher" in vary:
@@ -101,24 +101,24 @@ def agreement_with(config: Mapping[str, Any]) -> str:
 
 def has_teacher(config: Mapping[str, Any]) -> bool:
     """Return whether the run's teacher took part in training, directly or through teacher assistants."""
-    return _method(config).has_teacher
+    return _run_method(config).has_teacher
 
 
-def _method(config: Mapping[str, Any]) -> Method:
+def _run_method(config: Mapping[str, Any]) -> Method:
     """Return the run's method; Hinton's (kd) if this version does not know the one that the run names."""
     from kdcore.methods.registry import METHODS
 
     return METHODS.get(str(config.get("method")), METHODS["kd"])
 
 
-def unused(config: Mapping[str, Any]) -> tuple[str, ...]:
+def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the settings among temperature and distill weight that the run's method does not use."""
-    return tuple(name for name in ("temperature", "distill_weight") if name not in _method(config).settings)
+    return tuple(name for name in ("temperature", "distill_weight") if name not in _run_method(config).settings)
 
 
 def _distilled(config: Mapping[str, Any]) -> str:
     """Return a sentence that says what the distilled student learned from."""
-    found = _method(config)
+    found = _run_method(config)
     at = f"temperature {config['temperature']:g} and distill weight {config['distill_weight']:g}"
     if found.name == "kd":
         return f"The distilled student learned from the teacher's soft labels too, at {at}."
@@ -126,7 +126,7 @@ def _distilled(config: Mapping[str, Any]) -> str:
     return f"{said} It learned at {at}." if found.settings else said
 
 
-def repeating(row: RunRow) -> list[str]:
+def repeat_notes(row: RunRow) -> list[str]:
     """Return sentences with what the command line cannot express: unusual seeds, and the hash of the pictures."""
     seeds, notes = list(row.config["seeds"]), []
     if seeds != list(range(len(seeds))):

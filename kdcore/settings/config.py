@@ -13,7 +13,7 @@ from kdcore.methods.registry import Value, check_parameters, find_method
 from kdcore.networks.registry import parse_model
 from kdcore.settings.controls import check_controls
 from kdcore.settings.defaults import Recipe, defaults_for
-from kdcore.settings.sweeps import normal_sweep, points, vary_around
+from kdcore.settings.sweeps import merge_given, normal_sweep, points
 from kdcore.teachers.ensemble_names import is_ensemble, normal_name
 
 MAX_SEEDS, MAX_EPOCHS = 100, 1000
@@ -149,7 +149,7 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     """
     defaults = defaults_for(dataset)
     given = {key: value for key, value in overrides.items() if value is not None}
-    vary = vary_around({**given, **given.get("parameters", {})}, given.pop("vary", {}))
+    vary = merge_given({**given, **given.get("parameters", {})}, given.pop("vary", {}))
     recipe_fields = {f.name for f in fields(Recipe)}
     recipe = replace(defaults.recipe, **{k: given.pop(k) for k in list(given) if k in recipe_fields})
     seeds = given.pop("seeds", defaults.seeds)

@@ -50,7 +50,7 @@ class Defaults:
     seeds: int = 5
 
 
-_GREY = Defaults(  # for MNIST and Fashion-MNIST
+_MNIST = Defaults(  # for MNIST and Fashion-MNIST
     teacher="mnist",
     student="convnet-4",
     temperature=4.0,
@@ -62,7 +62,7 @@ _GREY = Defaults(  # for MNIST and Fashion-MNIST
     students=("convnet-4", "convnet-8", "mlp-32", "mlp-128", "mlp-800-800"),
     seeds=3,
 )
-_PHOTOS = Defaults(
+_CIFAR10 = Defaults(
     teacher="cifar10",
     student="convnet-16",
     temperature=4.0,
@@ -98,12 +98,16 @@ DEFAULTS: dict[str, Defaults] = {
         views=ViewSet(flip=False, shift=0),  # one pixel is an eighth of the side, too large a shift
         students=("mlp-8", "mlp-16", "mlp-64", "convnet-4", "convnet-8"),
     ),
-    "mnist": _GREY,
-    "fashion-mnist": replace(_GREY, teacher="fashion-mnist", views=ViewSet(flip=True, shift=1)),
-    "cifar10": _PHOTOS,
-    "cifar100": replace(_PHOTOS, teacher="cifar100"),
+    "mnist": _MNIST,
+    "fashion-mnist": replace(_MNIST, teacher="fashion-mnist", views=ViewSet(flip=True, shift=1)),
+    "cifar10": _CIFAR10,
+    "cifar100": replace(_CIFAR10, teacher="cifar100"),
     "animals64": replace(  # pictures have 4 times CIFAR's pixels, so half as many still take twice as long
-        _PHOTOS, teacher="animals", labels=1_000, student="convnet-8", students=("convnet-8", "convnet-16", "resnet-16")
+        _CIFAR10,
+        teacher="animals",
+        labels=1_000,
+        student="convnet-8",
+        students=("convnet-8", "convnet-16", "resnet-16"),
     ),
 }
 
@@ -118,4 +122,4 @@ def defaults_for(dataset: str) -> Defaults:
     if dataset in DEFAULTS:
         return DEFAULTS[dataset]
     info = dataset_info(dataset)
-    return replace(_PHOTOS, teacher=dataset, labels=min(_PHOTOS.labels, info.train_size))
+    return replace(_CIFAR10, teacher=dataset, labels=min(_CIFAR10.labels, info.train_size))

@@ -12,7 +12,7 @@ from kdcore.datasets import dataset_info
 from kdcore.errors import ConfigError
 from kdcore.methods.feature_losses import check_shapes
 from kdcore.networks.features import Kind, default_layer, feature_shape
-from kdcore.networks.registry import outline
+from kdcore.networks.registry import model_without_weights
 from kdcore.teachers.building.catalog import model_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # The kind of layer that each method compares, in student and teacher.
-LAYERS: dict[str, Kind] = {"fitnets": "middle", "attention-transfer": "map", "rkd": "embedding"}
+LAYER_KINDS: dict[str, Kind] = {"fitnets": "middle", "attention-transfer": "map", "rkd": "embedding"}
 
 
 class _Layer(NamedTuple):
@@ -30,7 +30,7 @@ class _Layer(NamedTuple):
     shape: tuple[int, ...]
 
 
-def _find_layers(
+def find_layers(
     method: str,
     settings: Mapping[str, float | str],
     student: nn.Module,
@@ -46,7 +46,7 @@ def _find_layers(
     """
     found = []
     for name, network in (("student_layer", student), ("teacher_layer", teacher)):
-        path = str(settings[name]) or default_layer(network, LAYERS[method], image_shape)
+        path = str(settings[name]) or default_layer(network, LAYER_KINDS[method], image_shape)
         found.append(_Layer(path, feature_shape(network, path, image_shape)))
     shapes = [layer.shape for layer in found]
     if method == "fitnets":
@@ -64,7 +64,7 @@ def lesson_shapes(config: RunConfig) -> tuple[tuple[int, ...], tuple[int, ...]] 
         ConfigError, UnknownName: as `FeatureLesson`.
     """
     teacher = model_of(config.teacher)
-    if config.method not in LAYERS or teacher is None:
+    if config.method not in LAYER_KINDS or teacher is None:
         return None
     info = dataset_info(config.dataset)
     return _shapes(config.method, config.parameters, config.student, teacher, info.image_shape, info.num_classes)
@@ -79,6 +79,6 @@ def _shapes(
     image_shape: tuple[int, int, int],
     num_classes: int,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    one, other = (outline(name, image_shape, num_classes) for name in (student, teacher))
-    own, others = _find_layers(method, dict(settings), one, other, image_shape)
+    one, other = (model_without_weights(name, image_shape, num_classes) for name in (student, teacher))
+    own, others = find_layers(method, dict(settings), one, other, image_shape)
     return own.shape, others.shape

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kdcore.datasets import dataset_info
 from kdcore.errors import ConfigError
-from kdcore.networks.registry import network_between, parse_model
+from kdcore.networks.registry import medium_model_name, parse_model
 from kdcore.settings.config import RunConfig
 from kdcore.settings.sweeps import Point
 from kdcore.teachers.building.catalog import params_of
@@ -49,7 +49,7 @@ def stages_of(config: RunConfig) -> tuple[Stage, ...]:
     return ()
 
 
-def told_names(point: Point) -> tuple[str, ...]:
+def event_names(point: Point) -> tuple[str, ...]:
     """Return the names under which events report the stages of a point, in the order of the stages.
 
     No two stages of a run have the same name: equal names of one point are numbered, and at a point of a sweep the
@@ -71,7 +71,7 @@ def _assistant(config: RunConfig) -> str:
         ConfigError: no such network lies strictly between the two.
     """
     info, most = dataset_info(config.dataset), params_of(config.teacher)
-    found = network_between(config.student, most, info.image_shape, info.num_classes) if most is not None else None
+    found = medium_model_name(config.student, most, info.image_shape, info.num_classes) if most is not None else None
     if found is None:
         size = "whose size is not known" if most is None else f"of {most:,} parameters"
         raise ConfigError(

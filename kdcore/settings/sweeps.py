@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.methods.registry import METHODS, TEXTS, find_method
+from kdcore.methods.registry import METHODS, TEXT_PARAMETERS, find_method
 from kdcore.settings.controls import control_teacher
 from kdcore.settings.defaults import Recipe, defaults_for
 from kdcore.teachers.ensemble_names import members_of, normal_name
@@ -22,12 +22,12 @@ MAX_POINTS = 100
 _RECIPE = tuple(field.name for field in fields(Recipe))
 VARIED = ("labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs", *_RECIPE)
 # The methods' own parameters.
-_OWN = tuple(dict.fromkeys(one.name for method in METHODS.values() for one in method.parameters))
-BROUGHT = ("temperature", "distill_weight")  # settings for which a method may have its own default
+_METHOD_PARAMETERS = tuple(dict.fromkeys(one.name for method in METHODS.values() for one in method.parameters))
+METHOD_DEFAULTS = ("temperature", "distill_weight")  # settings for which a method may have its own default
 _WHOLE = ("labels", "epochs", "batch_size")
 _TEXT = ("teacher", "student", "method")
-APART = ("student", "labels", "epochs", *_RECIPE)  # points that differ in one of these are trained apart
-PAIR = ("baseline", "distilled")
+GROUP_SETTINGS = ("student", "labels", "epochs", *_RECIPE)  # points that differ in one of these are trained apart
+POINT_ARMS = ("baseline", "distilled")
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ def parse_vary(texts: Iterable[str]) -> dict[str, tuple[Any, ...]]:
             raise ConfigError(f"Say what to vary and over which values, such as temperature=1,2,4, not {text!r}.")
         if name in found:
             raise ConfigError(f"{name} is varied twice; give all of its values at once.")
-        if name not in VARIED and name not in _OWN:
-            raise UnknownName("setting that can be varied", name, (*VARIED, *_OWN))
+        if name not in VARIED and name not in _METHOD_PARAMETERS:
+            raise UnknownName("setting that can be varied", name, (*VARIED, *_METHOD_PARAMETERS))
         found[name] = tuple(_value(name, part) for part in parts)
     return found
 
 
 def _value(name: str, text: str) -> Any:
-    if name in _TEXT or name in TEXTS:
+    if name in _TEXT or name in TEXT_PARAMETERS:
         return text
     try:
         return int(text) if name in _WHOLE else float(text)
@@ -90,7 +90,7 @@ def _value(name: str, text: str) -> Any:
         raise ConfigError(f"{name} is {kind}, not {text!r}.") from error
 
 
-def vary_around(given: Mapping[str, Any], vary: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
+def merge_given(given: Mapping[str, Any], vary: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
     """Return the varied settings of a sweep whose user also gave some settings directly.
 
     If methods vary, a temperature or distill weight that was given is added as a setting that varies over this one
@@ -107,10 +107,10 @@ def vary_around(given: Mapping[str, Any], vary: Mapping[str, Iterable[Any]]) -> 
     for name, values in found.items():
         if name in given and _normal(name, (given[name],))[0] not in values:
             raise ConfigError(
-                f"{name} cannot be {_short(given[name])} and vary over {', '.join(map(_short, values))}; "
+                f"{name} cannot be {format_value(given[name])} and vary over {', '.join(map(format_value, values))}; "
                 "choose one of its values, or vary other settings."
             )
-    held = {name: (given[name],) for name in BROUGHT if name in given and "method" in found}
+    held = {name: (given[name],) for name in METHOD_DEFAULTS if name in given and "method" in found}
     return {**found, **{name: value for name, value in held.items() if name not in found}}
 
 
@@ -135,20 +135,20 @@ def normal_sweep(config: RunConfig) -> RunConfig:
         raise ConfigError(f"A sweep has at most {MAX_POINTS} points, not {count}; leave some values out.")
     if not config.vary:
         return config
-    main = {name: current if (current := _current(config, name)) in some else some[0] for name, some in config.vary}
-    return replace(_at(config, main), vary=config.vary, controls=config.controls)
+    main = {name: current if (current := value_at(config, name)) in some else some[0] for name, some in config.vary}
+    return replace(config_at(config, main), vary=config.vary, controls=config.controls)
 
 
 def points(config: RunConfig) -> tuple[Point, ...]:
     """Return every point of a sweep, in the order of its values; a plain run has one point. Only the run's own point
     has the run's controls."""
     names = [name for name, _ in config.vary]
-    main = tuple((name, _current(config, name)) for name in names)
+    main = tuple((name, value_at(config, name)) for name in names)
     found = []
     for combination in itertools.product(*(values for _, values in config.vary)):
         values = tuple(zip(names, combination, strict=True))
         own = values == main
-        found.append(Point(values, replace(config, vary=()) if own else _at(config, dict(values)), own))
+        found.append(Point(values, replace(config, vary=()) if own else config_at(config, dict(values)), own))
     return tuple(found)
 
 
@@ -159,7 +159,7 @@ def groups(some: Iterable[Point]) -> tuple[tuple[Point, ...], ...]:
     """
     together: dict[object, list[Point]] = {}
     for point in sorted(some, key=lambda one: not one.main):
-        together.setdefault(tuple(_current(point.config, name) for name in APART), []).append(point)
+        together.setdefault(tuple(value_at(point.config, name) for name in GROUP_SETTINGS), []).append(point)
     return tuple(tuple(group) for group in together.values())
 
 
@@ -178,10 +178,10 @@ def arms_of(vary: Mapping[str, Sequence[Any]], own: Mapping[str, Any]) -> list[t
         together have the same baseline.
     """
     every = [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
-    names = [{arm: arm if one == own else f"{arm} ({_label(one.items())})" for arm in PAIR} for one in every]
+    names = [{arm: arm if one == own else f"{arm} ({_label(one.items())})" for arm in POINT_ARMS} for one in every]
     shared: dict[object, str] = {}
     for place in sorted(range(len(every)), key=lambda one: every[one] != own):
-        together = tuple(every[place].get(name) for name in APART)
+        together = tuple(every[place].get(name) for name in GROUP_SETTINGS)
         names[place]["baseline"] = shared.setdefault(together, names[place]["baseline"])
     return list(zip(every, names, strict=True))
 
@@ -203,22 +203,22 @@ def _normal(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _label(values: Iterable[tuple[str, Any]]) -> str:
-    return ", ".join(f"{name}={_short(value)}" for name, value in values)
+    return ", ".join(f"{name}={format_value(value)}" for name, value in values)
 
 
-def _short(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Format a value for display; different values never get the same text."""
     short = f"{value:g}" if isinstance(value, float) else str(value)
     return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
-def _current(config: RunConfig, name: str) -> Any:
+def value_at(config: RunConfig, name: str) -> Any:
     if name in _RECIPE:
         return getattr(config.recipe, name)
     return getattr(config, name) if name in VARIED else dict(config.parameters).get(name)
 
 
-def _at(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+def config_at(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """Return the plain configuration at one point. Where the point's method is not the configuration's, the
     parameters, and a temperature or distill weight that either method has its own default for, are reset to the
     defaults of the point's method, unless they are varied themselves."""
@@ -227,7 +227,7 @@ def _at(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         before, method = find_method(config.method), find_method(values["method"])
         defaults = defaults_for(config.dataset)
         changes: dict[str, Any] = {"method": method.name, "parameters": ()}
-        for name in BROUGHT:
+        for name in METHOD_DEFAULTS:
             if getattr(method, name) is not None:
                 changes[name] = getattr(method, name)
             elif getattr(before, name) is not None:

@@ -1,8 +1,8 @@
 """The runs database."""
 
 from kdcore.store.rows import (
-    DONE,
-    WAITING,
+    ENDED,
+    UNFINISHED,
     RunActive,
     RunDeleted,
     RunRow,
@@ -17,9 +17,9 @@ from kdcore.store.schema import SCHEMA_VERSION
 from kdcore.store.store import Store
 
 __all__ = [
-    "DONE",
+    "ENDED",
     "SCHEMA_VERSION",
-    "WAITING",
+    "UNFINISHED",
     "RunActive",
     "RunDeleted",
     "RunRow",

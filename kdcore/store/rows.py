@@ -16,8 +16,8 @@ from kdcore.errors import RunNotFound, StoreError
 from kdcore.events import Event, RunStarted, TeacherEpochEnded
 from kdcore.store.schema import events, runs
 
-WAITING = ("queued", "running")
-DONE = ("finished", "failed", "cancelled", "interrupted")
+UNFINISHED = ("queued", "running")
+ENDED = ("finished", "failed", "cancelled", "interrupted")
 _ID_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without i, l, o, 0 and 1, which look alike; 14 of them hold 69 bits
 _ID = re.compile(f"[{_ID_LETTERS}]{{14}}")
 
@@ -55,7 +55,7 @@ class RunRow:
     @property
     def done(self) -> bool:
         """Whether the run has ended; nothing more happens to it unless somebody resumes it."""
-        return self.status in DONE
+        return self.status in ENDED
 
 
 class RunDeleted(RunNotFound):
@@ -97,7 +97,7 @@ def not_found(run_id: str) -> RunNotFound:
     return RunNotFound(f'There is no run "{shown}" in this store; its id may be mistyped, or it was deleted.')
 
 
-def visible(row: RunRow, deleted: bool = False) -> RunRow:
+def unless_deleted(row: RunRow, deleted: bool = False) -> RunRow:
     """Return `row`, unless the run was deleted.
 
     Args:
@@ -114,7 +114,7 @@ def visible(row: RunRow, deleted: bool = False) -> RunRow:
     return row
 
 
-def held(connection: sa.Connection, run_id: str) -> RunRow:
+def locked_row(connection: sa.Connection, run_id: str) -> RunRow:
     """Read a run, deleted or not, that the same transaction is going to change.
 
     Call inside `Store.write()`, so that nobody else can change the run in between.
@@ -142,7 +142,7 @@ def to_run(row: sa.Row[Any], result: dict[str, Any] | None = None) -> RunRow:
     return RunRow(**{**values, "result": result})
 
 
-def short_result(result: dict[str, Any] | None) -> dict[str, Any] | None:
+def without_per_class(result: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return a result without its per-class figures, which are most of its size."""
     if result is None or not isinstance(result.get("arms"), dict):
         return result
@@ -159,7 +159,7 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
     """
     mine = events.c.run_id == run_id
     if isinstance(event, RunStarted):
-        _take_back(connection, mine, event)
+        _remove_uncovered(connection, mine, event)
     epoch = int(getattr(event, "epoch", 0))
     alike = sa.and_(mine, events.c.type == event.type)
     if isinstance(event, TeacherEpochEnded):  # several teachers and stages have epochs of the same number
@@ -175,7 +175,7 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
     return True
 
 
-def _take_back(connection: sa.Connection, mine: sa.ColumnElement[bool], started: RunStarted) -> None:
+def _remove_uncovered(connection: sa.Connection, mine: sa.ColumnElement[bool], started: RunStarted) -> None:
     """Remove the events of epochs that no checkpoint covers, because they will be trained and reported again."""
     of_teachers = events.c.type == TeacherEpochEnded.__name__
     connection.execute(sa.delete(events).where(mine, ~of_teachers, events.c.epoch > started.epochs_done))

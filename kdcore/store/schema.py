@@ -60,7 +60,7 @@ events = sa.Table(
 )
 
 
-_ADDED = {2: ("tags", "deleted", "parent")}  # version of the schema -> columns that it added to `runs`
+_COLUMNS_ADDED = {2: ("tags", "deleted", "parent")}  # version of the schema -> columns that it added to `runs`
 
 
 def upgrade(connection: sa.Connection) -> None:
@@ -73,7 +73,7 @@ def upgrade(connection: sa.Connection) -> None:
     if version is None or not 1 <= version < SCHEMA_VERSION:
         return
     for step in range(version + 1, SCHEMA_VERSION + 1):
-        for name in _ADDED[step]:
+        for name in _COLUMNS_ADDED[step]:
             kind = runs.c[name].type.compile(dialect=connection.dialect)
             connection.execute(sa.text(f"ALTER TABLE {runs.name} ADD COLUMN {name} {kind}"))
     connection.execute(sa.update(meta).where(mine).values(value=SCHEMA_VERSION))
@@ -120,7 +120,7 @@ def _to_wal(cursor: Any) -> None:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
         except Exception as error:
-            if not says(error, "locked") or time.monotonic() > end:
+            if not message_contains(error, "locked") or time.monotonic() > end:
                 raise
             time.sleep(0.02)
 
@@ -130,7 +130,7 @@ def _on_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def says(error: BaseException | None, *words: str) -> bool:
+def message_contains(error: BaseException | None, *words: str) -> bool:
     """Whether the message of the database driver's error contains one of these words."""
     text = str(getattr(error, "orig", None) or error).lower()
     return any(word in text for word in words)
@@ -144,13 +144,15 @@ def to_store_error(error: BaseException, file: Path | None) -> StoreError:
         file: the SQLite file; None for another database.
     """
     where = f"The runs database {file}" if file else "The runs database"
-    if says(error, "malformed", "not a database", "file is encrypted"):
+    if message_contains(error, "malformed", "not a database", "file is encrypted"):
         what = "is damaged; move this file away and start again, which begins a new one"
-    elif says(error, "no space", "disk is full", "database or disk is full"):
+    elif message_contains(error, "no space", "disk is full", "database or disk is full"):
         what = "cannot be written because the disk is full; free some space and try again"
-    elif says(error, "locked", "queuepool limit"):
+    elif message_contains(error, "locked", "queuepool limit"):
         what = "is busy with other processes and did not answer in time; try again"
-    elif says(error, "readonly", "read-only", "permission", "unable to open", "not a directory", "file exists"):
+    elif message_contains(
+        error, "readonly", "read-only", "permission", "unable to open", "not a directory", "file exists"
+    ):
         what = "cannot be written; set KDCORE_HOME to a folder that may be written"
     elif file is None:
         what = "does not answer; check KDCORE_DATABASE and that its server runs"

@@ -24,29 +24,29 @@ from kdcore.store.rows import (
     RunActive,
     RunRow,
     StoredEvent,
-    held,
     is_id,
+    locked_row,
     not_found,
-    short_result,
     to_run,
     to_text,
-    visible,
+    unless_deleted,
+    without_per_class,
 )
 from kdcore.store.schema import (
     SCHEMA_VERSION,
     events,
+    message_contains,
     meta,
     metadata,
     open_engine,
     runs,
-    says,
     to_store_error,
     upgrade,
     writer,
 )
 from kdcore.store.tags import clean_tags
 
-MOST_SHORT = 4096  # results without per-class figures that a process caches, some kilobytes each
+MAX_CACHED = 4096  # results without per-class figures that a process caches, some kilobytes each
 
 
 class Store:
@@ -130,7 +130,7 @@ class Store:
             with self.read() as connection:
                 row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
             if row is not None:
-                return visible(to_run(row), deleted)
+                return unless_deleted(to_run(row), deleted)
         raise not_found(run_id)
 
     def list_runs(
@@ -159,13 +159,13 @@ class Store:
     def _read_short(self, connection: sa.Connection, run_ids: Sequence[str]) -> None:
         """Read those results of these finished runs that are not cached yet, and cache them without per-class figures.
         They stay valid, because a stored result never changes."""
-        if len(self._short) > MOST_SHORT:
+        if len(self._short) > MAX_CACHED:
             self._short.clear()
         missing = [run_id for run_id in run_ids if run_id not in self._short]
         for start in range(0, len(missing), 100):
             chosen = runs.c.id.in_(missing[start : start + 100])
             for run_id, text in connection.execute(sa.select(runs.c.id, runs.c.result).where(chosen)):
-                self._short[run_id] = short_result(json.loads(text) if text else None)
+                self._short[run_id] = without_per_class(json.loads(text) if text else None)
 
     def tag(self, run_id: str, tags: Iterable[str]) -> tuple[str, ...]:
         """Replace the tags of a run; return them in the form in which they are stored.
@@ -184,8 +184,8 @@ class Store:
             ConfigError, RunNotFound, RunDeleted: as `tag`.
         """
         with self.write() as connection:
-            row = held(connection, run_id)
-            tags = clean_tags(change(visible(row).tags))
+            row = locked_row(connection, run_id)
+            tags = clean_tags(change(unless_deleted(row).tags))
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(tags=to_text(tags)))
         return tags
 
@@ -197,7 +197,7 @@ class Store:
             RunNotFound: no run has this id.
         """
         with self.write() as connection:
-            row = held(connection, run_id)
+            row = locked_row(connection, run_id)
             if not row.done:
                 doing = "waits in the queue" if row.status == "queued" else "is training"
                 raise RunActive(f"Run {row.id} {doing}; stop it first, then it can be deleted.")
@@ -211,7 +211,7 @@ class Store:
             RunNotFound: no run has this id; it may have been purged.
         """
         with self.write() as connection:
-            row = held(connection, run_id)
+            row = locked_row(connection, run_id)
             connection.execute(sa.update(runs).where(runs.c.id == row.id).values(deleted=None))
 
     def purge(self, run_id: str) -> bool:
@@ -254,7 +254,7 @@ class Store:
                         connection.execute(sa.insert(meta), rows)
                 break
             except StoreError as error:
-                if attempt == 2 or not says(error.__cause__, "already exists", "unique"):
+                if attempt == 2 or not message_contains(error.__cause__, "already exists", "unique"):
                     raise
         version = self._version()
         if version is not None and 1 <= version < SCHEMA_VERSION:

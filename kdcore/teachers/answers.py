@@ -13,13 +13,13 @@ from kdcore.datasets import Dataset
 from kdcore.errors import ConfigError
 from kdcore.teachers.teacher import Teacher
 
-STUDENTS = ("distilled", "baseline")
-GROUPS = ("distilled", "baseline", "dissent")  # groups of pictures, explained at `differing`
+STUDENT_ARMS = ("distilled", "baseline")
+PICTURE_GROUPS = ("distilled", "baseline", "dissent")  # groups of pictures, explained at `pictures_of_group`
 MOST_PICTURES = 60  # at most so many pictures of each group are kept in memory
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class PictureAnswers:
     """What the teacher, one distilled student and its baseline answer to the N pictures of the test split.
 
     Attributes:
@@ -51,7 +51,7 @@ class Answers:
         return F.one_hot(self.chosen[arm], len(self.class_names)).float()
 
 
-def answer_test(networks: Mapping[str, Teacher], dataset: Dataset) -> Answers:
+def answer_test_split(networks: Mapping[str, Teacher], dataset: Dataset) -> PictureAnswers:
     """Run the three networks on every test picture of `dataset`.
 
     Args:
@@ -72,9 +72,11 @@ def answer_test(networks: Mapping[str, Teacher], dataset: Dataset) -> Answers:
         exact[arm] = network.logits(split.images)
     chosen = {arm: logits.argmax(-1) for arm, logits in exact.items()}  # before rounding to fp16, which can make ties
     shown = {
-        index for group in GROUPS for index in _rank(group, exact, chosen, split.hard_labels)[:MOST_PICTURES].tolist()
+        index
+        for group in PICTURE_GROUPS
+        for index in _rank(group, exact, chosen, split.hard_labels)[:MOST_PICTURES].tolist()
     }
-    return Answers(
+    return PictureAnswers(
         dataset.class_names,
         dataset.superclasses,
         split.hard_labels,
@@ -85,7 +87,7 @@ def answer_test(networks: Mapping[str, Teacher], dataset: Dataset) -> Answers:
     )
 
 
-def differing(answers: Answers, group: str) -> Tensor:
+def pictures_of_group(answers: PictureAnswers, group: str) -> Tensor:
     """Indices into the test split of the pictures of one group, those with the largest gap first: int64 [M].
 
     The gap compares the probabilities of the true class at T = 1. Equal gaps keep the order of the split.
@@ -100,13 +102,13 @@ def differing(answers: Answers, group: str) -> Tensor:
 
 def _rank(group: str, logits: Mapping[str, Tensor], chosen: Mapping[str, Tensor], hard_labels: Tensor) -> Tensor:
     if group == "dissent":
-        member = torch.stack([chosen[arm] != chosen["teacher"] for arm in STUDENTS]).all(0)
+        member = torch.stack([chosen[arm] != chosen["teacher"] for arm in STUDENT_ARMS]).all(0)
     else:
-        other = next(arm for arm in STUDENTS if arm != group)
+        other = next(arm for arm in STUDENT_ARMS if arm != group)
         member = (chosen[group] == hard_labels) & (chosen[other] != hard_labels)
     index = member.nonzero()[:, 0]
     labels = hard_labels[index][:, None]
-    # Round to fp16 first: the order must be the same for exact logits and for those that `Answers` keeps.
+    # Round to fp16 first: the order must be the same for exact logits and for those that `PictureAnswers` keeps.
     truth = {arm: value[index].half().float().softmax(-1).gather(1, labels)[:, 0] for arm, value in logits.items()}
     if group == "dissent":
         gap = (truth["teacher"] - (truth["distilled"] + truth["baseline"]) / 2).abs()

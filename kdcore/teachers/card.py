@@ -109,14 +109,14 @@ class ModelCard:
             raise TypeError("image_shape, superclasses")
 
 
-def own_folder() -> Path:
+def own_model_folder() -> Path:
     """The folder for models that did not come with the program: those added, fetched or trained on this machine."""
     return paths.home() / "models"
 
 
-def folders() -> tuple[Path, ...]:
+def model_folders() -> tuple[Path, ...]:
     """The folders in which models are looked up, in this order: the bundled models, then those of this machine."""
-    return paths.assets() / "models", own_folder()
+    return paths.assets() / "models", own_model_folder()
 
 
 def list_teachers() -> tuple[ModelCard, ...]:
@@ -138,7 +138,7 @@ def read_cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
     """Return `list_cards()` and `damaged_cards()`, reading the files only once."""
     cards: dict[str, ModelCard] = {}
     damaged = []
-    for folder in folders():
+    for folder in model_folders():
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
                 card = ModelCard.read(path)

@@ -25,7 +25,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Share:
+class SuperclassAccuracy:
     """The accuracy (0 to 1) on the n test pictures of the superclass `name`, with its Wilson 95 % interval."""
 
     name: str
@@ -92,7 +92,7 @@ def count(card: ModelCard, name: str) -> int | None:
     return None if value is None else int(value)
 
 
-def by_superclass(card: ModelCard) -> tuple[Share, ...]:
+def by_superclass(card: ModelCard) -> tuple[SuperclassAccuracy, ...]:
     """The accuracy of each superclass, the best first; empty where the card has none."""
     rows = card.figures.get("by_superclass")
     found = []
@@ -101,7 +101,7 @@ def by_superclass(card: ModelCard) -> tuple[Share, ...]:
             continue
         known = as_figure({"mean": row.get("accuracy"), **row})
         if known is not None:
-            found.append(Share(str(name), known.mean, int(_number(row.get("n")) or 0), known.ci95))
+            found.append(SuperclassAccuracy(str(name), known.mean, int(_number(row.get("n")) or 0), known.ci95))
     return tuple(sorted(found, key=lambda share: (-share.accuracy, share.name)))
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from kdcore.errors import ConfigError
 
-FEWEST, MOST = 2, 8  # legal numbers of members
-LOWEST, HIGHEST = 0.01, 1000.0  # legal temperatures
+MIN_MEMBERS, MAX_MEMBERS = 2, 8  # legal numbers of members
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 1000.0  # legal temperatures
 LOGITS = "logits"
 
 
@@ -72,10 +72,10 @@ def parse_name(name: str) -> EnsembleName:
     members = tuple(joined.split("+"))
     if not all(members):
         raise ConfigError(f'"{name}" lacks a teacher beside a "+"; an ensemble is written like cifar10+another.')
-    if not FEWEST <= len(members) <= MOST:
+    if not MIN_MEMBERS <= len(members) <= MAX_MEMBERS:
         raise ConfigError(
-            f'"{name}" names {len(members)} teacher{"s" if len(members) > 1 else ""}, and an ensemble has {FEWEST} to '
-            f'{MOST}; join their names with "+".'
+            f'"{name}" names {len(members)} teacher{"s" if len(members) > 1 else ""}, and an ensemble has '
+            f'{MIN_MEMBERS} to {MAX_MEMBERS}; join their names with "+".'
         )
     twice = next((member for member in members if members.count(member) > 1), None)
     if twice is not None:
@@ -90,9 +90,9 @@ def _temperature(name: str, rule: str) -> float | None:
         value = float(f"{float(rule):g}")  # rounded as the name prints it, or name and ensemble could differ
     except ValueError:
         value = math.nan
-    if not LOWEST <= value <= HIGHEST:  # NaN fails this, too
+    if not MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:  # NaN fails this, too
         raise ConfigError(
-            f'"{name}" does not say how to average; write {LOGITS} behind the "@", or a temperature from {LOWEST:g} to '
-            f"{HIGHEST:g}."
+            f'"{name}" does not say how to average; write {LOGITS} behind the "@", or a temperature from '
+            f"{MIN_TEMPERATURE:g} to {MAX_TEMPERATURE:g}."
         )
     return value

@@ -18,8 +18,8 @@ from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
 from kdcore.pictures.views import zoom_middle
 from kdcore.teachers.card import ModelCard, list_teachers
-from kdcore.teachers.ensemble_names import MOST, EnsembleName, parse_name
-from kdcore.teachers.measured import with_figures
+from kdcore.teachers.ensemble_names import MAX_MEMBERS, EnsembleName, parse_name
+from kdcore.teachers.measured import with_saved_figures
 from kdcore.teachers.teacher import Teacher
 
 
@@ -51,8 +51,8 @@ class AveragedNetworks(nn.Module):
         self.networks = nn.ModuleList(member.network for member in members)
         self.calibrations = [member.card.calibration for member in members]
         self.sizes = [member.card.image_shape[1:] for member in members]
-        widest = max(_view(member.card) for member in members)
-        self.zooms = [_view(member.card) / widest for member in members]
+        widest = max(_visible_share(member.card) for member in members)
+        self.zooms = [_visible_share(member.card) / widest for member in members]
         self.temperature = temperature
 
     def each(self, pictures: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class AveragedNetworks(nn.Module):
         return average(self.each(pictures), self.temperature)
 
 
-class _Each(nn.Module):
+class _MemberLogits(nn.Module):
     """A network that returns the logits of every member instead of their average."""
 
     def __init__(self, networks: AveragedNetworks) -> None:
@@ -89,10 +89,10 @@ def member_logits(ensemble: Teacher, images: Tensor) -> Tensor:
     """
     networks = ensemble.network.network
     assert isinstance(networks, AveragedNetworks)
-    return predict_logits(_Each(networks).train(False), images, ensemble.device)
+    return predict_logits(_MemberLogits(networks).train(False), images, ensemble.device)
 
 
-def assemble(name: str, members: Sequence[Teacher]) -> Teacher:
+def ensemble_of_loaded(name: str, members: Sequence[Teacher]) -> Teacher:
     """Build the ensemble called `name` from teachers that are loaded already.
 
     Args:
@@ -102,7 +102,7 @@ def assemble(name: str, members: Sequence[Teacher]) -> Teacher:
         ConfigError: the name is not legal, or the members do not fit together.
     """
     spec = parse_name(name)
-    card = with_figures(unite(spec, [member.card for member in members]))
+    card = with_saved_figures(combine_cards(spec, [member.card for member in members]))
     network = FrozenNetwork(AveragedNetworks(members, spec.temperature))
     return Teacher(card, network, members[0].device, tuple(members))
 
@@ -122,11 +122,11 @@ def ensemble_card(name: str, cards: Iterable[ModelCard] | None = None) -> ModelC
     for member in spec.members:
         if member not in known:
             raise UnknownName("teacher", member, known)
-    card = unite(spec, [known[member] for member in spec.members])
-    return with_figures(card)
+    card = combine_cards(spec, [known[member] for member in spec.members])
+    return with_saved_figures(card)
 
 
-def unite(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
+def combine_cards(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
     """Make the card of an ensemble from those of its members.
 
     Parameters, operations and bytes are summed. Accuracy and other figures are left empty, because those of the members
@@ -139,8 +139,8 @@ def unite(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
     for card in cards[1:]:
         if card.class_names != first.class_names:
             raise ConfigError(
-                f"{first.name} and {card.name} have different labels ({_some(first)}; {_some(card)}), and an "
-                "ensemble needs the same; choose teachers of one dataset."
+                f"{first.name} and {card.name} have different labels ({_first_classes(first)}; "
+                f"{_first_classes(card)}), and an ensemble needs the same; choose teachers of one dataset."
             )
         if card.image_shape[0] != first.image_shape[0]:
             grey, colour = sorted((first, card), key=lambda one: one.image_shape[0])
@@ -149,7 +149,7 @@ def unite(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
                 "choose teachers that take the same."
             )
     largest = max(cards, key=lambda card: card.image_shape[1])
-    widest = max(_view(card) for card in cards)
+    widest = max(_visible_share(card) for card in cards)
     return replace(
         first,
         name=str(spec),
@@ -163,7 +163,7 @@ def unite(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
         num_params=sum(card.num_params for card in cards),
         macs=sum(card.macs for card in cards),
         size_bytes=sum(card.size_bytes for card in cards),
-        sha256=_hash(spec, cards),
+        sha256=_ensemble_sha256(spec, cards),
         recipe={"members": list(spec.members), "average": spec.rule},
         command=f"kdcore teachers measure {spec}",
         seeds=(),
@@ -179,14 +179,14 @@ def unite(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
 def possible_ensembles(cards: Sequence[ModelCard]) -> list[str]:
     """The names of all pairs of these teachers that can be averaged, and of one larger ensemble.
 
-    The larger one averages all teachers that fit the first of `cards`, if these are 3 to `MOST`.
+    The larger one averages all teachers that fit the first of `cards`, if these are 3 to `MAX_MEMBERS`.
     """
     names: list[str] = []
     for pair in combinations(sorted(cards, key=lambda card: card.name), 2):
         if fit_together(*pair):
             names.append(str(EnsembleName(tuple(card.name for card in pair))))
     alike = [card for card in cards if fit_together(cards[0], card)] if cards else []
-    if 2 < len(alike) <= MOST:
+    if 2 < len(alike) <= MAX_MEMBERS:
         names.append(str(EnsembleName(tuple(sorted(card.name for card in alike)))))
     return names
 
@@ -196,17 +196,17 @@ def fit_together(one: ModelCard, other: ModelCard) -> bool:
     return one.class_names == other.class_names and one.image_shape[0] == other.image_shape[0]
 
 
-def _view(card: ModelCard) -> float:
+def _visible_share(card: ModelCard) -> float:
     """The share (0 to 1) of the side of a picture's middle square that a network sees; below 1 if edges are cut off."""
     return 1.0 if card.resize is None else min(1.0, card.image_shape[1] / card.resize)
 
 
-def _hash(spec: EnsembleName, cards: Sequence[ModelCard]) -> str:
+def _ensemble_sha256(spec: EnsembleName, cards: Sequence[ModelCard]) -> str:
     """SHA-256 of all that the ensemble's logits depend on; a key of the teacher-logit cache and of checkpoints."""
     members = [[card.sha256, card.calibration, card.crop, card.resize, card.image_shape] for card in cards]
     return hashlib.sha256(canonical_json([members, spec.rule]).encode()).hexdigest()
 
 
-def _some(card: ModelCard) -> str:
+def _first_classes(card: ModelCard) -> str:
     shown = ", ".join(card.class_names[:3])
     return f"{shown} ..." if len(card.class_names) > 3 else shown

@@ -5,8 +5,8 @@ from __future__ import annotations
 from kdcore.errors import UnknownName
 from kdcore.teachers.card import list_teachers
 from kdcore.teachers.ensemble_names import is_ensemble, parse_name
-from kdcore.teachers.ensembles import assemble, ensemble_card
-from kdcore.teachers.teacher import Teacher, load_bundled
+from kdcore.teachers.ensembles import ensemble_card, ensemble_of_loaded
+from kdcore.teachers.teacher import Teacher, load_single
 
 
 def load_teacher(name: str, device: str = "cpu") -> Teacher:
@@ -22,10 +22,10 @@ def load_teacher(name: str, device: str = "cpu") -> Teacher:
         return load_ensemble(name, device)
     names = [card.name for card in list_teachers()]
     if name not in names:
-        from kdcore.teachers.published import PUBLISHED, missing
+        from kdcore.teachers.published import PUBLISHED, not_fetched_error
 
-        raise missing(name) if name in PUBLISHED else UnknownName("teacher", name, names)
-    return load_bundled(name, device)
+        raise not_fetched_error(name) if name in PUBLISHED else UnknownName("teacher", name, names)
+    return load_single(name, device)
 
 
 def load_ensemble(name: str, device: str = "cpu") -> Teacher:
@@ -37,4 +37,4 @@ def load_ensemble(name: str, device: str = "cpu") -> Teacher:
         ModelFileError: a member's file is missing or damaged.
     """
     card = ensemble_card(name)
-    return assemble(card.name, [load_bundled(member, device) for member in parse_name(card.name).members])
+    return ensemble_of_loaded(card.name, [load_single(member, device) for member in parse_name(card.name).members])

@@ -8,11 +8,11 @@ from typing import Any
 
 from kdcore.errors import StoreError
 from kdcore.machine import paths
-from kdcore.machine.tensor_files import write_whole
+from kdcore.machine.tensor_files import write_atomically
 from kdcore.teachers.card import ModelCard
 
 
-def with_figures(card: ModelCard) -> ModelCard:
+def with_saved_figures(card: ModelCard) -> ModelCard:
     """Add the saved figures of an ensemble to its card; without a readable file, return the card as it is."""
     try:
         figures = json.loads((paths.home() / "measured" / f"{card.sha256}.json").read_text(encoding="utf-8"))
@@ -21,9 +21,9 @@ def with_figures(card: ModelCard) -> ModelCard:
         return card
 
 
-def _keep(card: ModelCard, figures: dict[str, Any]) -> None:
+def save_figures(card: ModelCard, figures: dict[str, Any]) -> None:
     place = paths.home() / "measured" / f"{card.sha256}.json"
     try:
-        write_whole(place, (json.dumps(figures) + "\n").encode())
+        write_atomically(place, (json.dumps(figures) + "\n").encode())
     except OSError as error:
         raise StoreError(f"The figures could not be saved ({error.strerror}); free some disk space.") from error

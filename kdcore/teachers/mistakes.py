@@ -13,7 +13,7 @@ from kdcore.metrics.reliability import ReliabilityBin, reliability
 from kdcore.metrics.soft_labels import soften
 from kdcore.teachers.teacher import Teacher
 
-MOST = 8  # how many mistakes a reading lists unless told otherwise
+MOST_LISTED = 8  # how many mistakes a reading lists unless told otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Mixup:
+class ClassConfusion:
     """The number of test pictures of one class (`hard_label`) that were taken for another (`chosen`)."""
 
     hard_label: int
@@ -48,7 +48,7 @@ class Mixup:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class MistakeSummary:
     """The mistakes of one network on the whole test split.
 
     Attributes:
@@ -65,12 +65,12 @@ class Reading:
     size: int
     wrong: int
     surest: tuple[Mistake, ...]
-    mixups: tuple[Mixup, ...]
+    mixups: tuple[ClassConfusion, ...]
     by_class: tuple[scores.ClassAccuracy, ...]
     bins: tuple[ReliabilityBin, ...]
 
 
-def read_test(teacher: Teacher, dataset: Dataset, most: int = MOST) -> Reading:
+def find_mistakes(teacher: Teacher, dataset: Dataset, most: int = MOST_LISTED) -> MistakeSummary:
     """Run a network on every test picture of the dataset that it learned, and collect its mistakes.
 
     Args:
@@ -90,12 +90,12 @@ def read_test(teacher: Teacher, dataset: Dataset, most: int = MOST) -> Reading:
     confidence, chosen = soften(logits).max(-1)
     wrong = (chosen != split.hard_labels).nonzero()[:, 0]
     order = wrong[confidence[wrong].argsort(descending=True, stable=True)][:most]
-    return Reading(
+    return MistakeSummary(
         class_names=dataset.class_names,
         size=len(split),
         wrong=len(wrong),
         surest=tuple(_mistake(index, logits, dataset) for index in order.tolist()),
-        mixups=_mixups(logits, dataset),
+        mixups=_confusions(logits, dataset),
         by_class=scores.per_class(logits[None], split.hard_labels),
         bins=reliability(logits, split.hard_labels),
     )
@@ -114,10 +114,10 @@ def _mistake(index: int, logits: Tensor, dataset: Dataset) -> Mistake:
     )
 
 
-def _mixups(logits: Tensor, dataset: Dataset) -> tuple[Mixup, ...]:
+def _confusions(logits: Tensor, dataset: Dataset) -> tuple[ClassConfusion, ...]:
     counts = scores.confusion(logits[None], dataset.test.hard_labels).fill_diagonal_(0)
     pairs = [
-        Mixup(label, chosen, count)
+        ClassConfusion(label, chosen, count)
         for label, row in enumerate(counts.tolist())
         for chosen, count in enumerate(row)
         if count

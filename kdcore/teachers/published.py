@@ -16,8 +16,10 @@ from kdcore.machine.download import RemoteFile
 from kdcore.machine.torchvision_import import classifier_names, classifier_weights
 from kdcore.teachers.card import list_teachers
 
-_PLAIN = {"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0}
-_KEEPS = "Label smoothing and mixing of pictures were not used, so what it gives to the other classes was learned."
+_NO_SMOOTHING = {"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0}
+_UNSMOOTHED_NOTE = (
+    "Label smoothing and mixing of pictures were not used, so what it gives to the other classes was learned."
+)
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,20 @@ PUBLISHED: dict[str, PublishedTeacher] = {
         PublishedTeacher(
             "resnet50",
             "IMAGENET1K_V1",
-            {"epochs": 90, "optimiser": "SGD", **_PLAIN},
-            f"90 epochs on hard labels with crops and mirror images only. {_KEEPS}",
+            {"epochs": 90, "optimiser": "SGD", **_NO_SMOOTHING},
+            f"90 epochs on hard labels with crops and mirror images only. {_UNSMOOTHED_NOTE}",
         ),
         PublishedTeacher(
             "resnet18",
             "IMAGENET1K_V1",
-            {"epochs": 90, "optimiser": "SGD", **_PLAIN},
-            f"90 epochs on hard labels with crops and mirror images only. {_KEEPS}",
+            {"epochs": 90, "optimiser": "SGD", **_NO_SMOOTHING},
+            f"90 epochs on hard labels with crops and mirror images only. {_UNSMOOTHED_NOTE}",
         ),
         PublishedTeacher(
             "mobilenet_v3_large",
             "IMAGENET1K_V1",
-            {"epochs": 600, "optimiser": "RMSprop", "augmentation": "AutoAugment, random erasing 0.2", **_PLAIN},
-            f"600 epochs on hard labels with AutoAugment and random erasing. {_KEEPS}",
+            {"epochs": 600, "optimiser": "RMSprop", "augmentation": "AutoAugment, random erasing 0.2", **_NO_SMOOTHING},
+            f"600 epochs on hard labels with AutoAugment and random erasing. {_UNSMOOTHED_NOTE}",
         ),
         PublishedTeacher(
             "efficientnet_b0",
@@ -121,15 +123,15 @@ def published_accuracy(teacher: PublishedTeacher) -> float:
     return float(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]) / 100
 
 
-def missing(name: str) -> TeacherUnavailable:
+def not_fetched_error(name: str) -> TeacherUnavailable:
     """The error for a published teacher that is not on this machine yet; the caller raises it."""
     size = remote_file(published_teacher(name)).size / 1e6
     return TeacherUnavailable(
         f"{name} is not on this machine: fetch it ({size:.0f} MB: kdcore teachers get {name}), or choose one that is "
-        f"here: {here()}."
+        f"here: {names_here()}."
     )
 
 
-def here() -> str:
+def names_here() -> str:
     """The names of this machine's teachers, separated by commas, or "none"."""
     return ", ".join(card.name for card in list_teachers()) or "none"

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from kdcore.errors import ModelFileError, StoreError, UnknownName
 from kdcore.machine.device import Device, pick_device
-from kdcore.machine.tensor_files import load_tensors, save_tensors, write_whole
+from kdcore.machine.tensor_files import load_tensors, save_tensors, write_atomically
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.registry import build_model
 from kdcore.pictures.prepare import prepare_picture
-from kdcore.teachers.card import ModelCard, folders, list_cards
+from kdcore.teachers.card import ModelCard, list_cards, model_folders
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +46,14 @@ class Teacher:
         return prepare_picture(picture, self.card.image_shape, self.card.resize, self.card.interpolation)
 
 
-def load_bundled(name: str, device: str = "cpu") -> Teacher:
+def load_single(name: str, device: str = "cpu") -> Teacher:
     """Load the model called `name`, a teacher or a student, from the bundled models or those of this machine.
 
     Raises:
         UnknownName: there is no such model on this machine.
         ModelFileError: its file is missing, damaged, or not the one that its card describes.
     """
-    for folder in folders():
+    for folder in model_folders():
         if (folder / f"{name}.json").is_file():
             return load_model(folder / f"{name}.safetensors", device)
     raise UnknownName("model", name, (card.name for card in list_cards()))
@@ -94,7 +94,7 @@ def save_model(folder: Path, network: nn.Module, card: dict[str, Any], half: boo
     whole = ModelCard(**card, sha256=sha256, size_bytes=path.stat().st_size)
     try:
         text = json.dumps(whole.to_json(), indent=1, ensure_ascii=False) + "\n"
-        write_whole(path.with_suffix(".json"), text.encode())
+        write_atomically(path.with_suffix(".json"), text.encode())
     except OSError as error:
         raise StoreError(
             f"The card of {whole.name} could not be saved ({error.strerror}); free some disk space."

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from kdcore.errors import ModelFileError
-from kdcore.networks.library import LARGEST, MOST_CLASSES
+from kdcore.networks.library import MAX_CLASSES, MAX_SIDE_PIXELS
 from kdcore.teachers.card import ModelCard
 
-LARGEST_CARD = 4 * 2**20  # bytes
-LONGEST_NAME, LONGEST_TEXT, DEEPEST = 200, 4000, 8  # characters of a name and of a text; levels of nesting
+MAX_CARD_BYTES = 4 * 2**20  # bytes
+MAX_NAME_CHARS, MAX_TEXT_CHARS, MAX_DEPTH = 200, 4000, 8  # characters of a name and of a text; levels of nesting
 INTERPOLATIONS = ("bilinear", "bicubic")
 _TEXTS = {"name": "", "dataset": "own", "dataset_sha256": "", "model": None, "sha256": "", "notes": ""}
 
 
-class _Wrong(Exception):
+class _CardError(Exception):
     """Something is wrong with a card; the message continues a sentence that begins with "The model card NAME"."""
 
 
@@ -33,11 +33,11 @@ def read_card(weights: Path) -> ModelCard:
     """
     path = weights.with_suffix(".json")
     try:
-        if path.stat().st_size > LARGEST_CARD:
-            raise _Wrong(f"is larger than {LARGEST_CARD / 2**20:.0f} MB")
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        if path.stat().st_size > MAX_CARD_BYTES:
+            raise _CardError(f"is larger than {MAX_CARD_BYTES / 2**20:.0f} MB")
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         if not isinstance(data, dict):
-            raise _Wrong("is no JSON object")
+            raise _CardError("is no JSON object")
         _check_value(data, 0)
         return _card(data, weights.name)
     except FileNotFoundError as error:
@@ -45,7 +45,7 @@ def read_card(weights: Path) -> ModelCard:
             f"{weights.name} has no model card; put {path.name} beside it with at least "
             '{"model": "torchvision:resnet18", "class_names": [...], "image_shape": [3, 224, 224]}.'
         ) from error
-    except _Wrong as error:
+    except _CardError as error:
         raise ModelFileError(f"The model card {path.name} {error}.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"The model card {path.name} could not be read as JSON; save it again.") from error
@@ -55,21 +55,23 @@ def _card(data: dict[str, Any], weights: str) -> ModelCard:
     texts = {name: _text(data, name, default) for name, default in _TEXTS.items()}
     class_names = _names(data, "class_names")
     superclasses = _names(data, "superclasses") if data.get("superclasses") is not None else class_names
-    if not 2 <= len(class_names) <= MOST_CLASSES or len(set(class_names)) < len(class_names):
-        raise _Wrong(f"must name 2 to {MOST_CLASSES} classes that differ from each other in class_names")
+    if not 2 <= len(class_names) <= MAX_CLASSES or len(set(class_names)) < len(class_names):
+        raise _CardError(f"must name 2 to {MAX_CLASSES} classes that differ from each other in class_names")
     if len(superclasses) != len(class_names):
-        raise _Wrong(f"has {len(superclasses)} superclasses for {len(class_names)} class_names; give one for each")
+        raise _CardError(f"has {len(superclasses)} superclasses for {len(class_names)} class_names; give one for each")
     shape = data.get("image_shape")
     if not isinstance(shape, list) or len(shape) != 3 or not all(type(size) is int for size in shape):
-        raise _Wrong("must give image_shape as three whole numbers, such as [3, 224, 224]")
-    if shape[0] not in (1, 3) or not all(1 <= size <= LARGEST for size in shape[1:]):
-        raise _Wrong(f"must give image_shape with 1 or 3 channels and at most {LARGEST} pixels a side, not {shape}")
+        raise _CardError("must give image_shape as three whole numbers, such as [3, 224, 224]")
+    if shape[0] not in (1, 3) or not all(1 <= size <= MAX_SIDE_PIXELS for size in shape[1:]):
+        raise _CardError(
+            f"must give image_shape with 1 or 3 channels and at most {MAX_SIDE_PIXELS} pixels a side, not {shape}"
+        )
     resize = data.get("resize")
-    if resize is not None and (type(resize) is not int or not max(shape[1:]) <= resize <= 2 * LARGEST):
-        raise _Wrong(f"must give resize as a whole number from {max(shape[1:])} to {2 * LARGEST}, or null")
+    if resize is not None and (type(resize) is not int or not max(shape[1:]) <= resize <= 2 * MAX_SIDE_PIXELS):
+        raise _CardError(f"must give resize as a whole number from {max(shape[1:])} to {2 * MAX_SIDE_PIXELS}, or null")
     interpolation = _text(data, "interpolation", INTERPOLATIONS[0])
     if interpolation not in INTERPOLATIONS:
-        raise _Wrong(f"must give interpolation as one of: {', '.join(INTERPOLATIONS)}")
+        raise _CardError(f"must give interpolation as one of: {', '.join(INTERPOLATIONS)}")
     return ModelCard(
         **texts,
         role="teacher",
@@ -95,32 +97,32 @@ def _card(data: dict[str, Any], weights: str) -> ModelCard:
 
 def _text(data: dict[str, Any], name: str, default: str | None) -> str:
     value = data.get(name, default)
-    longest = LONGEST_TEXT if name == "notes" else LONGEST_NAME
+    longest = MAX_TEXT_CHARS if name == "notes" else MAX_NAME_CHARS
     if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        raise _Wrong(f"must give {name} as printable text of at most {longest} characters")
+        raise _CardError(f"must give {name} as printable text of at most {longest} characters")
     return value
 
 
 def _names(data: dict[str, Any], name: str) -> tuple[str, ...]:
     value = data.get(name)
     if not isinstance(value, list) or not all(
-        isinstance(one, str) and 1 <= len(one) <= LONGEST_NAME and one.isprintable() for one in value
+        isinstance(one, str) and 1 <= len(one) <= MAX_NAME_CHARS and one.isprintable() for one in value
     ):
-        raise _Wrong(f"must give {name} as a list of printable names of at most {LONGEST_NAME} characters")
+        raise _CardError(f"must give {name} as a list of printable names of at most {MAX_NAME_CHARS} characters")
     return tuple(value)
 
 
 def _number(data: dict[str, Any], name: str, default: float, low: float, high: float) -> float:
     value = data.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise _Wrong(f"must give {name} as a number from {low:g} to {high:g}")
+        raise _CardError(f"must give {name} as a number from {low:g} to {high:g}")
     return float(value)
 
 
 def _mapping(data: dict[str, Any], name: str) -> dict[str, Any]:
     value = data.get(name, {})
     if not isinstance(value, dict):
-        raise _Wrong(f"must give {name} as an object")
+        raise _CardError(f"must give {name} as an object")
     return value
 
 
@@ -128,21 +130,21 @@ def _check_value(value: object, depth: int) -> None:
     """Refuse what a page could not show: deep nesting, very long text, lone surrogates, numbers that are not finite.
 
     Raises:
-        _Wrong: one of these, except for a lone surrogate.
+        _CardError: one of these, except for a lone surrogate.
         UnicodeEncodeError: a text holds a lone surrogate.
     """
-    if depth > DEEPEST:
-        raise _Wrong(f"is nested more than {DEEPEST} levels deep")
+    if depth > MAX_DEPTH:
+        raise _CardError(f"is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, str):
         value.encode()  # a lone surrogate raises UnicodeEncodeError, which is a ValueError
-        if len(value) > LONGEST_TEXT:
-            raise _Wrong(f"holds a text of more than {LONGEST_TEXT} characters")
+        if len(value) > MAX_TEXT_CHARS:
+            raise _CardError(f"holds a text of more than {MAX_TEXT_CHARS} characters")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise _Wrong("holds a number that is not finite")
+        raise _CardError("holds a number that is not finite")
     elif isinstance(value, dict | list):
         for part in (*value, *value.values()) if isinstance(value, dict) else value:
             _check_value(part, depth + 1)
 
 
-def _no_number(word: str) -> float:
-    raise _Wrong(f"holds {word}, which is no finite number")
+def _refuse_constant(word: str) -> float:
+    raise _CardError(f"holds {word}, which is no finite number")

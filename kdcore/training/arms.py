@@ -32,19 +32,19 @@ from kdcore.training.transfer_sets import (
 
 # Added to a student's seed for the first weights of its peer, and for those of the random teacher, which would
 # otherwise equal the student itself if both have the same architecture.
-PEER_WEIGHTS, UNTRAINED_WEIGHTS = 500_000_003, 900_000_011
+PEER_SEED_OFFSET, RANDOM_TEACHER_SEED_OFFSET = 500_000_003, 900_000_011
 UNLABELLED = ("unlabelled", "noise")  # controls whose pictures have no hard labels
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class TeacherAnswers:
     """The teachers of a run and their logits for the training pictures.
 
     Attributes:
         images: the training pictures on the device that trains, uint8 [M, C, H, W].
         teachers: every teacher of the run, by name.
         logits: each teacher's logits for all V views, float16 [V, M, K], by the teacher's name. Only the rows that
-            `rows_of` returns are valid; the others may be NaN.
+            `rows_to_ask` returns are valid; the others may be NaN.
         chained: for methods with stages, the logits of the last stage's students for all views of their N labelled
             pictures, float16 [V, N, K], by (label of the point, seed).
     """
@@ -62,7 +62,7 @@ def arm_names(config: RunConfig, dataset: Dataset) -> tuple[str, ...]:
     return ("baseline", "distilled", *posterior, *config.controls)
 
 
-def rows_of(config: RunConfig, dataset: Dataset) -> Tensor:
+def rows_to_ask(config: RunConfig, dataset: Dataset) -> Tensor:
     """Return the indices of all training pictures whose teacher logits the run needs, int64, sorted."""
     found = []
     for labels in {point.config.labels for point in points(config)}:
@@ -75,7 +75,7 @@ def rows_of(config: RunConfig, dataset: Dataset) -> Tensor:
     return rows
 
 
-def build_students(group: Sequence[Point], dataset: Dataset, answers: Answers) -> list[Student]:
+def build_students(group: Sequence[Point], dataset: Dataset, answers: TeacherAnswers) -> list[Student]:
     """Return all students of `group`, points that are trained together, seed by seed.
 
     The points share one baseline per seed. All students of a seed start from the same weights, except for the peers of
@@ -86,14 +86,14 @@ def build_students(group: Sequence[Point], dataset: Dataset, answers: Answers) -
         config = group[0].config
         baseline = baseline_student(config, dataset, answers.images, seed)
         labelled = baseline.transfer_set
-        taught = _by_teacher(labelled, answers)
+        taught = _logits_lookup(labelled, answers)
         students.append(replace(baseline, arm=group[0].arm("baseline")))
         for point in group:
             arm = point.arm("distilled")
             students += _distilled(arm, seed, point, labelled, answers, taught)
             if point.main:
                 for name in arm_names(config, dataset)[2:]:
-                    told, objective = _told(name, seed, point, labelled, dataset, answers)
+                    told, objective = _transfer_set_and_objective(name, seed, point, labelled, dataset, answers)
                     students.append(_student(name, seed, config, told, objective))
     return students
 
@@ -106,7 +106,7 @@ def baseline_student(config: RunConfig, dataset: Dataset, images: Tensor, seed: 
     """
     rows = labelled_subset(dataset.train.hard_labels, config.labels, seed)
     told = TransferSet("labelled", images, rows, dataset.train.hard_labels[rows])
-    return _student("baseline", seed, config, told, _plain(config))
+    return _student("baseline", seed, config, told, _hard_only(config))
 
 
 def _student(arm: str, seed: int, config: RunConfig, told: TransferSet, objective: Objective) -> Student:
@@ -118,13 +118,13 @@ def _distilled(
     seed: int,
     point: Point,
     labelled: TransferSet,
-    answers: Answers,
+    answers: TeacherAnswers,
     taught: Callable[[str, bool], TransferSet],
 ) -> list[Student]:
     """Return the distilled student of a point, followed by its peer if the method is mutual learning.
 
     Args:
-        taught: the function that `_by_teacher` made for this seed.
+        taught: the function that `_logits_lookup` made for this seed.
     """
     config = point.config
     uses, objective = find_method(config.method).uses, objective_of(config)
@@ -135,10 +135,10 @@ def _distilled(
     else:
         told = taught(config.teacher, uses == "members")
     student = _student(arm, seed, config, told, objective)
-    return [student, replace(student, arm=PEER, weights=seed + PEER_WEIGHTS)] if uses == "peer" else [student]
+    return [student, replace(student, arm=PEER, weights=seed + PEER_SEED_OFFSET)] if uses == "peer" else [student]
 
 
-def _by_teacher(labelled: TransferSet, answers: Answers) -> Callable[[str, bool], TransferSet]:
+def _logits_lookup(labelled: TransferSet, answers: TeacherAnswers) -> Callable[[str, bool], TransferSet]:
     """Return a function that gives a seed's labelled pictures with a teacher's logits.
 
     Its arguments are the teacher's name, and whether the logits of an ensemble's members are kept apart. It caches its
@@ -154,8 +154,8 @@ def _by_teacher(labelled: TransferSet, answers: Answers) -> Callable[[str, bool]
     return told
 
 
-def _told(
-    name: str, seed: int, point: Point, labelled: TransferSet, dataset: Dataset, answers: Answers
+def _transfer_set_and_objective(
+    name: str, seed: int, point: Point, labelled: TransferSet, dataset: Dataset, answers: TeacherAnswers
 ) -> tuple[TransferSet, Objective]:
     """Return the transfer set and the objective of the arm `name`: "posterior" or a control."""
     config, train = point.config, dataset.train
@@ -167,10 +167,10 @@ def _told(
         logits = train.posterior[labelled.rows].clamp(min=1e-12).log().half()
         return labelled.taught(logits.expand(len(views), -1, -1)), _by_posterior(config)
     if name == "label-smoothing":
-        return labelled, _plain(config, float(METHODS[name].parameters[0].default))
+        return labelled, _hard_only(config, float(METHODS[name].parameters[0].default))
     teacher = answers.teachers[config.teacher]
     if name == "random-teacher":
-        unlearned = untrained(teacher, seed)
+        unlearned = random_teacher(teacher, seed)
         return labelled.taught(logits_of_views(unlearned.logits, train.images[labelled.rows], views)), objective
     if name == "noise":
         images = noise_pictures(config.labels, dataset.image_shape, seed)
@@ -189,14 +189,14 @@ def _told(
     return labelled.taught(logits), objective
 
 
-def untrained(teacher: Teacher, seed: int) -> Teacher:
+def random_teacher(teacher: Teacher, seed: int) -> Teacher:
     """Return a teacher of the same architecture (for an ensemble, that of its first member) with random weights.
 
     Args:
         seed: seed of the students that learn from it.
     """
     card = (teacher.members or (teacher,))[0].card
-    network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed + UNTRAINED_WEIGHTS)
+    network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed + RANDOM_TEACHER_SEED_OFFSET)
     teacher.device.place(network)
     return Teacher(replace(card, calibration=1.0), FrozenNetwork(network, card.crop), teacher.device)
 
@@ -206,7 +206,7 @@ def objective_of(config: RunConfig) -> Objective:
     method = find_method(config.method)
     parameters = dict(check_parameters(method, dict(config.parameters)))
     if method.name == "label-smoothing":
-        return _plain(config, float(parameters["smoothing"]))
+        return _hard_only(config, float(parameters["smoothing"]))
     return Objective(method, {**_common(config), **parameters})
 
 
@@ -226,7 +226,7 @@ def _by_posterior(config: RunConfig) -> Objective:
     return Objective(METHODS["kd"], {**_common(config), "distill_weight": weight})
 
 
-def _plain(config: RunConfig, label_smoothing: float | None = None) -> Objective:
+def _hard_only(config: RunConfig, label_smoothing: float | None = None) -> Objective:
     """The objective of a student without soft labels: the hard loss alone."""
     smoothing = config.recipe.label_smoothing if label_smoothing is None else label_smoothing
     return Objective(METHODS["kd"], {**_common(config), "distill_weight": 0.0, "label_smoothing": smoothing})

@@ -10,12 +10,12 @@ from pathlib import Path
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.machine import paths
-from kdcore.machine.distributed import ALONE, World
+from kdcore.machine.distributed import SINGLE_PROCESS, World
 from kdcore.settings.config import make_run_config
 from kdcore.teachers.building.build import build_teacher
 from kdcore.teachers.building.recipes import TEACHER_RECIPES, teacher_recipe
 from kdcore.teachers.building.training import TeacherEpoch
-from kdcore.teachers.card import ModelCard, own_folder
+from kdcore.teachers.card import ModelCard, own_model_folder
 from kdcore.teachers.teacher import load_model, save_model
 from kdcore.training.trainer import train
 
@@ -54,14 +54,14 @@ def build(
     out: Path | None = None,
     device: str = "auto",
     should_stop: Callable[[], bool] = lambda: False,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Iterator[TeacherEpoch | EpochEnded | ModelCard]:
     """Train the model, or the pair of students, that the recipe called `name` describes.
 
     An interrupted training is continued.
 
     Args:
-        out: the folder for weights and cards; None for `own_folder()`. The bundled models are in `assets/models`.
+        out: the folder for weights and cards; None for `own_model_folder()`. The bundled models are in `assets/models`.
         should_stop: asked after every batch of a teacher's training; True ends it without a model. Students do not ask.
         world: the processes that train a teacher together; the first of them writes the card and yields it.
 
@@ -76,7 +76,7 @@ def build(
     if name in STUDENT_RECIPES:
         if world.size > 1:
             raise ConfigError(f"{name} are students, which train in one process; start kdcore without torchrun.")
-        yield from _build_students(name, out or own_folder(), device)
+        yield from _build_students(name, out or own_model_folder(), device)
     elif teacher_recipe(name) is None:
         raise UnknownName("recipe", name, (*TEACHER_RECIPES, *STUDENT_RECIPES))
     else:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from kdcore.errors import ModelFileError, StoreError
 from kdcore.events import CheckpointSaved, Curves
-from kdcore.machine.disk import patiently, trouble
-from kdcore.machine.tensor_files import canonical_json, load_tensors, to_bytes, write_whole
+from kdcore.machine.disk import retry_while_full, write_failure_reason
+from kdcore.machine.tensor_files import canonical_json, load_tensors, to_bytes, write_atomically
 from kdcore.settings.config import RunConfig
 
-POINTER = "checkpoint{}.json"
+POINTER_NAME = "checkpoint{}.json"
 
 
 class RunCheckpoint:
@@ -40,7 +40,7 @@ class RunCheckpoint:
         teachers_sha256: Sequence[str],
         part: str = "",
     ) -> None:
-        self.run_dir, self.pointer = run_dir, POINTER.format(part and f"-{part}")
+        self.run_dir, self.pointer = run_dir, POINTER_NAME.format(part and f"-{part}")
         self.key = canonical_json([config.to_json(), dataset_sha256, list(teachers_sha256), part])
 
     @property
@@ -69,10 +69,10 @@ class RunCheckpoint:
         name = f"checkpoints/{sha256}.safetensors"
         pointer = json.dumps({"epoch": epoch, "path": name, "sha256": sha256}).encode()
         try:
-            patiently(partial(write_whole, self.run_dir / name, data))
-            patiently(partial(write_whole, self.run_dir / self.pointer, pointer))
+            retry_while_full(partial(write_atomically, self.run_dir / name, data))
+            retry_while_full(partial(write_atomically, self.run_dir / self.pointer, pointer))
         except OSError as error:
-            raise StoreError(f"The checkpoint could not be saved {trouble(error)}.") from error
+            raise StoreError(f"The checkpoint could not be saved {write_failure_reason(error)}.") from error
         if previous is not None and previous["path"] != name:
             with contextlib.suppress(OSError):
                 (self.run_dir / str(previous["path"])).unlink()

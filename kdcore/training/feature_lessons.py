@@ -18,7 +18,7 @@ from kdcore.methods.feature_losses import (
     relational_loss,
 )
 from kdcore.networks.features import record
-from kdcore.settings.feature_layers import _find_layers
+from kdcore.settings.feature_layers import find_layers
 from kdcore.teachers.teacher import Teacher
 from kdcore.training.students import Objective
 
@@ -52,7 +52,7 @@ class FeatureLesson:
                 f"{objective.method.name} compares inner layers, and an ensemble has none of its own; choose "
                 "one of its members."
             )
-        own, others = _find_layers(self.method, self.settings, student, teacher.network, image_shape)
+        own, others = find_layers(self.method, self.settings, student, teacher.network, image_shape)
         self.trained: nn.Module = nn.Identity()
         if self.method == "fitnets":
             with torch.random.fork_rng(devices=[]):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from kdcore.datasets import Dataset
 from kdcore.events import CheckpointSaved, Curves
-from kdcore.machine.parallel import SideBySide
-from kdcore.networks.inference import hit_rate
+from kdcore.machine.parallel import ParallelThreads
+from kdcore.networks.inference import accuracy_of
 from kdcore.training.checkpoint import RunCheckpoint
 from kdcore.training.students import PEER
 from kdcore.training.team import Team
@@ -20,7 +20,7 @@ VALIDATION_POINTS = 15  # students are measured on validation after at most so m
 VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split
 
 
-class Stopped(Exception):
+class TrainingStopped(Exception):
     """Raised when `should_stop` asks a training to end."""
 
 
@@ -60,7 +60,7 @@ def fit(
         the last epoch of the checkpoint, which may not have been reported yet, then every further one.
 
     Raises:
-        Stopped: `should_stop` returned True.
+        TrainingStopped: `should_stop` returned True.
         StoreError: a checkpoint could not be written.
     """
     epochs, threads = teams[0].schedule.epochs, threads_for(teams)
@@ -73,7 +73,7 @@ def fit(
         began = time.perf_counter()
         losses = train_epoch(teams, epoch, threads, should_stop)
         if losses is None:
-            raise Stopped
+            raise TrainingStopped
         curves: Curves = {}
         for (arm, _), loss in losses.items():
             if arm != PEER:
@@ -96,7 +96,7 @@ def is_validated(epoch: int, epochs: int) -> bool:
     return (epoch + 1) % every == 0 or epoch + 1 == epochs
 
 
-def _validate(teams: Sequence[Team], threads: SideBySide, dataset: Dataset, curves: Curves) -> None:
+def _validate(teams: Sequence[Team], threads: ParallelThreads, dataset: Dataset, curves: Curves) -> None:
     images = dataset.validation.images[:VALIDATION_PICTURES]
     hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
     answers = threads.each(lambda team, _: team.logits(images), teams)
@@ -104,7 +104,7 @@ def _validate(teams: Sequence[Team], threads: SideBySide, dataset: Dataset, curv
         for student, logits in zip(team.students, said, strict=True):
             if student.arm != PEER:
                 found = curves[student.arm].setdefault("validation_accuracy", [])
-                found.append(hit_rate(logits, hard_labels))
+                found.append(accuracy_of(logits, hard_labels))
 
 
 def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint, clock: Clock) -> list[Curves]:

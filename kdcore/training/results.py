@@ -98,7 +98,7 @@ def _figures(logits: Tensor, hard_labels: Tensor, teacher_logits: Tensor) -> dic
 def _teacher_row(teacher: Teacher, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
     """The figures of the teacher. It is one fixed model, so its intervals are over pictures only."""
     row = _figures(logits[None], hard_labels, logits)
-    row["accuracy"] = scores.proportion_estimate(scores.hits(logits, hard_labels)).to_json()
+    row["accuracy"] = scores.proportion_estimate(scores.correct(logits, hard_labels)).to_json()
     row |= {
         "num_params": teacher.card.num_params,
         "macs": teacher.card.macs,

@@ -13,22 +13,22 @@ from kdcore.events import Event, TeacherEpochEnded
 from kdcore.machine.device import Device
 from kdcore.methods.registry import METHODS
 from kdcore.settings.config import RunConfig
-from kdcore.settings.stages import Stage, stages_of, told_names
+from kdcore.settings.stages import Stage, event_names, stages_of
 from kdcore.settings.sweeps import Point
-from kdcore.training.arms import Answers, baseline_student, objective_of
+from kdcore.training.arms import TeacherAnswers, baseline_student, objective_of
 from kdcore.training.checkpoint import RunCheckpoint
 from kdcore.training.fitting import Clock, fit
 from kdcore.training.students import Objective, Schedule, Student
 from kdcore.training.team import Team
 from kdcore.training.teams import build_teams
 
-STAGE_WEIGHTS = 100_000_007  # stage n, from 1, adds n times this to the seed for its first weights
+STAGE_SEED_OFFSET = 100_000_007  # stage n, from 1, adds n times this to the seed for its first weights
 
 
 def train_stages(
     point: Point,
     dataset: Dataset,
-    answers: Answers,
+    answers: TeacherAnswers,
     device: Device,
     checkpoints: Callable[[int], RunCheckpoint],
     clock: Clock,
@@ -40,7 +40,7 @@ def train_stages(
         checkpoints: returns the checkpoint of a stage, given its number from 0.
 
     Yields:
-        a `TeacherEpochEnded` for each epoch, under the stage's name among `told_names`.
+        a `TeacherEpochEnded` for each epoch, under the stage's name among `event_names`.
 
     Returns:
         by seed, the logits of the last stage's student for all views of its transfer set, float16 [V, N, K].
@@ -51,14 +51,14 @@ def train_stages(
     config = point.config
     schedule = Schedule.of(config)
     said: dict[int, Tensor] = {}
-    for number, (stage, name) in enumerate(zip(stages_of(config), told_names(point), strict=True)):
+    for number, (stage, name) in enumerate(zip(stages_of(config), event_names(point), strict=True)):
         students = [_student(config, stage, number, seed, dataset, answers, said) for seed in config.seeds]
         teams = build_teams(students, dataset.image_shape, dataset.num_classes, schedule, device)
         for done in fit(teams, dataset, checkpoints(number), clock, should_stop):
             found = done.curves[stage.name].get("validation_accuracy", [])
             accuracy = sum(found) / len(found) if found else None
             yield TeacherEpochEnded(name, done.epoch, schedule.epochs, accuracy, done.seconds)
-        said = _said(teams, answers.images, schedule)
+        said = _stage_logits(teams, answers.images, schedule)
     return said
 
 
@@ -68,7 +68,7 @@ def _student(
     number: int,
     seed: int,
     dataset: Dataset,
-    answers: Answers,
+    answers: TeacherAnswers,
     before: Mapping[int, Tensor],
 ) -> Student:
     labelled = baseline_student(config, dataset, answers.images, seed).transfer_set
@@ -77,12 +77,12 @@ def _student(
         teacher_logits = before[seed] if number else answers.logits[config.teacher][:, labelled.rows]
     weight = config.distill_weight if stage.taught else 0.0
     settings = {**objective_of(config).settings, "distill_weight": weight}
-    weights = seed + (number + 1) * STAGE_WEIGHTS
+    weights = seed + (number + 1) * STAGE_SEED_OFFSET
     told = labelled.taught(teacher_logits)
     return Student(stage.name, seed, stage.model, weights, told, Objective(METHODS["kd"], settings))
 
 
-def _said(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int, Tensor]:
+def _stage_logits(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int, Tensor]:
     """Return by seed the logits of its student for all views of its transfer set, float16 [V, N, K]."""
     found = {}
     for team in teams:

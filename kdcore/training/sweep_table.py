@@ -14,7 +14,7 @@ Values = tuple[tuple[str, Any], ...]  # (setting, value) pairs of a point
 Row = dict[str, Any]
 
 
-def rows_of_points(group: Sequence[Point], logits: Mapping[str, Tensor], hard_labels: Tensor) -> dict[Values, Row]:
+def sweep_rows(group: Sequence[Point], logits: Mapping[str, Tensor], hard_labels: Tensor) -> dict[Values, Row]:
     """Return a row of the table for each point of `group`, by the point's values: the figures of both arms, their
     paired difference and the claim that follows from it.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.methods.registry import Method, total_loss
-from kdcore.networks.dropout import draw_from
+from kdcore.networks.dropout import set_dropout_generator
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.optimizers import one_cycle, parameter_groups
 from kdcore.networks.stacked import StackedNetwork
@@ -22,13 +22,13 @@ from kdcore.pictures.views import to_float
 from kdcore.training.feature_lessons import FeatureLesson
 from kdcore.training.students import Schedule, Student
 
-CHANCE = 300_000_007  # keeps the seeds of dropout apart from those of the pictures' order and views
+DROPOUT_SEED_OFFSET = 300_000_007  # keeps the seeds of dropout apart from those of the pictures' order and views
 
 
 _Key = tuple[int, int, int]
 
 
-class _Objectives(NamedTuple):
+class _MethodGroup(NamedTuple):
     """The m students of a team that share a method, prepared so that their losses are computed at once.
 
     A key stands for what a student learns from: its seed, its hard labels and its teacher logits. Students with the
@@ -92,7 +92,7 @@ class Team:
         device.place(whole)
         self.network: StackedNetwork | _OneByOne = whole
         self._chance = torch.Generator(device.torch)
-        draw_from(whole, self._chance)
+        set_dropout_generator(whole, self._chance)
         modules = nn.ModuleList([self.network] if lesson is None else [self.network, device.place(lesson.trained)])
         recipe = schedule.recipe
         groups = parameter_groups(modules, recipe.weight_decay)
@@ -114,7 +114,7 @@ class Team:
         # Dropout depends on seed and step only, so that it is the same in every arm of a seed, and after a restart from
         # a checkpoint. A team of networks with dropout has one seed, because these networks cannot be stacked.
         step = round(progress * self.schedule.epochs * self.schedule.steps)
-        self._chance.manual_seed(self.students[0].seed * 1_000_003 + step + CHANCE)
+        self._chance.manual_seed(self.students[0].seed * 1_000_003 + step + DROPOUT_SEED_OFFSET)
         if not self.network.training:
             self.network.train()
         with self.device.autocast():
@@ -149,9 +149,9 @@ class Team:
 
     def put_back(self, tensors: dict[str, Tensor]) -> None:
         """Restore the state that `tensors` returned."""
-        self.network.load_state_dict(_below(tensors, "network."))
+        self.network.load_state_dict(_with_prefix(tensors, "network."))
         if self.lesson is not None:
-            self.lesson.trained.load_state_dict(_below(tensors, "lesson."))
+            self.lesson.trained.load_state_dict(_with_prefix(tensors, "lesson."))
         unpack_optimizer(self.optimizer, tensors, "optimizer.")
 
     def _pictures(self, order: dict[int, Tensor], view: dict[int, Tensor]) -> Tensor:
@@ -173,7 +173,7 @@ class Team:
         parts = []
         for method, sources, keys, settings, places in self._objectives:
             own = logits if len(keys) == len(self.students) else logits[places]
-            said = {key: _told(one, order[one.seed], view[one.seed], logits[0]) for key, one in sources.items()}
+            said = {key: batch_targets(one, order[one.seed], view[one.seed], logits[0]) for key, one in sources.items()}
             told = [said[key] for key in keys]
             hard_labels, teacher_logits = (torch.stack(part) for part in zip(*told, strict=True))
             if method.uses == "peer":  # a student and its peer stand next to each other
@@ -185,7 +185,7 @@ class Team:
         return torch.cat(parts)[self._back]
 
 
-def _by_method(students: Sequence[Student], device: Device) -> Iterator[_Objectives]:
+def _by_method(students: Sequence[Student], device: Device) -> Iterator[_MethodGroup]:
     """Group the students by method and by the number of teachers whose logits they get apart, and make one tensor of
     each setting of a group."""
     kinds = [(one.objective.method.name, one.transfer_set.members) for one in students]
@@ -197,10 +197,10 @@ def _by_method(students: Sequence[Student], device: Device) -> Iterator[_Objecti
         keys = [(one.seed, id(one.transfer_set.hard_labels), id(one.transfer_set.teacher_logits)) for one in learners]
         sources = dict(zip(keys, learners, strict=True))
         method = learners[0].objective.method
-        yield _Objectives(method, sources, keys, settings, torch.tensor(places, device=device.torch))
+        yield _MethodGroup(method, sources, keys, settings, torch.tensor(places, device=device.torch))
 
 
-def _told(student: Student, order: Tensor, view: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+def batch_targets(student: Student, order: Tensor, view: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return the hard labels [B] and the teacher logits [B, K] (or [B, members, K]) of a batch.
 
     Without a teacher the logits are zeros, and the distill loss has the weight 0. Without hard labels the teacher's
@@ -215,5 +215,5 @@ def _told(student: Student, order: Tensor, view: Tensor, like: Tensor) -> tuple[
     return (soft.argmax(-1) if found.hard_labels is None else found.hard_labels[order]), soft
 
 
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

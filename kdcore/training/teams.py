@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.machine.device import Device
-from kdcore.machine.parallel import SideBySide, cores
+from kdcore.machine.parallel import ParallelThreads, cores
 from kdcore.networks.registry import build_model, count_macs
 from kdcore.networks.stacked import can_stack
 from kdcore.training.feature_lessons import FeatureLesson
@@ -60,16 +60,16 @@ def build_teams(
     return teams
 
 
-def threads_for(teams: Sequence[Team]) -> SideBySide:
+def threads_for(teams: Sequence[Team]) -> ParallelThreads:
     """Return as many threads as there are cores, at most one for each team; a single one where an operation by itself
     uses several cores, or a GPU."""
     device = teams[0].device
     alone = device.torch.type != "cpu" or device.threads > 1
-    return SideBySide(1 if alone else min(len(teams), cores()))
+    return ParallelThreads(1 if alone else min(len(teams), cores()))
 
 
 def train_epoch(
-    teams: Sequence[Team], epoch: int, threads: SideBySide, should_stop: Callable[[], bool] = lambda: False
+    teams: Sequence[Team], epoch: int, threads: ParallelThreads, should_stop: Callable[[], bool] = lambda: False
 ) -> dict[tuple[str, int], float] | None:
     """Train every student for one pass over its transfer set.
 
@@ -122,14 +122,14 @@ def _chunks(units: list[list[tuple[Student, nn.Module]]]) -> Iterator[list[tuple
     Within a part, every seed has equally many."""
     seeds = [list(same) for _, same in groupby(units, key=lambda unit: unit[0][0].seed)]
     width = len(units[0])
-    arms = _evenly(len(seeds[0]), MOST_STACKED // width)
-    few = _evenly(len(seeds), MOST_STACKED // (arms * width))
+    arms = _even_size(len(seeds[0]), MOST_STACKED // width)
+    few = _even_size(len(seeds), MOST_STACKED // (arms * width))
     for start in range(0, len(seeds[0]), arms):
         for first in range(0, len(seeds), few):
             yield [one for seed in seeds[first : first + few] for unit in seed[start : start + arms] for one in unit]
 
 
-def _evenly(count: int, most: int) -> int:
+def _even_size(count: int, most: int) -> int:
     """Divide `count` things evenly into as few parts of at most `most` as possible; return the size of a part."""
     parts = -(-count // max(1, most))
     return -(-count // parts)

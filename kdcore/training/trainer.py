@@ -24,20 +24,20 @@ from kdcore.machine.device import Device, pick_device
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig
 from kdcore.settings.defaults import defaults_for
-from kdcore.settings.stages import stages_of, told_names
+from kdcore.settings.stages import event_names, stages_of
 from kdcore.settings.sweeps import Point, groups, points, teachers_of
-from kdcore.teachers.building.on_demand import ready_teacher
+from kdcore.teachers.building.on_demand import train_missing_teacher
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teachers.teacher import Teacher
-from kdcore.training.arms import Answers, arm_names, build_students, rows_of
+from kdcore.training.arms import TeacherAnswers, arm_names, build_students, rows_to_ask
 from kdcore.training.checkpoint import RunCheckpoint
 from kdcore.training.feature_lessons import FeatureLesson
-from kdcore.training.fitting import Clock, Stopped, fit
+from kdcore.training.fitting import Clock, TrainingStopped, fit
 from kdcore.training.results import build_result, save_students
 from kdcore.training.stages import train_stages
 from kdcore.training.students import PEER, Schedule, Student
-from kdcore.training.sweep_table import Row, Values, rows_of_points, sweep_table
+from kdcore.training.sweep_table import Row, Values, sweep_rows, sweep_table
 from kdcore.training.team import Team
 from kdcore.training.teams import build_teams, threads_for
 
@@ -73,7 +73,7 @@ def train(
     """
     try:
         yield from _train(config.validate(), run_dir, should_stop, home or paths.home())
-    except Stopped:
+    except TrainingStopped:
         yield RunFailed("The run was stopped before it ended.", "cancelled")
 
 
@@ -107,13 +107,13 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
     clock = Clock()
     dataset = load_dataset(config.dataset)
     for name in teachers_of(config):
-        for step in ready_teacher(name, config.device, should_stop):
+        for step in train_missing_teacher(name, config.device, should_stop):
             clock.teacher += step.seconds
             yield step
     if should_stop():
-        raise Stopped
+        raise TrainingStopped
     device = pick_device(config.device, THREADS)  # only now: training a teacher sets the number of threads to all cores
-    teachers = {name: _teacher(name, dataset, device) for name in teachers_of(config)}
+    teachers = {name: _checked_teacher(name, dataset, device) for name in teachers_of(config)}
     run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop)
     together = groups(run.every)
     epochs = sum(group[0].config.epochs for group in together)
@@ -129,12 +129,12 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
         stages=_stages_done(run, together),
     )
     logits = {}
-    views, asked = defaults_for(dataset.name).views, rows_of(config, dataset)
+    views, asked = defaults_for(dataset.name).views, rows_to_ask(config, dataset)
     for name, teacher in teachers.items():
         began = time.perf_counter()
         logits[name], reused = cached_teacher_logits(teacher, dataset, views, asked, home / "teacher_logits")
         yield TeacherCached(name, len(views), time.perf_counter() - began, reused)
-    answers = Answers(dataset.train.images.to(device.torch), teachers, logits, {})
+    answers = TeacherAnswers(dataset.train.images.to(device.torch), teachers, logits, {})
     before = 0
     own: dict[str, Tensor] = {}
     networks: dict[str, nn.Module] = {}
@@ -150,7 +150,7 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
         before += schedule.epochs
         measured = _measure(teams, dataset)
         if config.vary:
-            rows |= rows_of_points(group, measured, dataset.test.hard_labels)
+            rows |= sweep_rows(group, measured, dataset.test.hard_labels)
         if number == 0:  # this group has the run's own point; for all others their rows in the table suffice
             networks = _networks(teams, run)
             own = {arm: measured[arm] for arm in networks if arm in measured}
@@ -158,7 +158,7 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
 
 
 def _students(
-    run: _Run, group: Sequence[Point], number: int, answers: Answers
+    run: _Run, group: Sequence[Point], number: int, answers: TeacherAnswers
 ) -> Generator[Event, None, list[Student]]:
     """Train the stages that methods in this group need, then return the students of the group.
 
@@ -188,11 +188,11 @@ def _stages_done(run: _Run, together: Sequence[Sequence[Point]]) -> dict[str, in
         name: run.checkpoint(number, place, stage).epochs_done()
         for number, group in enumerate(together)
         for place, point in enumerate(group)
-        for stage, name in enumerate(told_names(point))
+        for stage, name in enumerate(event_names(point))
     }
 
 
-def _teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
+def _checked_teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
     teacher = load_teacher(name, device.torch.type)
     if teacher.card.class_names != dataset.class_names:
         raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.metrics.scores import seed_estimate
-from kdcore.networks.inference import hit_rate
+from kdcore.networks.inference import accuracy_of
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.training.arms import baseline_student
 from kdcore.training.students import Schedule
@@ -54,12 +54,12 @@ def tune(dataset_name: str, **overrides: Any) -> Iterator[TuningRow]:
     for learning_rate, weight_decay, epochs in itertools.product(LEARNING_RATES, WEIGHT_DECAYS, EPOCHS):
         recipe = {"learning_rate": learning_rate, "weight_decay": weight_decay, "epochs": epochs}
         config = make_run_config(dataset_name, **{**overrides, **recipe})
-        per_seed = baseline_on_validation(config, dataset)
+        per_seed = train_baseline(config, dataset)
         mean = seed_estimate(per_seed, 0.0).mean
         yield TuningRow(learning_rate, weight_decay, epochs, mean, per_seed)
 
 
-def baseline_on_validation(config: RunConfig, dataset: Dataset) -> tuple[float, ...]:
+def train_baseline(config: RunConfig, dataset: Dataset) -> tuple[float, ...]:
     """Train the baseline and return its accuracy (0 to 1) on the whole validation split, one value for each seed."""
     device = pick_device(config.device)
     images = dataset.train.images.to(device.torch)
@@ -70,5 +70,5 @@ def baseline_on_validation(config: RunConfig, dataset: Dataset) -> tuple[float, 
         train_epoch(teams, epoch, threads)
     validation = dataset.validation
     return tuple(
-        hit_rate(logits, validation.hard_labels) for team in teams for logits in team.logits(validation.images)
+        accuracy_of(logits, validation.hard_labels) for team in teams for logits in team.logits(validation.images)
     )

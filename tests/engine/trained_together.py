@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from kdcore.cli.main import main
 from kdcore.datasets import load_dataset
 from kdcore.machine.device import pick_device
-from kdcore.machine.distributed import ALONE, World, join
+from kdcore.machine.distributed import SINGLE_PROCESS, World, join
 from kdcore.machine.tensor_files import save_tensors
 from kdcore.pictures.views import RandomViews
 from kdcore.teachers.building.outsiders import OutsiderRecipe
@@ -48,7 +48,7 @@ def train(
     recipe: TeacherRecipe,
     checkpoint: Path,
     device: str,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TeacherEpoch | nn.Module]:
     """As `train_teacher`, in fp32, where another order of a sum is hardly seen."""

@@ -14,7 +14,7 @@ from kdcore.machine.device import Device
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.teachers.card import ModelCard
-from kdcore.teachers.teacher import load_bundled, save_model
+from kdcore.teachers.teacher import load_single, save_model
 from kdcore.training import stages, trainer
 from kdcore.training.students import Student
 from kdcore.training.team import Team
@@ -38,7 +38,7 @@ class Trained:
         self.teams: list[Team] = []
         patch.setattr(trainer, "pick_device", lambda *_: PRECISE)
         patch.setattr(trainer, "_measure", lambda *_: {})
-        patch.setattr(trainer, "rows_of_points", lambda *_: {})
+        patch.setattr(trainer, "sweep_rows", lambda *_: {})
         patch.setattr(trainer, "_finish", lambda *_: RunFinished({}))
         for module in (stages, trainer):
             patch.setattr(module, "build_teams", self._build)
@@ -76,7 +76,7 @@ def flat(state: State) -> torch.Tensor:
 
 def another_teacher(folder: Path, name: str, of: str) -> ModelCard:
     """A small network that has learned nothing, as a teacher of what the teacher `of` knows."""
-    card = replace(load_bundled(of).card, name=name, model="mlp-8", calibration=3.0)
+    card = replace(load_single(of).card, name=name, model="mlp-8", calibration=3.0)
     values = {key: value for key, value in vars(card).items() if key not in ("sha256", "size_bytes")}
     network = build_model(card.model, card.image_shape, len(card.class_names), seed=len(name))
     return save_model(folder, network, values)

@@ -17,9 +17,9 @@ from kdcore.metrics.reliability import reliability
 from kdcore.metrics.soft_labels import soften
 from kdcore.pictures.decode import open_picture
 from kdcore.store import RunRow, Store
-from kdcore.teachers.answers import answer_test, differing
+from kdcore.teachers.answers import answer_test_split, pictures_of_group
 from kdcore.teachers.predict import predict
-from kdcore.teachers.teacher import Teacher, load_bundled, load_model
+from kdcore.teachers.teacher import Teacher, load_model, load_single
 from tests.pages.conftest import OTHER, OpenPage, bars_of, chart_of, charts_of, html_of, in_address, only_run
 
 ARMS = ("teacher", "distilled", "baseline")
@@ -44,7 +44,7 @@ def networks_of(run: RunRow, store: Store) -> dict[str, Teacher]:
     """The three networks of the run on digits, as the engine loads them."""
     folder = jobs.runs_dir(run.id, store.home) / "models"
     students = {arm: load_model(folder / f"{arm}.safetensors") for arm in ("distilled", "baseline")}
-    return {"teacher": load_bundled("digits"), **students}
+    return {"teacher": load_single("digits"), **students}
 
 
 def test_a_run_is_compared_and_timed_without_a_click(trained_store: Store, open_page: OpenPage) -> None:
@@ -81,7 +81,7 @@ def test_it_is_measured_once_a_session_and_again_on_demand(trained_store: Store,
 
 def test_nothing_is_measured_beside_another_run(trained_store: Store, open_page: OpenPage) -> None:
     run = only_run(trained_store)
-    with jobs.turn(trained_store, "a test", OTHER):
+    with jobs.reserve_machine(trained_store, "a test", OTHER):
         app = open_page("compare", run=run.id)
         assert not app.exception
         assert "when it has ended" in app.info[0].value
@@ -188,7 +188,9 @@ def test_only_the_chosen_section_is_computed(
     trained_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("kdcore.teachers.answers.answer_test", lambda *args: asked.append(1) or answer_test(*args))
+    monkeypatch.setattr(
+        "kdcore.teachers.answers.answer_test_split", lambda *args: asked.append(1) or answer_test_split(*args)
+    )
     app = open_page("compare", run=only_run(trained_store).id)
     assert not asked, "the test pictures were asked about before anybody wanted to know"
     for section in ("calibration", "gallery", "classes", "calibration"):
@@ -228,7 +230,7 @@ def test_sections_show_all_seeds_or_what_the_engine_says_of_the_first_ones_netwo
     trained_store: Store, open_page: OpenPage
 ) -> None:
     run = only_run(trained_store)
-    found = answer_test(networks_of(run, trained_store), load_dataset("digits"))
+    found = answer_test_split(networks_of(run, trained_store), load_dataset("digits"))
     assert run.result is not None
     for arm in ARMS:
         right = float((found.chosen[arm] == found.hard_labels).double().mean())
@@ -256,16 +258,16 @@ def test_sections_show_all_seeds_or_what_the_engine_says_of_the_first_ones_netwo
 
 def test_the_gallery_counts_shows_and_softens(trained_store: Store, open_page: OpenPage) -> None:
     run = only_run(trained_store)
-    found = answer_test(networks_of(run, trained_store), load_dataset("digits"))
+    found = answer_test_split(networks_of(run, trained_store), load_dataset("digits"))
     app = open_page("compare", run=run.id, look="gallery")
-    one, other, dissent = (len(differing(found, group)) for group in ("distilled", "baseline", "dissent"))
+    one, other, dissent = (len(pictures_of_group(found, group)) for group in ("distilled", "baseline", "dissent"))
     assert f"only the distilled student has {one} right, only the baseline {other}." in html_of(app)
     app.segmented_control(key="gallery_group").set_value("dissent").run()
     assert html_of(app).count("<figure") == min(12, dissent)
     slider = app.select_slider(key=f"gallery_t_{run.id}")
     assert slider.value == run.config["temperature"]
     slider.set_value(1.0).run()
-    first = int(differing(found, "dissent")[0])
+    first = int(pictures_of_group(found, "dissent")[0])
     wanted = soften(found.logits["teacher"][first])
     card = html_of(app).split("<figure")[1]
     bars = re.findall(r"<b>(\d)</b><div><i style=\"width:([0-9.]+)%", card)

@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 import kdcore.datasets
 from kdcore.datasets import Dataset, FetchProgress, Split, list_datasets, load_dataset
 from kdcore.errors import DatasetUnavailable
-from pages.ui.datasets.views import A_CLASS, balance_sentence, dataset_view, groups
+from pages.ui.datasets.views import PICTURES_A_CLASS, balance_sentence, dataset_view, groups
 from pages.ui.frame.download_bar import fetch_sentence
 from tests.pages.conftest import html_of, in_address
 
@@ -96,11 +96,13 @@ def test_a_strip_holds_the_first_training_pictures_of_its_class_and_the_counts_a
     dataset = made([30, 3, 0])
     view = dataset_view(dataset)
     assert [one.count for one in view.classes] == [30, 3, 0]
-    assert [one.shown for one in view.classes] == [A_CLASS, 3, 0]
-    levels = [i % 256 for i, label in enumerate(dataset.train.hard_labels.tolist()) if label == 0][:A_CLASS]
+    assert [one.shown for one in view.classes] == [PICTURES_A_CLASS, 3, 0]
+    levels = [i % 256 for i, label in enumerate(dataset.train.hard_labels.tolist()) if label == 0][:PICTURES_A_CLASS]
     strip = Image.open(io.BytesIO(base64.b64decode(view.classes[0].strip.split(",")[1])))
-    step = (strip.width - 8) // (A_CLASS - 1)
-    assert [strip.getpixel((place * step + 4, 4)) for place in range(A_CLASS)] == [(g, g, g, 255) for g in levels]
+    step = (strip.width - 8) // (PICTURES_A_CLASS - 1)
+    assert [strip.getpixel((place * step + 4, 4)) for place in range(PICTURES_A_CLASS)] == [
+        (g, g, g, 255) for g in levels
+    ]
     assert view.classes[2].strip == ""
     assert balance_sentence(view) == "Training pictures a class: from 0 (class 2) to 30 (class 0)."
 

@@ -132,7 +132,7 @@ def test_a_teacher_that_is_not_here_yet_is_no_error(
 
 
 def test_a_rerun_says_whose_change_it_is_once(empty_store: Store, open_page: OpenPage) -> None:
-    with jobs.turn(empty_store, "a test", OTHER):  # so that none of them starts
+    with jobs.reserve_machine(empty_store, "a test", OTHER):  # so that none of them starts
         first = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
         settings = {"dataset": "digits", "labels": "60", "epochs": "3", "seeds": "2"}
         jobs.cancel(empty_store, first)
@@ -153,7 +153,7 @@ def test_a_rerun_says_whose_change_it_is_once(empty_store: Store, open_page: Ope
 
 @pytest.mark.parametrize("parent", ["nosuchrun12", "../../etc", "<b>"])
 def test_a_parent_that_never_was_is_not_recorded(empty_store: Store, open_page: OpenPage, parent: str) -> None:
-    with jobs.turn(empty_store, "a test", OTHER):
+    with jobs.reserve_machine(empty_store, "a test", OTHER):
         app = open_page("distil", dataset="digits", parent=parent)
         app.button(key="kd-start").click().run()
         assert not app.exception and not app.error
@@ -170,7 +170,7 @@ def test_a_student_that_a_link_brings_is_on_the_list_and_stays(empty_store: Stor
     assert app.selectbox(key="student").value == "mlp-8"
     app.selectbox(key="student").select("mlp-123").run()
     assert app.selectbox(key="student").value == "mlp-123"
-    with jobs.turn(empty_store, "a test", OTHER):
+    with jobs.reserve_machine(empty_store, "a test", OTHER):
         app.button(key="kd-start").click().run()
         assert only_run(empty_store).config["student"] == "mlp-123"
         jobs.cancel(empty_store, only_run(empty_store).id)
@@ -179,7 +179,7 @@ def test_a_student_that_a_link_brings_is_on_the_list_and_stays(empty_store: Stor
 
 
 def test_the_settings_of_a_run_with_an_unusual_student_can_be_taken(empty_store: Store, open_page: OpenPage) -> None:
-    with jobs.turn(empty_store, "a test", OTHER):
+    with jobs.reserve_machine(empty_store, "a test", OTHER):
         run_id = jobs.submit(empty_store, make_run_config("digits", student="mlp-77", labels=60), VISITOR)
         jobs.cancel(empty_store, run_id)
     app = open_page("distil", run=run_id)
@@ -207,7 +207,7 @@ def test_a_run_can_be_stopped_and_resumed(empty_store: Store, open_page: OpenPag
     assert "stopped" in app.warning[0].value
     assert not app.button(key="kd-start").disabled
     epochs = max(one.event.epoch for one in empty_store.events(run_id) if isinstance(one.event, EpochEnded))
-    with jobs.turn(empty_store, "a test", OTHER):  # so that it waits
+    with jobs.reserve_machine(empty_store, "a test", OTHER):  # so that it waits
         app.button(key="kd-resume").click().run()
         assert not app.exception and not app.error and not app.warning
         assert empty_store.run(run_id).status == "queued" and app.get("progress")
@@ -218,7 +218,7 @@ def test_a_run_can_be_stopped_and_resumed(empty_store: Store, open_page: OpenPag
 
 
 def test_a_waiting_run_shows_its_place_and_can_leave_the_queue(empty_store: Store, open_page: OpenPage) -> None:
-    with jobs.turn(empty_store, "a test", OTHER):
+    with jobs.reserve_machine(empty_store, "a test", OTHER):
         run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
         app = open_page("distil", run=run_id)
         assert not app.exception
@@ -233,7 +233,7 @@ def test_the_wait_is_said_when_it_is_known(
     empty_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "expected_wait", lambda store, run_id: 100.0)
-    with jobs.turn(empty_store, "a test", OTHER):
+    with jobs.reserve_machine(empty_store, "a test", OTHER):
         ids = [jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR) for _ in range(3)]
         (bar,) = open_page("distil", run=ids[2]).get("progress")
         assert bar.proto.text == "Waiting: place 3 in the queue, starts in about 2 minutes."
@@ -260,8 +260,8 @@ def test_a_wait_in_words(seconds: float | None, words: str) -> None:
 
 
 def test_a_visitor_with_too_many_runs_reads_one_sentence(empty_store: Store, open_page: OpenPage) -> None:
-    with jobs.turn(empty_store, "a test", OTHER):
-        ids = [jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR) for _ in range(jobs.MAX_WAITING)]
+    with jobs.reserve_machine(empty_store, "a test", OTHER):
+        ids = [jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR) for _ in range(jobs.MAX_UNFINISHED)]
         app = open_page("distil", dataset="digits")
         app.button(key="kd-start").click().run()
         assert not app.exception
@@ -269,7 +269,7 @@ def test_a_visitor_with_too_many_runs_reads_one_sentence(empty_store: Store, ope
         for run_id in ids:
             jobs.cancel(empty_store, run_id)
         config = make_run_config("digits", **LONG)
-        for _ in range(jobs.MAX_WAITING):
+        for _ in range(jobs.MAX_UNFINISHED):
             jobs.submit(empty_store, config, VISITOR)
         app = open_page("distil", run=ids[0])
         app.button(key="kd-resume").click().run()
@@ -281,7 +281,7 @@ def test_a_visitor_with_too_many_runs_reads_one_sentence(empty_store: Store, ope
 
 
 def test_somebody_elses_run_can_be_watched_but_not_stopped(empty_store: Store, open_page: OpenPage) -> None:
-    with jobs.turn(empty_store, "a test", OTHER):
+    with jobs.reserve_machine(empty_store, "a test", OTHER):
         run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), OTHER)
         app = open_page("distil", run=run_id)
         assert app.get("progress")
@@ -294,7 +294,7 @@ def test_somebody_elses_run_can_be_watched_but_not_stopped(empty_store: Store, o
 
 
 def test_a_button_drawn_before_the_run_changed_hands_does_nothing(empty_store: Store, open_page: OpenPage) -> None:
-    with jobs.turn(empty_store, "a test", OTHER):
+    with jobs.reserve_machine(empty_store, "a test", OTHER):
         run_id = jobs.submit(empty_store, make_run_config("digits", **LONG), VISITOR)
         app = open_page("distil", run=run_id)
         with empty_store.write() as connection:

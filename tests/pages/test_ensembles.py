@@ -21,7 +21,7 @@ from kdcore.networks.registry import build_model
 from kdcore.store import Store
 from kdcore.teachers.ensembles import member_logits
 from kdcore.teachers.load import load_teacher
-from kdcore.teachers.teacher import load_bundled, save_model
+from kdcore.teachers.teacher import load_single, save_model
 from pages.ui.kit import formats
 from pages.ui.pictures import pickers
 from tests.pages.conftest import OpenPage, html_of, in_address
@@ -123,12 +123,12 @@ def test_the_form_offers_ensembles_and_a_run_of_one_can_be_compared(
     assert worker.main([run_id]) == 0
     app = open_page("compare", run=run_id)
     fine(app)
-    assert formats.format_count(2 * load_bundled("digits").card.num_params) in html_of(app)
+    assert formats.format_count(2 * load_single("digits").card.num_params) in html_of(app)
 
 
 def test_a_picture_of_no_class_is_said_to_be_none(tmp_path: Path, open_page: OpenPage) -> None:
     known = {"false_alarms": {"mean": 0.048, "ci95": [0.04, 0.056]}, "found": {"vehicles": 0.5}}
-    figures = {**load_bundled("digits").card.figures, "none_of_these": known}
+    figures = {**load_single("digits").card.figures, "none_of_these": known}
     for name, none_below in (("unsure", 1e6), ("sure", -1e6)):
         add_teacher(tmp_path, name, "digits", none_below=none_below, figures=figures)
         app = open_page("soft_labels", source="digit", teacher=name)
@@ -143,11 +143,11 @@ def test_a_picture_of_no_class_is_said_to_be_none(tmp_path: Path, open_page: Ope
 
 
 def test_whose_figure_a_teachers_accuracy_is_stands_beside_it() -> None:
-    card = load_bundled("digits").card
-    assert "right on 99.7 % of the test pictures" in pickers.describe(card)
+    card = load_single("digits").card
+    assert "right on 99.7 % of the test pictures" in pickers.teacher_description(card)
     published = replace(card, accuracy=0.7613, figures={"published_accuracy": {"mean": 0.7613}})
-    assert "right on 76.1 % as published, and not measured here" in pickers.describe(published)
-    assert "not measured on test pictures here" in pickers.describe(replace(card, accuracy=None, figures={}))
+    assert "right on 76.1 % as published, and not measured here" in pickers.teacher_description(published)
+    assert "not measured on test pictures here" in pickers.teacher_description(replace(card, accuracy=None, figures={}))
 
 
 def test_a_thousand_classes_are_answered_and_averaged(tmp_path: Path, open_page: OpenPage) -> None:
@@ -155,7 +155,7 @@ def test_a_thousand_classes_are_answered_and_averaged(tmp_path: Path, open_page:
     names = tuple(f"American Staffordshire terrier, number {index}" for index in range(1000))
     above = tuple(f"kind {index % 30}" for index in range(1000))
     for seed, name in enumerate(("many", "more")):
-        card = {**vars(load_bundled("creatures").card), "name": name, "model": "convnet-4", "dataset": "imagenet"}
+        card = {**vars(load_single("creatures").card), "name": name, "model": "convnet-4", "dataset": "imagenet"}
         card |= {
             "class_names": names,
             "superclasses": above,

@@ -14,7 +14,7 @@ from kdcore import jobs
 from kdcore.datasets import DATASETS
 from kdcore.errors import UnknownName
 from kdcore.jobs import worker
-from kdcore.reports.comparison import claims
+from kdcore.reports.comparison import claim_counts
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.settings.defaults import DEFAULTS
 from kdcore.settings.sweeps import points
@@ -88,7 +88,7 @@ def test_a_link_carries_method_controls_and_sweep(empty_store: Store, open_page:
     app = open_page("distil", dataset="digits", labels="60", vary_values="1, 4", **link)
     assert not app.exception and not app.error
     assert "Temperature: 1, 4" in html_of(app) and any("Theory:" in one.value for one in app.caption)
-    with jobs.turn(empty_store, "a test", OTHER):  # so that it does not start
+    with jobs.reserve_machine(empty_store, "a test", OTHER):  # so that it does not start
         app.button(key="kd-start").click().run()
         assert not app.exception and not app.error
     wanted = make_run_config(
@@ -121,7 +121,7 @@ def test_the_widget_of_what_varies_rests(empty_store: Store, open_page: OpenPage
 
 
 def started(app: AppTest, store: Store) -> RunConfig:
-    with jobs.turn(store, "a test", OTHER):  # so that it does not start
+    with jobs.reserve_machine(store, "a test", OTHER):  # so that it does not start
         app.button(key="kd-start").click().run()
         assert not app.exception and not app.error
         run = only_run(store)
@@ -235,7 +235,7 @@ def test_a_sweep_whose_dataset_is_gone_is_shown_whole(
 
 def test_a_sweep_that_waits_and_one_that_was_stopped_have_their_points(empty_store: Store, open_page: OpenPage) -> None:
     config = make_run_config("digits", **{**TINY, "vary": {"temperature": (1.0, 4.0)}})
-    with jobs.turn(empty_store, "a test", OTHER):  # so that it does not start
+    with jobs.reserve_machine(empty_store, "a test", OTHER):  # so that it does not start
         run_id = jobs.submit(empty_store, config, VISITOR)
         app = open_page("distil", run=run_id)
         assert not app.exception and not app.error
@@ -258,7 +258,7 @@ def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_pag
         assert sorted(cells) == ["", "temperature 4, labelled pictures 40"]
     sweep = two_runs[1]
     (said,) = re.findall(r'<p class="kd-what">([^<]* settings)</p>', html)  # in the list, and no one point's figures
-    assert said == sentences.outcome_words(claims(sweep.result)).removesuffix(".")
+    assert said == sentences.outcome_words(claim_counts(sweep.result)).removesuffix(".")
     at = "Shown are its networks at temperature 4, labelled pictures 40."
     for run in two_runs:
         app = open_page("compare", run=run.id)

@@ -142,7 +142,7 @@ def test_a_card_whose_weights_or_pictures_are_not_here_says_so_and_stays(open_pa
 def test_without_any_card_one_sentence_says_how_to_get_one(
     open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdcore.teachers.card.folders", lambda: (tmp_path,))
+    monkeypatch.setattr("kdcore.teachers.card.model_folders", lambda: (tmp_path,))
     app = open_page("models")
     assert "kdcore teachers train creatures" in app.info[0].value
     assert not app.exception

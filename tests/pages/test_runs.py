@@ -34,7 +34,7 @@ def test_without_a_run_it_leads_to_the_first_one(empty_store: Store, open_page: 
 def test_runs_are_the_visitors_own_newest_first(
     empty_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with jobs.turn(empty_store, "a test", OTHER):  # so that none of them starts
+    with jobs.reserve_machine(empty_store, "a test", OTHER):  # so that none of them starts
         ids = [jobs.submit(empty_store, make_run_config("digits", **SMALL), who) for who in (VISITOR, OTHER, VISITOR)]
         app = open_page("runs")
         assert _listed(app) == [ids[2], ids[0]]
@@ -157,13 +157,13 @@ def test_widgets_put_their_choice_into_the_address(empty_store: Store, open_page
 def test_two_hundred_runs_are_drawn_a_screenful_at_a_time(empty_store: Store, open_page: OpenPage) -> None:
     ids = [add_run(empty_store, student=f"mlp-{8 + number % 2}") for number in range(200)][::-1]
     app = opened(open_page)
-    assert _listed(app) == ids[: run_list.FEW] and app.button(key="kd-back").disabled
+    assert _listed(app) == ids[: run_list.RUNS_PER_SCREEN] and app.button(key="kd-back").disabled
     app.button(key="kd-more").click().run()
-    assert _listed(app) == ids[run_list.FEW : 2 * run_list.FEW]
+    assert _listed(app) == ids[run_list.RUNS_PER_SCREEN : 2 * run_list.RUNS_PER_SCREEN]
     app.text_input(key="words").set_value("mlp-9").run()  # another question begins at its start
-    assert _listed(app) == [run_id for place, run_id in enumerate(ids) if place % 2 == 0][: run_list.FEW]
+    assert _listed(app) == [run_id for place, run_id in enumerate(ids) if place % 2 == 0][: run_list.RUNS_PER_SCREEN]
     app.text_input(key="words").set_value("").run()
-    assert _listed(app) == ids[: run_list.FEW]
+    assert _listed(app) == ids[: run_list.RUNS_PER_SCREEN]
     while not app.button(key="kd-more").disabled:
         app.button(key="kd-more").click().run()
     assert _listed(app)[-1] == ids[-1] and app.button(key="kd-more").disabled
@@ -297,7 +297,7 @@ def test_somebody_elses_run_is_read_only(
     assert "<span>theirs</span>" in html_of(app)
     monkeypatch.setattr(state, "visitor_id", lambda: OTHER)
     monkeypatch.setattr(state, "keep", lambda slot, value: None)
-    monkeypatch.setattr(state, "widget", lambda key: ["mine now"])
+    monkeypatch.setattr(state, "widget_value", lambda key: ["mine now"])
     for act in (actions._delete, actions._resume, actions._retag):
         act(run_id)  # a callback trusts no button
     assert empty_store.run(run_id).status == "cancelled" and empty_store.run(run_id).tags == ("theirs",)
@@ -319,7 +319,7 @@ def test_the_person_at_the_machine_may_change_all(
 
 def test_a_stopped_run_goes_on(empty_store: Store, open_page: OpenPage) -> None:
     run_id = add_run(empty_store, "cancelled")
-    with jobs.turn(empty_store, "a test", OTHER):  # so that it waits
+    with jobs.reserve_machine(empty_store, "a test", OTHER):  # so that it waits
         app = opened(open_page, run=run_id)
         app.button(key="kd-resume").click().run()
         assert not app.exception and not app.error

@@ -18,10 +18,10 @@ def test_only_the_newest_files_of_a_session_stay(monkeypatch: pytest.MonkeyPatch
             manager.add_file(session, UploadedFileRec(f"{session} {number}", "a.png", "image/png", bytes(10)))
     context = SimpleNamespace(session_id="mine", uploaded_file_mgr=manager)
     monkeypatch.setattr(uploads, "get_script_run_ctx", lambda: context)
-    uploads.let_go_of_uploads()
+    uploads.remove_old_uploads()
     assert list(manager.file_storage["mine"]) == ["mine 3", "mine 4"]
     assert len(manager.file_storage["another"]) == 3
-    uploads.let_go_of_uploads()
+    uploads.remove_old_uploads()
     assert list(manager.file_storage["mine"]) == ["mine 3", "mine 4"]
 
 
@@ -30,7 +30,7 @@ def test_a_session_without_files_and_a_script_without_a_session_are_left_alone(m
     monkeypatch.setattr(
         uploads, "get_script_run_ctx", lambda: SimpleNamespace(session_id="mine", uploaded_file_mgr=manager)
     )
-    uploads.let_go_of_uploads()
+    uploads.remove_old_uploads()
     assert "mine" not in manager.file_storage
     monkeypatch.setattr(uploads, "get_script_run_ctx", lambda: None)
-    uploads.let_go_of_uploads()
+    uploads.remove_old_uploads()

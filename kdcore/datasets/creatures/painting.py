@@ -13,15 +13,15 @@ from torch import Tensor
 from kdcore.datasets.creatures.anatomy import Anatomy
 from kdcore.datasets.creatures.posing import Frame
 from kdcore.datasets.creatures.shapes import (
-    column,
     coverage,
     egg,
     ellipse,
     leaf,
-    root_,
+    per_picture,
     rotate,
     segment,
     smooth_union,
+    sqrt_,
     stroke,
 )
 
@@ -43,10 +43,10 @@ def paint_head(planes: Tensor, body: Anatomy, frame: Frame) -> None:
     _whiskers(planes[:, :, rows], body, frame.part(rows))
 
 
-def _lay(planes: Tensor, colour: Tensor, cover: Tensor) -> None:
+def _blend(planes: Tensor, colour: Tensor, cover: Tensor) -> None:
     """Blend a colour [N, 3] into planes [3, N, H, W] by coverage [N, H, W]."""
     for channel, plane in enumerate(planes):
-        plane.add_((column(colour[:, channel]) - plane).mul_(cover))
+        plane.add_((per_picture(colour[:, channel]) - plane).mul_(cover))
 
 
 def _ear_frame(a: Anatomy, frame: Frame) -> tuple[Tensor, Tensor]:
@@ -70,22 +70,22 @@ def _ear_behind(planes: Tensor, a: Anatomy, ear: tuple[Tensor, Tensor], frame: F
     t, s = ear
     shape = _ear_shape(a, t, s, 1.0, 1.0)
     cover = coverage(shape, frame.pixel)
-    _lay(planes, a.outline, cover)
-    _lay(planes, a.ear_colour, coverage(shape + 2.6, frame.pixel + 1.5))
+    _blend(planes, a.outline, cover)
+    _blend(planes, a.ear_colour, coverage(shape + 2.6, frame.pixel + 1.5))
     inner = _ear_shape(a, t, s - a.ear_half_height * 0.12, 0.6, 0.78)
-    _lay(planes, a.inner_ear, coverage(inner, frame.pixel + 3).mul_(a.inner))
+    _blend(planes, a.inner_ear, coverage(inner, frame.pixel + 3).mul_(a.inner))
     tip = coverage(s + a.ear_half_height * 0.5, 14.0).mul_(cover).mul_(a.tip)
     tuft = leaf(t, s + a.ear_half_height, 2.6, a.tuft)
     tip = torch.maximum(tip, coverage(tuft, frame.pixel).mul_(a.tuft_strength))
-    _lay(planes, a.tip_colour, tip)
+    _blend(planes, a.tip_colour, tip)
     return cover
 
 
 def _ear_in_front(planes: Tensor, a: Anatomy, ear: tuple[Tensor, Tensor], frame: Frame, inside: Tensor) -> None:
     shape = _ear_shape(a, *ear, 1.0, 1.0)
-    _lay(planes, a.outline, coverage(shape - 2, 9.0).mul_(inside).mul_(a.flop).mul_(0.5))
-    _lay(planes, a.outline, coverage(shape, frame.pixel).mul_(a.flop))
-    _lay(planes, a.ear_colour, coverage(shape + 2.6, frame.pixel + 1.5).mul_(a.flop))
+    _blend(planes, a.outline, coverage(shape - 2, 9.0).mul_(inside).mul_(a.flop).mul_(0.5))
+    _blend(planes, a.outline, coverage(shape, frame.pixel).mul_(a.flop))
+    _blend(planes, a.ear_colour, coverage(shape + 2.6, frame.pixel + 1.5).mul_(a.flop))
 
 
 def _skull(planes: Tensor, a: Anatomy, frame: Frame, ear_cover: Tensor) -> Tensor:
@@ -100,19 +100,19 @@ def _skull(planes: Tensor, a: Anatomy, frame: Frame, ear_cover: Tensor) -> Tenso
     shape.sub_(teeth.mul_(window).mul_(a.ruff))
 
     # From back to front: a soft shadow on the ears, the dark outline, then fur that is lighter towards the top.
-    _lay(planes, a.outline, coverage(shape - 3, 10.0).mul_(ear_cover).mul_(0.6))
-    _lay(planes, a.outline, coverage(shape, pixel))
+    _blend(planes, a.outline, coverage(shape - 3, 10.0).mul_(ear_cover).mul_(0.6))
+    _blend(planes, a.outline, coverage(shape, pixel))
     inside = coverage(shape + 2.8, pixel + 1.5)
-    _lay(planes, a.fur, inside)
-    _lay(planes, a.glow, (y + 46).mul_(-1 / 60).add_(1).clamp_(0, 1).mul_(inside).mul_(0.5))
-    _lay(planes, a.dark, (shape + 12).mul_(1 / 12).clamp_(0, 1).mul_(inside).mul_(0.3))
+    _blend(planes, a.fur, inside)
+    _blend(planes, a.glow, (y + 46).mul_(-1 / 60).add_(1).clamp_(0, 1).mul_(inside).mul_(0.5))
+    _blend(planes, a.dark, (shape + 12).mul_(1 / 12).clamp_(0, 1).mul_(inside).mul_(0.3))
 
     # The face mask: two pale cheeks that leave a dark bridge between them, and pale brows.
     u = (x - frame.yaw * 3).abs_()
     cheek = ellipse(u - a.cheek_x, y - a.cheek_y, a.cheek_rx, a.cheek_ry)
-    _lay(planes, a.pale, coverage(cheek, pixel + 2).mul_(a.mask).mul_(inside))
+    _blend(planes, a.pale, coverage(cheek, pixel + 2).mul_(a.mask).mul_(inside))
     brow = ellipse(*rotate(u - a.eye_x + 1, y - a.brow_y, 0.3, 0.95), 8.5, 4.6)
-    _lay(planes, a.pale, coverage(brow, pixel + 3).mul_(a.brow))
+    _blend(planes, a.pale, coverage(brow, pixel + 3).mul_(a.brow))
 
     rows = frame.rows(-56.0, 36.0, 85.0)
     _stripes(planes[:, :, rows], a, frame.part(rows), inside[:, rows])
@@ -125,7 +125,7 @@ def _stripes(planes: Tensor, a: Anatomy, frame: Frame, inside: Tensor) -> None:
     bars = torch.minimum(leaf(v, y + 36, 3.2, 15.0), leaf(*rotate(v - 12, y + 34, 0.28, 0.96), 3.0, 13.0))
     bars = torch.minimum(bars, leaf(*rotate(v - a.head * 0.86, y - 3, 0.94, 0.34), 2.6, 14.0))
     bars = torch.minimum(bars, leaf(*rotate(v - a.head * 0.8, y - 15, 0.97, 0.24), 2.6, 13.0))
-    _lay(planes, a.dark, coverage(bars, frame.pixel).mul_(a.stripes).mul_(inside))
+    _blend(planes, a.dark, coverage(bars, frame.pixel).mul_(a.stripes).mul_(inside))
 
 
 def _muzzle(planes: Tensor, a: Anatomy, frame: Frame) -> None:
@@ -138,16 +138,16 @@ def _muzzle(planes: Tensor, a: Anatomy, frame: Frame) -> None:
     upper = ellipse(u, y - a.nose_y - 2, a.muzzle * 0.72, a.bridge)
     shape = smooth_union(pads, upper, 6.0)
     chin = ellipse(u, below - a.pad_ry * 0.7, a.muzzle * 0.55, a.pad_ry * 0.62)
-    _lay(planes, a.dark, coverage(shape - 1, 9.0).mul_(0.3))
-    _lay(planes, a.muzzle_shade, coverage(chin, pixel + 1))
+    _blend(planes, a.dark, coverage(shape - 1, 9.0).mul_(0.3))
+    _blend(planes, a.muzzle_shade, coverage(chin, pixel + 1))
     tongue = ellipse(u, below - a.pad_ry * 0.75, a.tongue_rx, a.tongue_ry)
-    _lay(planes, a.tongue_edge, coverage(tongue, pixel).mul_(a.tongue))
-    _lay(planes, a.tongue_colour, coverage(tongue + 1.6, pixel).mul_(a.tongue))
-    _lay(planes, a.muzzle_colour, coverage(shape, pixel + 1.5))
+    _blend(planes, a.tongue_edge, coverage(tongue, pixel).mul_(a.tongue))
+    _blend(planes, a.tongue_colour, coverage(tongue + 1.6, pixel).mul_(a.tongue))
+    _blend(planes, a.muzzle_colour, coverage(shape, pixel + 1.5))
     # The fur of the forehead continues down to the nose in a wedge.
     wedge = ellipse(u, y - a.nose_y + 30, a.wedge, 30.0)
     fade = (y + 24).mul_(1 / 20).clamp_(0, 1)
-    _lay(planes, a.fur, coverage(wedge, pixel + 4).mul_(fade).mul_(a.wedge_strength))
+    _blend(planes, a.fur, coverage(wedge, pixel + 4).mul_(fade).mul_(a.wedge_strength))
     rows = frame.rows(-4.0, 75.0, 60.0)
     _nose_and_mouth(planes[:, :, rows], a, frame.part(rows))
 
@@ -159,14 +159,14 @@ def _nose_and_mouth(planes: Tensor, a: Anatomy, frame: Frame) -> None:
     below = y - a.mouth_y
     # A line down from the nose, and a smile on both sides.
     line = segment(u, y, 0.0, a.nose_y, 0.0, a.mouth_y - 1)
-    ring = root_((u - a.smile).square_().add_((below + 1).square_())).sub_(a.smile).abs_()
+    ring = sqrt_((u - a.smile).square_().add_((below + 1).square_())).sub_(a.smile).abs_()
     mouth = stroke(ring, 1.2, pixel).mul_(coverage(-1 - below, pixel))
-    _lay(planes, a.black, torch.maximum(mouth, stroke(line, 1.2, pixel)))
+    _blend(planes, a.black, torch.maximum(mouth, stroke(line, 1.2, pixel)))
     wide = (y - a.nose_y).mul_(-0.35 / a.nose_ry).add_(1).clamp_(min=0.3)
     nose = ellipse(u.div_(wide), y - a.nose_y, a.nose_rx, a.nose_ry)
-    _lay(planes, a.nose, coverage(nose, pixel))
+    _blend(planes, a.nose, coverage(nose, pixel))
     shine = ellipse(mx.add_(a.nose_rx * 0.2), y - a.nose_y + a.nose_ry * 0.45, a.nose_rx * 0.36, a.nose_ry * 0.2)
-    _lay(planes, a.white, coverage(shine, pixel + 1).mul_(0.5))
+    _blend(planes, a.white, coverage(shine, pixel + 1).mul_(0.5))
 
 
 def _eyes(planes: Tensor, a: Anatomy, frame: Frame) -> None:
@@ -174,17 +174,17 @@ def _eyes(planes: Tensor, a: Anatomy, frame: Frame) -> None:
     u = x.abs().sub_(a.eye_x)
     ex, ey = rotate(u, y, a.slant_sin, a.slant_cos)
     socket = ellipse(ex, ey, a.eye_rx, a.eye_ry)
-    _lay(planes, a.liner, coverage(socket - 1.3, pixel))
-    _lay(planes, a.iris, coverage(socket + 1.1, pixel))
-    _lay(planes, a.black, coverage(ellipse(ex, ey, a.pupil_rx, a.pupil_ry), pixel))
+    _blend(planes, a.liner, coverage(socket - 1.3, pixel))
+    _blend(planes, a.iris, coverage(socket + 1.1, pixel))
+    _blend(planes, a.black, coverage(ellipse(ex, ey, a.pupil_rx, a.pupil_ry), pixel))
     # Highlights are on the same side of both eyes, so the mirroring by |x| is undone for them.
     u.mul_(x.mul_(1e6).clamp_(-1, 1)).add_(a.eye_ry * 0.3)
     glint = ellipse(u, y + a.eye_ry * 0.36, a.eye_ry * 0.28, a.eye_ry * 0.28)
-    _lay(planes, a.white, coverage(glint, pixel))
+    _blend(planes, a.white, coverage(glint, pixel))
 
 
 def _whiskers(planes: Tensor, a: Anatomy, frame: Frame) -> None:
     u, y = (frame.x - frame.yaw * 5).abs_(), frame.y - a.mouth_y
     lines = [segment(u, y, a.muzzle * 0.75, 3.0 * k - 3, a.muzzle * 0.75 + 42, 9.0 * k - 7) for k in (-1, 0, 1)]
     near = torch.minimum(torch.minimum(lines[0], lines[1]), lines[2])
-    _lay(planes, a.white, stroke(near, 0.75, frame.pixel).mul_(a.whiskers))
+    _blend(planes, a.white, stroke(near, 0.75, frame.pixel).mul_(a.whiskers))

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from kdcore.datasets.creatures.nuisance import Nuisance
-from kdcore.datasets.creatures.shapes import column
+from kdcore.datasets.creatures.shapes import per_picture
 
 # The middle of the head is this far below the middle of the picture, to leave room for the ears.
-_DOWN = 15.0
+HEAD_OFFSET = 15.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +61,11 @@ def pose(nuisance: Nuisance, size: int) -> Frame:
     # Sine and cosine differ in the last bit between processors; in double precision that does not change any pixel.
     roll = nuisance.roll.double()
     sine, cosine = roll.sin().float(), roll.cos().float()
-    middle = nuisance.shift[:, 1] + _DOWN
-    zoom = 1 / column(nuisance.scale)
-    across = (ramp.view(1, 1, size) - column(nuisance.shift[:, 0])) * zoom
-    down = (ramp.view(1, size, 1) - column(middle)) * zoom
-    x = across * column(cosine) + down * column(sine)
-    y = down * column(cosine) - across * column(sine)
+    middle = nuisance.shift[:, 1] + HEAD_OFFSET
+    zoom = 1 / per_picture(nuisance.scale)
+    across = (ramp.view(1, 1, size) - per_picture(nuisance.shift[:, 0])) * zoom
+    down = (ramp.view(1, size, 1) - per_picture(middle)) * zoom
+    x = across * per_picture(cosine) + down * per_picture(sine)
+    y = down * per_picture(cosine) - across * per_picture(sine)
     vertical = torch.stack([sine, cosine, nuisance.scale, middle])
-    return Frame(x, y, (200 / size) * zoom, column(nuisance.yaw), vertical)
+    return Frame(x, y, (200 / size) * zoom, per_picture(nuisance.yaw), vertical)

@@ -16,7 +16,7 @@ from kdcore.datasets.creatures.anatomy import Anatomy, anatomy
 from kdcore.datasets.creatures.nuisance import NOISE_TABLE_SIZE, Nuisance, neutral_nuisance
 from kdcore.datasets.creatures.painting import paint_head
 from kdcore.datasets.creatures.posing import pose
-from kdcore.datasets.creatures.shapes import column, coverage, ellipse
+from kdcore.datasets.creatures.shapes import coverage, ellipse, per_picture
 from kdcore.datasets.creatures.traits import TRAITS
 from kdcore.errors import ConfigError
 
@@ -65,7 +65,7 @@ def render(traits: Tensor, nuisance: Nuisance | None = None, size: int = 32) -> 
 
 def _draw(body: Anatomy, nuisance: Nuisance, size: int) -> Tensor:
     frame = pose(nuisance, size)
-    level = torch.linspace(-1, 1, size).view(1, size, 1) * column(nuisance.gradient) + 1  # [N, H, 1]
+    level = torch.linspace(-1, 1, size).view(1, size, 1) * per_picture(nuisance.gradient) + 1  # [N, H, 1]
     planes = torch.empty(3, *frame.x.shape)
     planes[:] = nuisance.background.T[:, :, None, None] * level
     # The head casts a soft shadow on the ground.
@@ -73,8 +73,8 @@ def _draw(body: Anatomy, nuisance: Nuisance, size: int) -> Tensor:
     ground = ellipse(frame.x[:, rows], frame.y[:, rows] - 64, 50.0, 10.0)
     planes[:, :, rows].mul_(1 - coverage(ground, 22.0).mul_(0.14))
     paint_head(planes, body, frame)
-    light_x, light_y = column(nuisance.light[:, 0]), column(nuisance.light[:, 1])
-    light = (frame.x * (light_x * 0.0019)).add_(frame.y * (light_y * 0.0019)).add_(column(nuisance.brightness))
+    light_x, light_y = per_picture(nuisance.light[:, 0]), per_picture(nuisance.light[:, 1])
+    light = (frame.x * (light_x * 0.0019)).add_(frame.y * (light_y * 0.0019)).add_(per_picture(nuisance.brightness))
     return _to_bytes(planes.mul_(light), nuisance, size)
 
 

@@ -15,12 +15,12 @@ from torch import Tensor
 Number = Tensor | float
 
 
-def column(values: Tensor) -> Tensor:
+def per_picture(values: Tensor) -> Tensor:
     """Reshape one number a picture from [N] to [N, 1, 1]."""
     return values[:, None, None]
 
 
-def root_(values: Tensor) -> Tensor:
+def sqrt_(values: Tensor) -> Tensor:
     """Take the square root in place, rounded as IEEE 754 says; PyTorch's differs in the last bit between processors."""
     plane = values.numpy()
     np.sqrt(plane, out=plane)
@@ -34,8 +34,8 @@ def ellipse(x: Tensor, y: Tensor, rx: Number, ry: Number) -> Tensor:
     """
     u, v = x * (1 / rx), y * (1 / ry)
     u2, v2 = u * u, v * v
-    k = root_(u2 + v2)
-    slope = root_(u2.mul_(1 / (rx * rx)).add_(v2.mul_(1 / (ry * ry))).add_(1e-12))
+    k = sqrt_(u2 + v2)
+    slope = sqrt_(u2.mul_(1 / (rx * rx)).add_(v2.mul_(1 / (ry * ry))).add_(1e-12))
     return (k - 1).mul_(k).div_(slope)
 
 
@@ -48,10 +48,10 @@ def egg(x: Tensor, y: Tensor, rx: Tensor, above: Tensor, below: Tensor, taper: T
     width = (lower * (-taper / below)).add_(1).mul_(rx)
     u = x / width
     v = (upper * (1 / above)).add_(lower * (1 / below))
-    k = root_((v * v).add_(u * u))
+    k = sqrt_((v * v).add_(u * u))
     across = u.div_(width)
     down = upper.mul_(1 / (above * above)).add_(lower.mul_(1 / (below * below)))
-    slope = root_(across.mul_(across).add_(down.mul_(down)).add_(1e-12))
+    slope = sqrt_(across.mul_(across).add_(down.mul_(down)).add_(1e-12))
     return (k - 1).mul_(k).div_(slope)
 
 
@@ -59,7 +59,7 @@ def leaf(x: Tensor, y: Tensor, half_width: Number, half_height: Number) -> Tenso
     """Distance to an upright lens with pointed ends, the intersection of two circles (`half_width` < `half_height`)."""
     shift = (half_height * half_height - half_width * half_width) / (2 * half_width)
     far = x.abs().add_(shift)
-    return root_(far.mul_(far).add_(y * y)).sub_(shift + half_width)
+    return sqrt_(far.mul_(far).add_(y * y)).sub_(shift + half_width)
 
 
 def segment(x: Tensor, y: Tensor, ax: Number, ay: Number, bx: Number, by: Number) -> Tensor:
@@ -69,7 +69,7 @@ def segment(x: Tensor, y: Tensor, ax: Number, ay: Number, bx: Number, by: Number
     along = (px * dx).add_(py * dy).mul_(1 / (dx * dx + dy * dy)).clamp_(0, 1)
     px.sub_(along * dx)
     py.sub_(along * dy)
-    return root_(px.mul_(px).add_(py.mul_(py)))
+    return sqrt_(px.mul_(px).add_(py.mul_(py)))
 
 
 def rotate(x: Tensor, y: Tensor, sine: Number, cosine: Number) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdcore.experiments.bench.clock import AT_LEAST, Say, steady, take_turns
+from kdcore.experiments.bench.clock import MIN_SECONDS, ProgressCallback, measure_in_turns, warmed_measurement
 from kdcore.machine.device import Device
 from kdcore.methods.losses import hard_loss
 from kdcore.networks.convolutional import whiten_
@@ -26,7 +26,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True)
-class Sizes:
+class CeilingSizes:
     """The sizes of the three computations.
 
     Attributes:
@@ -45,7 +45,7 @@ class Sizes:
     channels: int = 384
     conv_side: int = 16
     conv_batch: int = 128
-    at_least: float = AT_LEAST
+    at_least: float = MIN_SECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Work:
     flops: int
 
 
-def training_work(sizes: Sizes, device: Device) -> Work:
+def training_work(sizes: CeilingSizes, device: Device) -> Work:
     """Return one training step as teachers are trained: forward, backward and optimiser.
 
     Its operations are counted in the forward and the backward pass only.
@@ -89,7 +89,7 @@ def training_work(sizes: Sizes, device: Device) -> Work:
     return Work(learn, int(counter.get_total_flops()))
 
 
-def matrix_work(sizes: Sizes, device: Device, dtype: torch.dtype) -> Work:
+def matrix_work(sizes: CeilingSizes, device: Device, dtype: torch.dtype) -> Work:
     """Return one product of two square matrices of side n: 2 n^3 operations."""
     n = sizes.matrix
     left, right = (torch.randn(n, n, device=device.torch).to(dtype) for _ in range(2))
@@ -97,7 +97,7 @@ def matrix_work(sizes: Sizes, device: Device, dtype: torch.dtype) -> Work:
     return Work(lambda: torch.mm(left, right, out=out), 2 * n**3)
 
 
-def convolution_work(sizes: Sizes, device: Device, dtype: torch.dtype) -> Work:
+def convolution_work(sizes: CeilingSizes, device: Device, dtype: torch.dtype) -> Work:
     """Return one 3x3 convolution: the forward pass, and the gradients of its pictures and of its kernels.
 
     Each of the three takes 2 · 9 · B · S^2 · C^2 operations for B pictures of side S with C channels. As is usual,
@@ -119,7 +119,9 @@ def convolution_work(sizes: Sizes, device: Device, dtype: torch.dtype) -> Work:
     return Work(convolve, 3 * 2 * 9 * b * s**2 * c**2)
 
 
-def measure_ceiling(device: Device, repeats: int, say: Say, sizes: Sizes = Sizes()) -> dict[str, Any]:
+def measure_ceiling(
+    device: Device, repeats: int, say: ProgressCallback, sizes: CeilingSizes = CeilingSizes()
+) -> dict[str, Any]:
     """Measure training and the ceiling in turns; rates are 10^12 operations per second, medians over `repeats`.
 
     Returns:
@@ -134,8 +136,8 @@ def measure_ceiling(device: Device, repeats: int, say: Say, sizes: Sizes = Sizes
     for precision in precisions:
         works[f"product {precision}"] = matrix_work(sizes, device, DTYPES[precision])
     works["convolution"] = convolution_work(sizes, device, DTYPES[device.precision])
-    jobs = {name: steady(device, work.do, sizes.at_least) for name, work in works.items()}
-    found = take_turns(jobs, repeats, lambda line: say(f"ceiling: {line}"))
+    jobs = {name: warmed_measurement(device, work.do, sizes.at_least) for name, work in works.items()}
+    found = measure_in_turns(jobs, repeats, lambda line: say(f"ceiling: {line}"))
     rates = {name: works[name].flops / timing.median / 1e12 for name, timing in found.items()}
     spread = {name: [works[name].flops / s / 1e12 for s in timing.range[::-1]] for name, timing in found.items()}
     return {

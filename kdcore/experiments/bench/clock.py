@@ -10,9 +10,9 @@ from statistics import median
 
 from kdcore.machine.device import Device
 
-AT_LEAST = 1.0  # seconds a measurement lasts, so that clock resolution and thread start do not matter
+MIN_SECONDS = 1.0  # seconds a measurement lasts, so that clock resolution and thread start do not matter
 
-Say = Callable[[str], None]  # called with one line that says what is being measured
+ProgressCallback = Callable[[str], None]  # called with one line that says what is being measured
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ def seconds_of(device: Device, work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def steady(device: Device, work: Callable[[], object], at_least: float = AT_LEAST) -> Callable[[], float]:
+def warmed_measurement(
+    device: Device, work: Callable[[], object], at_least: float = MIN_SECONDS
+) -> Callable[[], float]:
     """Warm up `work` and return a function that measures it.
 
     Returns:
@@ -56,7 +58,7 @@ def steady(device: Device, work: Callable[[], object], at_least: float = AT_LEAS
     return lambda: seconds_of(device, repeat) / count
 
 
-def take_turns(jobs: Mapping[str, Callable[[], float]], repeats: int, say: Say) -> dict[str, Timing]:
+def measure_in_turns(jobs: Mapping[str, Callable[[], float]], repeats: int, say: ProgressCallback) -> dict[str, Timing]:
     """Measure every job `repeats` times, in turns, so that a slow moment of the machine affects all jobs alike.
 
     Args:

@@ -23,19 +23,19 @@ from torch import nn
 from kdcore.datasets.base import Dataset
 from kdcore.errors import ModelFileError, StoreError
 from kdcore.experiments.bench import reference
-from kdcore.experiments.bench.clock import Say
+from kdcore.experiments.bench.clock import ProgressCallback
 from kdcore.experiments.bench.networks import Renormalised, build_deep, build_light
-from kdcore.experiments.bench.tutorial import EPOCHS, SEED, pictures_of, teach, train_ours
+from kdcore.experiments.bench.tutorial import EPOCHS, SEED, pictures_of, teacher_logits_of, train_ours
 from kdcore.machine.device import Device
-from kdcore.machine.disk import trouble
-from kdcore.machine.tensor_files import canonical_json, file_sha256, load_tensors, save_tensors, write_whole
-from kdcore.metrics.scores import hits, paired_difference, wilson
+from kdcore.machine.disk import write_failure_reason
+from kdcore.machine.tensor_files import canonical_json, file_sha256, load_tensors, save_tensors, write_atomically
+from kdcore.metrics.scores import correct, paired_difference, wilson
 from kdcore.networks.inference import predict_logits
 
-TELL_SECONDS = 0.5  # time between two progress lines
+PROGRESS_SECONDS = 0.5  # time between two progress lines
 
 
-def kept_result(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
+def saved_result(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
     """Return the saved result of the last full run; None if there is none for these very pictures (by their hash)."""
     with suppress(OSError, ValueError, KeyError):
         found: dict[str, Any] = json.loads((folder / "tutorial.json").read_text(encoding="utf-8"))
@@ -43,7 +43,7 @@ def kept_result(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
     return None
 
 
-def kept_teacher(folder: Path) -> nn.Module | None:
+def saved_teacher(folder: Path) -> nn.Module | None:
     """Return the teacher that a full run trained and saved; None if there is none."""
     network = build_deep(SEED)
     with suppress(ModelFileError, RuntimeError):
@@ -53,7 +53,7 @@ def kept_teacher(folder: Path) -> nn.Module | None:
 
 
 def full_run(
-    dataset: Dataset, device: Device, folder: Path, say: Say, epochs: int = EPOCHS, restart: bool = False
+    dataset: Dataset, device: Device, folder: Path, say: ProgressCallback, epochs: int = EPOCHS, restart: bool = False
 ) -> dict[str, Any]:
     """Train the networks that are not saved yet, then measure all three on the test pictures.
 
@@ -76,7 +76,7 @@ def full_run(
     steps = epochs * pictures.steps
 
     def by_ours(network: nn.Module, teacher: nn.Module | None) -> Iterator[object]:
-        logits = None if teacher is None else teach(teacher, pictures, device)
+        logits = None if teacher is None else teacher_logits_of(teacher, pictures, device)
         return train_ours(Renormalised(network), pictures, logits, epochs, SEED, device)
 
     def by_the_reference(network: nn.Module) -> Iterator[object]:
@@ -88,20 +88,20 @@ def full_run(
     deep, light, ours = build_deep(SEED, lean=True), build_light(SEED), build_light(SEED, lean=True)
     seconds = {}
     path = folder / "teacher.safetensors"
-    seconds["teacher"] = _fit("teacher", deep, lambda: by_ours(deep, None), path, facts, steps, say)
+    seconds["teacher"] = _train_or_load("teacher", deep, lambda: by_ours(deep, None), path, facts, steps, say)
     facts["teacher"] = file_sha256(path)
     path = folder / "reference.safetensors"
-    seconds["reference"] = _fit("reference", light, lambda: by_the_reference(light), path, facts, steps, say)
+    seconds["reference"] = _train_or_load("reference", light, lambda: by_the_reference(light), path, facts, steps, say)
     path = folder / "ours.safetensors"
     teacher = Renormalised(deep)
     device.place(teacher)
-    seconds["ours"] = _fit("ours", ours, lambda: by_ours(ours, teacher), path, facts, steps, say)
+    seconds["ours"] = _train_or_load("ours", ours, lambda: by_ours(ours, teacher), path, facts, steps, say)
     result = {**_measure(dataset, {"teacher": deep, "reference": light, "our": ours}, device), "seconds": seconds}
     result |= {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "hardware": hardware(device), **facts}
     try:
-        write_whole(folder / "tutorial.json", json.dumps(result, indent=1).encode())
+        write_atomically(folder / "tutorial.json", json.dumps(result, indent=1).encode())
     except OSError as error:
-        raise StoreError(f"The result of the full run could not be saved {trouble(error)}.") from error
+        raise StoreError(f"The result of the full run could not be saved {write_failure_reason(error)}.") from error
     return result
 
 
@@ -111,14 +111,14 @@ def hardware(device: Device) -> str:
     return f"{device.name}{threads}, {device.precision}"
 
 
-def _fit(
+def _train_or_load(
     name: str,
     network: nn.Module,
     train: Callable[[], Iterator[object]],
     path: Path,
     facts: dict[str, Any],
     steps: int,
-    say: Say,
+    say: ProgressCallback,
 ) -> float:
     """Train `network` and save it, or load it if the same training is already saved.
 
@@ -142,7 +142,7 @@ def _fit(
         torch.manual_seed(SEED)
         for step, _ in enumerate(train(), start=1):
             now = time.perf_counter()
-            if now - told >= TELL_SECONDS:
+            if now - told >= PROGRESS_SECONDS:
                 told = now
                 left = (now - began) / step * (steps - step)
                 say(f"full run, {name}: step {step} of {steps}, {left:.0f} s left")
@@ -161,7 +161,7 @@ def _measure(dataset: Dataset, networks: dict[str, nn.Module], device: Device) -
         whole = Renormalised(network)
         device.place(whole)
         logits[name] = predict_logits(whole, dataset.test.images, exact)
-        right = int(hits(logits[name], labels).sum())
+        right = int(correct(logits[name], labels).sum())
         found[f"{name}_accuracy"] = right / len(labels)
         found[f"{name}_ci95"] = list(wilson(right, len(labels)))
     found["accuracy_difference"] = paired_difference(logits["our"][None], logits["reference"][None], labels).to_json()

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 
 from kdcore.datasets.base import Dataset, Split
-from kdcore.experiments.bench.clock import AT_LEAST, Say, steady, take_turns
+from kdcore.experiments.bench.clock import MIN_SECONDS, ProgressCallback, measure_in_turns, warmed_measurement
 from kdcore.experiments.bench.sweep import one_epoch
 from kdcore.machine.device import Device
 from kdcore.settings.config import make_run_config
 from kdcore.settings.defaults import defaults_for
 
-LIKE = "creatures"  # the dataset whose default student and recipe are used
+RECIPE_DATASET = "creatures"  # the dataset whose default student and recipe are used
 SIDE = 32
 
 
 @dataclass(frozen=True)
-class Values:
+class GrowthValues:
     """The numbers that are measured.
 
     Attributes:
@@ -33,7 +33,7 @@ class Values:
     students: tuple[int, ...] = (1, 2, 4, 8, 16)
     base_pictures: int = 200
     base_classes: int = 10
-    at_least: float = AT_LEAST
+    at_least: float = MIN_SECONDS
 
 
 def random_dataset(pictures: int, classes: int) -> Dataset:
@@ -45,7 +45,9 @@ def random_dataset(pictures: int, classes: int) -> Dataset:
     return Dataset("random", names, names, split, split, split, sha256="")
 
 
-def measure_growth(device: Device, repeats: int, say: Say, values: Values = Values()) -> list[dict[str, Any]]:
+def measure_growth(
+    device: Device, repeats: int, say: ProgressCallback, values: GrowthValues = GrowthValues()
+) -> list[dict[str, Any]]:
     """Measure an epoch of distilled students for each value of `values`, in turns.
 
     Returns:
@@ -56,15 +58,15 @@ def measure_growth(device: Device, repeats: int, say: Say, values: Values = Valu
     cases = [("pictures", value, (value, values.base_classes, 1)) for value in values.pictures]
     cases += [("classes", value, (values.base_pictures, value, 1)) for value in values.classes]
     cases += [("students", value, (values.base_pictures, values.base_classes, value)) for value in values.students]
-    views = len(defaults_for(LIKE).views)
+    views = len(defaults_for(RECIPE_DATASET).views)
     jobs = {}
     for what, value, (pictures, classes, students) in cases:
-        config = make_run_config(LIKE, labels=pictures, seeds=1)
+        config = make_run_config(RECIPE_DATASET, labels=pictures, seeds=1)
         logits = torch.randn(views, pictures, classes, generator=torch.Generator().manual_seed(0)).half()
         temperatures = [1.0 + number for number in range(students)]
         work = one_epoch(config, temperatures, random_dataset(pictures, classes), logits, device)
-        jobs[f"{value} {what}"] = steady(device, work, values.at_least)
-    found = take_turns(jobs, repeats, lambda line: say(f"growth: {line}"))
+        jobs[f"{value} {what}"] = warmed_measurement(device, work, values.at_least)
+    found = measure_in_turns(jobs, repeats, lambda line: say(f"growth: {line}"))
     rows: list[dict[str, Any]] = []
     first: dict[str, float] = {}
     for what, value, _ in cases:

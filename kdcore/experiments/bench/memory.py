@@ -8,7 +8,7 @@ from types import TracebackType
 
 import psutil
 
-INTERVAL = 0.5  # seconds; a sample costs a few milliseconds, so sampling more often would disturb the timing
+SAMPLE_SECONDS = 0.5  # seconds; a sample costs a few milliseconds, so sampling more often would disturb the timing
 
 
 class PeakMemory:
@@ -39,7 +39,7 @@ class PeakMemory:
         self._look()
 
     def _watch(self) -> None:
-        while not self._over.wait(INTERVAL):
+        while not self._over.wait(SAMPLE_SECONDS):
             self._look()
 
     def _look(self) -> None:

@@ -31,7 +31,7 @@ LEARNING_RATE = 1e-3
 TEMPERATURE = 2.0
 SOFT_WEIGHT, HARD_WEIGHT = 0.25, 0.75
 WORKERS = 2
-PATIENCE_SECONDS = 3.0  # how long the loop's process may take to end before it is terminated
+SHUTDOWN_SECONDS = 3.0  # how long the loop's process may take to end before it is terminated
 
 
 class PictureDataset(Dataset[tuple[Tensor, int]]):
@@ -141,7 +141,7 @@ def plain_loop(
         yield PlainLoop(ours)
     finally:
         ours.close()  # ends the process, unless it is in the middle of an abandoned measurement
-        process.join(PATIENCE_SECONDS)
+        process.join(SHUTDOWN_SECONDS)
         if process.is_alive():
             process.terminate()
             process.join()

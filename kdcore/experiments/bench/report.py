@@ -15,7 +15,7 @@ import torch
 from kdcore.datasets import load_dataset
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.experiments.bench import ceiling, full_run, growth, sweep, tutorial
-from kdcore.experiments.bench.clock import AT_LEAST, Say
+from kdcore.experiments.bench.clock import MIN_SECONDS, ProgressCallback
 from kdcore.experiments.bench.memory import PeakMemory
 from kdcore.experiments.bench.networks import build_deep
 from kdcore.machine import paths
@@ -36,7 +36,7 @@ class Plan:
         device: "auto", "cpu" or "cuda".
         full: first do the tutorial's whole job, for its accuracies (see `full_run`), and time our loop's whole job.
         restart: delete what earlier full runs saved.
-        extent: how much of the tutorial's job is timed; by default the whole with `full`, else `Extent()`.
+        extent: how much of the tutorial's job is timed; by default the whole with `full`, else `TimedShare()`.
         epochs: epochs of the full run.
         sizes: sizes of the ceiling's computations.
         values: numbers for which the growth is measured.
@@ -48,19 +48,19 @@ class Plan:
     device: str = "auto"
     full: bool = False
     restart: bool = False
-    extent: tutorial.Extent | None = None
+    extent: tutorial.TimedShare | None = None
     epochs: int = tutorial.EPOCHS
-    sizes: ceiling.Sizes = field(default_factory=ceiling.Sizes)
-    values: growth.Values = field(default_factory=growth.Values)
-    at_least: float = AT_LEAST
+    sizes: ceiling.CeilingSizes = field(default_factory=ceiling.CeilingSizes)
+    values: growth.GrowthValues = field(default_factory=growth.GrowthValues)
+    at_least: float = MIN_SECONDS
 
 
-def folder() -> Path:
+def bench_folder() -> Path:
     """Return the folder in which full runs save their networks and result."""
     return paths.home() / "bench"
 
 
-def check(plan: Plan) -> Plan:
+def check_plan(plan: Plan) -> Plan:
     """Check a plan and return it with its parts in the order in which they are measured; no parts means all of them.
 
     Raises:
@@ -82,7 +82,7 @@ def check(plan: Plan) -> Plan:
     return replace(plan, parts=parts)
 
 
-def measure(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
+def measure(plan: Plan, say: ProgressCallback = lambda line: None) -> dict[str, Any]:
     """Measure the parts that `plan` names; the other parts are None in the result.
 
     All cores are used, except for sweep and growth, which use as many threads as a run. The caller must ensure that
@@ -95,7 +95,7 @@ def measure(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
         ConfigError: the plan is not legal.
         DatasetUnavailable: the tutorial's dataset is not on this machine.
     """
-    plan = check(plan)
+    plan = check_plan(plan)
     before = torch.get_num_threads()
     cores = pick_device(plan.device, os.cpu_count())
     found: dict[str, Any] = dict.fromkeys(PARTS)
@@ -126,14 +126,14 @@ def measure(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
     }
 
 
-def _tutorial(plan: Plan, device: Device, say: Say) -> dict[str, Any]:
+def _tutorial(plan: Plan, device: Device, say: ProgressCallback) -> dict[str, Any]:
     """Time the tutorial's job and add the accuracies of the last full run, which is done first if `plan.full`."""
-    place, dataset = folder(), load_dataset(tutorial.DATASET)
+    place, dataset = bench_folder(), load_dataset(tutorial.DATASET)
     if plan.full:
         full_run.full_run(dataset, device, place, say, plan.epochs, plan.restart)
-    kept, trained = full_run.kept_result(place, dataset), full_run.kept_teacher(place)
+    kept, trained = full_run.saved_result(place, dataset), full_run.saved_teacher(place)
     teacher = trained or build_deep(tutorial.SEED)
-    extent = plan.extent or (tutorial.WHOLE if plan.full else tutorial.Extent())
+    extent = plan.extent or (tutorial.WHOLE if plan.full else tutorial.TimedShare())
     pictures = tutorial.pictures_of(dataset)
     found = tutorial.measure_tutorial(pictures, teacher, device, plan.repeats, extent, say)
     return {

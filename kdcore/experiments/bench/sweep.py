@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kdcore.datasets import load_dataset
 from kdcore.datasets.base import Dataset
-from kdcore.experiments.bench.clock import AT_LEAST, Say, steady, take_turns
+from kdcore.experiments.bench.clock import MIN_SECONDS, ProgressCallback, measure_in_turns, warmed_measurement
 from kdcore.machine import paths
 from kdcore.machine.device import Device
 from kdcore.settings.config import RunConfig, make_run_config
@@ -50,7 +50,7 @@ def one_epoch(
     return lambda: train_epoch(teams, 0, threads)
 
 
-def measure_sweep(device: Device, repeats: int, say: Say, at_least: float = AT_LEAST) -> dict[str, Any]:
+def measure_sweep(device: Device, repeats: int, say: ProgressCallback, at_least: float = MIN_SECONDS) -> dict[str, Any]:
     """Measure the seconds of an epoch of one student and of sixteen (one per temperature), and their ratio.
 
     The students are `convnet-8` on `creatures` with 100 labels. Figures are medians over `repeats`, measured in turns.
@@ -64,8 +64,8 @@ def measure_sweep(device: Device, repeats: int, say: Say, at_least: float = AT_L
     logits, _ = cached_teacher_logits(teacher, dataset, defaults_for(DATASET).views, rows, folder)
     jobs = {}
     for name, temperatures in (("one student", (config.temperature,)), ("all students", TEMPERATURES)):
-        jobs[name] = steady(device, one_epoch(config, temperatures, dataset, logits, device), at_least)
-    one, many = take_turns(jobs, repeats, lambda line: say(f"sweep: {line}")).values()
+        jobs[name] = warmed_measurement(device, one_epoch(config, temperatures, dataset, logits, device), at_least)
+    one, many = measure_in_turns(jobs, repeats, lambda line: say(f"sweep: {line}")).values()
     return {
         "students": len(TEMPERATURES),
         "ratio": many.median / one.median,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from kdcore.datasets.base import Dataset
 from kdcore.experiments.bench import reference
-from kdcore.experiments.bench.clock import Say, seconds_of, take_turns
+from kdcore.experiments.bench.clock import ProgressCallback, measure_in_turns, seconds_of
 from kdcore.experiments.bench.networks import Renormalised, build_deep, build_light
 from kdcore.machine.device import Device
 from kdcore.methods.losses import baseline_loss, kd_loss
@@ -28,11 +28,11 @@ from kdcore.pictures.views import to_float
 DATASET = "cifar10"
 EPOCHS = 10
 SEED = 42
-TOGETHER = 64  # the teacher's batch size on a CPU; small, so that activations stay in the cache
+TEACHER_BATCH_SIZE = 64  # the teacher's batch size on a CPU; small, so that activations stay in the cache
 
 
 @dataclass(frozen=True)
-class Extent:
+class TimedShare:
     """How much of the job is timed; the seconds of the whole job are extrapolated from it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Extent:
     teacher_pictures: int | None = 10_240
 
 
-WHOLE = Extent(steps=None, teacher_pictures=None)
+WHOLE = TimedShare(steps=None, teacher_pictures=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +79,9 @@ def pictures_of(dataset: Dataset) -> Pictures:
     return Pictures(images, torch.cat([one.hard_labels for one in splits]))
 
 
-def teach(teacher: nn.Module, pictures: Pictures, device: Device) -> Tensor:
+def teacher_logits_of(teacher: nn.Module, pictures: Pictures, device: Device) -> Tensor:
     """Compute the teacher's logits of all pictures, kept on the device in half precision: float16 [N, 10]."""
-    batch_size = TOGETHER if device.torch.type == "cpu" else 1024
+    batch_size = TEACHER_BATCH_SIZE if device.torch.type == "cpu" else 1024
     return predict_logits(teacher, pictures.images, device, batch_size).half().to(device.torch)
 
 
@@ -122,7 +122,7 @@ def train_ours(
 
 
 def measure_tutorial(
-    pictures: Pictures, teacher: nn.Module, device: Device, repeats: int, extent: Extent, say: Say
+    pictures: Pictures, teacher: nn.Module, device: Device, repeats: int, extent: TimedShare, say: ProgressCallback
 ) -> dict[str, Any]:
     """Measure the seconds of the whole job on both sides, in turns; figures are medians over `repeats`.
 
@@ -135,7 +135,7 @@ def measure_tutorial(
     lean = Renormalised(build_deep(SEED, lean=True))
     lean.network.load_state_dict(teacher.state_dict())
     device.place(lean)
-    teacher_logits = teach(lean, pictures, device)
+    teacher_logits = teacher_logits_of(lean, pictures, device)
     whole_job = EPOCHS * pictures.steps
 
     def plain_seconds() -> float:
@@ -146,7 +146,7 @@ def measure_tutorial(
             "the plain loop": plain_seconds,
             "the engine": lambda: _our_seconds(pictures, lean, teacher_logits, device, extent),
         }
-        plain, ours = take_turns(jobs, repeats, lambda line: say(f"tutorial: {line}")).values()
+        plain, ours = measure_in_turns(jobs, repeats, lambda line: say(f"tutorial: {line}")).values()
     return {
         "reference_seconds": plain.median,
         "our_seconds": ours.median,
@@ -165,13 +165,15 @@ def measure_tutorial(
 
 
 def _our_seconds(
-    pictures: Pictures, teacher: nn.Module, teacher_logits: Tensor, device: Device, extent: Extent
+    pictures: Pictures, teacher: nn.Module, teacher_logits: Tensor, device: Device, extent: TimedShare
 ) -> float:
     """Return our seconds for the whole job, the teacher's pass and all steps, extrapolated from `extent`."""
     total = EPOCHS * pictures.steps
     count = min(extent.steps or total, total)
     seen = Pictures(pictures.images[: extent.teacher_pictures], pictures.hard_labels[: extent.teacher_pictures])
-    asking = seconds_of(device, lambda: teach(teacher, seen, device)) * len(pictures.images) / len(seen.images)
+    asking = (
+        seconds_of(device, lambda: teacher_logits_of(teacher, seen, device)) * len(pictures.images) / len(seen.images)
+    )
 
     def learn() -> None:
         student = Renormalised(build_light(SEED, lean=True))

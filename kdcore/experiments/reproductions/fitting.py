@@ -54,7 +54,7 @@ class NetworkRecipe:
 
 
 @dataclass(frozen=True, eq=False)
-class TransferSet:
+class TrainingData:
     """What a network learns from.
 
     Attributes:
@@ -84,7 +84,7 @@ class FitEpoch:
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FittedNetwork:
     """The end of a training.
 
     Attributes:
@@ -98,9 +98,9 @@ class Fitted:
     reused: bool
 
 
-def fit(
+def fit_network(
     recipe: NetworkRecipe,
-    data: TransferSet,
+    data: TrainingData,
     validation: Split,
     seed: int,
     device: Device,
@@ -108,8 +108,8 @@ def fit(
     origin: str,
     num_classes: int,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[FitEpoch | Fitted]:
-    """Train a network by the recipe; yield a `FitEpoch` after each epoch and finally the network as `Fitted`.
+) -> Iterator[FitEpoch | FittedNetwork]:
+    """Train a network by the recipe; yield a `FitEpoch` after each epoch and finally the network as `FittedNetwork`.
 
     A training whose checkpoint exists is continued from there and reaches the same weights as without the interruption;
     if the checkpoint has the finished network, nothing is trained.
@@ -119,7 +119,7 @@ def fit(
         checkpoint: file of the checkpoint; one of a different training is overwritten.
         origin: text that identifies the source of pictures and soft labels. A checkpoint belongs to this training only
             if recipe, seed, origin and precision are equal.
-        should_stop: called after every batch; when it returns True, the iterator ends without a `Fitted`.
+        should_stop: called after every batch; when it returns True, the iterator ends without a `FittedNetwork`.
 
     Raises:
         StoreError: the checkpoint cannot be written.
@@ -147,7 +147,7 @@ def fit(
             save_tensors(checkpoint, tensors, {"key": key, "epoch": str(epoch + 1), "seconds": repr(seconds)})
             saved = time.perf_counter()
         yield FitEpoch(epoch + 1, loss, int(wrong.sum()), took)
-    yield Fitted(network.eval(), seconds, reused)
+    yield FittedNetwork(network.eval(), seconds, reused)
 
 
 def _optimizer(recipe: NetworkRecipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -161,7 +161,7 @@ def _train_epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     recipe: NetworkRecipe,
-    data: TransferSet,
+    data: TrainingData,
     chance: int,
     epoch: int,
     device: Device,
@@ -187,7 +187,7 @@ def _train_epoch(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * share
             rows = order[step * batch_size : (step + 1) * batch_size]
-            pictures = moved(data.split.images[rows].to(device.torch), recipe.jitter, generator)
+            pictures = move_pictures(data.split.images[rows].to(device.torch), recipe.jitter, generator)
             with device.autocast():
                 logits = network(pictures)
             loss = _loss(recipe, logits.float(), data, rows)
@@ -204,7 +204,7 @@ def _train_epoch(
     return float(total) / steps
 
 
-def moved(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:
+def move_pictures(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:
     """Convert uint8 [B, C, H, W] to float and move each picture by its own whole number of pixels in each direction.
 
     Every number from -jitter to jitter is equally likely: a shift is drawn between -(jitter + 0.5) and jitter + 0.5,
@@ -215,7 +215,7 @@ def moved(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:
     return RandomViews(flip=False, shift=(jitter + 0.5) / images.shape[-1]).apply(images, generator)
 
 
-def _loss(recipe: NetworkRecipe, logits: Tensor, data: TransferSet, rows: Tensor) -> Tensor:
+def _loss(recipe: NetworkRecipe, logits: Tensor, data: TrainingData, rows: Tensor) -> Tensor:
     hard_labels = data.split.hard_labels[rows].to(logits.device)
     if data.teacher_logits is None:
         return baseline_loss(logits, hard_labels).total

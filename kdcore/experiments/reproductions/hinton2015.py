@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.errors import ConfigError, StoreError
 from kdcore.events import Event
-from kdcore.experiments.reproductions.fitting import FitEpoch, Fitted, NetworkRecipe, TransferSet, fit
-from kdcore.experiments.reproductions.output_bias import corrected, fit_offset, share_of
+from kdcore.experiments.reproductions.fitting import FitEpoch, FittedNetwork, NetworkRecipe, TrainingData, fit_network
+from kdcore.experiments.reproductions.output_bias import add_offset, fit_offset, share_of
 from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
 from kdcore.experiments.reproductions.time_left import TimeLeft
 from kdcore.machine import paths
@@ -46,7 +46,7 @@ PAPER_ERRORS = {
 
 
 @dataclass(frozen=True)
-class Stage:
+class PaperNetwork:
     """One of the networks that are trained for each seed.
 
     Attributes:
@@ -67,28 +67,28 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Experiment:
     """The whole experiment: the name of a dataset of ten digits, and the networks in the order of their training."""
 
     dataset: str
-    stages: tuple[Stage, ...]
+    stages: tuple[PaperNetwork, ...]
 
 
-def make_recipe(dataset: str, teacher: NetworkRecipe, student: NetworkRecipe, few: NetworkRecipe) -> Recipe:
+def make_recipe(dataset: str, teacher: NetworkRecipe, student: NetworkRecipe, few: NetworkRecipe) -> Experiment:
     """Return the experiment with its five networks.
 
     Args:
         dataset: name of a dataset of ten digits.
         few: the student's recipe for the transfer set of two classes, which is smaller.
     """
-    return Recipe(
+    return Experiment(
         dataset,
         (
-            Stage("teacher", teacher),
-            Stage("baseline", student),
-            Stage("distilled", student, taught=True),
-            Stage("omitted_3", student, True, tuple(k for k in range(10) if k != THREE), (THREE,)),
-            Stage("only_7_8", few, True, (7, 8), (7, 8), counts_threes=False),
+            PaperNetwork("teacher", teacher),
+            PaperNetwork("baseline", student),
+            PaperNetwork("distilled", student, taught=True),
+            PaperNetwork("omitted_3", student, True, tuple(k for k in range(10) if k != THREE), (THREE,)),
+            PaperNetwork("only_7_8", few, True, (7, 8), (7, 8), counts_threes=False),
         ),
     )
 
@@ -113,7 +113,7 @@ HINTON2015 = make_recipe(
 def reproduce(
     seeds: int = 3,
     *,
-    recipe: Recipe = HINTON2015,
+    recipe: Experiment = HINTON2015,
     dataset: Dataset | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -166,15 +166,15 @@ def reproduce(
 
 
 def _train_and_measure(
-    recipe: Recipe,
+    recipe: Experiment,
     seeds: Sequence[int],
     data: Dataset,
     device: Device,
     folder: Path,
     should_stop: Callable[[], bool],
 ) -> Iterator[Event]:
-    trained: dict[tuple[int, str], Fitted] = {}
-    left = TimeLeft({s.name: (s.recipe.epochs, _work(s, data)) for s in recipe.stages}, len(seeds))
+    trained: dict[tuple[int, str], FittedNetwork] = {}
+    left = TimeLeft({s.name: (s.recipe.epochs, _epoch_cost(s, data)) for s in recipe.stages}, len(seeds))
     for seed in seeds:
         teacher_logits: Tensor | None = None
         origin = data.sha256
@@ -186,15 +186,15 @@ def _train_and_measure(
             material = transfer_set(data, stage.classes, teacher_logits if stage.taught else None)
             path = folder / f"seed-{seed}" / f"{stage.name}.safetensors"
             source = f"{origin} {stage.classes}"
-            for step in fit(
+            for step in fit_network(
                 stage.recipe, material, data.validation, seed, device, path, source, data.num_classes, should_stop
             ):
-                if isinstance(step, Fitted):
+                if isinstance(step, FittedNetwork):
                     trained[seed, stage.name] = step
                     left.finished(stage.name)
                     yield StageFinished(seed, stage.name, step.seconds, step.reused)
                 else:
-                    yield _told(seed, stage, step, left)
+                    yield _epoch_event(seed, stage, step, left)
             if (seed, stage.name) not in trained:
                 return  # `should_stop` ended the training
     networks = {stage.name: [trained[seed, stage.name].network for seed in seeds] for stage in recipe.stages}
@@ -206,14 +206,14 @@ def _train_and_measure(
     yield ReproductionFinished({"seconds": seconds, "device": hardware, "seeds": list(seeds), "rows": rows})
 
 
-def _told(seed: int, stage: Stage, step: FitEpoch, left: TimeLeft) -> StageEpochEnded:
+def _epoch_event(seed: int, stage: PaperNetwork, step: FitEpoch, left: TimeLeft) -> StageEpochEnded:
     seconds_left = left.after_epoch(stage.name, step.epoch, step.seconds)
     epochs = stage.recipe.epochs
     facts = (step.train_loss, step.validation_errors, step.seconds, seconds_left)
     return StageEpochEnded(seed, stage.name, step.epoch, epochs, *facts)
 
 
-def _work(stage: Stage, data: Dataset) -> float:
+def _epoch_cost(stage: PaperNetwork, data: Dataset) -> float:
     """Return the relative cost of an epoch: the number of pictures times the number of weights."""
     sizes = [int(units) for units in stage.recipe.model.split("-")[1:]]
     weights = sum(
@@ -222,18 +222,18 @@ def _work(stage: Stage, data: Dataset) -> float:
     return share_of(data.train.hard_labels, stage.classes) * len(data.train) * weights
 
 
-def transfer_set(data: Dataset, classes: Sequence[int], teacher_logits: Tensor | None) -> TransferSet:
+def transfer_set(data: Dataset, classes: Sequence[int], teacher_logits: Tensor | None) -> TrainingData:
     """Return the training pictures of `classes` as a transfer set.
 
     Args:
         teacher_logits: [N, K] for all training pictures; None to learn without a teacher.
     """
     rows = torch.isin(data.train.hard_labels, torch.tensor(classes)).nonzero()[:, 0]
-    return TransferSet(data.train.select(rows), None if teacher_logits is None else teacher_logits[rows])
+    return TrainingData(data.train.select(rows), None if teacher_logits is None else teacher_logits[rows])
 
 
 def measure(
-    recipe: Recipe, networks: dict[str, list[nn.Module]], data: Dataset, device: Device
+    recipe: Experiment, networks: dict[str, list[nn.Module]], data: Dataset, device: Device
 ) -> dict[str, dict[str, Any]]:
     """Measure the networks on the test pictures and return the rows of the result by their name.
 
@@ -248,13 +248,13 @@ def measure(
         rows[stage.name] = _row(stage.name, stage, test, data.test.hard_labels)
         if stage.corrected:
             offsets = [bias_offset(stage, one, data, device) for one in networks[stage.name]]
-            better = torch.stack([corrected(z, stage.corrected, b) for z, b in zip(test, offsets, strict=True)])
+            better = torch.stack([add_offset(z, stage.corrected, b) for z, b in zip(test, offsets, strict=True)])
             name = f"{stage.name}_bias"
             rows[name] = _row(name, stage, better, data.test.hard_labels)
     return rows
 
 
-def bias_offset(stage: Stage, network: nn.Module, data: Dataset, device: Device) -> float:
+def bias_offset(stage: PaperNetwork, network: nn.Module, data: Dataset, device: Device) -> float:
     """Return the number that is added to the logits of the stage's corrected classes.
 
     It is fitted on the validation pictures without their labels, to the frequency of these classes among all training
@@ -264,9 +264,9 @@ def bias_offset(stage: Stage, network: nn.Module, data: Dataset, device: Device)
     return fit_offset(logits, stage.corrected, share_of(data.train.hard_labels, stage.corrected))
 
 
-def _row(name: str, stage: Stage, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
+def _row(name: str, stage: PaperNetwork, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
     """Return one row of the result from logits [S, N, K]; errors are numbers of wrong answers among the N pictures."""
-    hits = scores.hits(logits, hard_labels)
+    hits = scores.correct(logits, hard_labels)
     size = len(hard_labels)
     threes = scores.picture_estimate(hits[:, hard_labels == THREE], 0.0, 1.0).to_json()
     return {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-SPAN = 100.0  # logits; more than the largest difference between two logits of any network here
+MAX_OFFSET = 100.0  # logits; more than the largest difference between two logits of any network here
 HALVINGS = 60
 
 
@@ -16,7 +16,7 @@ def share_of(hard_labels: Tensor, classes: Sequence[int]) -> float:
     return float(torch.isin(hard_labels, torch.tensor(classes)).double().mean())
 
 
-def corrected(logits: Tensor, classes: Sequence[int], offset: float) -> Tensor:
+def add_offset(logits: Tensor, classes: Sequence[int], offset: float) -> Tensor:
     """Return a copy of logits [..., K] with `offset` added to those of `classes`."""
     answer = logits.clone()
     answer[..., list(classes)] += offset
@@ -41,7 +41,7 @@ def fit_offset(logits: Tensor, classes: Sequence[int], share: float) -> float:
     # summed exponentials inside and outside `classes`.
     wide = logits.double()
     margin = wide[:, inside].logsumexp(1) - wide[:, ~inside].logsumexp(1)  # [N]
-    low, high = -SPAN, SPAN
+    low, high = -MAX_OFFSET, MAX_OFFSET
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         if float(torch.sigmoid(margin + middle).mean()) < share:

@@ -15,7 +15,7 @@ from kdcore.datasets import Dataset, creatures, load_dataset
 from kdcore.errors import UnknownName
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
-from kdcore.machine.distributed import ALONE, World
+from kdcore.machine.distributed import SINGLE_PROCESS, World
 from kdcore.metrics import scores
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
@@ -23,7 +23,7 @@ from kdcore.networks.registry import count_macs, count_params
 from kdcore.teachers.building.figures import fit_calibration, fit_threshold, measure, measure_outsiders
 from kdcore.teachers.building.recipes import NOTES, TEACHER_RECIPES, teacher_recipe
 from kdcore.teachers.building.training import TeacherEpoch, TeacherRecipe, train_teacher
-from kdcore.teachers.card import ModelCard, own_folder
+from kdcore.teachers.card import ModelCard, own_model_folder
 from kdcore.teachers.teacher import Teacher, save_model
 
 
@@ -32,14 +32,14 @@ def build_teacher(
     out: Path | None = None,
     device: str = "auto",
     should_stop: Callable[[], bool] = lambda: False,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Iterator[TeacherEpoch | ModelCard]:
     """Train the teacher called `name` by its recipe; yields progress, then the card of the file written to `out`.
 
     Its training continues where an earlier one was cut off.
 
     Args:
-        out: `card.own_folder()` unless given; the bundled models are in `assets/models`.
+        out: `card.own_model_folder()` unless given; the bundled models are in `assets/models`.
         world: the processes that train the teacher together; the first of them writes the card and yields it.
 
     Raises:
@@ -49,7 +49,7 @@ def build_teacher(
     recipe = teacher_recipe(name)
     if recipe is None:
         raise UnknownName("recipe", name, TEACHER_RECIPES)
-    folder, here = out or own_folder(), pick_device(device)
+    folder, here = out or own_model_folder(), pick_device(device)
     dataset = load_dataset(recipe.dataset)
     if recipe.drawn:  # this seed is far from those of the dataset's own splits
         drawn = creatures.draw_pictures(recipe.drawn, seed=2_000_000 + recipe.seed)
@@ -59,11 +59,11 @@ def build_teacher(
         if isinstance(step, TeacherEpoch):
             yield step
         elif world.rank == 0:
-            yield _write_card(recipe, dataset, round_to_half(step), folder, here, world.command)
+            yield _write_card(recipe, dataset, round_to_fp16(step), folder, here, world.command)
             checkpoint.unlink(missing_ok=True)
 
 
-def round_to_half(network: nn.Module) -> nn.Module:
+def round_to_fp16(network: nn.Module) -> nn.Module:
     """Round matrices and kernels in place to fp16, in which they are saved, so that the figures fit the saved file."""
     with torch.no_grad():
         for parameter in network.parameters():
@@ -80,7 +80,7 @@ def _write_card(
     calibration = fit_calibration(validation, dataset.validation.hard_labels)
     logits = predict_logits(frozen, dataset.test.images, device) * calibration
     figures = measure(logits, dataset)
-    validation_hits = scores.hits(validation, dataset.validation.hard_labels)
+    validation_hits = scores.correct(validation, dataset.validation.hard_labels)
     figures["validation_accuracy"] = scores.proportion_estimate(validation_hits).to_json()
     card: dict[str, Any] = {
         "name": recipe.name,

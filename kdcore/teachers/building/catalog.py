@@ -39,7 +39,7 @@ def params_of(name: str) -> int | None:
     The parameters of an ensemble's members are added up. None if there is neither a card nor a recipe.
     """
     from kdcore.datasets import dataset_info
-    from kdcore.networks.registry import count_params, outline
+    from kdcore.networks.registry import count_params, model_without_weights
 
     known, total = {card.name: card.num_params for card in list_teachers()}, 0
     for member in members_of(name):
@@ -47,7 +47,7 @@ def params_of(name: str) -> int | None:
             total += known[member]
         elif (recipe := teacher_recipe(member)) is not None:
             info = dataset_info(recipe.dataset)
-            total += count_params(outline(recipe.model, info.image_shape, info.num_classes))
+            total += count_params(model_without_weights(recipe.model, info.image_shape, info.num_classes))
         else:
             return None
     return total

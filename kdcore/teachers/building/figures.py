@@ -12,7 +12,7 @@ from kdcore.datasets import Dataset, load_dataset
 from kdcore.metrics import scores
 from kdcore.metrics.soft_labels import familiarity
 from kdcore.pictures.views import resize_images
-from kdcore.teachers.building.outsiders import FALSE_ALARMS, OutsiderRecipe, of_classes
+from kdcore.teachers.building.outsiders import FALSE_ALARM_RATE, OutsiderRecipe, pictures_of_classes
 from kdcore.teachers.teacher import Teacher
 
 
@@ -42,7 +42,7 @@ def measure(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
     hard_labels = dataset.test.hard_labels
     figures: dict[str, Any] = {
         "test_size": len(hard_labels),
-        "accuracy": scores.proportion_estimate(scores.hits(logits, hard_labels)).to_json(),
+        "accuracy": scores.proportion_estimate(scores.correct(logits, hard_labels)).to_json(),
         "nll": float(F.cross_entropy(logits, hard_labels)),
         "ece": scores.ece(logits[None], hard_labels).to_json(),
     }
@@ -67,7 +67,7 @@ def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
     true = member[dataset.test.hard_labels]
     right = mass.argmax(1) == true
     counts = dataset.train.hard_labels.bincount(minlength=dataset.num_classes)
-    hits = scores.hits(logits, dataset.test.hard_labels)
+    hits = scores.correct(logits, dataset.test.hard_labels)
     rows, means = {}, {}
     for place, name in enumerate(families):
         here = true == place
@@ -91,12 +91,12 @@ def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
 def fit_threshold(logits: Tensor) -> float:
     """The familiarity below which a picture is called none of the classes.
 
-    It is chosen so that the share `FALSE_ALARMS` of the validation pictures falls below it; no outsiders are used.
+    It is chosen so that the share `FALSE_ALARM_RATE` of the validation pictures falls below it; no outsiders are used.
 
     Args:
         logits: the calibrated logits for the validation split, [N, K].
     """
-    return float(familiarity(logits).quantile(FALSE_ALARMS))
+    return float(familiarity(logits).quantile(FALSE_ALARM_RATE))
 
 
 def measure_outsiders(teacher: Teacher, dataset: Dataset, threshold: float, recipe: OutsiderRecipe) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def measure_outsiders(teacher: Teacher, dataset: Dataset, threshold: float, reci
         return {**scores.proportion_estimate(chosen).to_json(), "n": len(images)}
 
     def row(names: list[str]) -> dict[str, Any]:
-        pictures = of_classes(other.test, other.class_names, names)
+        pictures = pictures_of_classes(other.test, other.class_names, names)
         return {f"{other.name}: {', '.join(names)}": called_none(pictures)}
 
     digits = load_dataset("digits").test.images.expand(-1, teacher.card.image_shape[0], -1, -1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from kdcore.errors import ConfigError
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.ensemble_names import is_ensemble
-from kdcore.teachers.measured import _keep
+from kdcore.teachers.measured import save_figures
 
 
 def measure_teacher(name: str, device: str = "auto") -> ModelCard:
@@ -39,7 +39,7 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
         raise ConfigError(f'"{teacher.name}" knows other classes than {learned} has on this machine; train it again.')
     figures = measure(teacher.logits(dataset.test.images), dataset)
     if is_ensemble(teacher.name):
-        _keep(teacher.card, figures)
+        save_figures(teacher.card, figures)
     return replace(
         teacher.card, figures=figures, accuracy=float(figures["accuracy"]["mean"]), dataset_sha256=dataset.sha256
     )

@@ -11,10 +11,10 @@ from kdcore.teachers.building.recipes import teacher_recipe
 from kdcore.teachers.card import ModelCard, list_teachers
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
 
-TIMED_SECONDS = 1.5  # how long steps are timed to estimate a whole training; the quickest step is used
+TIMING_SECONDS = 1.5  # how long steps are timed to estimate a whole training; the quickest step is used
 
 
-def ready_teacher(
+def train_missing_teacher(
     name: str, device: str = "auto", should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[TeacherEpochEnded]:
     """Train the teacher called `name`, or each member of that ensemble, unless it is on this machine already.
@@ -34,7 +34,7 @@ def ready_teacher(
     if is_ensemble(name):
         for member in members_of(name):
             if not should_stop():
-                yield from ready_teacher(member, device, should_stop)
+                yield from train_missing_teacher(member, device, should_stop)
         return
     recipe = teacher_recipe(name)
     if recipe is None or name in {card.name for card in list_teachers()}:
@@ -52,7 +52,7 @@ def ready_teacher(
             yield TeacherEpochEnded(name, step.epoch, step.epochs, accuracy, step.seconds)
 
 
-def teacher_seconds(name: str, device: str = "auto") -> float | None:
+def estimate_teacher_seconds(name: str, device: str = "auto") -> float | None:
     """Estimate how long the training of the teacher called `name` takes on this machine, in seconds.
 
     A few training steps on blank pictures are timed and multiplied; of an ensemble, the members that are not on this
@@ -66,7 +66,7 @@ def teacher_seconds(name: str, device: str = "auto") -> float | None:
 
     if is_ensemble(name):
         known = {card.name for card in list_teachers()}
-        each = [teacher_seconds(member, device) for member in members_of(name) if member not in known]
+        each = [estimate_teacher_seconds(member, device) for member in members_of(name) if member not in known]
         return None if None in each else sum(one for one in each if one is not None)
     recipe = teacher_recipe(name)
     if recipe is None:
@@ -77,7 +77,7 @@ def teacher_seconds(name: str, device: str = "auto") -> float | None:
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     times: list[float] = []
     with torch_threads(os.cpu_count() or 1):  # the real training uses as many
-        while sum(times) < TIMED_SECONDS:
+        while sum(times) < TIMING_SECONDS:
             began = time.perf_counter()
             with here.autocast():
                 loss = network(pictures).float().square().mean()

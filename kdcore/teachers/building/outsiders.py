@@ -20,8 +20,8 @@ from kdcore.datasets.base import Split
 from kdcore.metrics.soft_labels import familiarity
 from kdcore.pictures.views import resize_images
 
-FALSE_ALARMS = 0.05  # share of the validation pictures that the threshold wrongly calls none of the classes
-BLOCKS = 4  # a picture to be shuffled is cut into BLOCKS x BLOCKS blocks
+FALSE_ALARM_RATE = 0.05  # share of the validation pictures that the threshold wrongly calls none of the classes
+BLOCKS_PER_SIDE = 4  # a picture to be shuffled is cut into BLOCKS x BLOCKS blocks
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ def load_outsiders(recipe: OutsiderRecipe, image_shape: tuple[int, int, int]) ->
     """
     dataset = load_dataset(recipe.dataset)
     outside, inside = (
-        resize_images(of_classes(dataset.train, dataset.class_names, names), image_shape[1:])
+        resize_images(pictures_of_classes(dataset.train, dataset.class_names, names), image_shape[1:])
         for names in (recipe.outside, recipe.inside)
     )
     return Outsiders(recipe, outside, inside)
 
 
-def of_classes(split: Split, class_names: Sequence[str], names: Sequence[str]) -> Tensor:
+def pictures_of_classes(split: Split, class_names: Sequence[str], names: Sequence[str]) -> Tensor:
     """The pictures whose class is one of `names`: uint8 [M, C, H, W]."""
     wanted = torch.tensor([name in names for name in class_names])
     return split.images[wanted[split.hard_labels]]
@@ -105,10 +105,12 @@ def shuffle_blocks(images: Tensor, generator: torch.Generator) -> Tensor:
     The result keeps the textures of a picture (such as fur) without showing its object (the animal).
     """
     count, _channels, height, width = images.shape
-    block = (height // BLOCKS, width // BLOCKS)
-    even = images[..., : block[0] * BLOCKS, : block[1] * BLOCKS]
+    block = (height // BLOCKS_PER_SIDE, width // BLOCKS_PER_SIDE)
+    even = images[..., : block[0] * BLOCKS_PER_SIDE, : block[1] * BLOCKS_PER_SIDE]
     tiles = F.unfold(even.float(), block, stride=block)  # [N, C * h * w, BLOCKS ** 2]
-    order = torch.rand(count, 1, BLOCKS**2, generator=generator).argsort(-1).to(images.device, non_blocking=True)
+    order = (
+        torch.rand(count, 1, BLOCKS_PER_SIDE**2, generator=generator).argsort(-1).to(images.device, non_blocking=True)
+    )
     mixed = F.fold(tiles.gather(2, order.expand_as(tiles)), even.shape[-2:], block, stride=block)
     return F.pad(mixed, (0, width - even.shape[-1], 0, height - even.shape[-2]), mode="replicate").to(images.dtype)
 

@@ -9,7 +9,7 @@ from kdcore.pictures.views import RandomViews
 from kdcore.teachers.building.outsiders import OutsiderRecipe
 from kdcore.teachers.building.training import TeacherRecipe
 
-_GREY = TeacherRecipe(
+_MNIST = TeacherRecipe(
     name="mnist",
     dataset="mnist",
     model="convnet-16",
@@ -43,7 +43,7 @@ TEACHER_RECIPES: dict[str, TeacherRecipe] = {
             weight_decay=5e-4,
             views=RandomViews(flip=False, zoom=0.85, shift=0.06),
         ),
-        _GREY,
+        _MNIST,
         TeacherRecipe(
             name="animals",
             dataset="animals64",
@@ -85,10 +85,10 @@ TEACHER_RECIPES: dict[str, TeacherRecipe] = {
     )
 }
 
-SMOOTHING = 0.1  # label smoothing of the control teacher that shows what smoothing erases (Müller et al. 2019)
+CONTROL_SMOOTHING = 0.1  # label smoothing of the control teacher that shows what smoothing erases (Müller et al. 2019)
 
 # Teachers that do not come with the project: each machine trains them once, when it first needs them, in minutes.
-_PHOTOS = TeacherRecipe(
+_CIFAR100 = TeacherRecipe(
     name="cifar100",
     dataset="cifar100",
     model="resnet9-24",
@@ -99,8 +99,8 @@ _PHOTOS = TeacherRecipe(
     views=RandomViews(flip=True, shift=0.125),
 )
 ON_DEMAND: dict[str, TeacherRecipe] = {
-    "fashion-mnist": replace(_GREY, name="fashion-mnist", dataset="fashion-mnist", views=RandomViews(flip=True)),
-    "cifar100": _PHOTOS,
+    "fashion-mnist": replace(_MNIST, name="fashion-mnist", dataset="fashion-mnist", views=RandomViews(flip=True)),
+    "cifar100": _CIFAR100,
 }
 
 
@@ -120,7 +120,7 @@ def teacher_recipe(name: str) -> TeacherRecipe | None:
         return None
     # Aim at 400,000 pictures in all, within 10 to 60 epochs: a small dataset is seen more often.
     epochs = max(10, min(60, 400_000 // max(1, info.train_size)))
-    return replace(_PHOTOS, name=name, dataset=name, epochs=epochs, balance=0.5)
+    return replace(_CIFAR100, name=name, dataset=name, epochs=epochs, balance=0.5)
 
 
 def _control_recipe(name: str) -> TeacherRecipe | None:
@@ -134,7 +134,7 @@ def _control_recipe(name: str) -> TeacherRecipe | None:
     if own is None:
         return None
     if control == "smoothed":
-        return replace(own, name=name, label_smoothing=SMOOTHING)
+        return replace(own, name=name, label_smoothing=CONTROL_SMOOTHING)
     return replace(own, name=name, epochs=max(1, round(own.epochs / 10)), small_epochs=round(own.small_epochs / 10))
 
 

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from kdcore.datasets.base import Dataset, Split
 from kdcore.errors import ConfigError
 from kdcore.machine.device import Device
-from kdcore.machine.distributed import ALONE, World
+from kdcore.machine.distributed import SINGLE_PROCESS, World
 from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
 from kdcore.networks.convolutional import whiten_
-from kdcore.networks.inference import hit_rate, predict_logits
+from kdcore.networks.inference import accuracy_of, predict_logits
 from kdcore.networks.optimizers import one_cycle, parameter_groups
 from kdcore.networks.registry import build_model
 from kdcore.pictures.views import RandomViews, to_float
@@ -93,7 +93,7 @@ def train_teacher(
     device: Device,
     checkpoint: Path,
     should_stop: Callable[[], bool] = lambda: False,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Iterator[TeacherEpoch | nn.Module]:
     """Train a network by the recipe.
 
@@ -142,13 +142,13 @@ def train_teacher(
             tensors |= pack_optimizer(optimizer, "optimizer.")
             save_tensors(checkpoint, tensors, {"key": key, "epoch": str(epoch + 1)})
         logits = predict_logits(model, dataset.validation.images, device)
-        accuracy = hit_rate(logits, dataset.validation.hard_labels)
+        accuracy = accuracy_of(logits, dataset.validation.hard_labels)
         seconds = time.perf_counter() - start
         yield TeacherEpoch(epoch + 1, recipe.epochs, loss, accuracy, seconds)
     yield model.eval()
 
 
-def draw_order(split: Split, balance: float, generator: torch.Generator) -> Tensor:
+def epoch_order(split: Split, balance: float, generator: torch.Generator) -> Tensor:
     """The row indices of one epoch in random order, int64 [N] on the CPU.
 
     Without `balance` each row comes once; with it, rows are drawn with replacement, those of small classes more often
@@ -179,7 +179,7 @@ def _train_epoch(
     """
     model.train()
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
-    order = draw_order(split, recipe.balance, generator).to(device.torch)
+    order = epoch_order(split, recipe.balance, generator).to(device.torch)
     steps = max(1, len(order) // recipe.batch_size)
     size = recipe.small_size if epoch < recipe.small_epochs else None
     total = torch.zeros((), device=device.torch)

@@ -21,17 +21,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
-from kdcore.machine.disk import trouble
-from kdcore.machine.tensor_files import load_tensors, write_whole
+from kdcore.machine.disk import write_failure_reason
+from kdcore.machine.tensor_files import load_tensors, write_atomically
 from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.pictures.views import to_float
-from kdcore.teachers.card import ModelCard, folders, list_cards, list_teachers, own_folder
+from kdcore.teachers.card import ModelCard, list_cards, list_teachers, model_folders, own_model_folder
 from kdcore.teachers.published import PUBLISHED
 from kdcore.teachers.untrusted_card import read_card
 
 SUFFIX = ".safetensors"
 # Formats that may hold code have a file suffix that begins with one of these.
-MAY_HOLD_CODE = (".pt", ".pk", ".pic", ".bin", ".ckpt", ".job", ".np", ".tar", ".zip")
+CODE_SUFFIXES = (".pt", ".pk", ".pic", ".bin", ".ckpt", ".job", ".np", ".tar", ".zip")
 LARGEST_FILE = 4 * 2**30  # bytes
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -54,18 +54,18 @@ def add_teacher(path: Path, name: str | None = None) -> ModelCard:
     path = path.expanduser().absolute()
     _check_path(path)
     card = read_card(path)
-    card = replace(card, name=free_name(name or card.name or path.stem.lower()))
-    with _copy(path) as (copy, sha256):
+    card = replace(card, name=check_new_name(name or card.name or path.stem.lower()))
+    with _temporary_copy(path) as (copy, sha256):
         if card.sha256 not in ("", sha256):
             raise ModelFileError(f"{path.name} is not the file that its card describes: the SHA-256 differs.")
         card = replace(card, sha256=sha256, size_bytes=copy.stat().st_size)
-        card = _measured(card, copy, path.name)
+        card = _check_network(card, copy, path.name)
         try:
-            copy.replace(own_folder() / f"{card.name}{SUFFIX}")
+            copy.replace(own_model_folder() / f"{card.name}{SUFFIX}")
             text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
-            write_whole(own_folder() / f"{card.name}.json", text.encode())
+            write_atomically(own_model_folder() / f"{card.name}.json", text.encode())
         except OSError as error:
-            raise StoreError(f"The teacher {card.name} could not be saved {trouble(error)}.") from error
+            raise StoreError(f"The teacher {card.name} could not be saved {write_failure_reason(error)}.") from error
     return card
 
 
@@ -77,19 +77,19 @@ def remove_teacher(name: str) -> None:
         UnknownName: this machine's own folder has no such teacher.
         StoreError: its files cannot be removed.
     """
-    own = {path.stem for path in own_folder().glob("*.json")} & {card.name for card in list_teachers()}
+    own = {path.stem for path in own_model_folder().glob("*.json")} & {card.name for card in list_teachers()}
     if name not in own:
         if name in _bundled():
             raise ConfigError(f"{name} comes with the program and stays; you can remove: {', '.join(own) or 'none'}.")
         raise UnknownName("own teacher", name, sorted(own) or ("none",))
     try:
-        (own_folder() / f"{name}.json").unlink()
-        (own_folder() / f"{name}{SUFFIX}").unlink(missing_ok=True)
+        (own_model_folder() / f"{name}.json").unlink()
+        (own_model_folder() / f"{name}{SUFFIX}").unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"The teacher {name} could not be removed ({error.strerror}); try again.") from error
 
 
-def free_name(name: str) -> str:
+def check_new_name(name: str) -> str:
     """Return `name` if a new teacher may have it.
 
     Raises:
@@ -102,18 +102,18 @@ def free_name(name: str) -> str:
         )
     if name in _bundled() or name in PUBLISHED:
         raise ConfigError(f"{name} is the name of a teacher that this program knows; give yours another (--name).")
-    if name in {card.name for card in list_cards()} or (own_folder() / f"{name}.json").exists():
+    if name in {card.name for card in list_cards()} or (own_model_folder() / f"{name}.json").exists():
         raise ConfigError(f"There is a {name} already; remove it first (kdcore teachers remove {name}), or use --name.")
     return name
 
 
 def _bundled() -> set[str]:
-    return {path.stem for path in folders()[0].glob("*.json")}
+    return {path.stem for path in model_folders()[0].glob("*.json")}
 
 
 def _check_path(path: Path) -> None:
     suffix = path.suffix.lower()
-    if suffix.startswith(MAY_HOLD_CODE):
+    if suffix.startswith(CODE_SUFFIXES):
         raise ConfigError(
             f"{path.name} may hold code that runs when it is opened, and is refused; where you trust it, convert it: "
             f'safetensors.torch.save_file(model.state_dict(), "{path.stem}{SUFFIX}").'
@@ -127,7 +127,7 @@ def _check_path(path: Path) -> None:
 
 
 @contextmanager
-def _copy(path: Path) -> Iterator[tuple[Path, str]]:
+def _temporary_copy(path: Path) -> Iterator[tuple[Path, str]]:
     """Copy a file to a temporary name in the folder of own models; yields the copy's path and its SHA-256.
 
     The copy is deleted at the end unless it was moved.
@@ -136,10 +136,10 @@ def _copy(path: Path) -> Iterator[tuple[Path, str]]:
         StoreError: the file cannot be copied.
     """
     try:
-        own_folder().mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=own_folder())
+        own_model_folder().mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=own_model_folder())
     except OSError as error:
-        raise StoreError(f"{path.name} could not be copied {trouble(error)}.") from error
+        raise StoreError(f"{path.name} could not be copied {write_failure_reason(error)}.") from error
     copy = Path(name)
     try:
         try:
@@ -150,14 +150,14 @@ def _copy(path: Path) -> Iterator[tuple[Path, str]]:
             with copy.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise StoreError(f"{path.name} could not be copied {trouble(error)}.") from error
+            raise StoreError(f"{path.name} could not be copied {write_failure_reason(error)}.") from error
         yield copy, sha256
     finally:
         with suppress(OSError):
             copy.unlink(missing_ok=True)
 
 
-def _measured(card: ModelCard, weights: Path, shown: str) -> ModelCard:
+def _check_network(card: ModelCard, weights: Path, shown: str) -> ModelCard:
     """Check that the weights fit the network that the card names and that it gives finite logits; count its size.
 
     Args:

@@ -13,9 +13,9 @@ from kdcore.errors import ConfigError, TeacherUnavailable, UnknownName
 from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.networks.library import load_timm
 from kdcore.networks.registry import build_model, count_macs, count_params
-from kdcore.teachers.card import ModelCard, own_folder
+from kdcore.teachers.card import ModelCard, own_model_folder
 from kdcore.teachers.sources import imagenet
-from kdcore.teachers.sources.own import free_name
+from kdcore.teachers.sources.own import check_new_name
 from kdcore.teachers.teacher import save_model
 
 # Make timm load only `model.safetensors` from the Hugging Face hub: other sources may hold files that run code.
@@ -41,7 +41,7 @@ def add_timm(inner: str, name: str | None = None) -> ModelCard:
     timm = load_timm()
     if not timm.is_model(inner):
         raise UnknownName("timm model", inner, timm.list_models(f"*{inner[:12]}*")[:10] or ["resnet50.a1_in1k"])
-    name = free_name(name or inner.lower().replace(".", "-"))
+    name = check_new_name(name or inner.lower().replace(".", "-"))
     try:
         facts = timm.get_pretrained_cfg(inner)
     except (RuntimeError, ValueError) as error:
@@ -55,7 +55,7 @@ def add_timm(inner: str, name: str | None = None) -> ModelCard:
         why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise TeacherUnavailable(f"timm could not fetch {inner} as safetensors: {why.rstrip('.')}.") from error
     shape = (int(facts.input_size[0]), int(facts.input_size[1]), int(facts.input_size[2]))
-    class_names, above = _labels(classes)
+    class_names, above = _class_names(classes)
     network = build_model(f"timm:{inner}", shape, classes)
     network.load_state_dict(fetched.state_dict())
     card: dict[str, Any] = {
@@ -80,10 +80,10 @@ def add_timm(inner: str, name: str | None = None) -> ModelCard:
         "resize": math.floor(max(shape[1:]) / float(facts.crop_pct)),
         "interpolation": "bicubic" if facts.interpolation == "bicubic" else "bilinear",
     }
-    return save_model(own_folder(), network.eval(), card)
+    return save_model(own_model_folder(), network.eval(), card)
 
 
-def _labels(classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _class_names(classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names and superclasses for a number of classes.
 
     1,000 classes are taken for ImageNet's, whose order all libraries share; for any other number the names are numbered

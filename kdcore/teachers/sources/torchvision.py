@@ -14,18 +14,18 @@ from torch import Tensor
 
 from kdcore.errors import DownloadFailed, ModelFileError, TeacherUnavailable
 from kdcore.machine import paths
-from kdcore.machine.download import FetchProgress, RemoteFile, fetch, is_whole
+from kdcore.machine.download import FetchProgress, RemoteFile, fetch, is_complete
 from kdcore.machine.tensor_files import file_sha256, load_tensors
 from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.networks.registry import build_model, count_macs, count_params
-from kdcore.teachers.card import ModelCard, folders, own_folder
-from kdcore.teachers.published import PublishedTeacher, here, published_accuracy, published_teacher, remote_file
+from kdcore.teachers.card import ModelCard, model_folders, own_model_folder
+from kdcore.teachers.published import PublishedTeacher, names_here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers.sources import imagenet
 from kdcore.teachers.teacher import save_model
 
 DATASET = "imagenet"
-MEASURED = "Its accuracy is the published one, not measured here."
-UNVERIFIED = "Its weights were put here by hand; nobody checked that they are the published ones."
+PUBLISHED_ACCURACY_NOTE = "Its accuracy is the published one, not measured here."
+UNVERIFIED_NOTE = "Its weights were put here by hand; nobody checked that they are the published ones."
 
 
 def cache_folder() -> Path:
@@ -54,16 +54,16 @@ def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgr
         StoreError: the disk is full or cannot be written.
     """
     teacher = published_teacher(name)
-    if _is_whole_here(called or name):
+    if _is_intact_here(called or name):
         return
     by_hand = cache_folder() / f"{name}.safetensors"
     if by_hand.is_file():
         yield FetchProgress(by_hand.name, by_hand.stat().st_size, by_hand.stat().st_size)
-        _keep(teacher, load_tensors(by_hand)[0], called or name, verified=False)
+        _save_teacher(teacher, load_tensors(by_hand)[0], called or name, verified=False)
         return
     remote = remote_file(teacher)
     kept = Path(torch.hub.get_dir()) / "checkpoints" / remote.name
-    if not is_whole(kept, remote):
+    if not is_complete(kept, remote):
         kept = cache_folder() / remote.name
         try:
             for done in fetch(remote, cache_folder()):
@@ -72,17 +72,17 @@ def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgr
             other = f"{remote.name} in {kept.parent} is not what torchvision published, and " if kept.is_file() else ""
             raise TeacherUnavailable(
                 f"{other}{str(error).rstrip('.')}. Get {remote.urls[0]} elsewhere and put it into {cache_folder()}, or "
-                f"choose a teacher that is here: {here()}."
+                f"choose a teacher that is here: {names_here()}."
             ) from error
-    _keep(teacher, _load_published(kept, remote), called or name, verified=True)
+    _save_teacher(teacher, _load_published(kept, remote), called or name, verified=True)
     if kept.parent == cache_folder():
         for path in (kept, kept.with_name(f"{kept.name}.lock")):
             path.unlink(missing_ok=True)
 
 
-def _is_whole_here(name: str) -> bool:
+def _is_intact_here(name: str) -> bool:
     """Whether this machine has the model's card and exactly the file that it describes (False for a damaged file)."""
-    for folder in folders():
+    for folder in model_folders():
         with contextlib.suppress(ModelFileError, OSError):
             card = ModelCard.read(folder / f"{name}.json")
             return file_sha256(folder / f"{name}.safetensors") == card.sha256
@@ -97,7 +97,7 @@ def _load_published(path: Path, remote: RemoteFile) -> dict[str, Tensor]:
     Raises:
         ModelFileError: the checksum is wrong, or the file holds no weights.
     """
-    if not is_whole(path, remote):
+    if not is_complete(path, remote):
         raise ModelFileError(f"{path.name} is not what torchvision published (its SHA-256 differs); remove it.")
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
@@ -105,15 +105,15 @@ def _load_published(path: Path, remote: RemoteFile) -> dict[str, Tensor]:
         raise ModelFileError(f"{path.name} could not be read as weights; remove it and fetch it again.") from error
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise ModelFileError(f"{path.name} holds no weights; remove it and fetch it again.")
-    return {_present_name(str(key)): value for key, value in tensors.items()}
+    return {_modern_key(str(key)): value for key, value in tensors.items()}
 
 
-def _present_name(key: str) -> str:
+def _modern_key(key: str) -> str:
     """Translate the names in old DenseNet files: what they call `norm.1.weight` is `norm1.weight` today."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key)
 
 
-def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], called: str, verified: bool) -> ModelCard:
+def _save_teacher(teacher: PublishedTeacher, tensors: dict[str, Tensor], called: str, verified: bool) -> ModelCard:
     """Save the weights and a new card in this machine's folder of models.
 
     Args:
@@ -157,8 +157,8 @@ def _keep(teacher: PublishedTeacher, tensors: dict[str, Tensor], called: str, ve
         "command": f"kdcore teachers get {teacher.name}",
         "seeds": (),
         "date": datetime.date.today().isoformat(),
-        "notes": f"{teacher.notes} {MEASURED if verified else UNVERIFIED}",
+        "notes": f"{teacher.notes} {PUBLISHED_ACCURACY_NOTE if verified else UNVERIFIED_NOTE}",
         "resize": preset.resize_size[0],
         "interpolation": preset.interpolation.value,
     }
-    return save_model(own_folder(), network.eval(), card)
+    return save_model(own_model_folder(), network.eval(), card)

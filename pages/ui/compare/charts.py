@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TYPE, Type, _broken, _style
-from pages.ui.kit.formats import arm_name, format_signed, in_order
+from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure, wrap_name
+from pages.ui.kit.formats import arm_name, arms_in_order, format_signed
 from pages.ui.session.i18n import _, ngettext
 
 if TYPE_CHECKING:
     pass
 
 MOST_CLASSES = 20
-FEW = 50  # a class with fewer test pictures has their number beside its name
+FEW_PICTURES = 50  # a class with fewer test pictures has their number beside its name
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, An
     return [rows[index] for index in sorted(largest)]
 
 
-def class_differences(rows: Sequence[ClassRow], text: Type = TYPE) -> go.Figure:
+def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw each class as a dot with its interval; colour and marker tell which student is better, if either is."""
     names = [_named(row) for row in rows]
     figure = go.Figure()
@@ -75,7 +75,7 @@ def class_differences(rows: Sequence[ClassRow], text: Type = TYPE) -> go.Figure:
                 hovertemplate="%{y}: %{x:+.1f}<extra></extra>",
             )
         )  # fmt: skip
-    _style(figure, text, "classes")
+    style_figure(figure, text, "classes")
     figure.update_layout(height=110 + 36 * len(rows), hovermode="closest")
     figure.update_xaxes(title_text=_("points, distilled minus baseline"), showgrid=True, gridcolor=GRID, nticks=7)
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False)
@@ -83,7 +83,7 @@ def class_differences(rows: Sequence[ClassRow], text: Type = TYPE) -> go.Figure:
 
 
 def _named(row: ClassRow) -> str:
-    return _broken(f"{row.name} (n\u00a0=\u00a0{row.n})" if row.n < FEW else row.name)
+    return wrap_name(f"{row.name} (n\u00a0=\u00a0{row.n})" if row.n < FEW_PICTURES else row.name)
 
 
 def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) -> str:
@@ -111,7 +111,7 @@ def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) ->
     return said
 
 
-def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type = TYPE) -> go.Figure:
+def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw the time of a batch (milliseconds) against the batch size, both on log scales.
 
     A marker is the p50, and a whisker reaches up to the p95.
@@ -120,7 +120,7 @@ def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type
         latency: by arm, one measurement per batch size.
     """
     figure = go.Figure()
-    for arm, times in in_order(latency).items():
+    for arm, times in arms_in_order(latency).items():
         colour = look.arm_colour(arm)
         figure.add_trace(
             go.Scatter(
@@ -134,7 +134,7 @@ def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type
                 hovertemplate="%{y:.2g} ms<extra>%{fullData.name}</extra>",
             )
         )  # fmt: skip
-    _style(figure, text, "latency", legend=True)
+    style_figure(figure, text, "latency", legend=True)
     sizes = sorted({one["batch_size"] for times in latency.values() for one in times})
     figure.update_xaxes(
         type="log", title_text=_("pictures at once (log scale)"), tickvals=sizes, ticktext=[str(one) for one in sizes]
@@ -146,11 +146,11 @@ def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Type
 
 
 def few_pictures_note(rows: Sequence[ClassRow]) -> str:
-    """Say how many classes have fewer than `FEW` test pictures; "" when there is none."""
-    few = sum(row.n < FEW for row in rows)
+    """Say how many classes have fewer than `FEW_PICTURES` test pictures; "" when there is none."""
+    few = sum(row.n < FEW_PICTURES for row in rows)
     text = ngettext(
         "{n} class has fewer than {few} test pictures, which its wide interval shows.",
         "{n} classes have fewer than {few} test pictures, which their wide intervals show.",
         few,
     )
-    return text.format(n=few, few=FEW) if few else ""
+    return text.format(n=few, few=FEW_PICTURES) if few else ""

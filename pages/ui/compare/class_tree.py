@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TYPE, Type, _style
+from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure
 from pages.ui.kit.formats import arm_name
 from pages.ui.session.i18n import _
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from kdcore.metrics.class_similarity import ClassTree
 
 MOST_IN_TABLE = 20  # classes; with more of them only the tree is drawn
-WIDE = 7  # with more classes than this the cells are narrow
-PAIRS = 3  # most similar pairs of classes that are named in words
-LEAF = 26  # pixels of height per class
+MANY_CLASSES = 7  # with more classes than this the cells are narrow
+NUM_NAMED_PAIRS = 3  # most similar pairs of classes that are named in words
+LEAF_HEIGHT = 26  # pixels of height per class
 
 
 def branches(tree: ClassTree) -> list[tuple[tuple[float, float, float, float], tuple[float, float, float, float]]]:
@@ -37,7 +37,7 @@ def branches(tree: ClassTree) -> list[tuple[tuple[float, float, float, float], t
     return drawn
 
 
-def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text: Type = TYPE) -> go.Figure:
+def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw the tree with its leaves in order from top to bottom; classes that join further left are more similar."""
     figure = go.Figure()
     colour = look.arm_colour(arm)
@@ -48,8 +48,8 @@ def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text
         ys += [*y, None]
     line = {"color": colour, "width": 2.2}
     figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip"))
-    _style(figure, text, f"tree-{arm}")
-    figure.update_layout(height=90 + LEAF * len(tree.order), hovermode=False)
+    style_figure(figure, text, f"tree-{arm}")
+    figure.update_layout(height=90 + LEAF_HEIGHT * len(tree.order), hovermode=False)
     furthest = max(merge.distance for merge in tree.merges)
     figure.update_xaxes(
         title_text=_("distance of their soft labels"), range=[0, 1.04 * furthest or 1.0], showgrid=True, gridcolor=GRID
@@ -62,7 +62,7 @@ def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text
     return figure
 
 
-def likeness_html(
+def similarity_html(
     similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, caption: str
 ) -> str:
     """Return the similarities as an HTML table in the order of the tree, so that similar classes form dark blocks.
@@ -84,7 +84,7 @@ def likeness_html(
         + "</tr>"
         for row in tree.order
     )
-    many = " kd-many" if len(tree.order) > WIDE else ""
+    many = " kd-many" if len(tree.order) > MANY_CLASSES else ""
     return (
         f'<div class="kd-heat-box" role="region" tabindex="0" aria-label="{escape(caption)}">'
         f'<table class="kd-heat{many}"><caption>{escape(caption)}</caption>'
@@ -99,20 +99,22 @@ def _cell(share: float, least: float, arm: str, pair: str) -> str:
     return f'<td style="background:{shade}" title="{escape(pair)}: {escape(look.percent(share))}">{written}</td>'
 
 
-def likest(similarity: Sequence[Sequence[float]], class_names: Sequence[str]) -> list[tuple[str, str, float]]:
-    """Return the `PAIRS` most similar pairs of classes with their similarity, the most similar first."""
+def most_similar_pairs(
+    similarity: Sequence[Sequence[float]], class_names: Sequence[str]
+) -> list[tuple[str, str, float]]:
+    """Return the `NUM_NAMED_PAIRS` most similar pairs of classes with their similarity, the most similar first."""
     pairs = [(class_names[i], class_names[j], similarity[i][j]) for i in range(len(class_names)) for j in range(i)]
-    return sorted(pairs, key=lambda pair: -pair[2])[:PAIRS]
+    return sorted(pairs, key=lambda pair: -pair[2])[:NUM_NAMED_PAIRS]
 
 
-def likeness_words(
+def similarity_words(
     similarity: Sequence[Sequence[float]], tree: ClassTree, class_names: Sequence[str], arm: str, temperature: float
 ) -> str:
     """Describe the tree in words: the most similar pairs, and the classes that join the rest last, if they are few."""
     text = _("For the {arm} at T = {t:g}, most alike: {pairs}.")
     pairs = ", ".join(
         _("{one} and {other} ({share})").format(one=other, other=one, share=look.percent(share))
-        for one, other, share in likest(similarity, class_names)
+        for one, other, share in most_similar_pairs(similarity, class_names)
     )
     said = text.format(arm=arm_name(arm), t=temperature, pairs=pairs)
     last = tree.merges[-1]

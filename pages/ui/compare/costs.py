@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pages.ui.kit.formats import arm_name, format_count, format_ms, in_order
+from pages.ui.kit.formats import arm_name, arms_in_order, format_count, format_ms
 from pages.ui.kit.tables import Cell, Row, Table
 from pages.ui.session.i18n import _, ngettext
 
@@ -56,7 +56,7 @@ def costs_table(
         price: what an hour of this machine costs, in any currency, as the visitor entered it; with None the table has
             no row of money.
     """
-    ordered = in_order(arms)
+    ordered = arms_in_order(arms)
     costs = {arm: cost_of(row, latency[arm]) for arm, row in ordered.items()}
     at_batch = _("in batches of {n}")
     rows = [
@@ -106,7 +106,7 @@ def latency_caption(latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Describe the chart of latencies in words: the time per picture alone, and in the largest batch."""
     text = _("{name}: {one} for 1 picture, {many} for {n}, that is {each} each")
     parts = []
-    for arm, times in in_order(latency).items():
+    for arm, times in arms_in_order(latency).items():
         first, last = times[0], times[-1]
         each = format_ms(last["p50"] / last["batch_size"])
         said = text.format(

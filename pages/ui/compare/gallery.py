@@ -13,9 +13,9 @@ from PIL import Image
 
 from kdcore.metrics.paired import mcnemar
 from kdcore.metrics.soft_labels import soften
-from kdcore.teachers.answers import GROUPS, STUDENTS, Answers, differing
+from kdcore.teachers.answers import PICTURE_GROUPS, STUDENT_ARMS, PictureAnswers, pictures_of_group
 from pages.ui.kit import bars, look
-from pages.ui.kit.formats import answer_caption, arm_name, format_count
+from pages.ui.kit.formats import arm_name, format_count, probabilities_caption
 from pages.ui.kit.tables import arm_mark
 from pages.ui.session.i18n import _
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_BARS = 4
-ARMS = ("teacher", *STUDENTS)
+ARMS = ("teacher", *STUDENT_ARMS)
 
 
 @dataclass(frozen=True)
-class Card:
+class PictureCard:
     """One test picture.
 
     Attributes:
@@ -48,7 +48,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Group:
+class DifferenceGroup:
     """A way in which the networks differ, such as "only distilled right", and how many test pictures show it."""
 
     key: str
@@ -56,19 +56,19 @@ class Group:
     count: int
 
 
-def groups(answers: Answers) -> tuple[Group, ...]:
+def difference_groups(answers: PictureAnswers) -> tuple[DifferenceGroup, ...]:
     """Return the three groups with the number of their pictures."""
     names = {
         "distilled": _("Only distilled right"),
         "baseline": _("Only baseline right"),
         "dissent": _("Both against the teacher"),
     }
-    return tuple(Group(key, names[key], len(differing(answers, key))) for key in GROUPS)
+    return tuple(DifferenceGroup(key, names[key], len(pictures_of_group(answers, key))) for key in PICTURE_GROUPS)
 
 
-def counts_sentence(answers: Answers) -> str:
+def counts_sentence(answers: PictureAnswers) -> str:
     """Say how often only one of the students is right, and whether that can be chance (exact McNemar test)."""
-    one, other = (len(differing(answers, arm)) for arm in STUDENTS)
+    one, other = (len(pictures_of_group(answers, arm)) for arm in STUDENT_ARMS)
     text = _("Of {n} test pictures, only the distilled student has {one} right, only the baseline {other}.")
     said = text.format(n=format_count(len(answers)), one=format_count(one), other=format_count(other))
     chance = mcnemar(one, other)
@@ -81,18 +81,18 @@ def counts_sentence(answers: Answers) -> str:
     return f"{said} " + test.format(p=look.percent(chance))
 
 
-def cards(answers: Answers, group: str, count: int, temperature: float) -> list[Card]:
+def picture_cards(answers: PictureAnswers, group: str, count: int, temperature: float) -> list[PictureCard]:
     """Return cards of the first `count` pictures of a group; fewer if the answers hold fewer pictures.
 
     Args:
         group: key of a group.
         temperature: of the teacher's soft labels on the card.
     """
-    chosen = [index for index in differing(answers, group)[:count].tolist() if index in answers.pictures]
+    chosen = [index for index in pictures_of_group(answers, group)[:count].tolist() if index in answers.pictures]
     return [_card(answers, index, temperature) for index in chosen]
 
 
-def _card(answers: Answers, index: int, temperature: float) -> Card:
+def _card(answers: PictureAnswers, index: int, temperature: float) -> PictureCard:
     truth, names = int(answers.hard_labels[index]), answers.class_names
     said = []
     for arm in ARMS:
@@ -102,7 +102,7 @@ def _card(answers: Answers, index: int, temperature: float) -> Card:
     soft_labels = soften(answers.logits["teacher"][index], temperature)
     likeliest = soft_labels.argsort(descending=True, stable=True)[:MOST_BARS].tolist()
     shown = sorted(likeliest if truth in likeliest else [*likeliest[:-1], truth])
-    return Card(
+    return PictureCard(
         index,
         _png(answers.pictures[index]),
         names[truth],
@@ -121,19 +121,19 @@ def _png(picture: Tensor) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def cards_html(found: Sequence[Card]) -> str:
+def cards_html(found: Sequence[PictureCard]) -> str:
     """Return the cards as an HTML grid that adapts to the screen."""
     return f'<div class="kd-cards">{"".join(_card_html(card) for card in found)}</div>'
 
 
-def _card_html(card: Card) -> str:
+def _card_html(card: PictureCard) -> str:
     answers = "".join(
         f'<li class="{"kd-right" if right else "kd-wrong"}">{arm_mark(arm)}<span>{escape(arm_name(arm))}</span>'
         f"<b>{escape(name)}</b><small>{escape(look.percent(share))}</small></li>"
         for arm, name, share, right in card.answers
     )
     alt = _("Test picture {n}: a {name}").format(n=card.index, name=card.truth)
-    words = _("Soft labels of the teacher: {shares}").format(shares=answer_caption(card.names, card.shares))
+    words = _("Soft labels of the teacher: {shares}").format(shares=probabilities_caption(card.names, card.shares))
     return (
         f'<figure class="kd-card"><img src="{card.png}" alt="{escape(alt)}">'
         f"<figcaption>{escape(_('really a {name}').format(name=card.truth))}</figcaption>"

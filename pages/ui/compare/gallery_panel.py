@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kdcore.teachers.answers import GROUPS, MOST_PICTURES, Answers
+from kdcore.teachers.answers import MOST_PICTURES, PICTURE_GROUPS, PictureAnswers
 from pages.ui.compare import gallery as compare_gallery
 from pages.ui.compare.trio import Trio
 from pages.ui.frame.page_parts import paragraph
@@ -17,12 +17,15 @@ TEMPERATURES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)
 
 
 @st.fragment
-def gallery(trio: Trio, answers: Answers) -> None:
+def gallery(trio: Trio, answers: PictureAnswers) -> None:
     """Draw the cards of the chosen group, and above them the number of pictures of every group."""
     st.html(paragraph(compare_gallery.counts_sentence(answers), "kd-lead"))
-    named = {group.key: f"{group.title} ({format_count(group.count)})" for group in compare_gallery.groups(answers)}
+    named = {
+        group.key: f"{group.title} ({format_count(group.count)})"
+        for group in compare_gallery.difference_groups(answers)
+    }
     group = st.segmented_control(
-        _("Show"), GROUPS, default=GROUPS[0], required=True, format_func=lambda key: named[key],
+        _("Show"), PICTURE_GROUPS, default=PICTURE_GROUPS[0], required=True, format_func=lambda key: named[key],
         key="gallery_group", persist_state="session",
     )  # fmt: skip
     legal = sorted({*TEMPERATURES, trio.temperature})
@@ -33,12 +36,12 @@ def gallery(trio: Trio, answers: Answers) -> None:
     slot = f"gallery_{trio.key}_{group}"
     kept = state.kept(slot)
     count = kept if isinstance(kept, int) else PAGE
-    found = compare_gallery.cards(answers, group, count, temperature)
+    found = compare_gallery.picture_cards(answers, group, count, temperature)
     if not found:
         st.info(_("There is no such picture among the test pictures."))
         return
     st.html(compare_gallery.cards_html(found))
-    total = next(one.count for one in compare_gallery.groups(answers) if one.key == group)
+    total = next(one.count for one in compare_gallery.difference_groups(answers) if one.key == group)
     st.caption(_("{n} of {all}, the most telling first: by the probability of the true class.").format(
         n=len(found), all=format_count(total)
     ))  # fmt: skip

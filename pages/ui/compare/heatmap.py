@@ -16,7 +16,7 @@ from pages.ui.session.i18n import _
 
 MOST_CLASSES = 20  # of more classes, show the superclasses, else the classes that are confused most
 MOST_CONFUSED = 12  # classes shown when there are too many and no superclasses
-BESIDE = 13  # with more columns the text is below the table instead of beside it
+MAX_COLUMNS_BESIDE_TEXT = 13  # with more columns the text is below the table instead of beside it
 DIFFERENCE = "difference"  # instead of an arm: distilled minus baseline
 
 Counts = Sequence[Sequence[int]]  # [K][K], row = true class, column = answer
@@ -56,7 +56,7 @@ def heatmap(
         superclasses: name of the superclass of each class, [K].
     """
     rows, columns, fold = _grouping(confusion, class_names, superclasses)
-    folded = {name: _folded(counts, rows, columns) for name, counts in confusion.items()}
+    folded = {name: _grouped_counts(counts, rows, columns) for name, counts in confusion.items()}
     if arm == DIFFERENCE:
         pairs = zip(_shares(folded["distilled"]), _shares(folded["baseline"]), strict=True)
         shares = tuple(tuple(a - b for a, b in zip(one, other, strict=True)) for one, other in pairs)
@@ -96,7 +96,7 @@ def _grouping(
     return rows, {**rows, _("others"): [index for index in range(len(names)) if index not in most]}, "confused"
 
 
-def _folded(counts: Counts, rows: Groups, columns: Groups) -> list[list[int]]:
+def _grouped_counts(counts: Counts, rows: Groups, columns: Groups) -> list[list[int]]:
     return [
         [sum(counts[true][answer] for true in trues for answer in answers) for answers in columns.values()]
         for trues in rows.values()

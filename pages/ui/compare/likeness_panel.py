@@ -8,17 +8,17 @@ import streamlit as st
 
 from pages.ui.compare import class_tree as compare_class_tree
 from pages.ui.compare.trio import Trio
-from pages.ui.frame.page_parts import draw_chart, paragraph, text
+from pages.ui.frame.page_parts import chart_text_style, draw_chart, paragraph
 from pages.ui.kit import formats
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.teachers.answers import Answers
+    from kdcore.teachers.answers import PictureAnswers
 
-HOTTEST = 20.0  # highest temperature on offer
+MAX_TEMPERATURE = 20.0  # highest temperature on offer
 
 
-def likeness(trio: Trio, found: Answers) -> None:
+def likeness(trio: Trio, found: PictureAnswers) -> None:
     """Draw the similarity of every two classes for a chosen network and temperature, and the tree of the classes.
 
     Args:
@@ -37,20 +37,22 @@ def likeness(trio: Trio, found: Answers) -> None:
         )  # fmt: skip
     with heat:
         temperature = st.slider(
-            _("Temperature"), 1.0, HOTTEST, min(HOTTEST, max(1.0, trio.temperature)), 0.5, format="%g",
+            _("Temperature"), 1.0, MAX_TEMPERATURE, min(MAX_TEMPERATURE, max(1.0, trio.temperature)), 0.5, format="%g",
             key="likeness_t", persist_state="session",
         )  # fmt: skip
     similarity = class_similarity(found.logits[arm].float(), found.hard_labels, temperature)
     tree, shares = class_tree(similarity), similarity.tolist()
-    words = compare_class_tree.likeness_words(shares, tree, trio.class_names, arm, temperature)
+    words = compare_class_tree.similarity_words(shares, tree, trio.class_names, arm, temperature)
     small = len(trio.class_names) <= compare_class_tree.MOST_IN_TABLE
     table, drawing = st.columns((1.25, 1), gap="large") if small else (None, st.container())
     if table is not None:
         caption = _("How alike the classes are, {arm}").format(arm=formats.arm_name(arm))
         with table:
-            st.html(compare_class_tree.likeness_html(shares, tree, trio.class_names, arm, caption))
+            st.html(compare_class_tree.similarity_html(shares, tree, trio.class_names, arm, caption))
     with drawing:
-        draw_chart(compare_class_tree.class_tree_chart(tree, trio.class_names, arm, text()), "kd-tree", words)
+        draw_chart(
+            compare_class_tree.class_tree_chart(tree, trio.class_names, arm, chart_text_style()), "kd-tree", words
+        )
     st.html(paragraph(words, "kd-lead"))
     st.caption(
         _("Two classes are as alike as the mean soft labels of their test pictures overlap (Bhattacharyya's "

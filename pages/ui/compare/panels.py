@@ -13,19 +13,19 @@ from kdcore.errors import KdError
 from pages.ui.compare import trio as compare_trio
 from pages.ui.compare.trio import Answer, Trio
 from pages.ui.engine import cache
-from pages.ui.frame.page_parts import one_sentence
+from pages.ui.frame.page_parts import errors_as_sentences
 from pages.ui.kit import bars, formats, look, tables
 from pages.ui.pictures import cached, pickers
 from pages.ui.session import state
 from pages.ui.session.i18n import _
-from pages.ui.teachers import ensemble_pickers, familiar
+from pages.ui.teachers import ensemble_pickers, none_of_these
 
 if TYPE_CHECKING:
     from kdcore.store import RunRow
     from kdcore.teachers.card import ModelCard
     from kdcore.teachers.teacher import Teacher
 
-PASSES = 5  # timed passes of one picture, a rough figure; the table of the page measures carefully
+TIMED_PASSES = 5  # timed passes of one picture, a rough figure; the table of the page measures carefully
 LAST_RUN = "last"  # URL value for the last finished run, instead of the name of bundled networks
 FITTING_SOURCE = {"creatures": "creature", "digits": "digit"}
 
@@ -41,7 +41,7 @@ def choose_trio() -> Trio:
     run_id, cards = state.run_id(), {card.name: card for card in cache.model_cards()}
     named = cache.store().run(run_id) if run_id else None
     if named is not None and named.result is not None:
-        cards |= _ensemble(named.result)
+        cards |= _ensemble_card(named.result)
         return compare_trio.trio_of_run(named.id, named.result, _("This run"), cards)
     if named is not None:
         st.info(_("The run in the address has no result to compare yet; below is what there is."))
@@ -53,7 +53,7 @@ def choose_trio() -> Trio:
     chosen = _pick_networks(names)
     if chosen != LAST_RUN or last is None or last.result is None:
         return bundled[chosen]
-    cards |= _ensemble(last.result)
+    cards |= _ensemble_card(last.result)
     return compare_trio.trio_of_run(last.id, last.result, _("Your last run"), cards)
 
 
@@ -64,13 +64,13 @@ def _pick_networks(names: list[str]) -> str:
     chosen = st.segmented_control(
         _("Networks"), names, default=state.choice("networks", names), required=True, key="networks_pick",
         format_func=lambda name: _("your last run") if name == LAST_RUN else name,
-        on_change=state.hear_choice, args=("networks", "networks_pick", names),
+        on_change=state.on_choice, args=("networks", "networks_pick", names),
     )  # fmt: skip
     state.set_choice("networks", chosen, names)
     return chosen
 
 
-def _ensemble(result: Mapping[str, Any]) -> dict[str, ModelCard]:
+def _ensemble_card(result: Mapping[str, Any]) -> dict[str, ModelCard]:
     """Return the card of the ensemble that taught a run, by name; empty if a single teacher did, or if members of the
     ensemble are missing."""
     name = str(result["config"]["teacher"])
@@ -93,7 +93,7 @@ def network(trio: Trio, arm: str) -> Teacher:
     return cache.run_model(trio.run_id, arm)
 
 
-def own_picture(trio: Trio) -> None:
+def draw_picture_answers(trio: Trio) -> None:
     """Draw the picture that the visitor chose, and each network's answer to it with the time that it took."""
     warning = st.container()
     place, *columns = st.columns((0.8, 1, 1, 1), gap="medium")
@@ -101,15 +101,17 @@ def own_picture(trio: Trio) -> None:
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
             picture, name, shown = _picture(trio)
         st.image(shown, caption=name, width="stretch")
-    answers = [_ask(network(trio, arm), arm, picture) for arm in trio.arms]
+    answers = [_timed_answer(network(trio, arm), arm, picture) for arm in trio.arms]
     if any(answer.none_of_these for answer in answers if answer.arm == "teacher"):
-        warning.info(formats.held(familiar.warning(network(trio, "teacher").card)), icon=":material/help:")
+        warning.info(
+            formats.no_break_percent(none_of_these.warning(network(trio, "teacher").card)), icon=":material/help:"
+        )
     classes = compare_trio.shown_classes(answers)
     for column, answer in zip(columns, answers, strict=True):
         with column:
             _answer(answer, classes)
     st.caption(_("These networks know {names}, and answer with one of them whatever they see.").format(
-        names=formats.listed(answers[0].class_names)
+        names=formats.join_names(answers[0].class_names)
     ))  # fmt: skip
 
 
@@ -118,14 +120,14 @@ def _answer(answer: Answer, classes: Sequence[int]) -> None:
     head = formats.Readout(answer.arm, formats.arm_name(answer.arm), answer.chosen, detail)
     st.html(tables.readouts_html([head]))
     names, shares = answer.only(classes)
-    st.html(bars.bars(answer.arm, names, shares, formats.answer_caption(names, shares)))
+    st.html(bars.bars(answer.arm, names, shares, formats.probabilities_caption(names, shares)))
 
 
-def _ask(network: Teacher, arm: str, picture: Image.Image) -> Answer:
+def _timed_answer(network: Teacher, arm: str, picture: Image.Image) -> Answer:
     from kdcore.teachers.predict import predict
 
     predict(network, picture)  # a warm-up: the first pass is slower, because it also sets up the network
-    return compare_trio.answer_of(arm, [predict(network, picture) for _pass in range(PASSES)])
+    return compare_trio.answer_of(arm, [predict(network, picture) for _pass in range(TIMED_PASSES)])
 
 
 def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
@@ -137,7 +139,7 @@ def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
         The picture for the networks, its caption, and the picture to display, which may be larger.
     """
     uploaded = None
-    with one_sentence():  # a file that cannot be read leaves the previous picture in place
+    with errors_as_sentences():  # a file that cannot be read leaves the previous picture in place
         uploaded = pickers.pick_upload()
     fitting = FITTING_SOURCE.get(trio.dataset)
     current = state.picture()
@@ -151,7 +153,7 @@ def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
     if found is not None:
         opened = Image.open(io.BytesIO(found.png))
         return opened, found.name, opened
-    example = cached.telling_example(trio.dataset, trio.models["teacher"])
+    example = cached.hesitant_example(trio.dataset, trio.models["teacher"])
     name = example.class_names[example.hard_label]
     words = _("Really a {name}, until you choose a picture").format(name=name)
     return Image.fromarray(example.pixels), words, Image.fromarray(example.picture)

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.ui.compare import charts, costs, heatmap, speed
-from pages.ui.compare.panels import own_picture
+from pages.ui.compare.panels import draw_picture_answers
 from pages.ui.compare.trio import Trio
 from pages.ui.engine import cache
-from pages.ui.frame.page_parts import draw_chart, one_sentence, paragraph, text
+from pages.ui.frame.page_parts import chart_text_style, draw_chart, errors_as_sentences, paragraph
 from pages.ui.kit import formats, look, reliability_chart, tables
 from pages.ui.session import state
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.teachers.answers import Answers
+    from kdcore.teachers.answers import PictureAnswers
 
 SECTIONS = ("picture", "mixups", "classes", "likeness", "calibration", "cost", "gallery")
 CURVE_SIZES = (1, 8, 64, 256)  # batch sizes of the chart of latencies
 
 
-def pick() -> str:
+def pick_section() -> str:
     """Draw the choice of a section and return the chosen one; the URL parameter is `look`."""
     names = {
         "picture": _("One picture"),
@@ -39,7 +39,7 @@ def pick() -> str:
         chosen = st.segmented_control(
             _("Look closer"), SECTIONS, default=state.choice("look", SECTIONS), required=True,
             format_func=lambda section: names[section], key="look_pick",
-            on_change=state.hear_choice, args=("look", "look_pick", SECTIONS),
+            on_change=state.on_choice, args=("look", "look_pick", SECTIONS),
         )  # fmt: skip
     state.set_choice("look", chosen, SECTIONS)
     return chosen
@@ -53,7 +53,7 @@ def show(section: str, trio: Trio) -> None:
         "picture": _picture, "mixups": _mixups, "classes": _classes, "likeness": _likeness,
         "calibration": _calibration, "cost": _cost, "gallery": _gallery,
     }  # fmt: skip
-    with one_sentence():
+    with errors_as_sentences():
         draw[section](trio)
 
 
@@ -62,7 +62,7 @@ def batch_sizes(section: str) -> Sequence[int]:
     return CURVE_SIZES if section == "cost" else speed.TABLE_SIZES
 
 
-def answers(trio: Trio) -> Answers:
+def answers(trio: Trio) -> PictureAnswers:
     """Return the answers of the three networks to the test pictures. The first call is slow; the result is cached.
 
     A note is drawn if the dataset is no longer the one that the figures were measured on.
@@ -80,7 +80,7 @@ def answers(trio: Trio) -> Answers:
 
 def _picture(trio: Trio) -> None:
     st.subheader(_("One picture, three answers"), anchor=False)
-    own_picture(trio)
+    draw_picture_answers(trio)
 
 
 def _mixups(trio: Trio) -> None:
@@ -93,22 +93,22 @@ def _mixups(trio: Trio) -> None:
         format_func=lambda one: names[one], label_visibility="collapsed", persist_state="session",
     )  # fmt: skip
     map_ = heatmap.heatmap(arm, confusion, trio.class_names, trio.superclasses)
-    wide = len(map_.columns) > heatmap.BESIDE
+    wide = len(map_.columns) > heatmap.MAX_COLUMNS_BESIDE_TEXT
     table, reading = (st.container(), st.container()) if wide else st.columns((1.9, 1), gap="large")
     with table:
         st.html(heatmap.heatmap_html(map_, _("Confusion: {arm}").format(arm=names[arm])))
     with reading:
         st.html(paragraph(heatmap.caption(map_), "kd-lead"))
-        st.caption(f"{heatmap.how_to_read(map_, len(trio.class_names))} {_whose(every_seed=confusion is known)}")
+        st.caption(f"{heatmap.how_to_read(map_, len(trio.class_names))} {_seeds_note(every_seed=confusion is known)}")
 
 
-def _first_seed_confusion(found: Answers) -> Mapping[str, Sequence[Sequence[int]]]:
+def _first_seed_confusion(found: PictureAnswers) -> Mapping[str, Sequence[Sequence[int]]]:
     from kdcore.metrics.scores import confusion
 
     return {arm: confusion(found.decisions(arm)[None], found.hard_labels).tolist() for arm in found.chosen}
 
 
-def _whose(*, every_seed: bool) -> str:
+def _seeds_note(*, every_seed: bool) -> str:
     """Say which networks a section is about: the students of all seeds, or those of the first seed."""
     if every_seed:
         return _("The students' answers are those of all seeds together.")
@@ -123,15 +123,15 @@ def _classes(trio: Trio) -> None:
     rows = charts.class_rows(trio.class_names, trio.by_class or _first_seed_differences(answers(trio)))
     every_seed = trio.by_class is not None
     words = charts.classes_caption(rows, len(trio.class_names), every_seed)
-    draw_chart(charts.class_differences(rows, text()), "kd-classes", words)
+    draw_chart(charts.class_differences(rows, chart_text_style()), "kd-classes", words)
     st.html(paragraph(words, "kd-lead"))
     how = _("Share of the class's test pictures right, distilled minus baseline on the same pictures, with 95 % "
             "intervals; of many intervals, one in twenty misses the truth.")  # fmt: skip
-    notes = (how, charts.few_pictures_note(rows), _whose(every_seed=every_seed))
+    notes = (how, charts.few_pictures_note(rows), _seeds_note(every_seed=every_seed))
     st.caption(" ".join(note for note in notes if note))
 
 
-def _first_seed_differences(found: Answers) -> list[dict[str, Any]]:
+def _first_seed_differences(found: PictureAnswers) -> list[dict[str, Any]]:
     from kdcore.metrics.paired import per_class_difference
 
     pair = (found.decisions(arm)[None] for arm in ("distilled", "baseline"))
@@ -143,7 +143,7 @@ def _likeness(trio: Trio) -> None:
 
     st.subheader(_("Which classes look alike to them?"), anchor=False)
     likeness_panel.likeness(trio, answers(trio))
-    st.caption(_whose(every_seed=False))
+    st.caption(_seeds_note(every_seed=False))
 
 
 def _calibration(trio: Trio) -> None:
@@ -156,18 +156,18 @@ def _calibration(trio: Trio) -> None:
     words = reliability_chart.reliability_caption(bins, ece)
     chart, figures = st.columns((1.9, 1), gap="large")
     with chart:
-        draw_chart(reliability_chart.reliability_diagram(bins, text()), "kd-reliability", words)
+        draw_chart(reliability_chart.reliability_diagram(bins, chart_text_style()), "kd-reliability", words)
     with figures:
         st.html(paragraph(words, "kd-lead"))
         st.html(tables.readouts_html([
             formats.Readout(
                 arm, formats.arm_name(arm), formats.format_accuracy(row["mean"]), formats.format_interval(row["ci95"])
             )
-            for arm, row in formats.in_order(ece).items()
+            for arm, row in formats.arms_in_order(ece).items()
         ]))  # fmt: skip
         note = _("Above: the calibration error (ECE) with its 95 % interval, over all seeds. In the chart: 15 groups "
                  "of equally many test pictures by confidence, with Wilson intervals.")  # fmt: skip
-        st.caption(f"{note} {_whose(every_seed=False)}")
+        st.caption(f"{note} {_seeds_note(every_seed=False)}")
 
 
 def _cost(trio: Trio) -> None:
@@ -181,7 +181,7 @@ def _cost(trio: Trio) -> None:
     words = costs.latency_caption(measured)
     chart, money = st.columns((1.2, 1), gap="large")
     with chart:
-        draw_chart(charts.latency_curve(measured, text()), "kd-batches", words)
+        draw_chart(charts.latency_curve(measured, chart_text_style()), "kd-batches", words)
         few = _("Middle of {n} repetitions, of {m} at batch {size}; a whisker reaches to p95.")
         st.caption(f"{words} " + few.format(n=repetitions(1), m=repetitions(256), size=256))
     with money:
@@ -202,4 +202,4 @@ def _gallery(trio: Trio) -> None:
     found = answers(trio)
     gallery_panel.gallery(trio, found)
     told = _("Bars: the teacher's soft labels at the temperature above; the percentages beside answers are at T = 1.")
-    st.caption(f"{told} {_whose(every_seed=False)}")
+    st.caption(f"{told} {_seeds_note(every_seed=False)}")

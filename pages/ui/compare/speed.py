@@ -12,9 +12,9 @@ from pages.ui.compare import trio as compare_trio
 from pages.ui.compare.panels import network
 from pages.ui.compare.trio import Trio
 from pages.ui.engine import cache
-from pages.ui.frame.page_parts import draw_chart, one_sentence, text
+from pages.ui.frame.page_parts import chart_text_style, draw_chart, errors_as_sentences
 from pages.ui.kit import tables
-from pages.ui.kit.formats import held
+from pages.ui.kit.formats import no_break_percent
 from pages.ui.session import state
 from pages.ui.session.i18n import _, ngettext
 
@@ -27,22 +27,22 @@ Latencies = dict[str, list[Mapping[str, Any]]]  # arm -> one measurement per bat
 
 def latencies(trio: Trio, sizes: Sequence[int] = TABLE_SIZES) -> Latencies | None:
     """Return the measurements of this session at these batch sizes; None until all of them are measured."""
-    return compare_trio.at_batch_sizes(_kept(trio), sizes)
+    return compare_trio.at_batch_sizes(_kept_latencies(trio), sizes)
 
 
-def _kept(trio: Trio) -> Latencies | None:
+def _kept_latencies(trio: Trio) -> Latencies | None:
     kept = state.kept(f"latency_{trio.key}")
     return kept if isinstance(kept, dict) else None
 
 
-def figures(trio: Trio) -> None:
+def draw_figures(trio: Trio) -> None:
     """Draw one table of the quality, speed and size of the three networks; an ellipsis is a time not measured yet."""
     costs = tables.cost_table(trio.arms, None)
     rows = list(costs.rows)
     for place, size in enumerate(TABLE_SIZES):
         if (found := latencies(trio, (size,))) is not None:
             rows[place] = tables.cost_table(trio.arms, found).rows[0]
-    table = tables.stack(tables.quality_table(trio.arms, trio.agreement), tables.Table(costs.arms, tuple(rows)))
+    table = tables.join_tables(tables.quality_table(trio.arms, trio.agreement), tables.Table(costs.arms, tuple(rows)))
     st.html(tables.table_html(table, _("Teacher, distilled and baseline: quality, speed and size")))
 
 
@@ -52,11 +52,13 @@ def tradeoff(trio: Trio) -> None:
     if measured is None:
         return
     points = compare_trio.tradeoff_points(trio, measured)
-    draw_chart(tradeoff_chart.tradeoff(points, text()), "kd-tradeoff", compare_trio.tradeoff_caption(points))
-    st.caption(held(compare_trio.tradeoff_caption(points)))
+    draw_chart(
+        tradeoff_chart.tradeoff(points, chart_text_style()), "kd-tradeoff", compare_trio.tradeoff_caption(points)
+    )
+    st.caption(no_break_percent(compare_trio.tradeoff_caption(points)))
 
 
-def speed(trio: Trio, sizes: Sequence[int]) -> None:
+def draw_or_measure(trio: Trio, sizes: Sequence[int]) -> None:
     """Measure the batch sizes that are missing; once there are none, say how the times were measured.
 
     One batch size is measured per rerun of the page.
@@ -84,16 +86,16 @@ def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
     from kdcore.networks.latency import measure_latency
 
     size = next(one for one in sizes if latencies(trio, (one,)) is None)
-    with one_sentence():
+    with errors_as_sentences():
         loaded = {arm: network(trio, arm) for arm in trio.arms}
         timed = {arm: (found.network.network, found.card.image_shape) for arm, found in loaded.items()}
         try:
-            with jobs.turn(cache.store(), "latency", state.visitor_id()):
+            with jobs.reserve_machine(cache.store(), "latency", state.visitor_id()):
                 found = measure_latency(timed, cache.device(), (size,), progress=_progress_bar(sizes, size))
-        except jobs.Busy:
+        except jobs.MachineBusy:
             st.info(_("A run is training now. Times are measured when it has ended, so that they are true."))
             return
-        before = _kept(trio) or {arm: [] for arm in timed}
+        before = _kept_latencies(trio) or {arm: [] for arm in timed}
         kept = {arm: [*before[arm], *(one.to_json() for one in many)] for arm, many in found.items()}
         state.keep(f"latency_{trio.key}", kept)
         st.rerun()

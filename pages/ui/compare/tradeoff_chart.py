@@ -10,12 +10,12 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TYPE, Type, _error, _style
+from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, error_bar, style_figure
 from pages.ui.kit.formats import arm_name
 from pages.ui.session.i18n import _
 
 
-def tradeoff(points: Sequence[TradeoffPoint], text: Type = TYPE) -> go.Figure:
+def tradeoff(points: Sequence[TradeoffPoint], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw test accuracy against the time for one picture.
 
     Vertical bars are the 95 % interval of the accuracy; horizontal bars reach from the p50 to the p95 of the time.
@@ -29,12 +29,12 @@ def tradeoff(points: Sequence[TradeoffPoint], text: Type = TYPE) -> go.Figure:
                 # Both students take the same time, so their markers are one above the other: place the names apart.
                 textposition="bottom right" if point.arm == "baseline" else "top right", textfont=text.font,
                 marker={"color": colour, "size": 16, "symbol": look.arm_marker(point.arm)},
-                error_y=_error(point.accuracy, colour),
+                error_y=error_bar(point.accuracy, colour),
                 error_x={"type": "data", "array": [point.p95 - point.p50], "arrayminus": [0], "color": colour},
                 hovertemplate="%{x:.2g} ms, %{y:.1f} %<extra></extra>",
             )
         )  # fmt: skip
-    _style(figure, text, "tradeoff")
+    style_figure(figure, text, "tradeoff")
     figure.update_xaxes(
         title_text=_("milliseconds for one picture (log scale)"), type="log", showgrid=True, gridcolor=GRID
     )

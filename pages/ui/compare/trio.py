@@ -9,10 +9,10 @@ from typing import Any
 
 from pages.ui.compare.tradeoff_chart import TradeoffPoint
 from pages.ui.kit.formats import arm_name, format_accuracy, format_ms
-from pages.ui.kit.settings_words import agreement_note, config_sentence, own_words
+from pages.ui.kit.settings_words import agreement_note, config_sentence, own_point_text
 from pages.ui.session.i18n import _, ngettext
 
-COMPARED = ("teacher", "distilled", "baseline")
+COMPARED_ARMS = ("teacher", "distilled", "baseline")
 MOST_CLASSES = 10  # bars per network; of more classes, those that some network finds likely
 
 
@@ -59,10 +59,10 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
         source: the words before the run's settings in the sentence that says where the networks come from.
         cards: model cards by name. The superclasses are taken from the teacher's card, if it is among them.
     """
-    arms = {arm: result["arms"][arm] for arm in COMPARED}
+    arms = {arm: result["arms"][arm] for arm in COMPARED_ARMS}
     models = {"teacher": result["config"]["teacher"], "distilled": "distilled", "baseline": "baseline"}
     text = f"{source}: {config_sentence(result['config'])}."
-    if at := own_words(result["config"]):
+    if at := own_point_text(result["config"]):
         text += " " + _("Shown are its networks at {point}.").format(point=at)
     names = tuple(result["class_names"])
     card = cards.get(models["teacher"])

@@ -13,7 +13,7 @@ from kdcore.errors import DatasetUnavailable, KdError
 from pages.ui.datasets import cached, views
 from pages.ui.engine import cache
 from pages.ui.frame import download_bar
-from pages.ui.frame.shell import link_afresh
+from pages.ui.frame.shell import link_only
 from pages.ui.session import state
 from pages.ui.session.i18n import _
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kdcore.datasets import DatasetInfo, DatasetStatus
 
 SHOWN = "dataset_shown"
-_FETCHED, _PROBLEM, _ADDED = "dataset_fetched", "dataset_problem", "dataset_added"
+_DOWNLOADING, _PROBLEM, _ADDED = "dataset_fetched", "dataset_problem", "dataset_added"
 
 
 def style() -> None:
@@ -38,9 +38,9 @@ def pick_dataset() -> DatasetInfo:
     if added in infos:
         state.keep(_ADDED, None)
         state.set_choice(SHOWN, str(added), names)
-        state.preset("dataset_pick", added)
-    elif state.widget("dataset_pick") not in infos:
-        state.preset("dataset_pick", state.choice(SHOWN, names))
+        state.set_widget("dataset_pick", added)
+    elif state.widget_value("dataset_pick") not in infos:
+        state.set_widget("dataset_pick", state.choice(SHOWN, names))
     chosen = st.radio(
         _("Dataset"),
         names,
@@ -48,7 +48,7 @@ def pick_dataset() -> DatasetInfo:
         captions=[views.row_caption(infos[name], statuses[name]) for name in names],
         label_visibility="collapsed",
         key="dataset_pick",
-        on_change=state.hear_choice,
+        on_change=state.on_choice,
         args=(SHOWN, "dataset_pick", names),
     )
     state.set_choice(SHOWN, chosen, names)
@@ -59,12 +59,12 @@ def show_dataset(info: DatasetInfo) -> None:
     """Draw one dataset in full: its description and facts, and pictures of each class or a way to download it."""
     status = _statuses()[info.name]
     st.subheader(info.title, anchor=False)
-    st.html(f'<p class="kd-lead">{_sentence(info)}</p>')
-    if status.ready and state.kept(_FETCHED) != info.name:
+    st.html(f'<p class="kd-lead">{_description(info)}</p>')
+    if status.ready and state.kept(_DOWNLOADING) != info.name:
         _pictures(info, status)
     else:
         st.html(views.facts_html(info, status, None, state.is_local()))
-        _waiting(info, status)
+        show_missing(info, status)
 
 
 def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
@@ -72,7 +72,7 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
         with st.spinner(_("Reading {title}: the first time can take half a minute…").format(title=info.title)):
             view = cached.dataset_view(info.name)
     except DatasetUnavailable as error:
-        st.error(str(error) if state.is_local() else views.elsewhere_sentence(info))
+        st.error(str(error) if state.is_local() else views.other_machine_sentence(info))
         if info.download_bytes is not None:
             _fetch_button(info, _("Fetch it again"))
         if _is_own(info):
@@ -80,7 +80,7 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
         return
     st.html(views.facts_html(info, status, view, state.is_local()))
     with st.container(key="kd_dataset_next", horizontal=True, gap="small", vertical_alignment="center"):
-        link_afresh("distil", _("Train a student on it"), {"dataset": info.name})
+        link_only("distil", _("Train a student on it"), {"dataset": info.name})
         if _is_own(info):
             _remove_button(info)
     found = views.groups(view)
@@ -94,9 +94,9 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
     st.caption(views.balance_sentence(view))
 
 
-def _waiting(info: DatasetInfo, status: DatasetStatus) -> None:
+def show_missing(info: DatasetInfo, status: DatasetStatus) -> None:
     """Draw what is missing for a dataset to be used, and a button that downloads it."""
-    if state.kept(_FETCHED) == info.name and state.is_local():
+    if state.kept(_DOWNLOADING) == info.name and state.is_local():
         _fetch(info)
         return
     problem = state.kept(_PROBLEM)
@@ -105,7 +105,7 @@ def _waiting(info: DatasetInfo, status: DatasetStatus) -> None:
     elif state.is_local():
         st.info(status.needs, icon=":material/download:")
     else:  # `status.needs` names folders of this machine, which other visitors should not see
-        st.info(views.elsewhere_sentence(info), icon=":material/download:")
+        st.info(views.other_machine_sentence(info), icon=":material/download:")
     if info.download_bytes is not None:
         _fetch_button(info, _("Download"))
     ready = {name for name, one in _statuses().items() if one.ready}
@@ -117,13 +117,18 @@ def _fetch_button(info: DatasetInfo, label: str) -> None:
     if not state.is_local():
         return
     st.button(
-        label, key="dataset_fetch", type="primary", icon=":material/download:", on_click=_begin, args=(info.name,)
+        label,
+        key="dataset_fetch",
+        type="primary",
+        icon=":material/download:",
+        on_click=_start_download,
+        args=(info.name,),
     )
 
 
-def _begin(name: str) -> None:
+def _start_download(name: str) -> None:
     state.keep(_PROBLEM, None)
-    state.keep(_FETCHED, name)
+    state.keep(_DOWNLOADING, name)
 
 
 def _fetch(info: DatasetInfo) -> None:
@@ -135,21 +140,21 @@ def _fetch(info: DatasetInfo) -> None:
 
     bar, button = st.columns((5, 1), vertical_alignment="bottom", gap="medium")
     button.button(
-        _("Stop"), key="dataset_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_FETCHED, None),
+        _("Stop"), key="dataset_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_DOWNLOADING, None),
         width="stretch",
     )  # fmt: skip
     shown = bar.progress(0.0, text=_("Looking for what is here already…"))
-    st.caption(download_bar.stay_sentence())
+    st.caption(download_bar.stay_on_page_sentence())
     try:
-        download_bar.follow(fetch_dataset(info.name), shown)
+        download_bar.show_progress(fetch_dataset(info.name), shown)
     except KdError as error:
         state.keep(_PROBLEM, (info.name, str(error)))
-    state.keep(_FETCHED, None)
-    cache.forget_datasets()
+    state.keep(_DOWNLOADING, None)
+    cache.clear_dataset_cache()
     st.rerun()
 
 
-def own_data() -> None:
+def own_data_form() -> None:
     """Draw the form that adds a folder or a parquet file of this machine, only for the person at the machine."""
     if not state.is_local():
         st.caption(_("Your own pictures are added on the machine itself: `kdcore datasets add PATH`."))
@@ -190,7 +195,7 @@ def _add(path: str, name: str | None) -> None:
         st.error(str(error))
         return
     state.keep(_ADDED, added.name)
-    cache.forget_datasets()
+    cache.clear_dataset_cache()
     st.rerun()
 
 
@@ -209,10 +214,10 @@ def _forget(name: str) -> None:
         remove_dataset(name)
     except KdError as error:
         state.keep(_PROBLEM, (name, str(error)))
-    cache.forget_datasets()
+    cache.clear_dataset_cache()
 
 
-def _sentence(info: DatasetInfo) -> str:
+def _description(info: DatasetInfo) -> str:
     return escape(f"{info.description} {info.terms}".strip().replace("`", ""))
 
 

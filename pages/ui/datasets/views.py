@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
 
-A_CLASS = 8  # training pictures shown of each class
-SAMPLES = 6  # test pictures of each class that a visitor can show to a teacher
-A_PAGE = 12  # classes shown at once where there are more than UNDIVIDED and no superclasses
-UNDIVIDED = 20  # up to this number, all classes are shown at once
+PICTURES_A_CLASS = 8  # training pictures shown of each class
+SAMPLES_A_CLASS = 6  # test pictures of each class that a visitor can show to a teacher
+CLASSES_A_GROUP = 12  # classes shown at once where there are more than UNDIVIDED and no superclasses
+MAX_UNDIVIDED = 20  # up to this number, all classes are shown at once
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ def dataset_view(dataset: Dataset) -> DatasetView:
     counts = train.hard_labels.bincount(minlength=dataset.num_classes).tolist()
     classes = []
     for index, name in enumerate(dataset.class_names):
-        rows = torch.nonzero(train.hard_labels == index)[:A_CLASS, 0]
+        rows = torch.nonzero(train.hard_labels == index)[:PICTURES_A_CLASS, 0]
         above = dataset.superclasses[index]
         strip = strip_url(train.images[rows]) if len(rows) else ""
-        unseen = torch.nonzero(dataset.test.hard_labels == index)[:SAMPLES, 0]
+        unseen = torch.nonzero(dataset.test.hard_labels == index)[:SAMPLES_A_CLASS, 0]
         samples = tuple(_png(dataset.test.images[row]) for row in unseen.tolist())
         classes.append(ClassView(name, above if above != name else "", counts[index], strip, len(rows), samples))
     return DatasetView(
@@ -101,11 +101,12 @@ def _png(image: torch.Tensor) -> bytes:
 def groups(view: DatasetView) -> tuple[Group, ...]:
     """Divide the classes into groups that are shown at once.
 
-    Up to `UNDIVIDED` classes form one group. More are grouped by superclass, or `A_PAGE` at a time where there are no
-    superclasses. A group's label lists its classes, so that a visitor can find a class by typing its name.
+    Up to `MAX_UNDIVIDED` classes form one group. More are grouped by superclass, or `CLASSES_A_GROUP` at a time
+    where there are no superclasses. A group's label lists its classes, so that a visitor can find a class by typing its
+    name.
     """
     everything = range(len(view.classes))
-    if len(view.classes) <= UNDIVIDED:
+    if len(view.classes) <= MAX_UNDIVIDED:
         return (Group(_("All classes"), tuple(everything)),)
     above = sorted({one.superclass or one.name for one in view.classes})
     if len(above) < len(view.classes):
@@ -114,11 +115,11 @@ def groups(view: DatasetView) -> tuple[Group, ...]:
             for name in above
         ]
     else:
-        starts = range(0, len(everything), A_PAGE)
+        starts = range(0, len(everything), CLASSES_A_GROUP)
         found = [
             (
                 _("{number} of {pages}").format(number=number, pages=len(starts)),
-                list(everything[start : start + A_PAGE]),
+                list(everything[start : start + CLASSES_A_GROUP]),
             )
             for number, start in enumerate(starts, start=1)
         ]
@@ -206,7 +207,7 @@ def _shortened(place: str) -> str:
     return str(path) if len(str(path)) <= 40 else f"…/{'/'.join(path.parts[-2:])}"
 
 
-def elsewhere_sentence(info: DatasetInfo) -> str:
+def other_machine_sentence(info: DatasetInfo) -> str:
     """Return the sentence on a missing dataset for visitors from another machine; it names no folder of this one."""
     if info.download_bytes is None:
         return _("{title} is not on the machine that runs this app; the person at that machine can add it.").format(

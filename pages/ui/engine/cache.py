@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
     from kdcore.machine.device import Device
     from kdcore.store import Store
-    from kdcore.teachers.answers import Answers
+    from kdcore.teachers.answers import PictureAnswers
     from kdcore.teachers.card import ModelCard
-    from kdcore.teachers.mistakes import Reading
+    from kdcore.teachers.mistakes import MistakeSummary
     from kdcore.teachers.teacher import Teacher
 
 
@@ -68,13 +68,13 @@ def model_cards() -> tuple[ModelCard, ...]:
     return _cards()[0]
 
 
-def damaged_cards() -> tuple[str, ...]:
+def damaged_card_files() -> tuple[str, ...]:
     """Return the names of the card files that cannot be read."""
     return _cards()[1]
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def card_reading(name: str, sha256: str) -> Reading:
+def test_mistakes(name: str, sha256: str) -> MistakeSummary:
     """Measure a network on the test pictures of the dataset that it learned from; the first call takes seconds.
 
     Args:
@@ -84,14 +84,14 @@ def card_reading(name: str, sha256: str) -> Reading:
         KdError: the network or its dataset is not on this machine, or not as its card says.
     """
     from kdcore.datasets import load_dataset
-    from kdcore.teachers.mistakes import read_test
-    from kdcore.teachers.teacher import load_bundled
+    from kdcore.teachers.mistakes import find_mistakes
+    from kdcore.teachers.teacher import load_single
 
-    network = load_bundled(name)  # not cached, because the answers are
-    return read_test(network, load_dataset(network.card.dataset))
+    network = load_single(name)  # not cached, because the answers are
+    return find_mistakes(network, load_dataset(network.card.dataset))
 
 
-def forget_teachers() -> None:
+def clear_teacher_cache() -> None:
     """Clear the cached cards and teachers; call this after a teacher was downloaded."""
     for kept in (_cards, teacher):
         kept.clear()
@@ -100,12 +100,12 @@ def forget_teachers() -> None:
 @st.cache_resource(show_spinner=False, max_entries=6)
 def teacher(name: str) -> Teacher:
     """Return a network of this machine, loaded and frozen; `name` is that of a teacher, bundled student or ensemble."""
-    from kdcore.teachers.ensembles import assemble
-    from kdcore.teachers.teacher import load_bundled
+    from kdcore.teachers.ensembles import ensemble_of_loaded
+    from kdcore.teachers.teacher import load_single
 
     if is_ensemble(name):  # built from the cached members, so that no network is in memory twice
-        return assemble(name, [teacher(member) for member in members_of(name)])
-    return load_bundled(name)
+        return ensemble_of_loaded(name, [teacher(member) for member in members_of(name)])
+    return load_single(name)
 
 
 def teacher_card(name: str) -> ModelCard:
@@ -151,7 +151,7 @@ def run_model(run_id: str, arm: str) -> Teacher:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], dataset_name: str) -> Answers:
+def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], dataset_name: str) -> PictureAnswers:
     """Return the answers of a teacher and two students to the test pictures; the first call takes seconds.
 
     Args:
@@ -159,14 +159,14 @@ def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], datase
         models: (arm, name of its network) for teacher, distilled and baseline.
     """
     from kdcore.datasets import load_dataset
-    from kdcore.teachers.answers import answer_test
+    from kdcore.teachers.answers import answer_test_split
 
     bundled = {arm: name for arm, name in models if run_id is None or arm == "teacher"}
     networks = {
         arm: teacher(bundled[arm]) if run_id is None or arm in bundled else run_model(run_id, arm)
         for arm, _name in models
     }
-    return answer_test(networks, load_dataset(dataset_name))
+    return answer_test_split(networks, load_dataset(dataset_name))
 
 
 @st.cache_data(show_spinner=False, ttl=30)
@@ -197,7 +197,7 @@ def clear_with_datasets(clear: Callable[[], None]) -> None:
     _clear_too.append(clear)
 
 
-def forget_datasets() -> None:
+def clear_dataset_cache() -> None:
     """Look the datasets up again, after one was fetched, added or removed."""
     for kept in (dataset_statuses, dataset_infos, dataset, test_answers):
         kept.clear()
@@ -208,6 +208,6 @@ def forget_datasets() -> None:
 @st.cache_resource(show_spinner=False, max_entries=32, ttl=3600)
 def teacher_seconds(name: str) -> float | None:
     """Return about how many seconds it takes to train a teacher on this machine; None without a known recipe."""
-    from kdcore.teachers.building.on_demand import teacher_seconds
+    from kdcore.teachers.building.on_demand import estimate_teacher_seconds
 
-    return teacher_seconds(name)
+    return estimate_teacher_seconds(name)

@@ -19,7 +19,7 @@ REDRAW_SECONDS = 0.2
 RATE_SECONDS = 1.0  # no rate is shown before this time, because it would be too inaccurate
 
 
-def follow(steps: Iterator[FetchProgress], shown: DeltaGenerator, last: str = "") -> None:
+def show_progress(steps: Iterator[FetchProgress], shown: DeltaGenerator, last: str = "") -> None:
     """Run the download `steps` to its end and show its progress on the bar `shown`.
 
     A rerun of the page stops the download at its next step; the bytes that have arrived are kept, and the next
@@ -44,7 +44,7 @@ def follow(steps: Iterator[FetchProgress], shown: DeltaGenerator, last: str = ""
             shown.progress(share, text=last if whole else fetch_sentence(now, rate))
 
 
-def stay_sentence() -> str:
+def stay_on_page_sentence() -> str:
     """Return the sentence that tells the visitor that leaving the page stops the download."""
     return _("Stay on this page: leaving it stops the download. What has arrived is kept, and continued next time.")
 

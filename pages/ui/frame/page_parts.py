@@ -36,13 +36,13 @@ def paragraph(words: str, name: str) -> str:
         words: the text.
         name: CSS class of the paragraph, one of those in `page.css`.
     """
-    return f'<p class="{name}">{escape(formats.held(words))}</p>'
+    return f'<p class="{name}">{escape(formats.no_break_percent(words))}</p>'
 
 
-def text() -> chart_style.Type:
+def chart_text_style() -> chart_style.TextStyle:
     """Return the text style for charts in the current theme and mode; Plotly does not take it from the page's CSS."""
-    size = LARGE_TYPE if state.widget("present") else chart_style.TYPE.size
-    return chart_style.Type(size, LIGHT_TEXT) if state.is_dark() else chart_style.Type(size)
+    size = LARGE_TYPE if state.widget_value("present") else chart_style.TEXT_STYLE.size
+    return chart_style.TextStyle(size, LIGHT_TEXT) if state.is_dark() else chart_style.TextStyle(size)
 
 
 def draw_chart(figure: go.Figure, key: str, words: str) -> None:
@@ -56,17 +56,17 @@ def draw_chart(figure: go.Figure, key: str, words: str) -> None:
 
 
 @contextlib.contextmanager
-def one_sentence() -> Iterator[None]:
+def errors_as_sentences() -> Iterator[None]:
     """Show an error of the engine as one sentence on the page, not as a traceback; the rest of the block is skipped."""
     try:
         yield
-    except NoTeacherYet as told:  # not a fault: the first run trains the teacher
+    except TeacherMissing as told:  # not a fault: the first run trains the teacher
         st.info(str(told), icon=":material/school:")
     except KdError as error:
         st.error(str(error))
 
 
-class NoTeacherYet(KdError):
+class TeacherMissing(KdError):
     """The teacher that the example needs is not on this machine; the first run will train it."""
 
     def __init__(self, teacher: str) -> None:

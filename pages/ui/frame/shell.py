@@ -48,8 +48,8 @@ def pages() -> tuple[Page, ...]:
 
 def open_page(key: str) -> None:
     """Configure the page, draw the navigation and apply the style sheet; every page script calls this first."""
-    uploads.keep_in_memory()
-    uploads.let_go_of_uploads()
+    uploads.keep_uploads_in_memory()
+    uploads.remove_old_uploads()
     here = next(page for page in pages() if page.key == key)
     name = _("Dark Knowledge Lab")
     st.set_page_config(
@@ -84,7 +84,7 @@ def link(key: str, label: str, *, primary: bool = False, **query: str) -> None:
     _link(key, label, "main" if primary else "side", **query)
 
 
-def link_afresh(key: str, label: str, query: dict[str, str]) -> None:
+def link_only(key: str, label: str, query: dict[str, str]) -> None:
     """Draw a link to another page that carries `query` and, of the URL, only the language and the type size."""
     page = next(page for page in pages() if page.key == key)
     kept = {name: value for name, value in state.link_params().items() if name in ("lang", "present")}

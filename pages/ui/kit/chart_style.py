@@ -16,7 +16,7 @@ GRID = "rgba(128,132,145,0.22)"
 
 
 @dataclass(frozen=True)
-class Type:
+class TextStyle:
     """The text style of a chart: size in pixels, and a colour that is readable on the page's background."""
 
     size: int = 15
@@ -28,10 +28,10 @@ class Type:
         return {"size": self.size, "color": self.colour}
 
 
-TYPE = Type()
+TEXT_STYLE = TextStyle()
 
 
-def _error(accuracy: Mapping[str, Any], colour: str) -> dict[str, Any]:
+def error_bar(accuracy: Mapping[str, Any], colour: str) -> dict[str, Any]:
     interval = accuracy.get("ci95")
     if not interval:
         return {"visible": False}
@@ -42,7 +42,7 @@ def _error(accuracy: Mapping[str, Any], colour: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _style(figure: go.Figure, text: Type, revision: str, legend: bool = False, top: int = 12) -> None:
+def style_figure(figure: go.Figure, text: TextStyle, revision: str, legend: bool = False, top: int = 12) -> None:
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font=text.font,
         margin={"l": 8, "r": 12, "t": 44 if legend else top, "b": 8}, showlegend=legend, hovermode="x unified",
@@ -54,11 +54,11 @@ def _style(figure: go.Figure, text: Type, revision: str, legend: bool = False, t
     figure.update_yaxes(gridcolor=GRID, automargin=True, **axis)
 
 
-def _broken(name: str) -> str:
+def wrap_name(name: str) -> str:
     """Break a name into lines of at most 16 characters, so that on a phone the labels leave room for the chart."""
     return "<br>".join(wrap(name, 16))
 
 
-def _faint(colour: str, opacity: float) -> str:
+def with_opacity(colour: str, opacity: float) -> str:
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"

@@ -77,7 +77,7 @@ def format_when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
-def listed(names: Sequence[str], most: int = 12) -> str:
+def join_names(names: Sequence[str], most: int = 12) -> str:
     """Join names, and count those after the first `most`: `wolf, dog and 105 more`."""
     shown = ", ".join(names[:most])
     more = len(names) - most
@@ -114,13 +114,13 @@ class Readout:
     detail: str
 
 
-def in_order(arms: Mapping[str, Any]) -> dict[str, Any]:
+def arms_in_order(arms: Mapping[str, Any]) -> dict[str, Any]:
     """Sort a mapping by arm into the order of `ARM_ORDER`; other arms (controls) come last."""
     names = [*(arm for arm in ARM_ORDER if arm in arms), *(arm for arm in arms if arm not in ARM_ORDER)]
     return {arm: arms[arm] for arm in names}
 
 
-def held(words: str) -> str:
+def no_break_percent(words: str) -> str:
     """Put a no-break space before every "%", so that no line starts with a percent sign."""
     return words.replace(" %", "\u00a0%")
 
@@ -138,7 +138,7 @@ def rough_time(seconds: float) -> str:
     return _("{h} h {m} min").format(h=hours, m=rest) if rest else _("{h} h").format(h=hours)
 
 
-def answer_caption(class_names: Sequence[str], shares: Sequence[float]) -> str:
+def probabilities_caption(class_names: Sequence[str], shares: Sequence[float]) -> str:
     """Describe a chart of probabilities in words: the five largest, the largest first."""
     order = sorted(range(len(shares)), key=lambda index: -shares[index])[:5]
     return ", ".join(f"{class_names[index]} {look.percent(shares[index])}" for index in order)

@@ -83,7 +83,7 @@ def png_of(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-LOSSLESS = 32  # pictures of at most this height, in pixels, are shown without compression losses
+LOSSLESS_SIDE = 32  # pictures of at most this height, in pixels, are shown without compression losses
 
 
 def strip_url(images: torch.Tensor) -> str:
@@ -96,7 +96,7 @@ def strip_url(images: torch.Tensor) -> str:
         board[:, left : left + width, :3] = pixels if channels == 3 else np.repeat(pixels, 3, -1)
         board[:, left : left + width, 3] = 255
     picture = Image.fromarray(board)
-    if height <= LOSSLESS:
+    if height <= LOSSLESS_SIDE:
         return data_url(picture, "PNG")
     return data_url(picture, "WEBP", quality=88, method=2)
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import TYPE, Type, _style
-from pages.ui.kit.formats import arm_name, format_accuracy, in_order
+from pages.ui.kit.chart_style import TEXT_STYLE, TextStyle, style_figure
+from pages.ui.kit.formats import arm_name, arms_in_order, format_accuracy
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
     from kdcore.metrics.reliability import ReliabilityBin
 
 
-def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type = TYPE) -> go.Figure:
+def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw a reliability diagram: accuracy against mean confidence per bin, with 95 % Wilson intervals.
 
     A network with perfect calibration would be on the dotted diagonal.
@@ -32,7 +32,7 @@ def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type
             line={"color": look.MUTE, "width": 1.6, "dash": "dot"},
         )
     )  # fmt: skip
-    for arm, many in in_order(bins).items():
+    for arm, many in arms_in_order(bins).items():
         colour = look.arm_colour(arm)
         figure.add_trace(
             go.Scatter(
@@ -48,7 +48,7 @@ def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Type
                 hovertemplate="%{x:.1f} % → %{y:.1f} % (n = %{customdata})<extra></extra>",
             )
         )  # fmt: skip
-    _style(figure, text, "reliability", legend=True)
+    style_figure(figure, text, "reliability", legend=True)
     low = min((one.confidence for many in bins.values() for one in many), default=0.0)
     start = 10 * math.floor(10 * low)
     figure.update_layout(height=470, hovermode="closest")

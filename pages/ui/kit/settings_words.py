@@ -14,14 +14,14 @@ from pages.ui.kit import look
 from pages.ui.kit.formats import arm_name, format_count
 from pages.ui.session.i18n import _, ngettext
 
-PLAIN = "kd"  # Hinton's method: the default, which `config_sentence` does not mention
-SOFT = ("temperature", "distill_weight")  # settings that some methods do not use
-LONG = 40  # a list of values with more characters than this is replaced by the number of values
+DEFAULT_METHOD = "kd"  # Hinton's method: the default, which `config_sentence` does not mention
+SOFT_SETTINGS = ("temperature", "distill_weight")  # settings that some methods do not use
+MAX_VALUES_LENGTH = 40  # a list of values with more characters than this is replaced by the number of values
 
 
 def method_of(config: Mapping[str, Any]) -> str:
     """Return the key of the run's method; configurations of old runs have no method and used "kd"."""
-    return str(config.get("method") or PLAIN)
+    return str(config.get("method") or DEFAULT_METHOD)
 
 
 def method_title(name: str) -> str:
@@ -38,7 +38,7 @@ def method_sentence(name: str) -> str:
     return _(METHODS[name].sentence) if name in METHODS else ""
 
 
-def uses(config: Mapping[str, Any]) -> str:
+def learns_from(config: Mapping[str, Any]) -> str:
     """Return what the run's method learns from: "teacher", "members", "features", "peer", "stages" or "nothing"."""
     from kdcore.methods.registry import METHODS
 
@@ -69,15 +69,15 @@ def _soft_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
     from kdcore.methods.registry import METHODS
 
     name = method_of(config)
-    used = METHODS[name].settings if name in METHODS else SOFT
-    return () if "method" in (config.get("vary") or {}) else tuple(one for one in SOFT if one in used)
+    used = METHODS[name].settings if name in METHODS else SOFT_SETTINGS
+    return () if "method" in (config.get("vary") or {}) else tuple(one for one in SOFT_SETTINGS if one in used)
 
 
 def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the name and value of each setting of a run, in words; those that its method does not use are left out."""
     varied = _varied(config)
     names = ["dataset", "labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs"]
-    names = [name for name in names if name not in SOFT or name in _soft_settings(config)]
+    names = [name for name in names if name not in SOFT_SETTINGS or name in _soft_settings(config)]
     known = setting_names()
     values = {"method": method_of(config), **{name: config[name] for name in names if name in config}}
     facts = [(known[name], varied.get(name) or setting_value(name, values[name])) for name in names]
@@ -97,7 +97,7 @@ def config_sentence(config: Mapping[str, Any]) -> str:
         ("labels", _("{n} labelled pictures").format(n=format_count(config["labels"]))),
         ("student", str(config["student"])),
     ]
-    if method_of(config) != PLAIN:
+    if method_of(config) != DEFAULT_METHOD:
         parts.append(("method", method_title(method_of(config))))
     soft = {
         "temperature": _("T\u00a0=\u00a0{t:g}").format(t=config["temperature"]),
@@ -108,7 +108,7 @@ def config_sentence(config: Mapping[str, Any]) -> str:
     for name, values in varied.items():
         n = len(config["vary"][name])
         many = ngettext("{n} value", "{n} values", n).format(n=n)
-        said.append(f"{setting_name(name)}\u00a0({values if len(values) <= LONG else many})")
+        said.append(f"{setting_name(name)}\u00a0({values if len(values) <= MAX_VALUES_LENGTH else many})")
     if controls := config.get("controls"):
         said.append(ngettext("{n}\u00a0control", "{n}\u00a0controls", len(controls)).format(n=len(controls)))
     seeds = ngettext("{n}\u00a0seed", "{n}\u00a0seeds", len(config["seeds"]))
@@ -157,15 +157,15 @@ def setting_value(name: str, value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def own_words(config: Mapping[str, Any]) -> str:
+def own_point_text(config: Mapping[str, Any]) -> str:
     """Return a sweep's own point in words, such as "temperature 4, labelled pictures 100"; "" for a run without sweep.
 
     The own point is the setting for which the run's result reports its arms, its difference and its verdict.
     """
-    return point_words(own_point(config))
+    return point_text(own_point(config))
 
 
-def point_words(values: Mapping[str, Any]) -> str:
+def point_text(values: Mapping[str, Any]) -> str:
     """Return one point of a sweep in words, such as "temperature 4, labelled pictures 100"."""
     said = {name: setting_value(name, value) for name, value in values.items()}
     if "method" in said:  # quoted, because a method's title can be several words
@@ -179,7 +179,7 @@ def _varied(config: Mapping[str, Any]) -> dict[str, str]:
     return {name: ", ".join(setting_value(name, value) for value in values) for name, values in vary.items()}
 
 
-def lead(config: Mapping[str, Any]) -> str:
+def pair_sentence(config: Mapping[str, Any]) -> str:
     """Return one sentence on what the baseline and the distilled student learn from.
 
     Args:
@@ -194,16 +194,16 @@ def lead(config: Mapping[str, Any]) -> str:
         "peer": _("beside a second student, each from the other's soft labels"),
         "stages": _("from the soft labels of a student that learned before it"),
     }
-    second = others.get(uses(config), _("from a teacher's soft labels"))
+    second = others.get(learns_from(config), _("from a teacher's soft labels"))
     return _("The same small student learns twice: from hard labels, and {second}.").format(second=second)
 
 
-def is_told(config: Mapping[str, Any]) -> str:
+def label_note(config: Mapping[str, Any]) -> str:
     """Return the labels that the distilled student gets for a picture, in words.
 
     "" for methods in which a second student or an earlier stage gives the labels, so that no one example can show them.
     """
-    kind = uses(config)
+    kind = learns_from(config)
     if kind == "nothing":
         share = float(dict(config.get("parameters") or {}).get("smoothing", 0.0))
         return _("is told the hard label, {share} of it spread over all classes").format(share=look.percent(share))
@@ -217,18 +217,18 @@ def weight_note(config: Mapping[str, Any]) -> str:
 
     "" for label smoothing, which has no distill weight.
     """
-    if uses(config) == "nothing":
+    if learns_from(config) == "nothing":
         return ""
     weight = config["distill_weight"]
     text = _("For the distilled student the soft labels count for {soft}, the hard label for {hard}.")
-    if uses(config) == "peer":
+    if learns_from(config) == "peer":
         text = _("For each of the two students the other's soft labels count for {soft}, the hard label for {hard}.")
     elif method_of(config) in ("dkd", "dist"):
         text = _("For the distilled student what the teacher says counts for {soft}, the hard label for {hard}.")
     return text.format(soft=look.percent(weight), hard=look.percent(1 - weight))
 
 
-def further(config: Mapping[str, Any]) -> str:
+def extra_arms_sentence(config: Mapping[str, Any]) -> str:
     """Return what is trained besides the pairs: the points of a sweep and the controls; "" where there are neither."""
     said = []
     for name, values in _varied(config).items():

@@ -14,18 +14,18 @@ from pages.ui.kit import look
 from pages.ui.kit.formats import (
     Readout,
     arm_name,
+    arms_in_order,
     format_accuracy,
     format_count,
     format_interval,
     format_ms,
     format_size,
-    held,
-    in_order,
+    no_break_percent,
 )
 from pages.ui.session.i18n import _
 
 GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "x": "✕"}
-NONE = "–"
+MISSING_VALUE = "–"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def quality_table(arms: Mapping[str, Any], agreement: str) -> Table:
         arms: the arms of a run's result.
         agreement: the note under the word "Agreement" (see `agreement_note`).
     """
-    ordered = in_order(arms)
+    ordered = arms_in_order(arms)
     rows = (
         Row(_("Accuracy"), _("test pictures right"), tuple(_estimate(row, "accuracy") for row in ordered.values())),
         Row(
@@ -71,7 +71,9 @@ def quality_table(arms: Mapping[str, Any], agreement: str) -> Table:
         Row(
             _("Agreement"),
             agreement,
-            tuple(Cell(NONE) if arm == "teacher" else _estimate(row, "agreement") for arm, row in ordered.items()),
+            tuple(
+                Cell(MISSING_VALUE) if arm == "teacher" else _estimate(row, "agreement") for arm, row in ordered.items()
+            ),
         ),
     )
     return Table(tuple(ordered), rows)
@@ -84,7 +86,7 @@ def cost_table(arms: Mapping[str, Any], latency: Mapping[str, Sequence[Mapping[s
         arms: the arms of a run's result.
         latency: by arm, the engine's measurements, one per batch size; None while they are not finished.
     """
-    ordered = in_order(arms)
+    ordered = arms_in_order(arms)
     sizes = sorted({int(one["batch_size"]) for many in (latency or {}).values() for one in many}) or [1, 64]
     rows = [_latency_row(list(ordered), latency, size) for size in sizes]
     rows += [
@@ -116,11 +118,11 @@ def _latency_row(arms: Sequence[str], latency: Mapping[str, Any] | None, batch_s
 def _estimate(row: Mapping[str, Any], name: str) -> Cell:
     found = row.get(name)
     if found is None:
-        return Cell(NONE)
+        return Cell(MISSING_VALUE)
     return Cell(format_accuracy(found["mean"]), format_interval(found["ci95"]) if found["ci95"] else "")
 
 
-def stack(*tables: Table) -> Table:
+def join_tables(*tables: Table) -> Table:
     """Join tables of the same arms into one, in the order given."""
     return Table(tables[0].arms, tuple(row for table in tables for row in table.rows))
 
@@ -130,7 +132,9 @@ def table_html(table: Table, caption: str) -> str:
     head = "".join(f'<th scope="col">{arm_mark(arm)}{escape(arm_name(arm))}</th>' for arm in table.arms)
     body = "".join(
         f'<tr><th scope="row">{escape(row.label)}<small>{escape(row.note)}</small></th>'
-        + "".join(f"<td>{escape(cell.value)}<small>{escape(held(cell.detail))}</small></td>" for cell in row.cells)
+        + "".join(
+            f"<td>{escape(cell.value)}<small>{escape(no_break_percent(cell.detail))}</small></td>" for cell in row.cells
+        )
         + "</tr>"
         for row in table.rows
     )
@@ -169,7 +173,7 @@ def _readouts(readouts: Sequence[Readout], marked: bool, kind: str) -> str:
     items = "".join(
         f'<div class="kd-readout"><b>{escape(one.value)}</b>'
         f"<span>{arm_mark(one.arm) if marked else ''}{escape(one.name)}</span>"
-        f"<small>{escape(held(one.detail))}</small></div>"
+        f"<small>{escape(no_break_percent(one.detail))}</small></div>"
         for one in readouts
     )
     return f'<div class="kd-readouts{kind}">{items}</div>'

@@ -14,7 +14,7 @@ from pages.ui.frame import page_parts
 from pages.ui.frame.page_parts import paragraph
 from pages.ui.frame.shell import link
 from pages.ui.kit import look, reliability_chart
-from pages.ui.kit.formats import held
+from pages.ui.kit.formats import no_break_percent
 from pages.ui.model_cards import views
 from pages.ui.model_cards import words as model_card_words
 from pages.ui.session import state
@@ -22,10 +22,10 @@ from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
-    from kdcore.teachers.mistakes import Reading
+    from kdcore.teachers.mistakes import MistakeSummary
 
 # Dataset -> source of pictures on the Soft labels page that suits its teachers.
-SOURCES = {"creatures": "creature", "digits": "digit"}
+PICTURE_SOURCES = {"creatures": "creature", "digits": "digit"}
 
 
 def style() -> None:
@@ -37,13 +37,13 @@ def style() -> None:
 def pick_card() -> ModelCard | None:
     """Draw the list of all cards and return the chosen one; the URL parameter is `model`. None if there is no card."""
     cards = {card.name: card for card in views.in_order(cache.model_cards())}
-    for name in cache.damaged_cards():
+    for name in cache.damaged_card_files():
         st.warning(_("{name} is damaged and left out; train or fetch that model again.").format(name=name))
     if not cards:
         return None
     names = list(cards)
-    if state.widget("model_pick") not in cards:
-        state.preset("model_pick", state.choice(views.CHOSEN, names))
+    if state.widget_value("model_pick") not in cards:
+        state.set_widget("model_pick", state.choice(views.MODEL_KEY, names))
     chosen = st.radio(
         _("Model"),
         names,
@@ -51,10 +51,10 @@ def pick_card() -> ModelCard | None:
         captions=[views.row_caption(card) for card in cards.values()],
         label_visibility="collapsed",
         key="model_pick",
-        on_change=state.hear_choice,
-        args=(views.CHOSEN, "model_pick", names),
+        on_change=state.on_choice,
+        args=(views.MODEL_KEY, "model_pick", names),
     )
-    state.set_choice(views.CHOSEN, chosen, names)
+    state.set_choice(views.MODEL_KEY, chosen, names)
     return cards[chosen]
 
 
@@ -72,19 +72,19 @@ def show_card(card: ModelCard | None) -> None:
     st.html(views.facts_html(card))
     with st.container(key="kd_card_next", horizontal=True, gap="small", vertical_alignment="center"):
         if card.role == "teacher":
-            source = SOURCES.get(card.dataset, "upload")
+            source = PICTURE_SOURCES.get(card.dataset, "upload")
             link("soft_labels", _("Show it a picture"), source=source, teacher=card.name)
         st.download_button(
             _("Download this card (JSON)"), views.download(card), f"{card.name}.json", "application/json",
             key="card_download", icon=":material/download:",
         )  # fmt: skip
-    _kinds(card)
+    _superclass_accuracies(card)
     reading = _weaknesses(card)
     _calibration(card, reading)
-    _making(card)
+    _training_recipe(card)
 
 
-def _kinds(card: ModelCard) -> None:
+def _superclass_accuracies(card: ModelCard) -> None:
     """Draw the accuracy for each superclass, and the mean soft labels of a chosen one."""
     shares, seen = card_facts.by_superclass(card), card_facts.mean_soft_labels(card)
     if not shares:
@@ -105,7 +105,7 @@ def _kinds(card: ModelCard) -> None:
         name = st.selectbox(
             _("What it sees in the test pictures of"), names, key=f"card_sees_{card.name}", persist_state="session",
         )  # fmt: skip
-        st.html(views.seen_html(seen[name], card.role))
+        st.html(views.mean_soft_label_html(seen[name], card.role))
         if seen[name].n:
             st.caption(
                 _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by superclass.").format(
@@ -114,13 +114,13 @@ def _kinds(card: ModelCard) -> None:
             )
 
 
-def _weaknesses(card: ModelCard) -> Reading | None:
+def _weaknesses(card: ModelCard) -> MistakeSummary | None:
     """Draw what is known about the network's errors, with pictures if those of the dataset may be shown.
 
     Returns:
         The network's answers to the test pictures; None if they were not looked at.
     """
-    shown = card.dataset in views.SHOWN
+    shown = card.dataset in views.DATASETS_WITH_PICTURES
     told = [card.notes, model_card_words.none_of_these(card)]
     if not shown:
         told.append(model_card_words.weakest(card_facts.by_superclass(card)))
@@ -134,7 +134,7 @@ def _weaknesses(card: ModelCard) -> Reading | None:
         return None
     try:
         with st.spinner(_("{name} looks at the test pictures…").format(name=card.name)):
-            reading = cache.card_reading(card.name, card.sha256)
+            reading = cache.test_mistakes(card.name, card.sha256)
     except KdError as error:
         st.error(str(error))
         return None
@@ -146,20 +146,20 @@ def _weaknesses(card: ModelCard) -> Reading | None:
     return reading
 
 
-def _calibration(card: ModelCard, reading: Reading | None) -> None:
+def _calibration(card: ModelCard, reading: MistakeSummary | None) -> None:
     st.subheader(_("Does it know how sure to be?"), anchor=False)
     st.html(paragraph(model_card_words.calibration(card), "kd-lead"))
     if reading is not None:
         words = model_card_words.reliability_caption(reading)
         bins = {card.role: reading.bins}
         page_parts.draw_chart(
-            reliability_chart.reliability_diagram(bins, page_parts.text()), "kd-card-reliability", words
+            reliability_chart.reliability_diagram(bins, page_parts.chart_text_style()), "kd-card-reliability", words
         )
         how = _("15 groups of equally many test pictures by confidence, with Wilson intervals.")
-        st.caption(held(f"{words} {how}"))
+        st.caption(no_break_percent(f"{words} {how}"))
 
 
-def _making(card: ModelCard) -> None:
+def _training_recipe(card: ModelCard) -> None:
     st.subheader(_("How is it made again?"), anchor=False)
     words = model_card_words.recipe(card)
     if words:

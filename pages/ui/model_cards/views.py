@@ -11,28 +11,28 @@ from urllib.parse import urlencode
 
 from kdcore.teachers import card_facts
 from pages.ui.kit import bars, formats, look, tables
-from pages.ui.kit.formats import answer_caption, held
+from pages.ui.kit.formats import no_break_percent, probabilities_caption
 from pages.ui.kit.images import size_words, strip_url
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
-    from kdcore.teachers.card_facts import Figure, MeanSoftLabel, Share
-    from kdcore.teachers.mistakes import Mistake, Reading
+    from kdcore.teachers.card_facts import Figure, MeanSoftLabel, SuperclassAccuracy
+    from kdcore.teachers.mistakes import Mistake, MistakeSummary
 
-CHOSEN = "model"  # URL parameter: name of the card that is shown
+MODEL_KEY = "model"  # URL parameter: name of the card that is shown
 # Datasets whose pictures may be shown; the pictures of the others belong to their makers.
-SHOWN = ("creatures", "digits")
+DATASETS_WITH_PICTURES = ("creatures", "digits")
 ROLES = ("teacher", "distilled", "baseline")
 SIGNS = {"teacher": ":blue[●]", "distilled": ":green[◆]", "baseline": ":orange[■]"}
 MOST_BARS = 4  # soft labels that are shown of a wrong answer
 MOST_SEEN = 8  # superclasses that are shown of a mean soft label
-HASH = 12  # characters of a hash that are shown at first; enough to tell the files apart
+HASH_LENGTH = 12  # characters of a hash that are shown at first; enough to tell the files apart
 
 
 def card_url(name: str) -> str:
     """Return the URL of a card, relative to the app."""
-    return f"models?{urlencode({CHOSEN: name})}"
+    return f"models?{urlencode({MODEL_KEY: name})}"
 
 
 def in_order(cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
@@ -106,7 +106,7 @@ def _nats(ci95: tuple[float, float] | None) -> str:
 
 def readouts_html(found: Sequence[formats.Readout]) -> str:
     """Return the figures as HTML, without the markers of arms, since all are of one network."""
-    return tables.readouts_html([replace(one, value=held(one.value)) for one in found], marked=False)
+    return tables.readouts_html([replace(one, value=no_break_percent(one.value)) for one in found], marked=False)
 
 
 def facts_html(card: ModelCard) -> str:
@@ -123,7 +123,7 @@ def facts_html(card: ModelCard) -> str:
     ]
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts if value)
     whole = escape(card.sha256)
-    short = f'<summary title="{whole}"><code>{escape(card.sha256[:HASH])}…</code></summary>'
+    short = f'<summary title="{whole}"><code>{escape(card.sha256[:HASH_LENGTH])}…</code></summary>'
     code = f'<details class="kd-whole">{short}<code>{whole}</code></details>'
     return f'<dl class="kd-facts">{rows}<div><dt>{escape(_("Hash (SHA-256)"))}</dt><dd>{code}</dd></div></dl>'
 
@@ -146,7 +146,7 @@ def _flat(recipe: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def shares_html(shares: Sequence[Share], role: str, caption: str) -> str:
+def shares_html(shares: Sequence[SuperclassAccuracy], role: str, caption: str) -> str:
     """Return a table of bars as HTML, one per kind of picture, with the accuracy and its 95 % interval.
 
     The interval is drawn as a line across the end of the bar.
@@ -157,16 +157,16 @@ def shares_html(shares: Sequence[Share], role: str, caption: str) -> str:
     """
     colour = look.arm_colour(role)
     rows = "".join(
-        f'<tr><th scope="row">{escape(one.name)}{_of(one.n)}</th>'
+        f'<tr><th scope="row">{escape(one.name)}{_count_html(one.n)}</th>'
         f'<td class="kd-share-bar"><div><i style="width:{100 * one.accuracy:.2f}%;background:{colour}"></i>'
         f"{_whisker(one.ci95)}</div></td>"
-        f"<td>{escape(held(formats.format_accuracy(one.accuracy)))}<small>{escape(held(_between(one.ci95)))}</small></td></tr>"
+        f"<td>{escape(no_break_percent(formats.format_accuracy(one.accuracy)))}<small>{escape(no_break_percent(_between(one.ci95)))}</small></td></tr>"
         for one in shares
     )
     return f'<table class="kd-shares"><caption>{escape(caption)}</caption><tbody>{rows}</tbody></table>'
 
 
-def _of(n: int) -> str:
+def _count_html(n: int) -> str:
     return f"<small>n\u00a0=\u00a0{n:,}</small>" if n else ""
 
 
@@ -177,14 +177,14 @@ def _whisker(ci95: tuple[float, float] | None) -> str:
     return f'<em style="left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"></em>'
 
 
-def by_size(card: ModelCard) -> tuple[Share, ...]:
+def by_size(card: ModelCard) -> tuple[SuperclassAccuracy, ...]:
     """Return the accuracy on classes with many and with few training pictures; empty where the card lacks it."""
     names = {"large_class_accuracy": _("large classes"), "small_class_accuracy": _("small classes")}
     found = [(words, card_facts.figure(card, name)) for name, words in names.items()]
-    return tuple(card_facts.Share(words, one.mean, 0, one.ci95) for words, one in found if one is not None)
+    return tuple(card_facts.SuperclassAccuracy(words, one.mean, 0, one.ci95) for words, one in found if one is not None)
 
 
-def seen_html(mean: MeanSoftLabel, role: str) -> str:
+def mean_soft_label_html(mean: MeanSoftLabel, role: str) -> str:
     """Return a mean soft label as bars, the largest first; the superclasses after `MOST_SEEN` share one bar."""
     shown = mean.shares[:MOST_SEEN]
     names, values = [name for name, _p in shown], [p for _name, p in shown]
@@ -192,17 +192,17 @@ def seen_html(mean: MeanSoftLabel, role: str) -> str:
     if left:
         names.append(_("{count} others").format(count=left))
         values.append(max(0.0, 1.0 - sum(values)))
-    return bars.bars(role, names, values, answer_caption(names, values), others=bool(left))
+    return bars.bars(role, names, values, probabilities_caption(names, values), others=bool(left))
 
 
-def by_class(reading: Reading) -> tuple[Share, ...]:
+def by_class(reading: MistakeSummary) -> tuple[SuperclassAccuracy, ...]:
     """Return the accuracy on every class that has test pictures, the best first."""
     rows = zip(reading.class_names, reading.by_class, strict=True)
-    found = [card_facts.Share(name, one.accuracy, one.n, one.ci95) for name, one in rows if one.n]
+    found = [card_facts.SuperclassAccuracy(name, one.accuracy, one.n, one.ci95) for name, one in rows if one.n]
     return tuple(sorted(found, key=lambda share: (-share.accuracy, share.name)))
 
 
-def mistakes_html(reading: Reading, role: str) -> str:
+def mistakes_html(reading: MistakeSummary, role: str) -> str:
     """Return wrong answers as HTML, one card each.
 
     A card has the picture as the network saw it, its true class, the answer and the soft labels.
@@ -221,12 +221,12 @@ def _mistake(one: Mistake, names: Sequence[str], role: str) -> str:
     if one.posterior is not None:
         best = max(range(len(names)), key=one.posterior.__getitem__)
         words = _("By its traits: {name} {share}").format(name=names[best], share=look.percent(one.posterior[best]))
-        truth = f'<p class="kd-truth">{escape(held(words))}</p>'
+        truth = f'<p class="kd-truth">{escape(no_break_percent(words))}</p>'
     return (
         f'<figure class="kd-card"><img src="{strip_url(one.picture[None])}" alt="{escape(alt)}">'
         f"<figcaption>{escape(_('really a {name}').format(name=names[one.hard_label]))}"
         f"<small>{escape(told)}</small></figcaption>"
-        f"{bars.bars(role, labels, shares, answer_caption(labels, shares))}{truth}</figure>"
+        f"{bars.bars(role, labels, shares, probabilities_caption(labels, shares))}{truth}</figure>"
     )
 
 

@@ -15,9 +15,9 @@ from pages.ui.session.i18n import _, ngettext
 if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
     from kdcore.teachers.card_facts import Figure
-    from kdcore.teachers.mistakes import Mistake, Reading
+    from kdcore.teachers.mistakes import Mistake, MistakeSummary
 
-WEAKEST = 3  # kinds of picture, or confusions, that are named
+MAX_NAMED = 3  # kinds of picture, or confusions, that are named
 
 
 def lead(card: ModelCard) -> str:
@@ -25,7 +25,7 @@ def lead(card: ModelCard) -> str:
     channels, height, width = card.image_shape
     knows = _("It tells {n} classes apart ({names}) in {kind} pictures of {width} × {height} pixels.").format(
         n=formats.format_count(len(card.class_names)),
-        names=formats.listed(card.class_names, 8),
+        names=formats.join_names(card.class_names, 8),
         kind=_("grey") if channels == 1 else _("colour"),
         width=width,
         height=height,
@@ -107,11 +107,11 @@ def _each(shares: Sequence[tuple[str, float]]) -> str:
     )
 
 
-def weakest(shares: Sequence[card_facts.Share]) -> str:
+def weakest(shares: Sequence[card_facts.SuperclassAccuracy]) -> str:
     """Name the kinds of picture with the lowest accuracy, the worst first; "" when there is only one kind."""
     if len(shares) < 2:
         return ""
-    chosen = sorted(shares, key=lambda share: share.accuracy)[: min(WEAKEST, len(shares) - 1)]
+    chosen = sorted(shares, key=lambda share: share.accuracy)[: min(MAX_NAMED, len(shares) - 1)]
     named = [
         _("{name} {accuracy} (n\u00a0=\u00a0{n})").format(
             name=one.name, accuracy=formats.format_accuracy(one.accuracy), n=one.n
@@ -121,7 +121,7 @@ def weakest(shares: Sequence[card_facts.Share]) -> str:
     return _("Least often right: {names}.").format(names=", ".join(named))
 
 
-def reading_sentence(reading: Reading) -> str:
+def reading_sentence(reading: MistakeSummary) -> str:
     """Say how many test pictures the network gets wrong, and which classes it confuses most."""
     if not reading.wrong:
         return _("All {n} test pictures are answered rightly.").format(n=formats.format_count(reading.size))
@@ -135,13 +135,13 @@ def reading_sentence(reading: Reading) -> str:
         names = reading.class_names
         pairs = [
             _("{true} for {chosen} ({n})").format(true=names[one.hard_label], chosen=names[one.chosen], n=one.count)
-            for one in reading.mixups[:WEAKEST]
+            for one in reading.mixups[:MAX_NAMED]
         ]
         said += " " + _("Most often it takes {pairs}.").format(pairs=", ".join(pairs))
     return said
 
 
-def surest_sentence(reading: Reading) -> str:
+def surest_sentence(reading: MistakeSummary) -> str:
     """Introduce the mistakes that are shown; where the true posterior is known, say how often it agrees with them."""
     count = len(reading.surest)
     text = ngettext("Here is the mistake.", "Here are the {n} mistakes that it was surest of.", count)
@@ -149,7 +149,7 @@ def surest_sentence(reading: Reading) -> str:
     known = [one for one in reading.surest if one.posterior is not None]
     if not known:
         return said
-    same = sum(agrees(one) for one in known)
+    same = sum(posterior_agrees(one) for one in known)
     if same:
         text = _("In {k} of them the true posterior, which knows the animal's traits, says the same as the network: "
                  "the animal itself looks like another kind.")  # fmt: skip
@@ -159,13 +159,13 @@ def surest_sentence(reading: Reading) -> str:
     return f"{said} {text.format(k=same)}"
 
 
-def agrees(mistake: Mistake) -> bool:
+def posterior_agrees(mistake: Mistake) -> bool:
     """Return whether the true posterior, given the traits, has its maximum at the class that the network chose."""
     posterior = mistake.posterior or ()
     return bool(posterior) and max(range(len(posterior)), key=posterior.__getitem__) == mistake.chosen
 
 
-def reliability_caption(reading: Reading) -> str:
+def reliability_caption(reading: MistakeSummary) -> str:
     """Describe the reliability diagram of one network in words."""
     pictures = sum(one.n for one in reading.bins)
     sure = sum(one.n * one.confidence for one in reading.bins) / pictures

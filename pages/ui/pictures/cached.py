@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def telling_example(dataset_name: str, teacher_name: str) -> Example:
+def hesitant_example(dataset_name: str, teacher_name: str) -> Example:
     """Return a picture of the dataset about which the teacher hesitates, with the teacher's logits.
 
     Raises:
-        NoTeacherYet: the teacher, or a member of the ensemble, is not on this machine.
+        TeacherMissing: the teacher, or a member of the ensemble, is not on this machine.
     """
-    from pages.ui.frame.page_parts import NoTeacherYet
-    from pages.ui.pictures.example import telling_example
+    from pages.ui.frame.page_parts import TeacherMissing
+    from pages.ui.pictures.example import hesitant_example
 
     here = {card.name for card in teacher_cards()}
     for member in members_of(teacher_name):
         if member not in here:
-            raise NoTeacherYet(member)
-    return telling_example(dataset_name, teacher(teacher_name))
+            raise TeacherMissing(member)
+    return hesitant_example(dataset_name, teacher(teacher_name))
 
 
-clear_with_datasets(telling_example.clear)
+clear_with_datasets(hesitant_example.clear)
 
 
 def morph(teacher_name: str, language: str) -> tuple[Scene, bool]:
@@ -43,12 +43,12 @@ def morph(teacher_name: str, language: str) -> tuple[Scene, bool]:
     full resolution. `language` only distinguishes cache entries, because a scene contains texts.
     """
     sharp = (teacher_name, language) in _sharp_morphs()
-    return _morph(teacher_name, language, scenes.EYE if sharp else scenes.DRAFT), sharp
+    return _morph(teacher_name, language, scenes.FULL_SIDE if sharp else scenes.DRAFT_SIDE), sharp
 
 
 def sharpen_morph(teacher_name: str, language: str) -> None:
     """Draw the morph of the home page at full resolution; the first call takes seconds."""
-    _morph(teacher_name, language, scenes.EYE)
+    _morph(teacher_name, language, scenes.FULL_SIDE)
     _sharp_morphs().add((teacher_name, language))
 
 

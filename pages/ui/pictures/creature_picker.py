@@ -18,10 +18,10 @@ def pick_creature() -> tuple[tuple[str, float], ...]:
     """Draw the controls and return (name, value) of each trait."""
     from kdcore.datasets.creatures import SPECIES, TRAITS
 
-    if state.widget(_slot(TRAITS[0])) is None:
-        _set_traits(_between("wolf", "dog"))
+    if state.widget_value(_slot(TRAITS[0])) is None:
+        _set_traits(_mostly("wolf", "dog"))
     st.selectbox(_("Start from"), SPECIES, key="species_pick", on_change=_start_from_species, persist_state="session")
-    st.button(_("Draw another one"), on_click=_another, width="stretch")
+    st.button(_("Draw another one"), on_click=_draw_another, width="stretch")
     with st.container(height=290, border=True, key="kd_traits", gap="xsmall"):
         return tuple((trait.name, _trait_slider(trait)) for trait in TRAITS)
 
@@ -54,10 +54,10 @@ def _set_traits(values: list[float]) -> None:
     for trait, value in zip(TRAITS, values, strict=True):
         step = _step(trait)
         on_grid = trait.low + round((value - trait.low) / step) * step
-        state.preset(_slot(trait), round(min(trait.high, max(trait.low, on_grid)), 4))
+        state.set_widget(_slot(trait), round(min(trait.high, max(trait.low, on_grid)), 4))
 
 
-def _between(one: str, other: str) -> list[float]:
+def _mostly(one: str, other: str) -> list[float]:
     """Return traits a fifth of the way from one animal to the other.
 
     Such a creature clearly belongs to the first species and still visibly resembles the second.
@@ -70,12 +70,12 @@ def _between(one: str, other: str) -> list[float]:
 def _start_from_species() -> None:
     from kdcore.datasets.creatures import prototype
 
-    _set_traits([float(value) for value in prototype(str(state.widget("species_pick")))])
+    _set_traits([float(value) for value in prototype(str(state.widget_value("species_pick")))])
 
 
-def _another() -> None:
+def _draw_another() -> None:
     from kdcore.datasets.creatures import SPECIES, sample_traits
 
-    wanted = SPECIES.index(str(state.widget("species_pick")))
+    wanted = SPECIES.index(str(state.widget_value("species_pick")))
     traits, species = sample_traits(200, seed=secrets.randbelow(2**31))
     _set_traits([float(value) for value in traits[species == wanted][0]])

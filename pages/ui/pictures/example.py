@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from kdcore.teachers.teacher import Teacher
 
-LOOKED_AT = 64  # pictures among which the example is chosen
+CANDIDATES = 64  # pictures among which the example is chosen
 SEED = 20  # random seed of the creatures among which the example is chosen
-MANY, FEW = 20, 9  # of more than MANY classes, the FEW likeliest are shown and one row sums up the rest
+MAX_ROWS, SHOWN_ROWS = 20, 9  # of more than MANY classes, the FEW likeliest are shown and one row sums up the rest
 SIDE = 224  # side of the picture that the visitor sees, in pixels
 
 
@@ -77,10 +77,10 @@ class Example:
         return [float(index == self.hard_label) for index in range(len(self.class_names))]
 
 
-def telling_example(dataset: str, teacher: Teacher) -> Example:
+def hesitant_example(dataset: str, teacher: Teacher) -> Example:
     """Return the picture that shows best how soft labels differ from hard ones.
 
-    Of `LOOKED_AT` pictures it is the one that the teacher gets right with the highest probability for a second class.
+    Of `CANDIDATES` pictures it is the one that the teacher gets right with the highest probability for a second class.
 
     Raises:
         KdError: the dataset is unknown or not on this machine.
@@ -96,7 +96,7 @@ def telling_example(dataset: str, teacher: Teacher) -> Example:
     chosen = int((runner_up * right).argmax())
     names, values = teacher.card.class_names, tuple(float(value) for value in logits[chosen])
     order, hard_label = logits[chosen].argsort(descending=True).tolist(), int(hard_labels[chosen])
-    first = order[: FEW if len(names) > MANY else len(names)]
+    first = order[: SHOWN_ROWS if len(names) > MAX_ROWS else len(names)]
     shown = tuple(sorted({*first, hard_label}))
     left = len(names) - len(shown)
     rest = (_("{count} others").format(count=left),) if left else ()
@@ -117,8 +117,8 @@ def _creatures() -> tuple[torch.Tensor, torch.Tensor, Any]:
     """
     from kdcore.datasets import creatures
 
-    traits, hard_labels = creatures.sample_traits(LOOKED_AT, SEED)
-    nuisance = creatures.sample_nuisance(LOOKED_AT, SEED)
+    traits, hard_labels = creatures.sample_traits(CANDIDATES, SEED)
+    nuisance = creatures.sample_nuisance(CANDIDATES, SEED)
 
     def draw(index: int) -> NDArray[np.uint8]:
         row = slice(index, index + 1)
@@ -141,4 +141,4 @@ def _first_pictures(dataset: str) -> tuple[torch.Tensor, torch.Tensor, Any]:
         large: NDArray[np.uint8] = np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))
         return large if large.shape[-1] == 3 else np.repeat(large, 3, -1)
 
-    return split.images[:LOOKED_AT], split.hard_labels[:LOOKED_AT], draw
+    return split.images[:CANDIDATES], split.hard_labels[:CANDIDATES], draw

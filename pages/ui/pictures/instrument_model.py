@@ -16,7 +16,7 @@ from pages.ui.kit import look
 from pages.ui.kit.images import Sheet
 from pages.ui.session.i18n import _
 
-TOP = 10  # rows shown at first where there are more than 12 classes; up to 12 classes are all shown
+ROWS_AT_FIRST = 10  # rows shown at first where there are more than 12 classes; up to 12 classes are all shown
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def instrument_data(
         "frame": frame,
         "caption": caption,
         "lead": None if lead is None else {"on": lead[0], "off": lead[1]},
-        "top": len(class_names) if len(class_names) <= 12 else TOP,
+        "top": len(class_names) if len(class_names) <= 12 else ROWS_AT_FIRST,
         "temperature_range": list(temperature_range),
         "colours": {"teacher": look.TEACHER, "truth": look.POSTERIOR, "glow": look.GLOW},
         "texts": _texts(sees),

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SOURCES = ("creature", "digit", "dataset", "upload")
 FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "animals"}
-SAMPLED = "sample_of"  # key in the URL of the dataset that a picture is taken from
-WAYS = ("file", "camera")
+SAMPLE_KEY = "sample_of"  # key in the URL of the dataset that a picture is taken from
+UPLOAD_WAYS = ("file", "camera")
 PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 
 
@@ -44,7 +44,7 @@ def pick_source() -> str:
         required=True,
         format_func=lambda source: names[source],
         key="source_pick",
-        on_change=_fit_teacher,
+        on_change=_on_source_change,
     )
     state.set_choice("source", chosen, SOURCES)
     return chosen
@@ -64,14 +64,14 @@ def pick_teacher(source: str) -> ModelCard:
     asked = ensemble_pickers.asked_ensemble("teacher")
     first = state.choice("teacher", names)
     if asked is not None:
-        first = str(held) if (held := state.widget("teacher_pick")) in asked.members else asked.members[0]
+        first = str(held) if (held := state.widget_value("teacher_pick")) in asked.members else asked.members[0]
     chosen = st.selectbox(
         _("Teacher"),
         names,
         index=names.index(first),
         key="teacher_pick",
         width=170,
-        on_change=state.hear_choice,
+        on_change=state.on_choice,
         args=("teacher", "teacher_pick", names),
     )
     name = ensemble_pickers.pick_members(chosen, asked, names[0])
@@ -81,7 +81,7 @@ def pick_teacher(source: str) -> ModelCard:
 
 def _teachers(source: str) -> list[str]:
     """Return the names of this machine's teachers, starting with the one that knows pictures of this source."""
-    fitting = FITTING_TEACHER.get(source) or _teacher_of(state.choice(SAMPLED, _ready_datasets()))
+    fitting = FITTING_TEACHER.get(source) or _teacher_of(state.choice(SAMPLE_KEY, _ready_datasets()))
     return sorted((card.name for card in cache.teacher_cards()), key=lambda name: (name != fitting, name))
 
 
@@ -95,11 +95,11 @@ def _ready_datasets() -> list[str]:
     return [status.name for status in cache.dataset_statuses() if status.ready]
 
 
-def describe(card: ModelCard) -> str:
+def teacher_description(card: ModelCard) -> str:
     """Return a line on a teacher: number of classes, size of its pictures, accuracy and notes."""
     _channels, height, width = card.image_shape
     text = _("{count} classes, {width} × {height} pixels; {quality}. {notes}")
-    notes = ensemble_pickers.describe(card.name) if is_ensemble(card.name) else card.notes
+    notes = ensemble_pickers.ensemble_description(card.name) if is_ensemble(card.name) else card.notes
     return text.format(count=len(card.class_names), width=width, height=height, quality=_quality(card), notes=notes)
 
 
@@ -142,8 +142,8 @@ def pick_sample() -> tuple[state.VisitorPicture | None, str]:
     """
     names = _ready_datasets()
     name = st.selectbox(
-        _("Dataset"), names, index=names.index(state.choice(SAMPLED, names)), key="sample_pick", width=150,
-        on_change=_fit_sample,
+        _("Dataset"), names, index=names.index(state.choice(SAMPLE_KEY, names)), key="sample_pick", width=150,
+        on_change=_on_sample_change,
     )  # fmt: skip
     with st.spinner(_("Reading {title}: the first time can take half a minute…").format(title=name)):
         classes = {one.name: one for one in cached.dataset_view(name).classes if one.samples}
@@ -177,7 +177,12 @@ def pick_way() -> str:
     """
     names = {"file": _("Upload"), "camera": _("Camera")}
     return st.segmented_control(
-        _("From"), WAYS, default=WAYS[0], required=True, format_func=lambda way: names[way], key="upload_way"
+        _("From"),
+        UPLOAD_WAYS,
+        default=UPLOAD_WAYS[0],
+        required=True,
+        format_func=lambda way: names[way],
+        key="upload_way",
     )
 
 
@@ -229,9 +234,9 @@ def take_photo() -> state.VisitorPicture | None:
     return state.picture("upload")
 
 
-def _fit_teacher() -> None:
+def _on_source_change() -> None:
     """Select the teacher that knows the newly chosen kind of picture, in place of the teacher chosen before."""
-    state.hear_choice("source", "source_pick", SOURCES)
+    state.on_choice("source", "source_pick", SOURCES)
     _take_first_teacher(state.choice("source", SOURCES))
 
 
@@ -239,10 +244,10 @@ def _take_first_teacher(source: str) -> None:
     names = _teachers(source)
     if names:
         state.set_choice("teacher", names[0], names)
-        state.preset("teacher_pick", names[0])
+        state.set_widget("teacher_pick", names[0])
 
 
-def _fit_sample() -> None:
+def _on_sample_change() -> None:
     """Select the teacher that knows the newly chosen dataset."""
-    state.hear_choice(SAMPLED, "sample_pick", _ready_datasets())
+    state.on_choice(SAMPLE_KEY, "sample_pick", _ready_datasets())
     _take_first_teacher("dataset")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MORPH_STOPS = ("wolf", "dog", "fox", "cat")
 FRAMES_A_STEP = 16  # frames from one animal of the morph to the next
 # Side in pixels of a creature drawn for the visitor; drawing a draft takes a seventh of the time.
-EYE, DRAFT = 256, 96
+FULL_SIDE, DRAFT_SIDE = 256, 96
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Scene:
         )
 
 
-def morph_scene(teacher: Teacher, eye: int = EYE) -> Scene:
+def morph_scene(teacher: Teacher, eye: int = FULL_SIDE) -> Scene:
     """Return the morph from wolf through dog and fox to cat with a teacher's answers.
 
     Args:
@@ -91,7 +91,7 @@ def morph_scene(teacher: Teacher, eye: int = EYE) -> Scene:
     stops = tuple((stop, i * FRAMES_A_STEP) for i, stop in enumerate(MORPH_STOPS))
     return Scene(
         scene.class_names, scene.superclasses, scene.logits, scene.posterior, scene.picture, scene.sees,
-        Morph(_("Morph"), stops), _first_doubt(scene.logits),
+        Morph(_("Morph"), stops), _first_ambiguous_frame(scene.logits),
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def creature_scene(teacher: Teacher, traits: Mapping[str, float]) -> Scene:
     from kdcore.datasets import creatures
 
     values = torch.tensor([[float(traits[trait.name]) for trait in creatures.TRAITS]])
-    return _creatures(teacher, values, EYE)
+    return _creatures(teacher, values, FULL_SIDE)
 
 
 def picture_scene(teacher: Teacher, png: bytes, alt: str) -> Scene:
@@ -187,7 +187,7 @@ def _frames(images: torch.Tensor) -> NDArray[np.uint8]:
     return frames[..., 0] if frames.shape[-1] == 1 else frames
 
 
-def _first_doubt(logits: NDArray[np.floating[Any]]) -> int:
+def _first_ambiguous_frame(logits: NDArray[np.floating[Any]]) -> int:
     """Return the first frame in which classes other than the chosen one have a tenth of the probability, else 0.
 
     The morph starts there, so that the first frame that a visitor sees has visible dark knowledge.

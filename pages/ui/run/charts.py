@@ -12,13 +12,15 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TYPE, Type, _broken, _error, _faint, _style
-from pages.ui.kit.formats import arm_name, format_accuracy, in_order
+from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, error_bar, style_figure, with_opacity, wrap_name
+from pages.ui.kit.formats import arm_name, arms_in_order, format_accuracy
 from pages.ui.run.view import Curve
 from pages.ui.session.i18n import _
 
 
-def loss_curves(curves: Mapping[str, Curve], epochs: int, revision: str = "", text: Type = TYPE) -> go.Figure:
+def loss_curves(
+    curves: Mapping[str, Curve], epochs: int, revision: str = "", text: TextStyle = TEXT_STYLE
+) -> go.Figure:
     """Draw the training loss (nats) of each arm over the epochs.
 
     The arms minimise different losses, so only the shapes can be compared.
@@ -31,22 +33,22 @@ def loss_curves(curves: Mapping[str, Curve], epochs: int, revision: str = "", te
     _add_bands(figure, curves)
     for arm, curve in curves.items():
         figure.add_trace(_line(arm, curve))
-    _style(figure, text, revision, legend=True)
+    style_figure(figure, text, revision, legend=True)
     figure.update_xaxes(title_text=_("epoch"), range=[0, epochs + 0.4], tickformat="d")
     figure.update_yaxes(title_text=_("training loss, nats"), rangemode="tozero")
     return figure
 
 
-def accuracy_dots(result: Mapping[str, Any], text: Type = TYPE) -> go.Figure:
+def accuracy_dots(result: Mapping[str, Any], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw the test accuracy of every arm: the mean, its 95 % interval, and each seed as a faint dot.
 
     Args:
         result: of a finished run. Where it holds `bayes_accuracy`, that is drawn as a vertical line.
     """
-    arms = in_order(result["arms"])
+    arms = arms_in_order(result["arms"])
     figure = go.Figure()
     for arm, row in arms.items():
-        accuracy, colour, name = row["accuracy"], look.arm_colour(arm), _broken(arm_name(arm))
+        accuracy, colour, name = row["accuracy"], look.arm_colour(arm), wrap_name(arm_name(arm))
         if len(accuracy["per_seed"]) > 1:
             figure.add_trace(
                 go.Scatter(
@@ -58,7 +60,7 @@ def accuracy_dots(result: Mapping[str, Any], text: Type = TYPE) -> go.Figure:
             go.Scatter(
                 x=[100 * accuracy["mean"]], y=[name], mode="markers",
                 marker={"color": colour, "size": 15, "symbol": look.arm_marker(arm)},
-                error_x=_error(accuracy, colour), hovertemplate="%{x:.1f} %<extra></extra>",
+                error_x=error_bar(accuracy, colour), hovertemplate="%{x:.1f} %<extra></extra>",
             )
         )  # fmt: skip
     if (ceiling := result.get("bayes_accuracy")) is not None:
@@ -67,10 +69,10 @@ def accuracy_dots(result: Mapping[str, Any], text: Type = TYPE) -> go.Figure:
             x=100 * ceiling, y=1.0, yref="y domain", yanchor="bottom", showarrow=False,
             text=f"{_('ceiling')} {format_accuracy(ceiling)}", font=text.font,
         )  # fmt: skip
-    _style(figure, text, "dots", top=34)
+    style_figure(figure, text, "dots", top=34)
     figure.update_layout(height=110 + 48 * len(arms))
     figure.update_xaxes(ticksuffix=" %", showgrid=True, gridcolor=GRID, nticks=5)
-    names = [_broken(arm_name(arm)) for arm in arms]
+    names = [wrap_name(arm_name(arm)) for arm in arms]
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, automargin=True)
     return figure
 
@@ -97,7 +99,7 @@ def _add_bands(figure: go.Figure, curves: Mapping[str, Curve]) -> None:
         figure.add_trace(
             go.Scatter(
                 x=[*curve.epochs, *curve.epochs[::-1]], y=[*curve.high, *curve.low[::-1]],
-                fill="toself", fillcolor=_faint(look.arm_colour(arm), 0.16),
+                fill="toself", fillcolor=with_opacity(look.arm_colour(arm), 0.16),
                 line={"width": 0}, mode="lines", hoverinfo="skip", showlegend=False,
             )
         )  # fmt: skip
@@ -109,6 +111,6 @@ def _add_seeds(figure: go.Figure, arm: str, curve: Curve) -> None:
         figure.add_trace(
             go.Scatter(
                 x=list(curve.epochs), y=list(values), mode="lines", hoverinfo="skip", showlegend=False,
-                line={"color": _faint(look.arm_colour(arm), 0.55), "width": 1.25},
+                line={"color": with_opacity(look.arm_colour(arm), 0.55), "width": 1.25},
             )
         )  # fmt: skip

@@ -8,13 +8,13 @@ from typing import Any
 
 from kdcore.reports.comparison import minus_distilled, pairs_controls
 from kdcore.settings.controls import CONTROLS
-from pages.ui.kit.formats import arm_name, format_accuracy, format_interval, format_signed, held
+from pages.ui.kit.formats import arm_name, format_accuracy, format_interval, format_signed, no_break_percent
 from pages.ui.kit.settings_words import control_sentences
-from pages.ui.kit.tables import NONE, Cell, arm_mark
+from pages.ui.kit.tables import MISSING_VALUE, Cell, arm_mark
 from pages.ui.session.i18n import _
 
 
-def without_controls(arms: Mapping[str, Any]) -> dict[str, Any]:
+def non_control_arms(arms: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arms without the controls. These are few enough for the width of a table."""
     return {arm: row for arm, row in arms.items() if arm not in CONTROLS}
 
@@ -55,13 +55,13 @@ def controls_note(arms: Mapping[str, Any]) -> str:
 def _row(name: str, arms: Mapping[str, Any]) -> str:
     different, theory = control_sentences(name)
     accuracy, step = arms[name]["accuracy"], minus_distilled(arms, name)
-    minus = Cell(format_signed(step.mean) if step.mean is not None else NONE)
+    minus = Cell(format_signed(step.mean) if step.mean is not None else MISSING_VALUE)
     if step.ci95:
         low, high = (format_signed(bound) for bound in step.ci95)
         minus = Cell(minus.value, _("{low} to {high}").format(low=low, high=high))
     reached = Cell(format_accuracy(accuracy["mean"]), format_interval(accuracy["ci95"]) if accuracy["ci95"] else "")
     cells = "".join(
-        f"<td>{escape(one.value)}<small>{escape(held(one.detail))}</small></td>" for one in (reached, minus)
+        f"<td>{escape(one.value)}<small>{escape(no_break_percent(one.detail))}</small></td>" for one in (reached, minus)
     )
     return (
         f'<tr><th scope="row">{arm_mark(name)}{escape(arm_name(name))}<small>{escape(different)}</small>'

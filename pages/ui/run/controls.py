@@ -78,7 +78,7 @@ def say_refusal() -> None:
 def _stop(run_id: str) -> None:
     from kdcore import jobs
 
-    _do(run_id, jobs.cancel)
+    _act_on_own_run(run_id, jobs.cancel)
 
 
 def resume(store: Store, run_id: str) -> None:
@@ -94,10 +94,10 @@ def resume(store: Store, run_id: str) -> None:
 
 
 def _resume(run_id: str) -> None:
-    _do(run_id, resume)
+    _act_on_own_run(run_id, resume)
 
 
-def _do(run_id: str, action: Callable[[Store, str], None]) -> None:
+def _act_on_own_run(run_id: str, action: Callable[[Store, str], None]) -> None:
     """Carry out `action` on a run and keep the message of an error for the page.
 
     The run is read from the store again, because its owner must be checked on the server: the browser could send a

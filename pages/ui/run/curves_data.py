@@ -113,11 +113,11 @@ def _series(arm: str, curve: Curve) -> dict[str, Any]:
         "low": percent(curve.low) if curve.has_band and not quiet else None,
         "high": percent(curve.high) if curve.has_band and not quiet else None,
         "seeds": [] if curve.has_band or quiet else [percent(values) for values in curve.per_seed],
-        "says": [_said(arm, curve, index) for index in range(len(curve.epochs))],
+        "says": [_tooltip_text(arm, curve, index) for index in range(len(curve.epochs))],
     }
 
 
-def _said(arm: str, curve: Curve, index: int) -> str:
+def _tooltip_text(arm: str, curve: Curve, index: int) -> str:
     """Return the tooltip of a marker: epoch, arm, accuracy and its interval."""
     text = _("epoch {n}: {name} {value}")
     said = text.format(n=curve.epochs[index], name=arm_name(arm), value=format_accuracy(curve.mean[index]))

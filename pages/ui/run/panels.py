@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from kdcore.reports.comparison import claims
+from kdcore.reports.comparison import claim_counts
 from pages.ui.components.curves import curves
 from pages.ui.engine import cache
-from pages.ui.frame.page_parts import draw_chart, one_sentence, paragraph, text
+from pages.ui.frame.page_parts import chart_text_style, draw_chart, errors_as_sentences, paragraph
 from pages.ui.kit import formats, settings_words, tables
 from pages.ui.run import charts, control_views, controls, curves_data, queue_words, sentences, sweep_panels
 from pages.ui.run import view as vm
 from pages.ui.run.controls import may_stop
 from pages.ui.session import state
 from pages.ui.session.i18n import _
-from pages.ui.settings_form.run_form import take_settings
+from pages.ui.settings_form.run_form import preset_settings
 
 if TYPE_CHECKING:
     from kdcore.events import Event
@@ -38,7 +38,7 @@ def start(config: RunConfig) -> None:
     store = cache.store()
     parent, most = controls.parent_run(), controls.most_runs()
     state.set_run_id(jobs.submit(store, config, state.visitor_id(), parent=parent, most=most))
-    state.forget_parent_run()
+    state.clear_parent_run()
     jobs.advance(store)
 
 
@@ -63,19 +63,19 @@ def show_run(run: RunRow, settings: bool = True) -> None:
     if settings:
         st.html(paragraph(settings_words.config_sentence(run.config), "kd-what"))
     if not may_stop(run):
-        st.caption(queue_words.foreign_sentence())
+        st.caption(queue_words.other_visitors_run_sentence())
     if run.done:
         _draw(run)
     else:
-        _follow(run.id)
+        _poll_run(run.id)
     if settings:
         with st.container(horizontal=True, key="kd-controls"):
             controls.resume_button(run)
-            st.button(_("Use these settings"), key="kd-take", on_click=take_settings, args=(run.config,))
+            st.button(_("Use these settings"), key="kd-take", on_click=preset_settings, args=(run.config,))
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _follow(run_id: str) -> None:
+def _poll_run(run_id: str) -> None:
     """Read the run from the store and draw it, once a second.
 
     When the run is over, the whole page is rerun, which then no longer calls this fragment.
@@ -83,7 +83,7 @@ def _follow(run_id: str) -> None:
     from kdcore import jobs
 
     store = cache.store()
-    with one_sentence():
+    with errors_as_sentences():
         jobs.advance(store)
         run = store.run(run_id)
         _draw(run)
@@ -93,25 +93,25 @@ def _follow(run_id: str) -> None:
 
 def _draw(run: RunRow) -> None:
     controls.say_refusal()
-    heard = _heard(run)
+    heard = _events_so_far(run)
     view = vm.run_view(heard)
     place = st.container(key="kd-progress")
     if not run.done:
         with place:
             _progress(run, view)
     elif run.result is not None:
-        counts = claims(run.result)
+        counts = claim_counts(run.result)
         with place.container(key="kd-outcome"):
             words = sentences.outcome_words(counts) if counts else sentences.outcome_sentence(run.result)
             st.html(paragraph(words, "kd-outcome"))
     else:
         place.warning(sentences.ending_sentence(run.status, run.error, view.epochs_done, view.epochs))
     if run.config.get("vary") and run.result is None:
-        sweep_panels.growing(run.id, run.config, heard)
+        sweep_panels.draw_growing_sweep(run.id, run.config, heard)
         return
     if run.result is not None and run.config.get("vary"):
-        sweep_panels.outcome(run.result, text())
-        at = settings_words.own_words(run.config)
+        sweep_panels.draw_finished_sweep(run.result, chart_text_style())
+        at = settings_words.own_point_text(run.config)
         st.subheader(_("In detail: {point}").format(point=at), anchor=False)
         st.html(paragraph(sentences.outcome_sentence(run.result), "kd-lead"))
     if not run.done or any(curve.mean for curve in view.accuracy.values()):
@@ -120,7 +120,7 @@ def _draw(run: RunRow) -> None:
         _details(run.result, view)
 
 
-def _heard(run: RunRow) -> list[Event]:
+def _events_so_far(run: RunRow) -> list[Event]:
     """Return all events of a run so far.
 
     Events are kept in the session, and only new ones are read from the store. When a worker restarts or the run is
@@ -162,9 +162,9 @@ def _curves(run: RunRow, view: vm.RunView) -> None:
     with st.container(key="kd-chart"):
         data = curves_data.curves_data(view.accuracy, view.epochs, references, sentences.curves_caption(view))
         curves(data, key=f"curves_{run.id}")
-    arms = control_views.without_controls(view.accuracy)
+    arms = control_views.non_control_arms(view.accuracy)
     grey = " " + _("The thin grey lines are the controls.") if len(arms) < len(view.accuracy) else ""
-    st.caption(formats.held(sentences.curves_caption(replace(view, accuracy=arms)) + grey))
+    st.caption(formats.no_break_percent(sentences.curves_caption(replace(view, accuracy=arms)) + grey))
 
 
 def _teacher_accuracy(run: RunRow) -> float | None:
@@ -176,20 +176,22 @@ def _teacher_accuracy(run: RunRow) -> float | None:
 
 def _details(result: dict[str, Any], view: vm.RunView) -> None:
     st.subheader(_("On the test pictures"))
-    draw_chart(charts.accuracy_dots(result, text()), "kd-dots", sentences.dots_caption(result))
-    arms = control_views.without_controls(result["arms"])
+    draw_chart(charts.accuracy_dots(result, chart_text_style()), "kd-dots", sentences.dots_caption(result))
+    arms = control_views.non_control_arms(result["arms"])
     table = tables.quality_table(arms, settings_words.agreement_note(result["config"]))
     st.html(tables.table_html(table, _("What each arm reached on the test pictures")))
-    st.caption(formats.held(sentences.interval_note(result)))
+    st.caption(formats.no_break_percent(sentences.interval_note(result)))
     if found := control_views.controls_html(result["arms"], _("What each control reached on the test pictures")):
         gains = result["verdict"]["claim"] == "distilled"
         st.subheader(_("What carries the gain?") if gains else _("The controls"), anchor=False)
         st.html(found)
         st.caption(control_views.controls_note(result["arms"]))
-    if whole := sentences.whole_sentence(result):
+    if whole := sentences.full_data_sentence(result):
         st.html(paragraph(whole, "kd-what"))
     with st.expander(_("Training loss")):
-        loss = control_views.without_controls(view.loss)
+        loss = control_views.non_control_arms(view.loss)
         note = _("Each arm lowers a loss of its own, so only the shapes compare, not the heights.")
-        draw_chart(charts.loss_curves(loss, result["config"]["epochs"], result["run_id"], text()), "kd-loss", note)
+        draw_chart(
+            charts.loss_curves(loss, result["config"]["epochs"], result["run_id"], chart_text_style()), "kd-loss", note
+        )
         st.caption(note)

@@ -6,7 +6,7 @@ import math
 
 from pages.ui.session.i18n import _, ngettext
 
-SOON = 10.0  # seconds; a shorter wait is given as "a few seconds"
+FEW_SECONDS = 10.0  # seconds; a shorter wait is given as "a few seconds"
 
 
 def waiting_sentence(place: int, seconds: float | None) -> str:
@@ -23,7 +23,7 @@ def waiting_sentence(place: int, seconds: float | None) -> str:
 
 def _when(seconds: float) -> str:
     """Return a wait in words, rounded up; the longer the wait, the coarser."""
-    if seconds < SOON:
+    if seconds < FEW_SECONDS:
         return _("in a few seconds")
     if seconds <= 50:
         return _("in about {n} seconds").format(n=math.ceil(seconds / 10) * 10)
@@ -34,6 +34,6 @@ def _when(seconds: float) -> str:
     return ngettext("in about {n} hour", "in about {n} hours", hours).format(n=hours)
 
 
-def foreign_sentence() -> str:
+def other_visitors_run_sentence() -> str:
     """Say what a visitor may do with a run of another visitor."""
     return _("Another visitor started this run. You can watch it and use its settings, but not stop or resume it.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdcore.events import TeacherEpochEnded
-from kdcore.reports.comparison import claims
+from kdcore.reports.comparison import claim_counts
 from pages.ui.kit.formats import (
     BAND_SEEDS,
     format_accuracy,
@@ -145,7 +145,7 @@ def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
     """Return the outcome of a run in a few words, for a list of runs; `outcome_sentence` says it in full."""
     if result is None:
         return _("No result yet") if status in ("queued", "running") else _("No result")
-    if counts := claims(result):
+    if counts := claim_counts(result):
         return outcome_words(counts).removesuffix(".")
     accuracy = {arm: format_accuracy(row["accuracy"]["mean"]) for arm, row in result["arms"].items()}
     text = {
@@ -196,7 +196,7 @@ def interval_note(result: Mapping[str, Any]) -> str:
     return f"{text} {_('All of them hold for this one teacher.')}" if has_teacher(result["config"]) else text
 
 
-def whole_sentence(result: Mapping[str, Any]) -> str:
+def full_data_sentence(result: Mapping[str, Any]) -> str:
     """Say how long the run would take on all labelled pictures, and how long its teachers were trained first.
 
     Returns "" when the run had all labelled pictures and trained no teacher.

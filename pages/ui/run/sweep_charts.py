@@ -9,16 +9,16 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TYPE, Type, _broken, _error, _faint, _style
+from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, error_bar, style_figure, with_opacity, wrap_name
 from pages.ui.kit.formats import BAND_SEEDS, arm_name, format_accuracy
 from pages.ui.kit.settings_words import setting_name, setting_value
-from pages.ui.run.sweep_views import ARMS, Sweep, SweepPoint, places, point_name
+from pages.ui.run.sweep_views import ARMS, Sweep, SweepPoint, axis_positions, point_name
 from pages.ui.session.i18n import _
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
+def sweep_chart(sweep: Sweep, text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw the test accuracies of a finished sweep along its first setting, with 95 % intervals.
 
     Where other settings vary too, each combination of their values has a line. A baseline that is the same at every
@@ -32,7 +32,7 @@ def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
     for number, (name, points) in enumerate(sweep.lines().items()):
         for arm in ARMS if shared is None else ARMS[:1]:
             _line(figure, sweep, arm, name, points, DASHES[number % len(DASHES)])
-    _style(figure, text, "sweep", legend=True)
+    style_figure(figure, text, "sweep", legend=True)
     # On a phone the legend is above the chart with one entry per line, so the figure grows with the entries. Entries
     # are wide enough to show their dash.
     more = max(0, sum(bool(trace.name) for trace in figure.data) - 2)
@@ -42,10 +42,10 @@ def sweep_chart(sweep: Sweep, text: Type = TYPE) -> go.Figure:
     names = [setting_value(first, value) for value in values]
     accuracy = {"ticksuffix": " %", "title_text": _("accuracy on test"), "gridcolor": GRID, "showgrid": True}
     if sweep.is_words:
-        at = [_at(sweep, value) for value in values]
+        at = [_axis_position(sweep, value) for value in values]
         reach = [at[-1] - 0.6, at[0] + 0.6]
         figure.update_xaxes(nticks=6, **accuracy)
-        figure.update_yaxes(tickvals=at, ticktext=[_broken(name) for name in names], range=reach, showgrid=False)
+        figure.update_yaxes(tickvals=at, ticktext=[wrap_name(name) for name in names], range=reach, showgrid=False)
         return figure
     words = setting_name(first)
     title = _("{setting} (log scale)").format(setting=words) if sweep.is_log else words
@@ -63,7 +63,7 @@ def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
     Args:
         words: the chart in words, for screen readers.
     """
-    at, first = {value: place - 0.5 for value, place in places(sweep).items()}, sweep.varied[0]
+    at, first = {value: place - 0.5 for value, place in axis_positions(sweep).items()}, sweep.varied[0]
     series = []
     for number, (name, points) in enumerate(sweep.lines().items()):
         for arm in reversed(ARMS):  # distilled comes last, so it is drawn on top
@@ -71,7 +71,9 @@ def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
             # Names have no order, so no line joins their points; the points of the two arms are shifted apart.
             apart = sweep.is_words and not name
             aside = (0.06 if arm == "distilled" else -0.06) if apart else 0.0
-            curve = _growing(arm, name, [at[point.values[first]] + aside for point in known], known, sweep.varied)
+            curve = _growing_series(
+                arm, name, [at[point.values[first]] + aside for point in known], known, sweep.varied
+            )
             series.append({**curve, "dash": ("solid", "dash", "dot")[number % 3], "apart": apart})
     ends = [end for one in series for line in ("mean", "low", "high") for end in one[line] or ()]
     low, high = (min(ends) // 10 * 10, min(104.0, -(-max(ends) // 10) * 10 + 4)) if ends else (0.0, 100.0)
@@ -90,7 +92,7 @@ def growing_data(sweep: Sweep, words: str = "") -> dict[str, Any]:
     }
 
 
-def _growing(
+def _growing_series(
     arm: str, name: str, at: Sequence[float], points: Sequence[SweepPoint], varied: Sequence[str]
 ) -> dict[str, Any]:
     means = [100 * point.arms[arm]["mean"] for point in points]
@@ -115,24 +117,24 @@ def _growing(
     }
 
 
-def _at(sweep: Sweep, value: Any) -> float:
+def _axis_position(sweep: Sweep, value: Any) -> float:
     """Return where a value is on the axis: a number at itself, a name in a row of its own, the first on top."""
     return -float(sweep.along().index(value)) if sweep.is_words else float(value)
 
 
-def _placed(sweep: Sweep, along: Sequence[float], accuracy: Sequence[float]) -> dict[str, Any]:
+def _coordinates(sweep: Sweep, along: Sequence[float], accuracy: Sequence[float]) -> dict[str, Any]:
     """Return the coordinates of points for Plotly.
 
     Accuracy is on the x axis if the values of the first setting are names, else on the y axis.
 
     Args:
-        along: positions on the axis of the first setting, from `_at`.
+        along: positions on the axis of the first setting, from `_axis_position`.
         accuracy: in percent.
     """
     return {"y": along, "x": accuracy} if sweep.is_words else {"x": along, "y": accuracy}
 
 
-def _few(estimate: Mapping[str, Any]) -> bool:
+def _has_too_few_seeds(estimate: Mapping[str, Any]) -> bool:
     """Return whether there are several seeds but fewer than `BAND_SEEDS`; their interval would fill the chart."""
     return 1 < len(estimate.get("per_seed") or ()) < BAND_SEEDS
 
@@ -147,16 +149,16 @@ def _shared_baseline(sweep: Sweep) -> Any:
 
 
 def _band(figure: go.Figure, sweep: Sweep, accuracy: Mapping[str, Any]) -> None:
-    colour, places = look.arm_colour("baseline"), [_at(sweep, value) for value in sweep.along()]
+    colour, places = look.arm_colour("baseline"), [_axis_position(sweep, value) for value in sweep.along()]
     ends = [min(places), max(places)]
     if sweep.is_words:
         ends = [ends[0] - 0.4, ends[1] + 0.4]
-    if _few(accuracy):
+    if _has_too_few_seeds(accuracy):
         for value in accuracy["per_seed"]:
-            thin = {"color": _faint(colour, 0.55), "width": 1.25}
+            thin = {"color": with_opacity(colour, 0.55), "width": 1.25}
             figure.add_trace(
                 go.Scatter(
-                    **_placed(sweep, ends, [100 * value] * 2), mode="lines", line=thin, hoverinfo="skip",
+                    **_coordinates(sweep, ends, [100 * value] * 2), mode="lines", line=thin, hoverinfo="skip",
                     showlegend=False,
                 )
             )  # fmt: skip
@@ -164,14 +166,15 @@ def _band(figure: go.Figure, sweep: Sweep, accuracy: Mapping[str, Any]) -> None:
         low, high = (100 * bound for bound in accuracy["ci95"])
         figure.add_trace(
             go.Scatter(
-                **_placed(sweep, [*ends, *ends[::-1]], [high, high, low, low]), fill="toself", mode="lines",
-                fillcolor=_faint(colour, 0.16), line={"width": 0}, hoverinfo="skip", showlegend=False,
+                **_coordinates(sweep, [*ends, *ends[::-1]], [high, high, low, low]), fill="toself", mode="lines",
+                fillcolor=with_opacity(colour, 0.16), line={"width": 0}, hoverinfo="skip", showlegend=False,
             )
         )  # fmt: skip
     mean = 100 * accuracy["mean"]
     figure.add_trace(
         go.Scatter(
-            **_placed(sweep, ends, [mean] * 2), mode="lines", name=arm_name("baseline"), hovertemplate=f"{mean:.1f} %",
+            **_coordinates(sweep, ends, [mean] * 2), mode="lines", name=arm_name("baseline"),
+            hovertemplate=f"{mean:.1f} %",
             line={"color": colour, "width": 2.5, "dash": look.arm_dash("baseline")},
         )
     )  # fmt: skip
@@ -184,15 +187,15 @@ def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence
         known.sort(key=lambda point: float(point.values[first]))
     # Where every point has its own baseline, the two arms are shifted apart within the row of a name.
     aside = {"distilled": 0.1, "baseline": -0.1}[arm] if sweep.is_words and _shared_baseline(sweep) is None else 0.0
-    along = [_at(sweep, point.values[first]) + aside for point in known]
-    errors = [_error(point.arms[arm], colour) for point in known]
-    few = any(_few(point.arms[arm]) for point in known)
+    along = [_axis_position(sweep, point.values[first]) + aside for point in known]
+    errors = [error_bar(point.arms[arm], colour) for point in known]
+    few = any(_has_too_few_seeds(point.arms[arm]) for point in known)
     if few:
         seeds = [(at, 100 * one) for at, point in zip(along, known, strict=True) for one in point.arms[arm]["per_seed"]]
         places, values = (list(part) for part in zip(*seeds, strict=True))
         figure.add_trace(
             go.Scatter(
-                **_placed(sweep, places, values), mode="markers", hoverinfo="skip", showlegend=False,
+                **_coordinates(sweep, places, values), mode="markers", hoverinfo="skip", showlegend=False,
                 marker={"color": colour, "size": 8, "opacity": 0.4},
             )
         )  # fmt: skip
@@ -202,7 +205,7 @@ def _line(figure: go.Figure, sweep: Sweep, arm: str, name: str, points: Sequence
         bars = {**errors[0], **arrays}
     figure.add_trace(
         go.Scatter(
-            **_placed(sweep, along, [100 * point.arms[arm]["mean"] for point in known]),
+            **_coordinates(sweep, along, [100 * point.arms[arm]["mean"] for point in known]),
             # Names have no order, so only their markers are drawn; but with several lines, the line tells them apart.
             mode="markers" if sweep.is_words and not name else "markers+lines",
             name=f"{arm_name(arm)}, {name}" if name else arm_name(arm),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui.components.curves import curves
 from pages.ui.kit import formats
-from pages.ui.kit.chart_style import CONFIG, Type
+from pages.ui.kit.chart_style import CONFIG, TextStyle
 from pages.ui.run import sweep_charts, sweep_views
 from pages.ui.session.i18n import _
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kdcore.events import Event
 
 
-def growing(run_id: str, config: Mapping[str, Any], events: Sequence[Event]) -> None:
+def draw_growing_sweep(run_id: str, config: Mapping[str, Any], events: Sequence[Event]) -> None:
     """Draw the latest validation accuracy of every point of a sweep that still trains; nothing for a plain run."""
     sweep = sweep_views.growing_sweep(config, events)
     if sweep is None:
@@ -34,7 +34,7 @@ def growing(run_id: str, config: Mapping[str, Any], events: Sequence[Event]) -> 
     )
 
 
-def outcome(result: Mapping[str, Any], text: Type) -> None:
+def draw_finished_sweep(result: Mapping[str, Any], text: TextStyle) -> None:
     """Draw the chart and the table of a finished sweep; nothing for a plain run."""
     sweep = sweep_views.finished_sweep(result)
     if sweep is None:
@@ -42,4 +42,4 @@ def outcome(result: Mapping[str, Any], text: Type) -> None:
     words = sweep_views.sweep_words(sweep, _("Accuracy on the test pictures with 95 % intervals, by point."))
     st.plotly_chart(sweep_charts.sweep_chart(sweep, text), config=CONFIG, key="kd-sweep", alt=words)
     st.html(sweep_views.sweep_html(sweep, _("Every point of the sweep, on the test pictures")))
-    st.caption(formats.held(sweep_views.table_note(sweep)))
+    st.caption(formats.no_break_percent(sweep_views.table_note(sweep)))

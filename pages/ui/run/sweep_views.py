@@ -12,15 +12,17 @@ from typing import Any
 from kdcore.events import EpochEnded, Event
 from kdcore.reports.curves import seed_interval
 from kdcore.settings.describe import own_point
-from pages.ui.kit.formats import BAND_SEEDS, arm_name, format_accuracy, format_interval, format_signed, held
-from pages.ui.kit.settings_words import point_words, setting_name, setting_value
-from pages.ui.kit.tables import NONE, Cell, arm_mark
+from pages.ui.kit.formats import BAND_SEEDS, arm_name, format_accuracy, format_interval, format_signed, no_break_percent
+from pages.ui.kit.settings_words import point_text, setting_name, setting_value
+from pages.ui.kit.tables import MISSING_VALUE, Cell, arm_mark
 from pages.ui.session.i18n import _
 
 ARMS = ("distilled", "baseline")
-SPREAD = 4.0  # an axis of positive values is logarithmic if the largest is at least this many times the smallest
+LOG_AXIS_RATIO = (
+    4.0  # an axis of positive values is logarithmic if the largest is at least this many times the smallest
+)
 # Settings from 0 to 1: a log scale would hide that they are shares of a whole.
-SHARES = ("distill_weight", "label_smoothing", "smoothing", "hint_share")
+SHARE_SETTINGS = ("distill_weight", "label_smoothing", "smoothing", "hint_share")
 
 Estimate = Mapping[str, Any]  # with `mean`, `ci95` and `per_seed`, as in a run's result
 
@@ -64,11 +66,11 @@ class Sweep:
     @property
     def is_log(self) -> bool:
         """Whether the first setting's axis is logarithmic: its values are no shares, are positive and are far apart."""
-        if self.varied[0] in SHARES:
+        if self.varied[0] in SHARE_SETTINGS:
             return False
         values = self.along()
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        return numbers and min(values) > 0 and max(values) >= SPREAD * min(values)
+        return numbers and min(values) > 0 and max(values) >= LOG_AXIS_RATIO * min(values)
 
     @property
     def is_words(self) -> bool:
@@ -114,7 +116,7 @@ def _estimate(values: Sequence[float]) -> Estimate:
 
 def point_name(point: SweepPoint, names: Sequence[str]) -> str:
     """Return a point's values of the settings `names` in words, such as "temperature 4, labelled pictures 100"."""
-    return point_words({name: point.values[name] for name in names})
+    return point_text({name: point.values[name] for name in names})
 
 
 def sweep_words(sweep: Sweep, what: str) -> str:
@@ -135,7 +137,7 @@ def sweep_words(sweep: Sweep, what: str) -> str:
 
 def _said(estimate: Estimate) -> str:
     if estimate["mean"] is None:
-        return NONE
+        return MISSING_VALUE
     value = format_accuracy(estimate["mean"])
     return f"{value} ({format_interval(estimate['ci95'])})" if estimate.get("ci95") else value
 
@@ -152,8 +154,12 @@ def sweep_html(sweep: Sweep, caption: str) -> str:
     rows = ""
     for point in sweep.points:
         names = [escape(setting_value(name, point.values[name])) for name in sweep.varied]
-        cells = [_share(point.arms.get(arm)) for arm in ARMS] + ([_points(point.difference)] if over else [])
-        shown = "".join(f"<td>{escape(one.value)}<small>{escape(held(one.detail))}</small></td>" for one in cells)
+        cells = [_accuracy_cell(point.arms.get(arm)) for arm in ARMS] + (
+            [_difference_cell(point.difference)] if over else []
+        )
+        shown = "".join(
+            f"<td>{escape(one.value)}<small>{escape(no_break_percent(one.detail))}</small></td>" for one in cells
+        )
         rows += "<tr>" + "".join(f'<th scope="row">{name}</th>' for name in names) + shown + "</tr>"
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return (
@@ -179,22 +185,22 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _share(estimate: Estimate | None) -> Cell:
+def _accuracy_cell(estimate: Estimate | None) -> Cell:
     if not estimate or estimate["mean"] is None:
-        return Cell(NONE)
+        return Cell(MISSING_VALUE)
     return Cell(format_accuracy(estimate["mean"]), format_interval(estimate["ci95"]) if estimate.get("ci95") else "")
 
 
-def _points(difference: Estimate | None) -> Cell:
+def _difference_cell(difference: Estimate | None) -> Cell:
     if not difference or difference["mean"] is None:
-        return Cell(NONE)
+        return Cell(MISSING_VALUE)
     if not difference.get("ci95"):
         return Cell(format_signed(difference["mean"]), _("no interval"))
     low, high = (format_signed(bound) for bound in difference["ci95"])
     return Cell(format_signed(difference["mean"]), _("{low} to {high}").format(low=low, high=high))
 
 
-def places(sweep: Sweep) -> dict[Any, float]:
+def axis_positions(sweep: Sweep) -> dict[Any, float]:
     """Return the position of each value of the first setting on an axis from 1 to the number of values.
 
     Names are equally far apart; numbers are placed to scale, on a log scale where `Sweep.is_log` says so.

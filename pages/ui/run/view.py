@@ -14,7 +14,7 @@ from typing import Any
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
 from kdcore.reports.curves import seed_interval
-from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, format_accuracy, format_interval, in_order
+from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, arms_in_order, format_accuracy, format_interval
 
 RECENT_EPOCHS = 8  # epochs that the time left is estimated from: few, because other work on the machine comes and goes
 
@@ -100,7 +100,7 @@ def run_view(events: Sequence[Event]) -> RunView:
     timed = [seconds for seconds in recent if seconds > 0]
     left = fmean(timed) * (epochs - done) if timed and phase == "training" else None
     trained = started.arms if started else ()
-    arms = [arm for arm in in_order(dict.fromkeys(trained)) if arm != "teacher"]
+    arms = [arm for arm in arms_in_order(dict.fromkeys(trained)) if arm != "teacher"]
     return RunView(
         phase=phase,
         epochs_done=done,
@@ -156,5 +156,5 @@ def result_readouts(result: Mapping[str, Any]) -> list[Readout]:
     """Return the test accuracy of every arm of a finished run, with its interval."""
     return [
         Readout(arm, arm_name(arm), format_accuracy(row["accuracy"]["mean"]), format_interval(row["accuracy"]["ci95"]))
-        for arm, row in in_order(result["arms"]).items()
+        for arm, row in arms_in_order(result["arms"]).items()
     ]

@@ -12,7 +12,7 @@ from kdcore.errors import KdError, RunNotFound
 from kdcore.reports import export
 from pages.ui.engine import cache
 from pages.ui.frame import page_parts
-from pages.ui.frame.shell import link_afresh
+from pages.ui.frame.shell import link_only
 from pages.ui.kit import formats, settings_words
 from pages.ui.run import controls, panels
 from pages.ui.session import state
@@ -46,7 +46,7 @@ def actions(run: RunRow, known_tags: list[str]) -> None:
     elif run.tags:
         st.html(tag_html(run.tags))
     with st.container(horizontal=True, vertical_alignment="center", key="kd-run-actions"):
-        link_afresh("distil", _("Rerun with a change"), settings_query(run))
+        link_only("distil", _("Rerun with a change"), settings_query(run))
         if may_change(run) and run.status in RESUMABLE:
             st.button(
                 _("Resume"), key="kd-resume", on_click=_resume, args=(run.id,), icon=":material/play_arrow:",
@@ -117,7 +117,7 @@ def settings_query(run: RunRow) -> dict[str, str]:
 
 def _tags(run: RunRow, known_tags: list[str]) -> None:
     key = f"kd-tags-{run.id}"
-    state.preset(key, list(run.tags))  # always take the tags from the store: another tab may have changed them
+    state.set_widget(key, list(run.tags))  # always take the tags from the store: another tab may have changed them
     st.multiselect(
         _("Tags"), sorted({*known_tags, *run.tags}, key=str.casefold), key=key, accept_new_options=True,
         on_change=_retag, args=(run.id,), placeholder=_("Add a word, such as: class 7b"), width=620,
@@ -139,7 +139,7 @@ def _exports(run: RunRow) -> None:
 
 def _export(store: Store, run_id: str, form: str) -> str:
     """Return the exported file. Called when the visitor presses the button, so it holds the run as it is then."""
-    return export.as_text(store.run(run_id), store.events(run_id), form)
+    return export.export_text(store.run(run_id), store.events(run_id), form)
 
 
 def _changeable(run_id: str) -> RunRow | None:
@@ -163,7 +163,7 @@ def _deleted_run(run_id: str) -> RunRow | None:
 
 def _retag(run_id: str) -> None:
     forget_undo()
-    chosen = state.widget(f"kd-tags-{run_id}")
+    chosen = state.widget_value(f"kd-tags-{run_id}")
     try:
         if _changeable(run_id) is not None and isinstance(chosen, list):
             cache.store().tag(run_id, chosen)

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 @st.cache_resource(show_spinner=False, max_entries=24)
-def run_curves(run_id: str, attempts: int, status: str) -> dict[str, Curve]:
+def finished_curves(run_id: str, attempts: int, status: str) -> dict[str, Curve]:
     """Return the validation accuracy of each arm of a finished run.
 
     `attempts` and `status` only distinguish cache entries: they change when a run is resumed.
     """
-    return read_curves(run_id)
+    return latest_curves(run_id)
 
 
-def read_curves(run_id: str) -> dict[str, Curve]:
+def latest_curves(run_id: str) -> dict[str, Curve]:
     """Return the validation accuracy so far of each arm of a run."""
     from pages.ui.run.view import run_view
 

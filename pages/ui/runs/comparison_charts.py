@@ -8,7 +8,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TYPE, Type
+from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle
 from pages.ui.kit.formats import arm_name, format_accuracy
 from pages.ui.run.view import Curve
 from pages.ui.session.i18n import _
@@ -19,7 +19,7 @@ SHOWN_ARMS = ("distilled", "baseline")
 HEIGHT = 420
 
 
-def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Type = TYPE) -> go.Figure:
+def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw the validation accuracy of distilled and baseline of several runs; each line ends with its run's letter.
 
     Args:
@@ -115,7 +115,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return 10 * ((low - 0.5) // 10), -10 * ((-high - 0.5) // 10)
 
 
-def _style(figure: go.Figure, text: Type, revision: str) -> None:
+def _style(figure: go.Figure, text: TextStyle, revision: str) -> None:
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font=text.font, showlegend=False,
         margin={"l": 8, "r": 12, "t": 12, "b": 8}, hovermode="x unified", hoverlabel={"font": {"size": text.size}},

@@ -45,7 +45,7 @@ def chosen_runs() -> list[RunRow]:
     return runs
 
 
-def comparison(runs: list[RunRow]) -> None:
+def draw_run_comparison(runs: list[RunRow]) -> None:
     """Draw how many runs are chosen and, if there are at least two, their comparison; nothing without runs."""
     if not runs:
         return
@@ -59,14 +59,14 @@ def comparison(runs: list[RunRow]) -> None:
             _compare(runs)
 
 
-def pick(run: RunRow, places: Mapping[str, int]) -> None:
+def comparison_box(run: RunRow, places: Mapping[str, int]) -> None:
     """Draw the check box that puts a run into the comparison.
 
     Args:
         places: run id -> index, for the runs that are compared already; the index selects the letter.
     """
     key = f"kd-pick-{run.id}"
-    state.preset(key, run.id in places)  # the URL decides, after a reload or "Choose none" too
+    state.set_widget(key, run.id in places)  # the URL decides, after a reload or "Choose none" too
     full = len(places) >= MOST and run.id not in places
     help_text = _("{n} runs are the most that a chart can hold.").format(n=MOST) if full else None
     letter = comparison_charts.LETTERS[places[run.id]] if run.id in places and len(places) > 1 else ""
@@ -76,7 +76,7 @@ def pick(run: RunRow, places: Mapping[str, int]) -> None:
 
 def _toggle(run_id: str) -> None:
     others = [one for one in state.compared_runs() if one != run_id]
-    state.set_compared_runs([*others, run_id] if state.widget(f"kd-pick-{run_id}") else others)
+    state.set_compared_runs([*others, run_id] if state.widget_value(f"kd-pick-{run_id}") else others)
 
 
 def _compare(runs: list[RunRow]) -> None:
@@ -92,7 +92,9 @@ def _compare(runs: list[RunRow]) -> None:
         st.html(f'<div class="kd-legend">{arms}{lines}</div>')
         words = comparison_charts.overlay_words(curves)
         ids = "-".join(run.id for run in runs)
-        page_parts.draw_chart(comparison_charts.overlaid_curves(curves, ids, page_parts.text()), "kd-overlay", words)
+        page_parts.draw_chart(
+            comparison_charts.overlaid_curves(curves, ids, page_parts.chart_text_style()), "kd-overlay", words
+        )
         st.caption(_("Accuracy on the validation pictures, mean over the seeds."))
     found = compare(runs)
     st.html(comparison_table.comparison_html(found, _("What differs between the chosen runs")))
@@ -102,5 +104,5 @@ def _compare(runs: list[RunRow]) -> None:
 
 def _curves(run: RunRow) -> dict[str, vm.Curve]:
     if run.done:
-        return cached.run_curves(run.id, run.attempts, run.status)
-    return cached.read_curves(run.id)
+        return cached.finished_curves(run.id, run.attempts, run.status)
+    return cached.latest_curves(run.id)

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.reports.comparison import Comparison, Step
+from kdcore.reports.comparison import AccuracyDifference, Comparison
 from pages.ui.kit.formats import (
     arm_name,
+    arms_in_order,
     format_accuracy,
     format_duration,
     format_interval,
     format_signed,
     format_when,
-    in_order,
 )
-from pages.ui.kit.settings_words import own_words, setting_names, setting_value
-from pages.ui.kit.tables import NONE, Cell, Row, arm_mark
+from pages.ui.kit.settings_words import own_point_text, setting_names, setting_value
+from pages.ui.kit.tables import MISSING_VALUE, Cell, Row, arm_mark
 from pages.ui.run.sentences import status_name
 from pages.ui.runs.comparison_charts import LETTERS, letter_html, line_html
 from pages.ui.session.i18n import _
@@ -43,9 +43,9 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
     """
     results = [row.result or {} for row in comparison.rows]
     rows: list[tuple[str, Row]] = []
-    if any(own := [own_words(row.config) for row in comparison.rows]):
+    if any(own := [own_point_text(row.config) for row in comparison.rows]):
         rows.append(("", Row(_("Of a sweep"), _("the point that is compared"), tuple(map(Cell, own)))))
-    for arm in in_order(dict.fromkeys(comparison.arms)):
+    for arm in arms_in_order(dict.fromkeys(comparison.arms)):
         cells = tuple(_share(_figure(result, arm, "accuracy")) for result in results)
         rows.append((arm, Row(arm_name(arm), _("test pictures right"), cells)))
         steps = comparison.steps[arm]
@@ -53,12 +53,14 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
             label = _("{name}, minus {letter}").format(name=arm_name(arm), letter=LETTERS[0])
             rows.append(("", Row(label, _("points"), (Cell(""), *map(_points, steps[1:])))))
     pairs = [result.get("paired_difference") or {} for result in results]
-    gains = tuple(_points(Step(pair.get("mean"), pair.get("ci95"))) for pair in pairs)
+    gains = tuple(_points(AccuracyDifference(pair.get("mean"), pair.get("ci95"))) for pair in pairs)
     rows.append(("", Row(_("Distilled minus baseline"), _("points, seed by seed"), gains)))
     for arm in ("distilled", "baseline"):
         errors = tuple(_share(_figure(result, arm, "ece")) for result in results)
         rows.append((arm, Row(_("Calibration error"), arm_name(arm), errors)))
-    times = tuple(Cell(format_duration(result["seconds"]) if result.get("seconds") else NONE) for result in results)
+    times = tuple(
+        Cell(format_duration(result["seconds"]) if result.get("seconds") else MISSING_VALUE) for result in results
+    )
     rows.append(("", Row(_("Time"), _("of the whole run"), times)))
     return rows
 
@@ -121,13 +123,13 @@ def _figure(result: Mapping[str, Any], arm: str, name: str) -> Mapping[str, Any]
 
 def _share(estimate: Mapping[str, Any] | None) -> Cell:
     if not estimate or estimate.get("mean") is None:
-        return Cell(NONE)
+        return Cell(MISSING_VALUE)
     return Cell(format_accuracy(estimate["mean"]), format_interval(estimate["ci95"]) if estimate.get("ci95") else "")
 
 
-def _points(step: Step) -> Cell:
+def _points(step: AccuracyDifference) -> Cell:
     if step.mean is None:
-        return Cell(NONE)
+        return Cell(MISSING_VALUE)
     if not step.ci95:
         return Cell(format_signed(step.mean), _("no interval"))
     low, high = (format_signed(bound) for bound in step.ci95)
@@ -136,7 +138,7 @@ def _points(step: Step) -> Cell:
 
 def _setting(name: str, value: object) -> str:
     if value is None:
-        return NONE
+        return MISSING_VALUE
     if isinstance(value, list):
         counted = name == "seeds" and value == list(range(len(value)))
         return str(len(value)) if counted else ", ".join(_setting(name, one) for one in value)

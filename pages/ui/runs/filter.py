@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ANY_STATUS = ("any", *STATUSES)
 # URL parameters; the key of the widget is the same, or "kd-" and the name.
-WORDS, DATASET, TAG, STATUS, SORT = "words", "in_dataset", "tag", "status", "sort"
+WORDS_KEY, DATASET_KEY, TAG_KEY, STATUS_KEY, SORT_KEY = "words", "in_dataset", "tag", "status", "sort"
 
 
 def run_filter(runs: Sequence[RunRow]) -> Selection:
@@ -31,22 +31,22 @@ def run_filter(runs: Sequence[RunRow]) -> Selection:
     with st.container(key="kd-filter"):
         words, dataset, status, tag, sort = st.columns((2.2, 1.5, 1.3, 1.3, 1.6), gap="small")
         text = words.text_input(
-            _("Find"), key=WORDS, bind="query-params", max_chars=80, placeholder=_("words, tags, a run's id"),
+            _("Find"), key=WORDS_KEY, bind="query-params", max_chars=80, placeholder=_("words, tags, a run's id"),
             live="300ms",
         )  # fmt: skip
         chosen_dataset = dataset.selectbox(
-            _("Dataset"), datasets, None, key=DATASET, bind="query-params", placeholder=_("all")
+            _("Dataset"), datasets, None, key=DATASET_KEY, bind="query-params", placeholder=_("all")
         )
         chosen_status = status.selectbox(
-            _("Status"), ANY_STATUS, ANY_STATUS.index(state.choice(STATUS, ANY_STATUS)), key=f"kd-{STATUS}",
+            _("Status"), ANY_STATUS, ANY_STATUS.index(state.choice(STATUS_KEY, ANY_STATUS)), key=f"kd-{STATUS_KEY}",
             format_func=lambda name: _("all") if name == "any" else sentences.status_name(name),
-            on_change=state.hear_choice, args=(STATUS, f"kd-{STATUS}", ANY_STATUS),
+            on_change=state.on_choice, args=(STATUS_KEY, f"kd-{STATUS_KEY}", ANY_STATUS),
         )  # fmt: skip
-        chosen_tag = tag.selectbox(_("Tag"), tags, None, key=TAG, bind="query-params", placeholder=_("all"))
+        chosen_tag = tag.selectbox(_("Tag"), tags, None, key=TAG_KEY, bind="query-params", placeholder=_("all"))
         orders = order_names()
         chosen_sort = sort.selectbox(
-            _("Order"), SORTS, SORTS.index(state.choice(SORT, SORTS)), key=f"kd-{SORT}",
-            format_func=lambda name: orders[name], on_change=state.hear_choice, args=(SORT, f"kd-{SORT}", SORTS),
+            _("Order"), SORTS, SORTS.index(state.choice(SORT_KEY, SORTS)), key=f"kd-{SORT_KEY}",
+            format_func=lambda name: orders[name], on_change=state.on_choice, args=(SORT_KEY, f"kd-{SORT_KEY}", SORTS),
         )  # fmt: skip
     return Selection(
         dataset=chosen_dataset, status=None if chosen_status == "any" else chosen_status, tag=chosen_tag,
@@ -65,10 +65,10 @@ def order_names() -> dict[str, str]:
     }
 
 
-def show_all() -> None:
+def clear_filter() -> None:
     """Clear the filter but keep the chosen order. Call it in a widget callback, before the widgets are drawn."""
-    state.preset(WORDS, "")
-    state.preset(DATASET, None)
-    state.preset(TAG, None)
-    state.preset(f"kd-{STATUS}", "any")
-    state.set_choice(STATUS, "any", ANY_STATUS)
+    state.set_widget(WORDS_KEY, "")
+    state.set_widget(DATASET_KEY, None)
+    state.set_widget(TAG_KEY, None)
+    state.set_widget(f"kd-{STATUS_KEY}", "any")
+    state.set_choice(STATUS_KEY, "any", ANY_STATUS)

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from kdcore.reports.selection import Selection
     from kdcore.store import RunRow
 
-FEW = 15  # runs shown at a time: each needs a dozen elements, and hundreds of runs would take seconds to draw
-MOST = 500  # newest runs that are read from the store and filtered
+RUNS_PER_SCREEN = (
+    15  # runs shown at a time: each needs a dozen elements, and hundreds of runs would take seconds to draw
+)
+MAX_LISTED = 500  # newest runs that are read from the store and filtered
 WIDTHS = (0.75, 1.15, 2.7, 3.1, 0.9)
 
 
@@ -33,7 +35,7 @@ def visitor() -> str | None:
 
 def visible_runs() -> list[RunRow]:
     """Return the runs that this visitor may see without a link, newest first."""
-    return cache.store().list_runs(visitor=visitor(), limit=MOST, short=True)
+    return cache.store().list_runs(visitor=visitor(), limit=MAX_LISTED, short=True)
 
 
 def opened_run() -> RunRow | None:
@@ -56,7 +58,7 @@ def run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, kn
     """Draw one row per run: date and status, settings, outcome. The opened run is drawn in full below its row.
 
     Args:
-        runs: those that passed the filter, in the chosen order; at most `FEW` of them are drawn at a time.
+        runs: those that passed the filter, in the chosen order; at most `RUNS_PER_SCREEN` of them are drawn at a time.
         asked: the filter; when it changes, the list starts again at its first run.
         opened: the run that the URL opens. It is drawn even if it is not among the runs shown.
         known_tags: tags of other runs, offered as suggestions.
@@ -64,7 +66,7 @@ def run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, kn
     kept = state.kept("runs_first")
     first = kept[1] if isinstance(kept, tuple) and kept[0] == asked and kept[1] < len(runs) else 0
     state.keep("runs_first", (asked, first))  # a changed filter starts at the first run
-    shown = list(runs[first : first + FEW])
+    shown = list(runs[first : first + RUNS_PER_SCREEN])
     if opened is not None and opened.id not in {run.id for run in shown}:
         shown = [opened, *shown]  # the link opened another visitor's run, or one that is not among those shown
     places = {run_id: place for place, run_id in enumerate(state.compared_runs()[: comparison_panel.MOST])}
@@ -74,24 +76,29 @@ def run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, kn
             _row(run, whole, places)
             if whole:
                 _open(run, known_tags)
-    if len(runs) > FEW:
-        _turn(asked, first, len(runs))
+    if len(runs) > RUNS_PER_SCREEN:
+        _screen_buttons(asked, first, len(runs))
 
 
-def _turn(asked: Selection, first: int, count: int) -> None:
+def _screen_buttons(asked: Selection, first: int, count: int) -> None:
     """Draw which runs of the list are shown, and the buttons to the runs before and after them."""
     with st.container(horizontal=True, vertical_alignment="center", key="kd-turn"):
-        for name, key, to in ((_("Back"), "kd-back", first - FEW), (_("More runs"), "kd-more", first + FEW)):
+        for name, key, to in (
+            (_("Back"), "kd-back", first - RUNS_PER_SCREEN),
+            (_("More runs"), "kd-more", first + RUNS_PER_SCREEN),
+        ):
             out = not 0 <= to < count
             st.button(name, key=key, on_click=state.keep, args=("runs_first", (asked, to)), disabled=out)
-        text = _("{first} to {last} of {count} runs").format(first=first + 1, last=min(count, first + FEW), count=count)
+        text = _("{first} to {last} of {count} runs").format(
+            first=first + 1, last=min(count, first + RUNS_PER_SCREEN), count=count
+        )
         st.html(page_parts.paragraph(text, "kd-what"), width="content")
 
 
 def _row(run: RunRow, whole: bool, places: dict[str, int]) -> None:
     choice, when, what, outcome, button = st.columns(WIDTHS, vertical_alignment="center", gap="small")
     with choice:
-        comparison_panel.pick(run, places)
+        comparison_panel.comparison_box(run, places)
     when.html(tables.status_html(run.status, sentences.status_name(run.status), formats.format_when(run.created)))
     tags = "" if whole else actions.tag_html(run.tags)
     what.html(page_parts.paragraph(settings_words.config_sentence(run.config), "kd-what") + tags)

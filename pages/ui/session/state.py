@@ -121,18 +121,18 @@ def kept(slot: str) -> object:
 # --- values of widgets
 
 
-def preset(key: str, value: object) -> None:
+def set_widget(key: str, value: object) -> None:
     """Set the value of the widget `key`; call this before the widget is drawn, or in a callback."""
     st.session_state[key] = value
 
 
-def begin(key: str, value: object) -> None:
+def set_initial(key: str, value: object) -> None:
     """Set the value with which the widget `key` starts; a widget that already has a value keeps it."""
     if key not in st.session_state:
         st.session_state[key] = value
 
 
-def at_first_drawing(key: str, value: T) -> T:
+def value_at_first_drawing(key: str, value: T) -> T:
     """Return the `value` that was given when the component `key` was first drawn after the visitor opened the page.
 
     Streamlit drops a component's state when the visitor leaves its page. A component without state has therefore just
@@ -144,7 +144,7 @@ def at_first_drawing(key: str, value: T) -> T:
     return cast(T, st.session_state[slot])
 
 
-def widget(key: str) -> object:
+def widget_value(key: str) -> object:
     """Return the current value of the widget `key`; None before it was first drawn."""
     return st.session_state.get(key)
 
@@ -179,7 +179,7 @@ def set_temperature(value: float) -> None:
         _set_query("t", f"{value:.3g}")
 
 
-def hear_temperature(component_key: str) -> None:
+def on_temperature(component_key: str) -> None:
     """Write the temperature at which the visitor released the slider into the URL; the callback of a component.
 
     Streamlit runs callbacks before the page's script, so that the links at the top already carry the new value.
@@ -193,7 +193,7 @@ def hear_temperature(component_key: str) -> None:
         set_temperature(min(high, max(low, value)))
 
 
-def hear_choice(key: str, widget_key: str, legal: Sequence[str]) -> None:
+def on_choice(key: str, widget_key: str, legal: Sequence[str]) -> None:
     """Write the choice of the widget `widget_key` into the URL before the page is drawn; the callback of a widget."""
     set_choice(key, str(st.session_state.get(widget_key)), legal)
 
@@ -223,14 +223,14 @@ def set_choices(key: str, values: Sequence[str]) -> None:
     _set_query(key, ",".join(values) or None)
 
 
-def hear_choices(key: str, widget_key: str) -> None:
+def on_choices(key: str, widget_key: str) -> None:
     """Write the choices of the widget `widget_key` into the URL before the page is drawn; the callback of a widget."""
     set_choices(key, list(cast("list[str]", st.session_state.get(widget_key) or [])))
 
 
 def run_id() -> str | None:
     """Return the run_id in the URL's `run`; None where it is missing or malformed. The run need not exist."""
-    return _as_run_id(_query("run"))
+    return _run_id_or_none(_query("run"))
 
 
 def parent_run() -> str | None:
@@ -238,10 +238,10 @@ def parent_run() -> str | None:
 
     None where it is missing or malformed. The run need not exist.
     """
-    return _as_run_id(_query("parent"))
+    return _run_id_or_none(_query("parent"))
 
 
-def forget_parent_run() -> None:
+def clear_parent_run() -> None:
     """Remove `parent` from the URL once a run has started, so that the next run does not count as a repetition."""
     _set_query("parent", None)
 
@@ -256,16 +256,16 @@ def link_params() -> dict[str, list[str]]:
     return {key: st.query_params.get_all(key) for key in SHARED_KEYS if key in st.query_params}
 
 
-def _as_run_id(text: str) -> str | None:
+def _run_id_or_none(text: str) -> str | None:
     return text if re.fullmatch(r"[0-9A-Za-z_-]{6,64}", text) else None
 
 
-def asked_student() -> str:
+def requested_student() -> str:
     """Return the student that the form or the URL names, whether it is offered or not; "" where neither names one."""
     return str(st.session_state.get("student") or _query("student"))
 
 
-def asked_teacher(key: str) -> str:
+def requested_teacher(key: str) -> str:
     """Return the teacher that the URL's `key` names, whether it is on this machine or not; "" where there is none.
 
     A "+" that was typed into the address instead of %2B arrives as a space, so spaces are read as "+".

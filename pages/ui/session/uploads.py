@@ -6,7 +6,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 
-def keep_in_memory() -> None:
+def keep_uploads_in_memory() -> None:
     """Keep uploads in memory: Starlette would write those above 1 MB to temporary files.
 
     A visitor's picture must not reach the disk.
@@ -18,7 +18,7 @@ def keep_in_memory() -> None:
     MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, limit)
 
 
-def let_go_of_uploads(newest: int = 2) -> None:
+def remove_old_uploads(newest: int = 2) -> None:
     """Remove the files that this session uploaded from memory, except the `newest` (an upload and a photo).
 
     Streamlit would keep every file, of up to 32 MB, until the session ends, even after the visitor left its page. The

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui.frame.page_parts import NoTeacherYet, paragraph
+from pages.ui.frame.page_parts import TeacherMissing, paragraph
 from pages.ui.kit import bars, formats, settings_words, tables
 from pages.ui.pictures import cached
 from pages.ui.pictures.example import Example
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kdcore.settings.config import RunConfig
 
 
-def explain(config: RunConfig) -> None:
+def draw_explanation(config: RunConfig) -> None:
     """Draw what the Start button does, and how the two students of a pair differ, shown on one example picture."""
     lead = _(
         "Start trains {seeds} pairs of students. Both students of a pair begin with the same weights, see the same "
@@ -25,16 +25,16 @@ def explain(config: RunConfig) -> None:
     st.html(paragraph(lead, "kd-lead"))
     try:
         with st.spinner(_("Reading the pictures of {name}").format(name=config.dataset)):
-            example = cached.telling_example(config.dataset, config.teacher)
-        _told(config, example)
-    except NoTeacherYet as error:
+            example = cached.hesitant_example(config.dataset, config.teacher)
+        _draw_labels(config, example)
+    except TeacherMissing as error:
         st.info(str(error), icon=":material/school:")
-    if more := settings_words.further(config.to_json()):
+    if more := settings_words.extra_arms_sentence(config.to_json()):
         st.html(paragraph(more, "kd-lead"))
     st.html(paragraph(explanation(config.dataset == "creatures"), "kd-lead"))
 
 
-def _told(config: RunConfig, example: Example) -> None:
+def _draw_labels(config: RunConfig, example: Example) -> None:
     """Draw the example picture and, beside it, the labels that the baseline and the distilled student learn from."""
     settings = config.to_json()
     picture, hard, soft = st.columns((0.66, 1, 1), gap="medium")
@@ -45,13 +45,13 @@ def _told(config: RunConfig, example: Example) -> None:
     with hard:
         _bars("baseline", _("is told the hard label"), example, told)
     with soft:
-        if words := settings_words.is_told(settings):
+        if words := settings_words.label_note(settings):
             _bars("distilled", words, example, _shares(config, example))
         else:
             st.html(f'<p class="kd-told">{tables.arm_mark("distilled")}<b>{formats.arm_name("distilled")}</b></p>')
             st.html(paragraph(settings_words.method_sentence(config.method), "kd-lead"))
     if note := settings_words.weight_note(settings):
-        st.caption(formats.held(note))
+        st.caption(formats.no_break_percent(note))
 
 
 def _shares(config: RunConfig, example: Example) -> list[float]:
@@ -60,14 +60,14 @@ def _shares(config: RunConfig, example: Example) -> list[float]:
 
     They are smoothed hard labels for a method that learns without a teacher, else the teacher's soft labels.
     """
-    if settings_words.uses(config.to_json()) == "nothing":
+    if settings_words.learns_from(config.to_json()) == "nothing":
         return example.smoothed(float(dict(config.parameters)["smoothing"]))
     return example.soft_labels(config.temperature, standardised=config.method == "standardised-kd")
 
 
 def _bars(arm: str, told: str, example: Example, shares: list[float]) -> None:
     st.html(f'<p class="kd-told">{tables.arm_mark(arm)}<b>{formats.arm_name(arm)}</b> {told}</p>')
-    words = formats.answer_caption(example.class_names, shares)
+    words = formats.probabilities_caption(example.class_names, shares)
     st.html(bars.bars(arm, example.class_names, shares, words, others=example.has_others))
 
 

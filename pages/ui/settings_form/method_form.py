@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from kdcore.methods.registry import Method, Parameter
     from kdcore.settings.defaults import Defaults
 
-METHOD, CONTROLS = "method", "controls"  # URL parameters; the key of the widget is this name plus "_pick"
+METHOD_KEY, CONTROLS_KEY = "method", "controls"  # URL parameters; the key of the widget is this name plus "_pick"
 
 
 def chosen_method() -> Method:
     """Return the method that the URL names, or plain distillation (Hinton's). It works before any widget is drawn."""
     from kdcore.methods.registry import METHODS
 
-    return METHODS[state.choice(METHOD, tuple(METHODS))]
+    return METHODS[state.choice(METHOD_KEY, tuple(METHODS))]
 
 
-def usual(defaults: Defaults, name: str) -> float:
+def default_soft_setting(defaults: Defaults, name: str) -> float:
     """Return the default of a setting: the chosen method's own value, or the dataset's where the method has none.
 
     Args:
@@ -48,13 +48,13 @@ def method_form(dataset: str, disabled: bool = False) -> dict[str, Any]:
     """
     from kdcore.methods.registry import METHODS
 
-    state.begin("method_pick", chosen_method().name)
+    state.set_initial("method_pick", chosen_method().name)
     chosen = st.selectbox(
         _("Method"), list(METHODS), key="method_pick", format_func=settings_words.method_title,
-        on_change=_another_method, args=(dataset,), disabled=disabled,
+        on_change=_on_method_change, args=(dataset,), disabled=disabled,
         help=_("How the distilled student learns; the baseline stays as it is."),
     )  # fmt: skip
-    state.set_choice(METHOD, chosen, tuple(METHODS))
+    state.set_choice(METHOD_KEY, chosen, tuple(METHODS))
     method = METHODS[chosen]
     st.caption(f"{_(method.sentence)} ({method.paper})")
     return {"method": method.name, "parameters": {one.name: _parameter(one) for one in method.parameters}}
@@ -81,10 +81,10 @@ def controls_form(method: Method) -> tuple[str, ...]:
 
     if method.uses != "teacher":
         return ()
-    state.begin("controls_pick", state.choices(CONTROLS, tuple(KNOWN)))
+    state.set_initial("controls_pick", state.choices(CONTROLS_KEY, tuple(KNOWN)))
     chosen = st.multiselect(
         _("Controls"), list(KNOWN), key="controls_pick", format_func=formats.arm_name,
-        on_change=state.hear_choices, args=(CONTROLS, "controls_pick"),
+        on_change=state.on_choices, args=(CONTROLS_KEY, "controls_pick"),
         placeholder=_("none"), help=_("Further students that lack one thing, to see what carries the gain."),
     )  # fmt: skip
     for name in chosen:
@@ -93,7 +93,7 @@ def controls_form(method: Method) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def take_method(config: Mapping[str, Any]) -> None:
+def preset_method(config: Mapping[str, Any]) -> None:
     """Set the widgets to the method, parameters and controls of a run's configuration.
 
     Call it in a widget callback, before the widgets are drawn.
@@ -104,15 +104,15 @@ def take_method(config: Mapping[str, Any]) -> None:
     _set_method(name)
     given = dict(config.get("parameters") or {})
     for one in METHODS[name].parameters if name in METHODS else ():
-        state.preset(one.name, given.get(one.name, one.default))
+        state.set_widget(one.name, given.get(one.name, one.default))
     controls = list(config.get("controls") or ())
-    state.preset("controls_pick", controls)
-    state.set_choices(CONTROLS, controls)
+    state.set_widget("controls_pick", controls)
+    state.set_choices(CONTROLS_KEY, controls)
 
 
 def method_query(config: Mapping[str, Any]) -> dict[str, str]:
     """Return a run's method, parameters and controls as query parameters of the Distil page, without the empty ones."""
-    found = {METHOD: settings_words.method_of(config), CONTROLS: ",".join(config.get("controls") or ())}
+    found = {METHOD_KEY: settings_words.method_of(config), CONTROLS_KEY: ",".join(config.get("controls") or ())}
     own = {name: repr(value) if isinstance(value, float) else str(value) for name, value in
            dict(config.get("parameters") or {}).items()}  # fmt: skip
     return {name: value for name, value in {**found, **own}.items() if value}
@@ -121,11 +121,11 @@ def method_query(config: Mapping[str, Any]) -> dict[str, str]:
 def _set_method(name: str) -> None:
     from kdcore.methods.registry import METHODS
 
-    state.preset("method_pick", name)
-    state.set_choice(METHOD, name, tuple(METHODS))
+    state.set_widget("method_pick", name)
+    state.set_choice(METHOD_KEY, name, tuple(METHODS))
 
 
-def _another_method(dataset: str) -> None:
+def _on_method_change(dataset: str) -> None:
     """Callback of the method widget: set temperature, distill weight and parameters to the new method's defaults.
 
     Temperature or weight is reset only if the new or the previous method has a value of its own for it; otherwise the
@@ -134,10 +134,10 @@ def _another_method(dataset: str) -> None:
     from kdcore.methods.registry import METHODS
     from kdcore.settings.defaults import defaults_for
 
-    before, method = chosen_method(), METHODS[str(state.widget("method_pick"))]
+    before, method = chosen_method(), METHODS[str(state.widget_value("method_pick"))]
     _set_method(method.name)
-    for name in settings_words.SOFT:
+    for name in settings_words.SOFT_SETTINGS:
         if getattr(method, name) is not None or getattr(before, name) is not None:
-            state.preset(name, usual(defaults_for(dataset), name))
+            state.set_widget(name, default_soft_setting(defaults_for(dataset), name))
     for one in method.parameters:
-        state.preset(one.name, one.default)
+        state.set_widget(one.name, one.default)

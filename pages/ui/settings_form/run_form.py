@@ -28,7 +28,7 @@ FIELDS = {
     "epochs": "epochs",
 }
 MOST_SEEDS = 20
-_BROUGHT = "brought_student"  # session slot: a student from a run or a link that is not on the dataset's list
+_EXTRA_STUDENT = "brought_student"  # session slot: a student from a run or a link that is not on the dataset's list
 
 
 def run_form() -> RunConfig:
@@ -37,7 +37,7 @@ def run_form() -> RunConfig:
     Raises:
         KdError: a setting is not legal; the message is one sentence for the visitor.
     """
-    from kdcore.methods.registry import SETTINGS
+    from kdcore.methods.registry import RUN_SETTINGS
     from kdcore.settings.config import MAX_EPOCHS, make_run_config
     from kdcore.settings.defaults import defaults_for
     from kdcore.settings.sweeps import teachers_of
@@ -47,7 +47,7 @@ def run_form() -> RunConfig:
     infos = {info.name: info for info in cache.dataset_infos()}
     names = [status.name for status in statuses if status.ready and status.name in infos]
     dataset = st.selectbox(
-        _("Dataset"), names, key="dataset", bind="query-params", on_change=_use_defaults,
+        _("Dataset"), names, key="dataset", bind="query-params", on_change=_on_dataset_change,
         help=_("The pictures that the students learn from."),
     )  # fmt: skip
     if len(names) < len(statuses):
@@ -65,10 +65,10 @@ def run_form() -> RunConfig:
         disabled=varied == "student", help=_("The small network that is trained. The numbers are its widths."),
     )  # fmt: skip
     # Settings that the method does not use are not shown. Where the method varies, some of the methods may use them.
-    learns_by = SETTINGS if varied == "method" else method_form.chosen_method().settings
+    learns_by = RUN_SETTINGS if varied == "method" else method_form.chosen_method().settings
     temperature = st.number_input(
-        _("Temperature"), 0.01, 1000.0, method_form.usual(defaults, "temperature"), step=0.5, format="%g",
-        key="temperature", bind="query-params", disabled=varied == "temperature",
+        _("Temperature"), 0.01, 1000.0, method_form.default_soft_setting(defaults, "temperature"), step=0.5,
+        format="%g", key="temperature", bind="query-params", disabled=varied == "temperature",
         help=_("How soft the teacher's labels are: above 1, the small probabilities grow."),
     ) if "temperature" in learns_by else None  # fmt: skip
     with st.expander(_("More settings")):
@@ -83,7 +83,7 @@ def run_form() -> RunConfig:
             if "teacher" in learns_by else _("It does not teach by this method; it is measured beside the students."),
         )  # fmt: skip
         weight = st.slider(
-            _("Distill weight"), 0.0, 1.0, method_form.usual(defaults, "distill_weight"), 0.05,
+            _("Distill weight"), 0.0, 1.0, method_form.default_soft_setting(defaults, "distill_weight"), 0.05,
             key="distill_weight", bind="query-params", disabled=varied == "distill_weight",
             help=_("How much the soft labels count; the hard labels count for the rest."),
         ) if "distill_weight" in learns_by else None  # fmt: skip
@@ -101,11 +101,11 @@ def run_form() -> RunConfig:
         "labels": labels, "teacher": teacher, "student": student, "temperature": temperature, "distill_weight": weight,
         "epochs": epochs, **method,
     }  # fmt: skip
-    asked = sweep_form.asked_for(settings, vary, defaults)
+    asked = sweep_form.settings_to_submit(settings, vary, defaults)
     config = make_run_config(dataset, seeds=seeds, controls=controls, vary=vary, **asked)
     for name in dict.fromkeys(member for teacher in teachers_of(config) for member in members_of(teacher)):
         if name not in known:
-            st.caption(_teacher_first(name))
+            st.caption(_missing_teacher_sentence(name))
     return config
 
 
@@ -125,34 +125,34 @@ def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
     """
     from kdcore.networks.registry import parse_model
 
-    asked = state.asked_student()
+    asked = state.requested_student()
     if asked and asked not in usual:
         try:
             parse_model(asked)
         except KdError:
             return usual
-        state.keep(_BROUGHT, asked)
-    brought = state.kept(_BROUGHT)
+        state.keep(_EXTRA_STUDENT, asked)
+    brought = state.kept(_EXTRA_STUDENT)
     return (*usual, brought) if isinstance(brought, str) and brought not in usual else usual
 
 
-def _use_defaults() -> None:
+def _on_dataset_change() -> None:
     """Callback of the dataset widget: set the settings to the defaults of the new dataset, without a sweep.
 
     The method stays as it is.
     """
     from kdcore.settings.defaults import defaults_for
 
-    defaults = defaults_for(str(state.widget("dataset")))
+    defaults = defaults_for(str(state.widget_value("dataset")))
     for key, field in FIELDS.items():
-        state.preset(key, getattr(defaults, field))
-    state.preset("seeds", defaults.seeds)
-    for name in settings_words.SOFT:
-        state.preset(name, method_form.usual(defaults, name))
-    sweep_form.take_sweep({})
+        state.set_widget(key, getattr(defaults, field))
+    state.set_widget("seeds", defaults.seeds)
+    for name in settings_words.SOFT_SETTINGS:
+        state.set_widget(name, method_form.default_soft_setting(defaults, name))
+    sweep_form.preset_sweep({})
 
 
-def _teacher_first(teacher: str) -> str:
+def _missing_teacher_sentence(teacher: str) -> str:
     """Say that a teacher that is not on this machine is trained first, with an estimate of the time if there is one."""
     with st.spinner(_("Timing a few steps of the teacher's training…")):
         seconds = cache.teacher_seconds(teacher)
@@ -165,15 +165,15 @@ def _teacher_first(teacher: str) -> str:
     ).format(name=teacher, time=formats.format_duration(seconds))
 
 
-def take_settings(config: dict[str, object]) -> None:
+def preset_settings(config: dict[str, object]) -> None:
     """Set all widgets of the form to a run's configuration. Call it in a widget callback, before they are drawn."""
-    state.preset("dataset", config["dataset"])
+    state.set_widget("dataset", config["dataset"])
     for key, field in FIELDS.items():
-        state.preset(key, config[field])
+        state.set_widget(key, config[field])
     seeds = config["seeds"]
-    state.preset("seeds", len(seeds) if isinstance(seeds, list) else 1)
-    method_form.take_method(config)
-    sweep_form.take_sweep(config)
+    state.set_widget("seeds", len(seeds) if isinstance(seeds, list) else 1)
+    method_form.preset_method(config)
+    sweep_form.preset_sweep(config)
 
 
 def settings_query(config: dict[str, object]) -> dict[str, str]:

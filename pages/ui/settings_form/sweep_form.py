@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 VARY, VALUES = "vary", "vary_values"  # URL parameters
 NOTHING = "nothing"
-OFFERED = (NOTHING, "temperature", "distill_weight", "labels", "student", "method", "epochs")
+OFFERED_SETTINGS = (NOTHING, "temperature", "distill_weight", "labels", "student", "method", "epochs")
 
 
 def varied() -> str:
     """Return the setting that the URL says is varied, or `NOTHING`. It works before any widget is drawn."""
-    return state.choice(VARY, OFFERED)
+    return state.choice(VARY, OFFERED_SETTINGS)
 
 
-def asked_for(settings: Mapping[str, Any], vary: Mapping[str, tuple[Any, ...]], defaults: Defaults) -> dict[str, Any]:
+def settings_to_submit(
+    settings: Mapping[str, Any], vary: Mapping[str, tuple[Any, ...]], defaults: Defaults
+) -> dict[str, Any]:
     """Return the settings of the form that go into the configuration of a run, which may be a sweep.
 
     The widget of a varied setting still has a value. It is kept if it is one of the varied values, and then says which
@@ -41,7 +43,7 @@ def asked_for(settings: Mapping[str, Any], vary: Mapping[str, tuple[Any, ...]], 
     """
     asked = {name: value for name, value in settings.items() if value in vary.get(name, (value,))}
     if "method" in vary:
-        usual = {name: method_form.usual(defaults, name) for name in settings_words.SOFT}
+        usual = {name: method_form.default_soft_setting(defaults, name) for name in settings_words.SOFT_SETTINGS}
         asked = {name: value for name, value in asked.items() if usual.get(name) != value}
         if "method" not in asked:
             asked.pop("parameters", None)
@@ -64,13 +66,13 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
     from kdcore.settings.sweeps import parse_vary
 
     names = settings_words.setting_names() | {NOTHING: _("nothing")}
-    state.begin("vary_pick", varied())
+    state.set_initial("vary_pick", varied())
     chosen = st.selectbox(
-        _("Vary a setting"), OFFERED, key="vary_pick", format_func=names.__getitem__,
-        on_change=_another_setting, args=(dataset, most_labels),
+        _("Vary a setting"), OFFERED_SETTINGS, key="vary_pick", format_func=names.__getitem__,
+        on_change=_on_setting_change, args=(dataset, most_labels),
         help=_("One run over several values of a setting, with a chart of what came out at each."),
     )  # fmt: skip
-    state.set_choice(VARY, chosen, OFFERED)
+    state.set_choice(VARY, chosen, OFFERED_SETTINGS)
     if chosen == NOTHING:
         return {}
     from kdcore.settings.defaults import defaults_for
@@ -98,25 +100,25 @@ def usual_values(setting: str, defaults: Defaults, most_labels: int) -> str:
     return ", ".join(map(str, lists.get(setting, [])))
 
 
-def take_sweep(config: Mapping[str, Any]) -> None:
+def preset_sweep(config: Mapping[str, Any]) -> None:
     """Set the widgets to the sweep of a run's configuration, or to nothing if the form does not offer such a sweep.
 
     Call it in a widget callback, before the widgets are drawn.
     """
-    setting, values = _offered(config)
-    state.preset("vary_pick", setting)
-    state.set_choice(VARY, setting, OFFERED)
+    setting, values = _offered_sweep(config)
+    state.set_widget("vary_pick", setting)
+    state.set_choice(VARY, setting, OFFERED_SETTINGS)
     if setting != NOTHING:
-        state.preset(VALUES, values)
+        state.set_widget(VALUES, values)
 
 
 def sweep_query(config: Mapping[str, Any]) -> dict[str, str]:
     """Return a run's sweep as query parameters of the Distil page; empty where the form does not offer such a sweep."""
-    setting, values = _offered(config)
+    setting, values = _offered_sweep(config)
     return {} if setting == NOTHING else {VARY: setting, VALUES: values}
 
 
-def _offered(config: Mapping[str, Any]) -> tuple[str, str]:
+def _offered_sweep(config: Mapping[str, Any]) -> tuple[str, str]:
     """Return the one setting that a run varies, and its values joined by commas.
 
     Returns `(NOTHING, "")` for a plain run, for a run that varies several settings, and for a setting that only the
@@ -124,17 +126,17 @@ def _offered(config: Mapping[str, Any]) -> tuple[str, str]:
     """
     vary = dict(config.get("vary") or {})
     if "method" in vary:  # a single value holds for all methods and is set in its own widget
-        vary = {name: some for name, some in vary.items() if name not in settings_words.SOFT or len(some) > 1}
+        vary = {name: some for name, some in vary.items() if name not in settings_words.SOFT_SETTINGS or len(some) > 1}
     name, values = next(iter(vary.items()), (NOTHING, ()))
-    if len(vary) != 1 or name not in OFFERED:
+    if len(vary) != 1 or name not in OFFERED_SETTINGS:
         return NOTHING, ""
     return name, ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
-def _another_setting(dataset: str, most_labels: int) -> None:
+def _on_setting_change(dataset: str, most_labels: int) -> None:
     from kdcore.settings.defaults import defaults_for
 
-    chosen = str(state.widget("vary_pick"))
-    state.set_choice(VARY, chosen, OFFERED)
+    chosen = str(state.widget_value("vary_pick"))
+    state.set_choice(VARY, chosen, OFFERED_SETTINGS)
     if chosen != NOTHING:
-        state.preset(VALUES, usual_values(chosen, defaults_for(dataset), most_labels))
+        state.set_widget(VALUES, usual_values(chosen, defaults_for(dataset), most_labels))

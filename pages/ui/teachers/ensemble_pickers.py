@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.errors import KdError
-from kdcore.teachers.ensemble_names import LOGITS, MOST, EnsembleName, is_ensemble, parse_name
+from kdcore.teachers.ensemble_names import LOGITS, MAX_MEMBERS, EnsembleName, is_ensemble, parse_name
 from pages.ui.engine import cache
 from pages.ui.session import state
 from pages.ui.session.i18n import _
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
 
 RULES = ("1", "4", LOGITS)
-_BROUGHT = "brought_teacher"  # session slot of an ensemble that a link or reused settings named
+_LINKED_ENSEMBLE = "brought_teacher"  # session slot of an ensemble that a link or reused settings named
 
 
 def asked_ensemble(key: str) -> EnsembleName | None:
     """Return the ensemble that the URL's `key` names; None unless its members are on this machine and fit together."""
-    name = state.asked_teacher(key)
+    name = state.requested_teacher(key)
     return parse_name(name) if is_possible(name) else None
 
 
@@ -55,20 +55,20 @@ def pick_members(first: str, asked: EnsembleName | None, usual: str) -> str:
         asked = None
     keys = (f"ensemble_{first}", f"ensemble_rule_{first}")
     begun = [name for name in others if asked and name in asked.members]
-    held = state.widget(keys[0])
+    held = state.widget_value(keys[0])
     count = 1 + len(held if isinstance(held, list | tuple) else begun)
     label = _("Ensemble of {n}").format(n=count) if count > 1 else _("Ensemble")
     with st.container(key="kd_ensemble", width="content"), st.popover(label, icon=":material/groups:"):
         chosen = st.multiselect(
             _("Average {name} with").format(name=first), others, begun,
-            key=keys[0], max_selections=MOST - 1, placeholder=_("nobody"),
-            on_change=_hear, args=(first, usual, *keys),
+            key=keys[0], max_selections=MAX_MEMBERS - 1, placeholder=_("nobody"),
+            on_change=_on_members_change, args=(first, usual, *keys),
             help=_("Several teachers with the same labels act as one teacher: their answers are averaged."),
         )  # fmt: skip
         rules = (*RULES, asked.rule) if asked and asked.rule not in RULES else RULES
         rule = st.selectbox(
             _("What is averaged"), rules, rules.index(asked.rule) if asked else 0, key=keys[1],
-            format_func=rule_name, on_change=_hear, args=(first, usual, *keys), disabled=not chosen,
+            format_func=rule_name, on_change=_on_members_change, args=(first, usual, *keys), disabled=not chosen,
             help=_("Probabilities at a temperature, or logits. With logits, a member that is surer counts for more."),
         )  # fmt: skip
     return _name(first, chosen, rule)
@@ -79,7 +79,7 @@ def rule_name(rule: str) -> str:
     return _("logits") if rule == LOGITS else _("probabilities, T = {t}").format(t=rule)
 
 
-def describe(name: str) -> str:
+def ensemble_description(name: str) -> str:
     """Return a sentence on which teachers an ensemble averages and by which rule."""
     spec = parse_name(name)
     text = _("The average of {members} ({rule}).")
@@ -98,10 +98,10 @@ def with_ensembles(names: Sequence[str], key: str) -> list[str]:
     from kdcore.teachers.ensembles import possible_ensembles
 
     offered = [*names, *possible_ensembles([card for card in cache.teacher_cards() if card.name in names])]
-    asked = str(state.widget(key) or state.asked_teacher(key))
+    asked = str(state.widget_value(key) or state.requested_teacher(key))
     if is_possible(asked) and set(parse_name(asked).members) <= set(names):
-        state.keep(_BROUGHT, str(parse_name(asked)))
-    brought = state.kept(_BROUGHT)
+        state.keep(_LINKED_ENSEMBLE, str(parse_name(asked)))
+    brought = state.kept(_LINKED_ENSEMBLE)
     fits = isinstance(brought, str) and brought not in offered and set(parse_name(brought).members) <= set(names)
     return [*offered, str(brought)] if fits else offered
 
@@ -113,11 +113,11 @@ def _with_same_labels(first: str) -> list[str]:
     return [name for name, card in cards.items() if name != first and fit_together(card, cards[first])]
 
 
-def _hear(first: str, usual: str, members_key: str, rule_key: str) -> None:
+def _on_members_change(first: str, usual: str, members_key: str, rule_key: str) -> None:
     """Write the choice into the URL before the page is drawn, so that the links at its top carry it."""
-    chosen = state.widget(members_key)
+    chosen = state.widget_value(members_key)
     others = [str(name) for name in chosen] if isinstance(chosen, list | tuple) else []
-    state.set_choice("teacher", _name(first, others, str(state.widget(rule_key) or RULES[0])), (usual,))
+    state.set_choice("teacher", _name(first, others, str(state.widget_value(rule_key) or RULES[0])), (usual,))
 
 
 def _name(first: str, others: Sequence[str], rule: str) -> str:

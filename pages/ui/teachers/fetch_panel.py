@@ -12,7 +12,7 @@ from pages.ui.session.i18n import _
 from pages.ui.teachers import cached
 from pages.ui.teachers import offers as teacher_offers
 
-_FETCHED, _PROBLEM, _ARRIVED = "teacher_fetched", "teacher_problem", "teacher_arrived"
+_DOWNLOADING, _PROBLEM, _DOWNLOADED = "teacher_fetched", "teacher_problem", "teacher_arrived"
 # The style puts the button beside the text where the line has room for both.
 _STYLE = """<style>[class*="st-key-offer_"] > :has(.kd-offer) { flex: 1 1 17rem !important; width: auto !important;
   min-width: 0; }
@@ -28,18 +28,18 @@ def offer_published() -> None:
     may download, because it fills that machine's disk; other visitors read how it is done. Nothing is drawn where all
     are here.
     """
-    arrived = state.kept(_ARRIVED)
+    arrived = state.kept(_DOWNLOADED)
     if arrived:
-        state.keep(_ARRIVED, None)
+        state.keep(_DOWNLOADED, None)
         st.success(_("{name} is on this machine now; choose it as the teacher.").format(name=arrived))
     here = {card.name for card in cache.model_cards()}
-    offers = teacher_offers.left(cached.published_offers(), here)
+    offers = teacher_offers.missing_offers(cached.published_offers(), here)
     if not offers:
         return
     if not state.is_local():
-        st.caption(teacher_offers.elsewhere_sentence(offers))
+        st.caption(teacher_offers.other_machine_sentence(offers))
         return
-    fetched, problem = state.kept(_FETCHED), state.kept(_PROBLEM)
+    fetched, problem = state.kept(_DOWNLOADING), state.kept(_PROBLEM)
     with st.expander(_("More teachers"), expanded=bool(fetched or problem), key="more_teachers"):
         st.html(_STYLE)
         st.caption(
@@ -52,29 +52,32 @@ def offer_published() -> None:
             with st.container(key=f"offer_{offer.name}", horizontal=True, vertical_alignment="center", gap="small"):
                 st.html(teacher_offers.offer_html(offer), width="stretch")
                 st.button(
-                    _("Download"), key=f"teacher_get_{offer.name}", icon=":material/download:", on_click=_begin,
-                    args=(offer.name,), disabled=bool(fetched), help=_("Fetch {name}").format(name=offer.name),
+                    _("Download"), key=f"teacher_get_{offer.name}", icon=":material/download:",
+                    on_click=_start_download, args=(offer.name,), disabled=bool(fetched),
+                    help=_("Fetch {name}").format(name=offer.name),
                 )  # fmt: skip
             if offer.name == fetched:
                 _fetch(offer.name)
 
 
-def _begin(name: str) -> None:
+def _start_download(name: str) -> None:
     state.keep(_PROBLEM, None)
-    state.keep(_FETCHED, name)
+    state.keep(_DOWNLOADING, name)
 
 
 def _fetch(name: str) -> None:
     from kdcore.teachers.sources.torchvision import fetch_published
 
     shown = st.progress(0.0, text=_("Looking for what is here already…"))
-    st.button(_("Stop"), key="teacher_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_FETCHED, None))
-    st.caption(download_bar.stay_sentence())
+    st.button(
+        _("Stop"), key="teacher_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_DOWNLOADING, None)
+    )
+    st.caption(download_bar.stay_on_page_sentence())
     try:
-        download_bar.follow(fetch_published(name), shown, _("Checking and converting the file…"))
-        state.keep(_ARRIVED, name)
+        download_bar.show_progress(fetch_published(name), shown, _("Checking and converting the file…"))
+        state.keep(_DOWNLOADED, name)
     except KdError as error:
         state.keep(_PROBLEM, str(error))
-    state.keep(_FETCHED, None)
-    cache.forget_teachers()
+    state.keep(_DOWNLOADING, None)
+    cache.clear_teacher_cache()
     st.rerun()

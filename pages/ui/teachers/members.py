@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pages.ui.kit import look
-from pages.ui.kit.formats import held
+from pages.ui.kit.formats import no_break_percent
 from pages.ui.session.i18n import _
 
-COLUMNS = 5  # number of classes shown; more where the members choose more
+MAX_CLASSES_SHOWN = 5  # number of classes shown; more where the members choose more
 
 
 @dataclass(frozen=True)
-class Opinion:
+class MemberAnswer:
     """The answer of one member, or of the average, to one picture.
 
     Attributes:
@@ -39,7 +39,7 @@ class Opinion:
 
 
 @dataclass(frozen=True)
-class Opinions:
+class MemberAnswers:
     """The answers of all members of an ensemble to one picture, and their average.
 
     Attributes:
@@ -49,20 +49,20 @@ class Opinions:
 
     class_names: tuple[str, ...]
     others: int
-    members: tuple[Opinion, ...]
-    average: Opinion
+    members: tuple[MemberAnswer, ...]
+    average: MemberAnswer
 
 
-def opinions(
+def member_answers(
     class_names: Sequence[str],
     members: Sequence[tuple[str, NDArray[np.floating]]],
     average: NDArray[np.floating],
     temperature: float,
-) -> Opinions:
+) -> MemberAnswers:
     """Compare the members of an ensemble with their average on one picture.
 
-    Shown are the classes that a member or the average chooses, filled up to `COLUMNS` with the likeliest of the
-    average.
+    Shown are the classes that a member or the average chooses, filled up to `MAX_CLASSES_SHOWN` with the
+    likeliest of the average.
 
     Args:
         class_names: names of all K classes.
@@ -78,16 +78,18 @@ def opinions(
     soft_labels = soften(rows, temperature)
     chosen = rows.argmax(-1).tolist()
     likeliest = soft_labels[-1].argsort(descending=True).tolist()
-    kept = list(dict.fromkeys([*chosen, *likeliest]))[: max(COLUMNS, len(set(chosen)))]
+    kept = list(dict.fromkeys([*chosen, *likeliest]))[: max(MAX_CLASSES_SHOWN, len(set(chosen)))]
     shown = sorted(kept)
     names = (*(name for name, _logits in members), _("average"))
     shares, nats = soft_labels[:, shown].tolist(), entropy(soft_labels).tolist()
-    found = [Opinion(name, tuple(shares[row]), nats[row], class_names[chosen[row]]) for row, name in enumerate(names)]
+    found = [
+        MemberAnswer(name, tuple(shares[row]), nats[row], class_names[chosen[row]]) for row, name in enumerate(names)
+    ]
     shown_names = tuple(class_names[index] for index in shown)
-    return Opinions(shown_names, len(class_names) - len(shown), tuple(found[:-1]), found[-1])
+    return MemberAnswers(shown_names, len(class_names) - len(shown), tuple(found[:-1]), found[-1])
 
 
-def sentence(table: Opinions) -> str:
+def sentence(table: MemberAnswers) -> str:
     """Return sentences on whether the members agree, which class their average chooses, and how sure the average is."""
     average = table.average
     share = look.percent(average.shares[table.class_names.index(average.chosen)])
@@ -96,14 +98,14 @@ def sentence(table: Opinions) -> str:
         both = len(table.members) == 2
         text = _("Both members choose {name}") if both else _("All members choose {name}")
         text += _("; their average gives it {share}.")
-        return held(text.format(name=choices[0], share=share) + _softened(table))
+        return no_break_percent(text.format(name=choices[0], share=share) + _entropy_sentence(table))
     who = {name: listed([one.name for one in table.members if one.chosen == name]) for name in choices}
     parts = "; ".join(_("{class_name}: {members}").format(class_name=name, members=who[name]) for name in choices)
     text = _("The members disagree ({parts}). Their average chooses {name}, with {share}.")
-    return held(text.format(parts=parts, name=average.chosen, share=share) + _softened(table))
+    return no_break_percent(text.format(parts=parts, name=average.chosen, share=share) + _entropy_sentence(table))
 
 
-def _softened(table: Opinions) -> str:
+def _entropy_sentence(table: MemberAnswers) -> str:
     """Return a sentence that compares the average's entropy with the members' mean.
 
     "" where the two differ by at most 0.005 nats.
@@ -128,7 +130,7 @@ def style() -> str:
     return f"<style>{Path(__file__).with_name('members.css').read_text(encoding='utf-8')}</style>"
 
 
-def html(table: Opinions) -> str:
+def html(table: MemberAnswers) -> str:
     """Return an HTML table with a row for each member and one for the average, and a bar for each class shown.
 
     Every text is escaped.
@@ -143,10 +145,10 @@ def html(table: Opinions) -> str:
     )
 
 
-def _row(one: Opinion, class_names: Sequence[str]) -> str:
+def _row(one: MemberAnswer, class_names: Sequence[str]) -> str:
     cells = "".join(
         f'<td{" class=kd-chosen" if name == one.chosen else ""}><div><i style="width:{100 * share:.2f}%"></i></div>'
-        f"<span>{escape(held(look.percent(share)))}</span></td>"
+        f"<span>{escape(no_break_percent(look.percent(share)))}</span></td>"
         for name, share in zip(class_names, one.shares, strict=True)
     )
     return f'<tr><th scope="row">{escape(one.name)}</th>{cells}<td class="kd-nats">{one.entropy:.2f}</td></tr>'

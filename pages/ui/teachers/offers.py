@@ -37,7 +37,7 @@ def published_offers() -> tuple[Offer, ...]:
     )
 
 
-def left(offers: Collection[Offer], here: Collection[str]) -> tuple[Offer, ...]:
+def missing_offers(offers: Collection[Offer], here: Collection[str]) -> tuple[Offer, ...]:
     """Return the offers that are not on this machine; `here` are the names of those that are."""
     return tuple(offer for offer in offers if offer.name not in here)
 
@@ -53,7 +53,7 @@ def offer_html(offer: Offer) -> str:
     )
 
 
-def elsewhere_sentence(offers: Collection[Offer]) -> str:
+def other_machine_sentence(offers: Collection[Offer]) -> str:
     """Return the sentence for visitors from another machine, who may not download to this machine's disk."""
     return _(
         "More teachers can be fetched on the machine that runs this app: kdcore teachers get NAME ({names})."

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.teachers.ensemble_names import parse_name
-from pages.ui.kit.formats import held
+from pages.ui.kit.formats import no_break_percent
 from pages.ui.session.i18n import _
-from pages.ui.teachers import familiar, members
+from pages.ui.teachers import members, none_of_these
 
 if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
-    from pages.ui.components.instrument import Hand
+    from pages.ui.components.instrument import SliderPositions
     from pages.ui.pictures.scenes import Scene
 
 
-def say_none(card: ModelCard, scene: Scene) -> None:
+def show_none_of_these_warning(card: ModelCard, scene: Scene) -> None:
     """Draw the warning if the picture probably shows none of the teacher's classes; draw nothing otherwise."""
-    if said := familiar.none_of_these(card, scene.logits[0].tolist()):
-        st.info(held(said), icon=":material/help:")
+    if said := none_of_these.none_of_these_warning(card, scene.logits[0].tolist()):
+        st.info(no_break_percent(said), icon=":material/help:")
 
 
-def show_members(card: ModelCard, scene: Scene, hand: Hand) -> None:
+def show_members(card: ModelCard, scene: Scene, hand: SliderPositions) -> None:
     """Draw the soft labels of an ensemble's members and their average; draw nothing for a single teacher.
 
     Args:
@@ -34,7 +34,7 @@ def show_members(card: ModelCard, scene: Scene, hand: Hand) -> None:
     if not scene.members:
         return
     each = [(name, logits[hand.frame]) for name, logits in scene.members]
-    table = members.opinions(card.class_names, each, scene.logits[hand.frame], hand.temperature)
+    table = members.member_answers(card.class_names, each, scene.logits[hand.frame], hand.temperature)
     with st.container(key="kd_members"):
         st.html(members.style())
         st.subheader(_("The members, and their average"), anchor=False)

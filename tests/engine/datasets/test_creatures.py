@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kdcore.datasets import creatures
 from kdcore.datasets.creatures import SPECIES, SUPERCLASSES, TRAITS, posing, renderer
-from kdcore.datasets.creatures.shapes import root_
+from kdcore.datasets.creatures.shapes import sqrt_
 from kdcore.errors import ConfigError, UnknownName
 
 K, D = len(SPECIES), len(TRAITS)
@@ -340,4 +340,4 @@ def test_the_splits_are_fixed_whole_and_hold_no_picture_twice() -> None:
 def test_square_roots_are_rounded_alike_on_every_processor() -> None:
     values = torch.rand(100_003, generator=torch.Generator().manual_seed(0)) * 1e4
     exact = values.double().numpy() ** 0.5  # twice the digits, then rounded once
-    assert np.array_equal(root_(values.clone()).numpy(), exact.astype(np.float32))
+    assert np.array_equal(sqrt_(values.clone()).numpy(), exact.astype(np.float32))

@@ -34,7 +34,7 @@ from kdcore.errors import ConfigError, KdError, UnknownName
 from kdcore.experiments.bench import ceiling, clock, full_run, growth, reference, report, sweep, tutorial
 from kdcore.experiments.bench.memory import PeakMemory
 from kdcore.experiments.bench.networks import MEAN, STD, Renormalised, build_deep, build_light
-from kdcore.experiments.bench.tutorial import Extent, Pictures
+from kdcore.experiments.bench.tutorial import Pictures, TimedShare
 from kdcore.jobs import machine_turn
 from kdcore.machine.device import Device, pick_device
 from kdcore.networks.registry import count_params
@@ -46,9 +46,9 @@ TESTED = 60
 TINY = report.Plan(
     repeats=2,
     device="cpu",
-    extent=Extent(reference_batches=1, warm_up=1, steps=2, teacher_pictures=64),
-    sizes=ceiling.Sizes("convnet-2", 8, 4, matrix=16, channels=8, conv_side=4, conv_batch=2, at_least=0),
-    values=growth.Values((20, 40), (2, 5), (1, 2), base_pictures=20, base_classes=2, at_least=0),
+    extent=TimedShare(reference_batches=1, warm_up=1, steps=2, teacher_pictures=64),
+    sizes=ceiling.CeilingSizes("convnet-2", 8, 4, matrix=16, channels=8, conv_side=4, conv_batch=2, at_least=0),
+    values=growth.GrowthValues((20, 40), (2, 5), (1, 2), base_pictures=20, base_classes=2, at_least=0),
     at_least=0,
 )
 
@@ -167,7 +167,7 @@ def test_both_loops_take_the_same_steps(small: Dataset, exact: Device) -> None:
     teacher = build_deep(1)
     with torch.no_grad():
         list(teacher.parameters())[-2].mul_(400)  # soft labels that say something
-    logits = tutorial.teach(Renormalised(teacher).eval(), pictures, exact)
+    logits = tutorial.teacher_logits_of(Renormalised(teacher).eval(), pictures, exact)
     plain, ours = build_light(2, dropout=0.0), build_light(2, dropout=0.0)
     before = [weight.clone() for weight in ours.state_dict().values()]
     loader = reference.make_loader(pictures.images, pictures.hard_labels, workers=0, shuffle=False)
@@ -202,7 +202,7 @@ def test_our_loop_trains_a_teacher_without_one(small: Dataset, exact: Device) ->
 
 
 def test_flops_worked_by_hand(exact: Device) -> None:
-    sizes = ceiling.Sizes("convnet-4", 8, 5, matrix=12, channels=8, conv_side=6, conv_batch=2)
+    sizes = ceiling.CeilingSizes("convnet-4", 8, 5, matrix=12, channels=8, conv_side=6, conv_batch=2)
     # Products and sums of one picture, forward: 3x3 convolutions to 4, 8 and 16 channels on 8, 4 and 2 pixels, then
     # 16 channels in 2 x 2 places to 10 classes.
     layers = [2 * 9 * 3 * 4 * 64, 2 * 9 * 4 * 8 * 16, 2 * 9 * 8 * 16 * 4, 2 * 16 * 4 * 10]
@@ -222,7 +222,7 @@ def test_the_work_of_the_large_network() -> None:
     whiten = 31**2 * 12 * 24
     stages = [(24, 128, 31, 15), (128, 384, 15, 7), (384, 384, 7, 3)]
     macs = sum(9 * (a * b * first**2 + b * b * second**2) for a, b, first, second in stages)
-    name = ceiling.Sizes().model
+    name = ceiling.CeilingSizes().model
     assert count_macs(build_model(name, (3, 32, 32), 10, seed=0), (3, 32, 32)) == whiten + macs + 384 * 10
 
 
@@ -230,7 +230,7 @@ def test_turns_medians_and_spread() -> None:
     told: list[str] = []
     values: dict[str, Iterator[float]] = {"a": iter([5.0, 1.0, 2.0]), "b": iter([7.0, 8.0, 9.0])}
     jobs = {name: lambda name=name: next(values[name]) for name in values}
-    found = clock.take_turns(jobs, 3, told.append)
+    found = clock.measure_in_turns(jobs, 3, told.append)
     assert [line[0] for line in told] == ["a", "b"] * 3
     assert found["a"].median == 2.0 and found["a"].range == [1.0, 5.0]
     assert found["b"].seconds == (7.0, 8.0, 9.0)
@@ -309,8 +309,8 @@ def test_every_part_has_the_agreed_shape(
     pictures: None, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In the home that all tests share, where `creatures` may be drawn already; the full run's files go elsewhere.
-    monkeypatch.setattr(report, "folder", lambda: tmp_path)
-    monkeypatch.setattr(full_run, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(report, "bench_folder", lambda: tmp_path)
+    monkeypatch.setattr(full_run, "PROGRESS_SECONDS", 0.0)
     told: list[str] = []
     found = json.loads(json.dumps(report.measure(replace(TINY, full=True, epochs=1), told.append)))
     assert set(found["tutorial"]) >= {
@@ -359,7 +359,7 @@ def test_parts_that_are_not_asked_for_are_not_measured(home: Path) -> None:
 
 def test_plans_that_are_not_legal() -> None:
     with pytest.raises(UnknownName, match="tutorial, ceiling, sweep, growth"):
-        report.check(report.Plan(parts=("speed",)))
+        report.check_plan(report.Plan(parts=("speed",)))
     for plan in (
         report.Plan(repeats=0),
         report.Plan(repeats=101),
@@ -367,11 +367,11 @@ def test_plans_that_are_not_legal() -> None:
         report.Plan(parts=("sweep",), full=True),
     ):
         with pytest.raises(ConfigError):
-            report.check(plan)
+            report.check_plan(plan)
     for device in ("gpu", *(() if torch.cuda.is_available() else ("cuda",))):
         with pytest.raises(ConfigError, match="choose"):
-            report.check(report.Plan(device=device))
-    assert report.check(report.Plan(parts=("growth", "tutorial"))).parts == ("tutorial", "growth")
+            report.check_plan(report.Plan(device=device))
+    assert report.check_plan(report.Plan(parts=("growth", "tutorial"))).parts == ("tutorial", "growth")
 
 
 # --- the full run ---
@@ -380,7 +380,7 @@ def test_plans_that_are_not_legal() -> None:
 def test_a_full_run_goes_on_where_it_was_stopped(
     small: Dataset, exact: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert full_run.kept_result(tmp_path, small) is None and full_run.kept_teacher(tmp_path) is None
+    assert full_run.saved_result(tmp_path, small) is None and full_run.saved_teacher(tmp_path) is None
     trained: list[str] = []
     fit = full_run.train_ours
 
@@ -401,20 +401,20 @@ def test_a_full_run_goes_on_where_it_was_stopped(
     stop = True
     with pytest.raises(KeyboardInterrupt):
         full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
-    assert trained == ["teacher", "reference"] and full_run.kept_result(tmp_path, small) is None
+    assert trained == ["teacher", "reference"] and full_run.saved_result(tmp_path, small) is None
     stop = False
     first = full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
     assert trained == ["teacher", "reference", "reference", "ours"]
     again = full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
     assert trained == ["teacher", "reference", "reference", "ours"]  # everything was there
-    assert again == first == full_run.kept_result(tmp_path, small)
+    assert again == first == full_run.saved_result(tmp_path, small)
     for name in ("teacher", "reference", "our"):
         low, high = first[f"{name}_ci95"]
         assert low <= first[f"{name}_accuracy"] <= high
         assert first[f"{name}_accuracy"] * TESTED == pytest.approx(round(first[f"{name}_accuracy"] * TESTED))
     assert first["accuracy_difference"]["mean"] == pytest.approx(first["our_accuracy"] - first["reference_accuracy"])
-    assert full_run.kept_result(tmp_path, replace(small, sha256="another copy")) is None
-    teacher = full_run.kept_teacher(tmp_path)
+    assert full_run.saved_result(tmp_path, replace(small, sha256="another copy")) is None
+    teacher = full_run.saved_teacher(tmp_path)
     assert teacher is not None
     right = (Renormalised(teacher).eval()(to_float(small.test.images)).argmax(1) == small.test.hard_labels).sum()
     assert first["teacher_accuracy"] == pytest.approx(int(right) / TESTED, abs=2 / TESTED)
@@ -430,12 +430,12 @@ def test_the_command_holds_the_machine_while_it_measures(
 ) -> None:
     held: list[bool] = []
 
-    def measure(plan: report.Plan, say: clock.Say) -> dict[str, Any]:
+    def measure(plan: report.Plan, say: clock.ProgressCallback) -> dict[str, Any]:
         with Store() as store:
             try:
-                with machine_turn.turn(store, "latency"):
+                with machine_turn.reserve_machine(store, "latency"):
                     held.append(False)
-            except machine_turn.Busy:
+            except machine_turn.MachineBusy:
                 held.append(True)
         return real(replace(TINY, parts=plan.parts, repeats=plan.repeats), say)
 
@@ -445,14 +445,14 @@ def test_the_command_holds_the_machine_while_it_measures(
     shown = capsys.readouterr()
     assert shown.err == "" and json.loads(shown.out)["ceiling"]["share"] > 0
     assert held == [True]
-    with Store() as store, machine_turn.turn(store, "latency"):
+    with Store() as store, machine_turn.reserve_machine(store, "latency"):
         pass  # it let go
 
 
 def test_the_command_waits_for_what_has_the_machine(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     waited: list[float] = []
-    turn = machine_turn.turn
+    turn = machine_turn.reserve_machine
 
     def listen(self: object, line: str) -> None:
         lines.append(line)
@@ -465,8 +465,8 @@ def test_the_command_waits_for_what_has_the_machine(home: Path, monkeypatch: pyt
                 raise KeyboardInterrupt  # as somebody who does not want to wait
             return turn(store, what, visitor, wait)
 
-        monkeypatch.setattr(machine_turn, "turn", leave)
-        monkeypatch.setattr("kdcore.cli.answer.Line.__call__", listen)
+        monkeypatch.setattr(machine_turn, "reserve_machine", leave)
+        monkeypatch.setattr("kdcore.cli.answer.ProgressLine.__call__", listen)
         assert main(["bench", "--only", "ceiling"]) == 1
     assert waited == [0.0, float("inf")]
     assert any(line.startswith("waiting for run") for line in lines)
@@ -490,7 +490,7 @@ def test_what_the_command_refuses(
     def wait(*rest: Any) -> Any:
         raise KeyboardInterrupt  # nobody waits for the machine only to be refused
 
-    monkeypatch.setattr(machine_turn, "turn", wait)
+    monkeypatch.setattr(machine_turn, "reserve_machine", wait)
     for arguments, words in (
         (["--only", "speed"], "choose one of: tutorial, ceiling, sweep, growth"),
         (["--repeats", "0"], "from 1 to 100"),
@@ -505,7 +505,7 @@ def test_what_the_command_refuses(
 def test_ctrl_c_is_one_sentence(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stop(plan: report.Plan, say: clock.Say) -> dict[str, Any]:
+    def stop(plan: report.Plan, say: clock.ProgressCallback) -> dict[str, Any]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(report, "measure", stop)
@@ -523,5 +523,5 @@ def test_ctrl_c_is_one_sentence(
         assert main(["bench", *arguments.split()]) == 1
         shown = capsys.readouterr()
         assert words in shown.err and shown.err.count("\n") == 1 and not shown.out
-    with Store() as store, machine_turn.turn(store, "latency"):
+    with Store() as store, machine_turn.reserve_machine(store, "latency"):
         pass  # it let go of the machine

@@ -24,9 +24,9 @@ from kdcore.errors import ConfigError, StoreError, UnknownName
 from kdcore.events import Event
 from kdcore.experiments import reproductions
 from kdcore.experiments.reproductions import fitting, hinton2015
-from kdcore.experiments.reproductions.fitting import NetworkRecipe, TransferSet, moved
+from kdcore.experiments.reproductions.fitting import NetworkRecipe, TrainingData, move_pictures
 from kdcore.experiments.reproductions.hinton2015 import bias_offset, make_recipe, reproduce
-from kdcore.experiments.reproductions.output_bias import corrected, fit_offset, share_of
+from kdcore.experiments.reproductions.output_bias import add_offset, fit_offset, share_of
 from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
 from kdcore.experiments.reproductions.time_left import TimeLeft
 from kdcore.machine.device import pick_device
@@ -139,14 +139,14 @@ def test_the_time_left_worked_by_hand() -> None:
 def test_no_network_sees_a_picture_that_it_must_not(
     tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[str, TransferSet] = {}
-    real = fitting.fit
+    seen: dict[str, TrainingData] = {}
+    real = fitting.fit_network
 
-    def spy(recipe: NetworkRecipe, data: TransferSet, *arguments: Any) -> Iterator[Any]:
+    def spy(recipe: NetworkRecipe, data: TrainingData, *arguments: Any) -> Iterator[Any]:
         seen[arguments[3].stem] = data
         return real(replace(recipe, epochs=1), data, *arguments)
 
-    monkeypatch.setattr(hinton2015, "fit", spy)
+    monkeypatch.setattr(hinton2015, "fit_network", spy)
     list(reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path))
     labels = tiny.train.hard_labels.numpy()
     allowed = {name: np.ones(len(labels), bool) for name in STAGES}
@@ -170,13 +170,13 @@ def test_no_network_sees_a_picture_that_it_must_not(
 def test_a_picture_moves_by_every_whole_step_equally_often() -> None:
     images = torch.zeros(5000, 1, 28, 28, dtype=torch.uint8)
     images[:, 0, 14, 13] = 255
-    views = moved(images, 2, torch.Generator().manual_seed(0)).numpy()
+    views = move_pictures(images, 2, torch.Generator().manual_seed(0)).numpy()
     assert set(np.unique(views.round(4))) == {-1.0, 1.0}  # nothing is blurred
     down, right = np.divmod(views.reshape(5000, -1).argmax(1), 28)
     counts = np.zeros((5, 5))
     np.add.at(counts, (down - 12, right - 11), 1)
     assert abs(counts - 200).max() < 5 * 200**0.5
-    assert np.array_equal(moved(images, 0, torch.Generator()).numpy(), images.numpy() / np.float32(127.5) - 1)
+    assert np.array_equal(move_pictures(images, 0, torch.Generator()).numpy(), images.numpy() / np.float32(127.5) - 1)
 
 
 def test_no_hidden_unit_has_longer_weights_than_the_limit(whole: tuple[Path, list[Event]]) -> None:
@@ -203,7 +203,7 @@ def test_the_offset_is_the_root_that_scipy_finds(classes: list[int], share: floa
 
     offset = fit_offset(logits, classes, share)
     assert offset == pytest.approx(optimize.brentq(surplus, -60, 60, xtol=1e-12), abs=1e-8)
-    probs = corrected(logits, classes, offset).double().softmax(1)
+    probs = add_offset(logits, classes, offset).double().softmax(1)
     assert float(probs[:, classes].sum(1).mean()) == pytest.approx(share, abs=1e-5)
 
 
@@ -212,7 +212,7 @@ def test_the_offset_in_closed_form() -> None:
     logits = torch.tensor([[1.0, 2.0, 0.0, -1.0]]).expand(50, -1)
     inside, outside = np.exp(1) + np.exp(2), 1 + np.exp(-1)
     assert fit_offset(logits, [0, 1], 0.25) == pytest.approx(np.log(outside / inside / 3), abs=1e-9)
-    assert torch.equal(corrected(logits, [0, 1], 0.5), logits + torch.tensor([0.5, 0.5, 0.0, 0.0]))
+    assert torch.equal(add_offset(logits, [0, 1], 0.5), logits + torch.tensor([0.5, 0.5, 0.0, 0.0]))
 
 
 def test_the_rule_reads_no_label_but_those_of_training(tiny: Dataset) -> None:

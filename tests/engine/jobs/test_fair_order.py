@@ -19,7 +19,7 @@ from kdcore import jobs
 from kdcore.errors import ConfigError, KdError, RunNotFound
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.jobs import lease
-from kdcore.jobs.fair_order import KEPT_TURNS, TURN, fair_order
+from kdcore.jobs.fair_order import KEPT_TURNS, TURN_PREFIX, fair_order
 from kdcore.jobs.lease import Lease, LeaseLost, is_alive
 from kdcore.machine import disk
 from kdcore.settings.config import make_run_config
@@ -158,11 +158,13 @@ def test_what_was_deleted_counts_too_and_old_turns_are_forgotten(store: Store) -
     ids = {submit(store, letter): letter for letter in "ab"}
     assert train_all(store, ids) == "ba"
     with store.write() as connection:
-        connection.execute(sa.insert(meta), [{"key": f"{TURN}{n}", "value": n + 10} for n in range(KEPT_TURNS + 50)])
+        connection.execute(
+            sa.insert(meta), [{"key": f"{TURN_PREFIX}{n}", "value": n + 10} for n in range(KEPT_TURNS + 50)]
+        )
     submit(store, "new")
     claim(store)
     with store.read() as connection:
-        kept = connection.execute(sa.select(sa.func.count()).where(meta.c.key.startswith(TURN))).scalar_one()
+        kept = connection.execute(sa.select(sa.func.count()).where(meta.c.key.startswith(TURN_PREFIX))).scalar_one()
     assert kept == KEPT_TURNS
 
 
@@ -271,7 +273,7 @@ def test_of_a_sweep_that_goes_on_the_epochs_of_all_its_points_count(store: Store
 
 def test_nobody_knows_how_long_a_measurement_takes(store: Store) -> None:
     trained(store, (2, 8, 1))
-    with jobs.turn(store, "latency"):
+    with jobs.reserve_machine(store, "latency"):
         assert jobs.expected_wait(store, submit(store)) is None
 
 
@@ -280,14 +282,14 @@ def test_nobody_knows_how_long_a_measurement_takes(store: Store) -> None:
 
 def test_a_visitor_has_a_few_runs_and_the_person_at_the_machine_many(store: Store) -> None:
     config = make_run_config("digits", **SHORT)
-    for _ in range(jobs.MAX_WAITING):
+    for _ in range(jobs.MAX_UNFINISHED):
         jobs.submit(store, config, "a")
     claim(store)  # a run that trains counts too
     with pytest.raises(jobs.TooManyRuns, match="5 of your runs are waiting or training already") as refused:
         jobs.submit(store, config, "a")
     assert str(refused.value).count(".") == 1 and str(refused.value).endswith(".")
     jobs.submit(store, config, "b")
-    for _ in range(jobs.MAX_WAITING + 1):
+    for _ in range(jobs.MAX_UNFINISHED + 1):
         jobs.submit(store, config, jobs.LOCAL_VISITOR)
     jobs.submit(store, config, "a", most=jobs.MAX_QUEUED)
     with pytest.raises(jobs.TooManyRuns, match="One of your runs is"):
@@ -314,7 +316,7 @@ def test_of_twenty_at_the_same_moment_no_more_than_a_few_come_in(store: Store) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(store.list_runs("a")) == jobs.MAX_WAITING and len(refused) == 8 - jobs.MAX_WAITING
+    assert len(store.list_runs("a")) == jobs.MAX_UNFINISHED and len(refused) == 8 - jobs.MAX_UNFINISHED
 
 
 def test_a_run_knows_what_it_repeats(store: Store) -> None:
@@ -383,7 +385,7 @@ def test_what_cannot_be_resumed_says_why(store: Store) -> None:
 
 def test_a_resumed_run_counts_like_a_new_one(store: Store) -> None:
     run_id = stopped(store)
-    for _ in range(jobs.MAX_WAITING):
+    for _ in range(jobs.MAX_UNFINISHED):
         submit(store)
     with pytest.raises(jobs.TooManyRuns):
         jobs.resume(store, run_id)
@@ -432,7 +434,7 @@ def test_a_worker_that_was_never_started_is_found_out(store: Store) -> None:
     run_id = submit(store)
     row = claim(store)
     assert row.worker_pid == os.getpid() and is_alive(row)
-    set_row(store, run_id, heartbeat=time.time() - lease.SILENT_SECONDS - 1)  # this process lives, and yet
+    set_row(store, run_id, heartbeat=time.time() - lease.HEARTBEAT_STALE_SECONDS - 1)  # this process lives, and yet
     assert not is_alive(store.run(run_id))
     Lease(store, run_id, 1).take()
     set_row(store, run_id, heartbeat=time.time() - 3600)
@@ -457,7 +459,7 @@ def test_after_a_restart_of_the_machine_its_numbers_are_given_anew(store: Store)
 def test_the_last_beat_may_lie_in_the_future_but_not_far(store: Store) -> None:
     run_id = submit(store)
     claim(store)
-    for ahead, alive in ((10.0, True), (lease.AHEAD_SECONDS + 60, False)):
+    for ahead, alive in ((10.0, True), (lease.CLOCK_SKEW_SECONDS + 60, False)):
         set_row(store, run_id, host="elsewhere", heartbeat=time.time() + ahead)
         assert is_alive(store.run(run_id)) == alive
 
@@ -470,7 +472,7 @@ def test_a_suspended_worker_is_ended_when_it_was_asked_to_stop(store: Store) -> 
     with subprocess.Popen(command) as process:
         child = psutil.Process(process.pid)
         child.suspend()
-        old = time.time() - lease.SILENT_SECONDS - 1
+        old = time.time() - lease.HEARTBEAT_STALE_SECONDS - 1
         set_row(store, run_id, worker_pid=child.pid, worker_started=child.create_time(), heartbeat=old)
         jobs.advance(store)
         assert process.poll() is None and store.run(run_id).status == "running"  # it may go on: it was not asked

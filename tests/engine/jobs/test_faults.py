@@ -73,9 +73,10 @@ import errno, os, sys, tempfile
 switch, files, store, patience, run_id, attempt, root = sys.argv[1:]
 sys.path.insert(0, root)
 import sqlalchemy as sa
-from kdcore import disk, worker
-disk.PATIENCE_SECONDS = worker.MARK_SECONDS = float(patience)
-disk.LOOK_SECONDS = worker.PAUSE_SECONDS = 0.1
+from kdcore.jobs import worker
+from kdcore.machine import disk
+disk.RETRY_TOTAL_SECONDS = worker.STORE_RETRY_SECONDS = float(patience)
+disk.RETRY_PAUSE_SECONDS = worker.PAUSE_SECONDS = 0.1
 
 def failing(real, code):
     def call(*arguments, **named):

@@ -19,8 +19,8 @@ from kdcore.jobs.housekeeping import DAY, Cleaned, clean
 from kdcore.jobs.space import MARGIN, NoSpace, check_space, space_needed
 from kdcore.jobs.spawn import LOG
 from kdcore.machine import disk
-from kdcore.machine.disk import free_space, patiently, trouble
-from kdcore.machine.tensor_files import write_whole
+from kdcore.machine.disk import free_space, retry_while_full, write_failure_reason
+from kdcore.machine.tensor_files import write_atomically
 from kdcore.networks.registry import build_model, count_params
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, new_id
@@ -118,9 +118,9 @@ def test_a_folder_without_a_run_waits_a_week_from_when_it_was_found(store: Store
 
 def test_a_run_that_is_known_again_is_left_alone(store: Store) -> None:
     folder = made(store, "cancelled")
-    (folder / housekeeping.ORPHANED).write_text("0\n")  # while the store was another one
+    (folder / housekeeping.NO_RUN_NOTE).write_text("0\n")  # while the store was another one
     assert clean(store) == Cleaned() and kept(folder) == EVERYTHING
-    assert not (folder / housekeeping.ORPHANED).exists()
+    assert not (folder / housekeeping.NO_RUN_NOTE).exists()
 
 
 def test_what_a_killed_writer_left_goes_after_a_day(
@@ -137,7 +137,7 @@ def test_what_a_killed_writer_left_goes_after_a_day(
         patch.setattr(Path, "unlink", lambda self: None)
         for place in places:
             with pytest.raises(SystemExit):
-                write_whole(place / "it.safetensors", b"half")
+                write_atomically(place / "it.safetensors", b"half")
     left = [path for place in places for path in place.iterdir() if path.name.startswith(".it.safetensors.")]
     assert len(left) == 4
     assert clean(store) == Cleaned()
@@ -181,10 +181,10 @@ def test_many_at_once_are_harmless(store: Store) -> None:
 
 def test_a_removal_that_was_broken_off_is_completed(store: Store) -> None:
     folder = made(store, "finished")
-    (folder / "checkpoints").rename(folder / housekeeping.DOOMED)
-    half = filled(folder.with_name(housekeeping.GONE + new_id()))
+    (folder / "checkpoints").rename(folder / housekeeping.REMOVED_CHECKPOINTS)
+    half = filled(folder.with_name(housekeeping.REMOVING_PREFIX + new_id()))
     clean(store)
-    assert not (folder / housekeeping.DOOMED).exists() and not half.exists() and folder.exists()
+    assert not (folder / housekeeping.REMOVED_CHECKPOINTS).exists() and not half.exists() and folder.exists()
 
 
 def test_no_home_and_no_store_are_no_error(store: Store) -> None:
@@ -253,18 +253,18 @@ def test_a_run_is_refused_below_its_need_and_not_above(tmp_path: Path, monkeypat
 
 
 def test_only_a_full_disk_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "LOOK_SECONDS", 0.001)
-    answers = [OSError(code, "no") for code in disk.FULL]
+    monkeypatch.setattr(disk, "RETRY_PAUSE_SECONDS", 0.001)
+    answers = [OSError(code, "no") for code in disk.DISK_FULL_ERRORS]
 
     def write() -> None:
         if answers:
             raise answers.pop()
 
-    patiently(write)
+    retry_while_full(write)
     assert answers == []
     answers = [OSError(30, "never reached"), OSError(30, "Read-only file system")]
     with pytest.raises(OSError, match="Read-only"):
-        patiently(write)
+        retry_while_full(write)
     assert len(answers) == 1
-    assert "(no); set KDCORE_HOME" in trouble(OSError(30, "no"))
-    assert trouble(OSError(disk.FULL[0], "no")).startswith("because the disk is full")
+    assert "(no); set KDCORE_HOME" in write_failure_reason(OSError(30, "no"))
+    assert write_failure_reason(OSError(disk.DISK_FULL_ERRORS[0], "no")).startswith("because the disk is full")

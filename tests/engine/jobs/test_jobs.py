@@ -324,11 +324,11 @@ def test_every_error_of_a_worker_has_a_sentence(
 
 
 def test_nothing_trains_during_a_measurement(store: Store) -> None:
-    with jobs.turn(store, "latency"):
+    with jobs.reserve_machine(store, "latency"):
         run_id = submit(store)
         jobs.advance(store)
         assert store.run(run_id).status == "queued" and jobs.position(store, run_id) == 1
-        with pytest.raises(jobs.Busy, match="Another measurement"), jobs.turn(store, "latency"):
+        with pytest.raises(jobs.MachineBusy, match="Another measurement"), jobs.reserve_machine(store, "latency"):
             pytest.fail("two turns at once")
         assert store.list_runs()[0].id == run_id  # a measurement is no run
         jobs.cancel(store, run_id)
@@ -338,13 +338,16 @@ def test_nothing_trains_during_a_measurement(store: Store) -> None:
 def test_a_measurement_waits_for_a_run_and_says_for_which(store: Store) -> None:
     run_id = submit(store)
     assert jobs.claim(store) is not None  # held by this process, which lives
-    with pytest.raises(jobs.Busy, match="A run is using the machine") as busy, jobs.turn(store, "latency"):
+    with (
+        pytest.raises(jobs.MachineBusy, match="A run is using the machine") as busy,
+        jobs.reserve_machine(store, "latency"),
+    ):
         pytest.fail("measured beside a run")
     assert busy.value.run_id == run_id
     with store.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(run_table)).scalar() == 1
     Lease(store, run_id, 1).end("finished", RunFinished({}), result={})
-    with jobs.turn(store, "latency"):
+    with jobs.reserve_machine(store, "latency"):
         pass
 
 
@@ -354,7 +357,7 @@ def test_a_measurement_has_its_place_in_the_queue(store: Store) -> None:
     seen = []
 
     def measure() -> None:
-        with Store() as own, jobs.turn(own, "latency", wait=60):
+        with Store() as own, jobs.reserve_machine(own, "latency", wait=60):
             seen.append([row.status for row in own.list_runs()])
 
     thread = threading.Thread(target=measure)
@@ -380,7 +383,7 @@ def test_the_turn_of_a_dead_measurement_is_free(store: Store) -> None:
         values = {"id": new_id(), "visitor": "", "kind": "latency", "status": "running", "created": time.time()}
         values |= {"config": to_text({}), "attempts": 1, "host": "", "heartbeat": time.time() - 3600}
         connection.execute(sa.insert(run_table).values(**values, worker_pid=pid, worker_started=born))
-    with jobs.turn(store, "latency"):
+    with jobs.reserve_machine(store, "latency"):
         pass
 
 

@@ -10,7 +10,7 @@ import torch
 
 from kdcore.datasets import load_dataset
 from kdcore.machine.device import pick_device
-from kdcore.machine.parallel import SideBySide, cores
+from kdcore.machine.parallel import ParallelThreads, cores
 from kdcore.settings.config import make_run_config
 from kdcore.training import teams
 from kdcore.training.arms import baseline_student
@@ -27,18 +27,18 @@ def test_every_part_is_worked_on_once_and_answers_in_its_place(at_once: int) -> 
         seen.append(part)
         return part**2
 
-    assert SideBySide(at_once).each(work, range(7)) == [0, 1, 4, 9, 16, 25, 36]
+    assert ParallelThreads(at_once).each(work, range(7)) == [0, 1, 4, 9, 16, 25, 36]
     assert sorted(seen) == list(range(7))
-    assert SideBySide(at_once).each(work, []) == []
+    assert ParallelThreads(at_once).each(work, []) == []
 
 
 def test_parts_are_worked_on_at_the_same_time() -> None:
     meeting = threading.Barrier(2, timeout=PATIENCE)  # nobody passes it alone
-    assert sorted(SideBySide(2).each(lambda part, _: meeting.wait(), "ab")) == [0, 1]
+    assert sorted(ParallelThreads(2).each(lambda part, _: meeting.wait(), "ab")) == [0, 1]
 
 
 def test_one_at_a_time_means_the_callers_thread() -> None:
-    found = SideBySide(1).each(lambda part, _: threading.current_thread(), "abc")
+    found = ParallelThreads(1).each(lambda part, _: threading.current_thread(), "abc")
     assert set(found) == {threading.current_thread()}
 
 
@@ -55,7 +55,7 @@ def test_all_leave_their_work_when_somebody_says_so() -> None:
             waiting.wait(0.01)
         return f"{part} left"
 
-    assert SideBySide(2).each(work, "ab", stop) == ["a left", "b left"]
+    assert ParallelThreads(2).each(work, "ab", stop) == ["a left", "b left"]
     assert set(askers) == {threading.current_thread()}, "a store's connection belongs to one thread"
 
 
@@ -68,7 +68,7 @@ def test_an_error_in_one_ends_the_others() -> None:
             waiting.wait(0.01)
 
     with pytest.raises(ZeroDivisionError, match="b"):
-        SideBySide(3).each(work, "abc")
+        ParallelThreads(3).each(work, "abc")
 
 
 def test_no_more_cores_than_this_process_may_use() -> None:

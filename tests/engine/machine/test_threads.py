@@ -6,15 +6,15 @@ import os
 import subprocess
 import sys
 
-from kdcore.machine.threads import one_thread
+from kdcore.machine.threads import default_to_one_thread
 
 
 def test_what_the_environment_says_stands() -> None:
     empty: dict[str, str] = {}
-    one_thread(empty)
+    default_to_one_thread(empty)
     assert empty == {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     decided = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "ACTIVE"}
-    one_thread(decided)
+    default_to_one_thread(decided)
     assert decided == {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "ACTIVE"}
 
 

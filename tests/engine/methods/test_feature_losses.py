@@ -133,7 +133,7 @@ def test_few_pictures_or_twins_keep_relations_finite(batch: int, same: tuple[int
 
 
 def test_a_large_batch_is_compared_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdcore.methods.feature_losses.GROUP", 6)
+    monkeypatch.setattr("kdcore.methods.feature_losses.MAX_GROUP", 6)
     student, teacher = normal(11, 3), normal(11, 5, seed=1)
     alone = [relational_loss(student[part], teacher[part], 1.0, 2.0) for part in (slice(6), slice(6, 11))]
     torch.testing.assert_close(relational_loss(student, teacher, 1.0, 2.0), torch.stack(alone).mean())

@@ -29,7 +29,7 @@ from kdcore.networks.registry import build_model, count_params
 from kdcore.pictures.views import ViewSet, to_float
 from kdcore.settings.config import make_run_config
 from kdcore.settings.defaults import Recipe
-from kdcore.settings.stages import stages_of, told_names
+from kdcore.settings.stages import event_names, stages_of
 from kdcore.settings.sweeps import points
 from kdcore.teachers.ensemble_names import members_of
 from kdcore.teachers.load import load_teacher
@@ -429,7 +429,7 @@ def test_no_two_stages_of_a_run_are_told_under_one_name(trained: Trained) -> Non
     assert [event.teacher for event in trained.events if isinstance(event, TeacherEpochEnded)] == names
     vary = {"temperature": (1.0, 4.0), "generations": (1.0, 2.0)}
     every = points(make_run_config("digits", method="born-again", vary=vary))
-    told = [name for point in every for name in told_names(point)]
+    told = [name for point in every for name in event_names(point)]
     assert len(set(told)) == len(told) == 6 and "generation 2 (temperature=4, generations=2)" in told
 
 

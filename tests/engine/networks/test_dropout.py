@@ -9,7 +9,7 @@ import torch
 from kdcore.datasets import load_dataset
 from kdcore.methods.registry import METHODS
 from kdcore.networks.dropout import ByteDropout
-from kdcore.networks.fully_connected import Ink
+from kdcore.networks.fully_connected import ToZeroOne
 from kdcore.networks.registry import build_model
 from kdcore.pictures.views import ViewSet
 from kdcore.settings.defaults import Recipe
@@ -49,7 +49,7 @@ def test_only_units_that_speak_learn() -> None:
 def test_a_silenced_pixel_is_empty_paper() -> None:
     network = build_model("dropoutmlp-8-8", (1, 4, 4), 10, seed=0)
     blank = torch.full((3, 1, 4, 4), -1.0)
-    ink = next(layer for layer in network.modules() if isinstance(layer, Ink))
+    ink = next(layer for layer in network.modules() if isinstance(layer, ToZeroOne))
     assert not ink(blank).any()
     # Without ink the first layer sees nothing, whatever is silenced: all answers agree up to the hidden units.
     first = network[:4] if isinstance(network, torch.nn.Sequential) else pytest.fail("a plain stack of layers")

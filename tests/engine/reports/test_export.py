@@ -67,7 +67,7 @@ class Page(HTMLParser):
 
 
 def page_of(row: RunRow, events: list[StoredEvent] | None = None) -> Page:
-    text = export.as_text(row, EVENTS if events is None else events, "html", now=0.0)
+    text = export.export_text(row, EVENTS if events is None else events, "html", now=0.0)
     page = Page(text)
     assert not {"script", "img", "link", "iframe", "object", "base", "form", "a"} & set(page.tags)
     for name, value in page.attributes:
@@ -151,7 +151,7 @@ def test_what_people_wrote_is_text() -> None:
     result["arms"] = {**RESULT["arms"], ATTACK: arm(0.5, 0.4, 0.6)}
     events = told(EpochEnded(1, 2, 0.1, {ATTACK: {"validation_accuracy": [0.5, 0.6]}}))
     row = replace(ROW, config=config, result=result, tags=(ATTACK,), error=ATTACK, parent=ATTACK)
-    text = export.as_text(row, events, "html", now=0.0)
+    text = export.export_text(row, events, "html", now=0.0)
     page = Page(text)
     assert "<script" not in text and "<img" not in text and "alert(1)" in page.text
     assert page.tags.count("style") == page.tags.count("title") == 1
@@ -193,14 +193,14 @@ def test_the_command_repeats_the_run() -> None:
 
 
 def test_json_holds_everything_and_nobody() -> None:
-    data = json.loads(export.as_text(ROW, EVENTS, "json"))
+    data = json.loads(export.export_text(ROW, EVENTS, "json"))
     assert data["result"] == RESULT and data["tags"] == ["class 7b", "пример"] and data["parent"] == ROW.parent
     assert [event["type"] for event in data["events"]] == ["RunStarted", "EpochEnded", "EpochEnded"]
     assert "secret" not in json.dumps(data)
 
 
 def test_csv_has_a_line_an_epoch_arm_and_seed() -> None:
-    lines = list(csv.DictReader(io.StringIO(export.as_text(ROW, told(epoch(1, None), epoch(2)), "csv"))))
+    lines = list(csv.DictReader(io.StringIO(export.export_text(ROW, told(epoch(1, None), epoch(2)), "csv"))))
     assert len(lines) == 2 * 2 * 2
     assert [line["train_loss"] for line in lines[:2]] == ["", "1.0"]
     assert [line["validation_accuracy"] for line in lines[4:6]] == ["0.5", "0.5"]

@@ -9,14 +9,14 @@ import pytest
 
 from kdcore.cli import text
 from kdcore.cli.parser import build_parser
-from kdcore.cli.training import _given
+from kdcore.cli.training import _given_settings
 from kdcore.events import EpochEnded, RunStarted
 from kdcore.methods.registry import METHODS
 from kdcore.reports.curves import validation_curves
-from kdcore.reports.words import method, taught_by
+from kdcore.reports.words import measurement_paragraphs, taught_by
 from kdcore.settings.config import make_run_config
 from kdcore.settings.controls import CONTROLS
-from kdcore.settings.describe import differing_settings, run_command, settings_of
+from kdcore.settings.describe import differing_settings, flat_settings, run_command
 from kdcore.settings.sweeps import parse_vary
 from tests.engine.reports.test_export import RESULT, ROW, arm, estimate, page_of, told
 
@@ -92,7 +92,7 @@ def test_what_is_said_of_a_method_is_so(name: str) -> None:
     teacher = "digits+mnist" if name == "multi-teacher" else "digits"
     config = make_run_config("digits", student="convnet-4", method=name, teacher=teacher, seeds=2).to_json()
     page = page_of(replace(ROW, config=config))
-    said = " ".join(method(replace(ROW, config=config)))
+    said = " ".join(measurement_paragraphs(replace(ROW, config=config)))
     assert (METHODS[name].sentence in said) == (name != "kd")
     assert ("at temperature" in said) == (name != "label-smoothing")
     # Who teaches, and with whom agreement is measured, in the report and in the terminal.
@@ -125,13 +125,13 @@ def test_the_command_repeats_method_controls_and_sweep(config: dict[str, Any]) -
     assert "kdcore sweep" in words if config["vary"] else "kdcore run" in words
     options = build_parser().parse_args(words.replace("'", "").split()[1:])
     vary = parse_vary(options.vary) if config["vary"] else None
-    again = make_run_config(options.dataset, vary=vary, **_given(options)).to_json()
+    again = make_run_config(options.dataset, vary=vary, **_given_settings(options)).to_json()
     assert {**again, "recipe": None} == {**config, "recipe": None}
 
 
 def test_settings_are_read_flat_and_those_of_before_are_no_difference() -> None:
-    assert settings_of(CONTROLLED)["non_target_weight"] == 4 and "parameters" not in settings_of(CONTROLLED)
-    assert settings_of(SWEEP)["temperature"] == [1.0, 4.0]
+    assert flat_settings(CONTROLLED)["non_target_weight"] == 4 and "parameters" not in flat_settings(CONTROLLED)
+    assert flat_settings(SWEEP)["temperature"] == [1.0, 4.0]
     plain = make_run_config("digits", seeds=2).to_json()
     before = {name: value for name, value in plain.items() if name not in ("parameters", "controls", "vary")}
     assert differing_settings([plain, before]) == ()

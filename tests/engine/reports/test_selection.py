@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from kdcore.events import EpochEnded
-from kdcore.reports.comparison import claims, compare, difference_of
+from kdcore.reports.comparison import claim_counts, compare, difference_of
 from kdcore.reports.curves import seed_interval, validation_curves
 from kdcore.reports.selection import SORTS, STATUSES, Selection, accuracy, duration, gain, select
 from kdcore.settings.describe import differing_settings, own_point
-from kdcore.store import DONE, WAITING, RunRow
+from kdcore.store import ENDED, UNFINISHED, RunRow
 
 RECIPE = {"batch_size": 50, "learning_rate": 0.03, "weight_decay": 0.1, "label_smoothing": 0.0}
 CONFIG = {
@@ -85,7 +85,7 @@ def test_runs_are_put_in_order(sort: str, order: list[int]) -> None:
 
 
 def test_every_status_of_the_store_can_be_asked_for() -> None:
-    assert set(STATUSES) == {*WAITING, *DONE}
+    assert set(STATUSES) == {*UNFINISHED, *ENDED}
     assert set(SORTS) == {"new", "old", "gain", "accuracy", "duration"}
 
 
@@ -121,8 +121,8 @@ def test_a_sweep_has_no_one_gain() -> None:
     assert gain(sweep) is None and accuracy(sweep) is None and duration(sweep) == 10.0
     for sort in ("gain", "accuracy"):
         assert select([sweep, *RUNS[:3]], Selection(sort=sort))[2:] == [sweep, RUNS[1]]
-    assert claims(sweep.result) == {"distilled": 1, "baseline": 0, "none": 2}
-    assert claims(RUNS[0].result) == claims(None) == {}
+    assert claim_counts(sweep.result) == {"distilled": 1, "baseline": 0, "none": 2}
+    assert claim_counts(RUNS[0].result) == claim_counts(None) == {}
 
 
 def test_the_own_point_of_a_sweep_is_read_from_what_is_there() -> None:

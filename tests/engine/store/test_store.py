@@ -369,7 +369,9 @@ def test_processes_that_bring_it_up_at_once_do_it_once(tmp_path: Path) -> None:
 def test_a_failed_step_up_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = version_1(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "_ADDED", {2: ("tags", "deleted", "id")})  # the last of the three is there already
+        patch.setattr(
+            schema, "_COLUMNS_ADDED", {2: ("tags", "deleted", "id")}
+        )  # the last of the three is there already
         with pytest.raises(StoreError):
             Store(home=home)
     with Store(home=home) as store:

@@ -9,8 +9,8 @@ import torch
 
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.errors import ConfigError
-from kdcore.teachers.answers import GROUPS, answer_test, differing
-from kdcore.teachers.teacher import Teacher, load_bundled
+from kdcore.teachers.answers import PICTURE_GROUPS, answer_test_split, pictures_of_group
+from kdcore.teachers.teacher import Teacher, load_single
 
 
 class Fixed:
@@ -26,7 +26,7 @@ class Fixed:
 
 @pytest.fixture(scope="module")
 def digits() -> Teacher:
-    return load_bundled("digits")
+    return load_single("digits")
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def test_groups_and_their_order_by_hand(digits: Teacher, six: Dataset) -> None:
         arm: Fixed(digits, logits)
         for arm, logits in (("teacher", teacher), ("distilled", distilled), ("baseline", baseline))
     }
-    found = answer_test(networks, six)  # type: ignore[arg-type]
+    found = answer_test_split(networks, six)  # type: ignore[arg-type]
     # Only distilled right: 0 (0.60 - 0.044), 1 (0.90 - 0.044), 5 (0.60 - 0.011).
-    assert differing(found, "distilled").tolist() == [1, 5, 0]
-    assert differing(found, "baseline").tolist() == [2]
+    assert pictures_of_group(found, "distilled").tolist() == [1, 5, 0]
+    assert pictures_of_group(found, "baseline").tolist() == [2]
     # Neither answers as the teacher: 4 (all the further from the truth) and 5, where distilled is right.
-    assert differing(found, "dissent").tolist() == [4, 5]
+    assert pictures_of_group(found, "dissent").tolist() == [4, 5]
     assert sorted(found.pictures) == [0, 1, 2, 4, 5]
     assert torch.equal(found.pictures[4], six.test.images[4])
     assert found.decisions("baseline").argmax(-1).tolist() == [9, 9, 2, 3, 8, 8]
@@ -67,16 +67,18 @@ def test_groups_and_their_order_by_hand(digits: Teacher, six: Dataset) -> None:
 
 def test_what_is_kept_agrees_with_the_network(digits: Teacher) -> None:
     dataset = load_dataset("digits")
-    found = answer_test(dict.fromkeys(("teacher", "distilled", "baseline"), digits), dataset)
+    found = answer_test_split(dict.fromkeys(("teacher", "distilled", "baseline"), digits), dataset)
     exact = digits.logits(dataset.test.images)
     right = found.decisions("teacher").argmax(-1) == dataset.test.hard_labels
     assert float(right.double().mean()) == pytest.approx(digits.card.accuracy)
     assert torch.allclose(found.logits["teacher"].float(), exact, atol=0.05)
-    assert [len(differing(found, group)) for group in GROUPS] == [0, 0, 0], "a network differs from itself"
+    assert [len(pictures_of_group(found, group)) for group in PICTURE_GROUPS] == [0, 0, 0], (
+        "a network differs from itself"
+    )
     assert not found.pictures
 
 
 def test_a_network_of_other_classes_is_one_sentence(digits: Teacher, six: Dataset) -> None:
     other = Fixed(digits, torch.zeros(6, 2), class_names=("a", "b"))
     with pytest.raises(ConfigError, match="learned other classes than digits"):
-        answer_test({"teacher": other}, six)  # type: ignore[dict-item]
+        answer_test_split({"teacher": other}, six)  # type: ignore[dict-item]

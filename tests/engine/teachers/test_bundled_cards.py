@@ -18,7 +18,7 @@ from kdcore.cli.parser import build_parser
 from kdcore.datasets import DATASETS, Dataset, load_dataset
 from kdcore.machine.tensor_files import file_sha256
 from kdcore.settings.config import RunConfig
-from kdcore.teachers.building import build, recipes
+from kdcore.teachers.building import recipes
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.teacher import load_model
 from kdcore.training import bundled_students
@@ -72,7 +72,7 @@ def test_the_command_of_every_card_would_rebuild_it(card: ModelCard, monkeypatch
         assert_same(card.recipe, recipes.teacher_recipe(told.name))
         return
     asked: list[Any] = []
-    monkeypatch.setattr(build, "train", lambda config, **_rest: asked.append(config) or iter(()))
+    monkeypatch.setattr(bundled_students, "train", lambda config, **_rest: asked.append(config) or iter(()))
     list(bundled_students.build(told.name))
     (config,) = asked
     assert replace(RunConfig.from_json(card.recipe), device=config.device) == config  # the device decides nothing

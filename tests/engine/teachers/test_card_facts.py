@@ -19,8 +19,8 @@ from kdcore.errors import ConfigError, ModelFileError
 from kdcore.teachers import card_facts
 from kdcore.teachers.card import ModelCard, damaged_cards, list_cards
 from kdcore.teachers.card_facts import Figure
-from kdcore.teachers.mistakes import Mixup, read_test
-from kdcore.teachers.teacher import Teacher, load_bundled
+from kdcore.teachers.mistakes import ClassConfusion, find_mistakes
+from kdcore.teachers.teacher import Teacher, load_single
 
 BUNDLED = Path(__file__).parents[3] / "assets" / "models"
 
@@ -141,7 +141,7 @@ def test_the_surest_mistakes_come_first_with_what_numpy_says_of_them(digits: Dat
     logits = torch.randn(len(labels), 10, generator=torch.Generator().manual_seed(1)) * 2
     logits[torch.arange(len(labels)), labels] += 3
     stub: Any = Stub(logits, card("digits", dataset_sha256=digits.sha256))
-    reading = read_test(stub, digits, most=5)
+    reading = find_mistakes(stub, digits, most=5)
     shares = np.exp(logits.double().numpy())
     shares /= shares.sum(1, keepdims=True)
     wrong = np.flatnonzero(shares.argmax(1) != labels.numpy())
@@ -160,7 +160,7 @@ def test_the_surest_mistakes_come_first_with_what_numpy_says_of_them(digits: Dat
         pairs[pair] = pairs.get(pair, 0) + 1
     assert {(one.hard_label, one.chosen): one.count for one in reading.mixups} == pairs
     assert [one.count for one in reading.mixups] == sorted(pairs.values(), reverse=True)
-    assert isinstance(reading.mixups[0], Mixup)
+    assert isinstance(reading.mixups[0], ClassConfusion)
     assert sum(one.n for one in reading.bins) == len(labels)
 
 
@@ -169,21 +169,21 @@ def test_creatures_bring_the_true_posterior_and_a_perfect_network_has_no_mistake
     posterior = creatures.test.posterior
     assert posterior is not None
     own = card(dataset_sha256=creatures.sha256)
-    reading = read_test(Stub(posterior.clamp(min=1e-9).log(), own), creatures)  # type: ignore[arg-type]
+    reading = find_mistakes(Stub(posterior.clamp(min=1e-9).log(), own), creatures)  # type: ignore[arg-type]
     assert 1 - reading.wrong / reading.size == pytest.approx(creatures.bayes_accuracy, abs=1e-9)
     for one in reading.surest:
         assert one.posterior == pytest.approx(tuple(posterior[one.index].tolist()))
         assert one.posterior == pytest.approx(one.soft_labels, abs=1e-6)
     certain = torch.nn.functional.one_hot(creatures.test.hard_labels, 8) * 9.0
-    perfect = read_test(Stub(certain, own), creatures)  # type: ignore[arg-type]
+    perfect = find_mistakes(Stub(certain, own), creatures)  # type: ignore[arg-type]
     assert (perfect.wrong, perfect.surest, perfect.mixups) == (0, (), ())
 
 
 def test_other_pictures_than_those_of_the_card_are_refused(digits: Dataset) -> None:
-    network = load_bundled("digits")
+    network = load_single("digits")
     other = Teacher(replace(network.card, dataset_sha256="0" * 64), network.network, network.device)
     with pytest.raises(ConfigError, match="learned other pictures than digits"):
-        read_test(other, digits)
+        find_mistakes(other, digits)
 
 
 # --- the command line

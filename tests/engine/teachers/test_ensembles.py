@@ -30,7 +30,7 @@ from kdcore.teachers.ensemble_names import EnsembleName, normal_name, parse_name
 from kdcore.teachers.ensembles import average, ensemble_card, member_logits, possible_ensembles
 from kdcore.teachers.load import load_ensemble, load_teacher
 from kdcore.teachers.predict import predict
-from kdcore.teachers.teacher import load_bundled, save_model
+from kdcore.teachers.teacher import load_single, save_model
 
 BUNDLED = Path(__file__).parents[3] / "assets" / "models"
 
@@ -161,7 +161,7 @@ def test_an_ensemble_says_what_its_members_say_on_average(make_teacher: MakeTeac
 
 def test_its_card_adds_up_and_knows_no_accuracy_before_it_is_measured(make_teacher: MakeTeacher) -> None:
     second = make_teacher("second")
-    digits = load_bundled("digits").card
+    digits = load_single("digits").card
     card = ensemble_card("second+digits")
     assert (card.name, card.dataset, card.class_names) == ("digits+second", "digits", digits.class_names)
     for quantity in ("num_params", "macs", "size_bytes"):

@@ -20,7 +20,7 @@ from kdcore.pictures.prepare import prepare_picture
 from kdcore.teachers.building.figures import fit_calibration
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.predict import predict
-from kdcore.teachers.teacher import load_bundled, load_model
+from kdcore.teachers.teacher import load_model, load_single
 
 BUNDLED = Path(__file__).parents[3] / "assets" / "models"
 
@@ -41,7 +41,7 @@ def test_an_unknown_teacher_names_the_known_ones() -> None:
         load_teacher("imagenet")
     with pytest.raises(UnknownName):  # a student is no teacher
         load_teacher("creatures-baseline")
-    assert load_bundled("creatures-baseline").card.role == "baseline"
+    assert load_single("creatures-baseline").card.role == "baseline"
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.training import arms as arms_module
 from kdcore.training import results
-from kdcore.training.arms import Answers, arm_names, build_students, rows_of, untrained
+from kdcore.training.arms import TeacherAnswers, arm_names, build_students, random_teacher, rows_to_ask
 from kdcore.training.students import Schedule, Student
 from kdcore.training.teams import build_teams, threads_for, train_epoch
 from kdcore.training.transfer_sets import (
@@ -188,10 +188,10 @@ def told(own_home: Path) -> Build:
         config = make_run_config(dataset_name, **{**SHORT, "student": "mlp-8", "seeds": 2, **settings})
         known = load_dataset(dataset_name)
         teacher = load_teacher(config.teacher)
-        views, rows = defaults_for(dataset_name).views, rows_of(config, known)
+        views, rows = defaults_for(dataset_name).views, rows_to_ask(config, known)
         own, _ = cached_teacher_logits(teacher, known, views, rows, own_home)
         said = {name: own if name == config.teacher else own / 2 for name in teachers_of(config)}
-        answers = Answers(known.train.images, {config.teacher: teacher}, said, {})
+        answers = TeacherAnswers(known.train.images, {config.teacher: teacher}, said, {})
         students = build_students(points(config), dataset or known, answers)
         return config, {student.arm: student for student in students if student.seed == 0}
 
@@ -286,7 +286,7 @@ def test_pictures_without_labels_teach_the_same_whatever_their_labels_are(
 
 def test_a_random_teacher_is_another_for_each_seed_and_knows_nothing() -> None:
     teacher, images = load_teacher("digits"), load_dataset("digits").validation.images
-    first, again, other = (untrained(teacher, seed).logits(images) for seed in (0, 0, 1))
+    first, again, other = (random_teacher(teacher, seed).logits(images) for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.allclose(first, other)
     right = (first.argmax(1) == load_dataset("digits").validation.hard_labels).double().mean()
     assert (
@@ -294,7 +294,7 @@ def test_a_random_teacher_is_another_for_each_seed_and_knows_nothing() -> None:
         < 0.3
         < float((teacher.logits(images).argmax(1) == load_dataset("digits").validation.hard_labels).double().mean())
     )
-    assert untrained(replace(teacher, card=replace(teacher.card, crop=0.5)), 0).network.crop == 0.5
+    assert random_teacher(replace(teacher, card=replace(teacher.card, crop=0.5)), 0).network.crop == 0.5
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
@@ -302,7 +302,7 @@ def test_a_random_teacher_is_not_the_student_itself(seed: int) -> None:
     """Where both are of one architecture, the student's soft labels would be its own first answers."""
     teacher = load_teacher("digits")
     student = build_model(teacher.card.model, (1, 8, 8), 10, seed=seed)
-    said = untrained(teacher, seed).network.network.state_dict()
+    said = random_teacher(teacher, seed).network.network.state_dict()
     kernels = [name for name, value in student.state_dict().items() if value.ndim > 1]
     assert kernels and not any(torch.equal(student.state_dict()[name], said[name]) for name in kernels)
 

@@ -30,7 +30,7 @@ from kdcore.settings.defaults import DEFAULTS
 from kdcore.settings.sweeps import points
 from kdcore.teachers.load import load_teacher
 from kdcore.training import fitting
-from kdcore.training.arms import Answers, build_students
+from kdcore.training.arms import TeacherAnswers, build_students
 from kdcore.training.fitting import is_validated
 from kdcore.training.students import Schedule
 from kdcore.training.team import Team
@@ -186,7 +186,7 @@ def test_the_teacher_is_byte_equal_after_a_run_and_stays_in_eval_mode(config: Ru
 def test_the_arms_of_a_seed_start_equal_and_seeds_differ(config: RunConfig) -> None:
     dataset = load_dataset("digits")
     logits = {"digits": torch.zeros(1, len(dataset.train), 10, dtype=torch.float16)}
-    answers = Answers(dataset.train.images, {}, logits, {})
+    answers = TeacherAnswers(dataset.train.images, {}, logits, {})
     students = build_students(points(config), dataset, answers)
     teams = build_teams(students, dataset.image_shape, 10, Schedule.of(config), pick_device("cpu"))
     weights = {

@@ -30,11 +30,11 @@ def test_the_chart_names_the_leaves_in_their_order() -> None:
 
 
 def test_the_table_and_the_words_hold_the_similarities() -> None:
-    html = class_tree.likeness_html(SIMILARITY, TREE, NAMES, "teacher", "Like")
+    html = class_tree.similarity_html(SIMILARITY, TREE, NAMES, "teacher", "Like")
     assert "<b>cat" not in html and html.index("fox") < html.index("wolf") < html.index("dog")
     assert html.count("<td style") == 16 and "wolf, dog: 99.0 %" in html
-    words = class_tree.likeness_words(SIMILARITY, TREE, NAMES, "teacher", 4.0)
+    words = class_tree.similarity_words(SIMILARITY, TREE, NAMES, "teacher", 4.0)
     assert words.startswith("For the teacher at T = 4, most alike: wolf and dog (99.0 %), wolf and fox (91.0 %)")
     assert words.endswith("Furthest from the rest: <b>cat</b>.")
-    pairs = class_tree.likest(SIMILARITY, NAMES)
+    pairs = class_tree.most_similar_pairs(SIMILARITY, NAMES)
     assert [share for _one, _other, share in pairs] == pytest.approx([0.99, 0.91, 0.75])

@@ -16,8 +16,8 @@ from kdcore.metrics.reliability import ReliabilityBin
 from kdcore.metrics.scores import ClassAccuracy
 from kdcore.teachers import card_facts
 from kdcore.teachers.card import ModelCard
-from kdcore.teachers.card_facts import Figure, Share
-from kdcore.teachers.mistakes import Mistake, Mixup, Reading
+from kdcore.teachers.card_facts import Figure, SuperclassAccuracy
+from kdcore.teachers.mistakes import ClassConfusion, Mistake, MistakeSummary
 from pages.ui.model_cards import views
 from pages.ui.model_cards import words as model_card_words
 
@@ -30,7 +30,7 @@ def card(bundled: str = "creatures", /, **changes: Any) -> ModelCard:
     return replace(ModelCard.read(BUNDLED / f"{bundled}.json"), **changes)
 
 
-def reading(wrong: int = 3) -> Reading:
+def reading(wrong: int = 3) -> MistakeSummary:
     """Of 10 pictures some are wrong: the traits agree with the network in the first mistake only."""
     mistakes = [
         Mistake(4, torch.zeros(3, 8, 8, dtype=torch.uint8), 0, 2, (0.1, 0.2, 0.7), (0.1, 0.2, 0.7)),
@@ -38,7 +38,9 @@ def reading(wrong: int = 3) -> Reading:
     ]
     classes = (ClassAccuracy(0.5, 4, (0.2, 0.8)), ClassAccuracy(0.9, 4, (0.5, 1.0)), ClassAccuracy(0.0, 0, (0.0, 1.0)))
     bins = (ReliabilityBin(6, 0.9, 0.5, (0.2, 0.8)), ReliabilityBin(4, 0.4, 0.75, (0.3, 0.95)))
-    return Reading(NAMES, 10, wrong, tuple(mistakes[:wrong]), (Mixup(0, 2, 2), Mixup(1, 0, 1)), classes, bins)
+    return MistakeSummary(
+        NAMES, 10, wrong, tuple(mistakes[:wrong]), (ClassConfusion(0, 2, 2), ClassConfusion(1, 0, 1)), classes, bins
+    )
 
 
 def test_cards_stand_dataset_by_dataset_teachers_before_students_and_pairs_together() -> None:
@@ -89,7 +91,7 @@ def test_facts_hold_the_whole_hash_behind_a_short_one_and_escape_what_others_wro
 
 
 def test_bars_have_the_length_of_their_share_and_the_line_of_their_interval() -> None:
-    shares = [Share("wolf <b>", 0.727, 11, (0.434, 0.903)), Share("large", 0.5, 0, None)]
+    shares = [SuperclassAccuracy("wolf <b>", 0.727, 11, (0.434, 0.903)), SuperclassAccuracy("large", 0.5, 0, None)]
     html = views.shares_html(shares, "teacher", "by superclass")
     assert re.findall(r"<i style=\"width:([\d.]+)%", html) == ["72.70", "50.00"]
     assert re.findall(r"<em style=\"left:([\d.]+)%;width:([\d.]+)%", html) == [("43.40", "46.90")]
@@ -99,7 +101,7 @@ def test_bars_have_the_length_of_their_share_and_the_line_of_their_interval() ->
 
 def test_what_is_seen_on_average_sums_to_one_with_the_rest_in_one_row() -> None:
     shares = tuple((f"kind {i}", (9 - i) / 45) for i in range(9))
-    html = views.seen_html(card_facts.MeanSoftLabel("wolf", (*shares, ("last", 0.0)), 5), "teacher")
+    html = views.mean_soft_label_html(card_facts.MeanSoftLabel("wolf", (*shares, ("last", 0.0)), 5), "teacher")
     widths = [float(width) for width in re.findall(r"width:([\d.]+)%", html)]
     assert len(widths) == views.MOST_SEEN + 1
     assert sum(widths) == pytest.approx(100, abs=0.1)
@@ -205,7 +207,7 @@ def test_no_card_breaks_however_little_it_says(one: ModelCard) -> None:
             model_card_words.weakest(card_facts.by_superclass(less)), views.facts_html(less),
             views.settings_html(less.recipe), views.readouts_html(views.readouts(less, gain)),
             views.shares_html([*card_facts.by_superclass(less), *views.by_size(less)], less.role, ""),
-            *(views.seen_html(mean, less.role) for mean in card_facts.mean_soft_labels(less).values()),
+            *(views.mean_soft_label_html(mean, less.role) for mean in card_facts.mean_soft_labels(less).values()),
         ]  # fmt: skip
         assert not [words for words in said if "None" in words or "nan" in words.split()]
         assert json.loads(views.download(less)) == json.loads(json.dumps(less.to_json()))

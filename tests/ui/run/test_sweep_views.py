@@ -12,11 +12,11 @@ import pytest
 
 from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded, event_from_json
 from kdcore.methods.registry import METHODS
-from kdcore.reports.comparison import claims
+from kdcore.reports.comparison import claim_counts
 from kdcore.settings.config import make_run_config
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point
-from kdcore.settings.stages import told_names
+from kdcore.settings.stages import event_names
 from kdcore.settings.sweeps import arms_of, groups, points
 from kdcore.store import Store, add_event, to_text
 from pages.ui.kit import formats, look, settings_words, tables
@@ -123,14 +123,16 @@ def test_two_seeds_are_dots_and_no_interval_that_fills_the_chart() -> None:
 
 def test_names_stand_side_by_side_and_numbers_where_they_belong() -> None:
     names = sweep_views.Sweep(("method",), tuple(sweep_views.SweepPoint({"method": one}, {}) for one in ("kd", "dkd")))
-    assert sweep_views.places(names) == {"kd": 1.0, "dkd": 2.0} and not names.is_log
+    assert sweep_views.axis_positions(names) == {"kd": 1.0, "dkd": 2.0} and not names.is_log
     data = sweep_charts.growing_data(names)
     assert data["tick_words"] == ["kd", "dkd"] and all(one["apart"] for one in data["series"])
     numbers = [1.0, 2.0, 16.0]
     some = sweep_views.Sweep(
         ("temperature",), tuple(sweep_views.SweepPoint({"temperature": one}, {}) for one in numbers)
     )
-    assert list(sweep_views.places(some).values()) == pytest.approx([1.0, 1.5, 3.0])  # log 2 is a quarter of log 16
+    assert list(sweep_views.axis_positions(some).values()) == pytest.approx(
+        [1.0, 1.5, 3.0]
+    )  # log 2 is a quarter of log 16
     drawn = sweep_charts.growing_data(some)
     assert not any(one["apart"] for one in drawn["series"])
     assert drawn["ticks"][0] == drawn["last"] - drawn["ticks"][-1] == 0.5  # as much room on both sides
@@ -179,7 +181,7 @@ def test_a_share_is_on_no_log_axis() -> None:
         sweep = sweep_views.Sweep((name,), tuple(sweep_views.SweepPoint({name: one}, {}) for one in values))
         assert sweep.is_log is log
     shares = {one.name for method in METHODS.values() for one in method.parameters if one.meaning.startswith("share")}
-    assert shares <= set(sweep_views.SHARES)
+    assert shares <= set(sweep_views.SHARE_SETTINGS)
 
 
 def test_a_table_and_a_sentence_say_every_point() -> None:
@@ -191,9 +193,9 @@ def test_a_table_and_a_sentence_say_every_point() -> None:
     assert "+7.0 to +13.0" in html and "<caption><" not in html
     words = sweep_views.sweep_words(sweep, "On test:")
     assert "temperature 4: distilled 70.0 % (68.0 to 72.0 %), baseline 60.0 %" in words
-    told = sentences.outcome_words(claims(BY_TEMPERATURE))
+    told = sentences.outcome_words(claim_counts(BY_TEMPERATURE))
     assert told == "Distilled is better in 2 of 3 settings; no difference can be claimed in 1 of 3 settings."
-    assert sentences.outcome_words(claims(BY_BOTH)) == "The baseline is better in 4 of 4 settings."
+    assert sentences.outcome_words(claim_counts(BY_BOTH)) == "The baseline is better in 4 of 4 settings."
     assert sentences.short_outcome("finished", {**BY_BOTH, "verdict": {"claim": "distilled"}}) == (
         "The baseline is better in 4 of 4 settings"
     )
@@ -277,7 +279,7 @@ def test_a_stage_of_a_later_point_is_shown_while_it_trains(tmp_path: Path) -> No
         view(RunStarted(config.to_json(), arms, 4, "cpu", "fp32", 20, 1))
         view(TeacherCached("digits", 1, 0.1, True))
         for group in groups(points(config)):
-            for name in (name for point in group for name in told_names(point)):
+            for name in (name for point in group for name in event_names(point)):
                 found = view(TeacherEpochEnded(name, 1, 2, None, 30.0))
                 assert found.phase == "stage"
                 shown.append(sentences.progress_sentence(found, 0))
@@ -313,7 +315,7 @@ def test_controls_stand_behind_the_arms_with_what_theory_says() -> None:
     assert "−41.0 to −39.0" in html and "−4.0<small></small>" in html
     assert control_views.controls_note(arms) == "In points, seed by seed on the same test pictures."
     assert control_views.controls_html({arm: arms[arm] for arm in ("teacher", "baseline", "distilled")}, "") == ""
-    assert list(control_views.without_controls(arms)) == ["teacher", "baseline", "distilled"]
+    assert list(control_views.non_control_arms(arms)) == ["teacher", "baseline", "distilled"]
     assert all(formats.arm_name(name) != name or name.islower() for name in CONTROLS)
     assert {look.arm_colour(name) for name in CONTROLS} == {look.MUTE} and not look.is_control("posterior")
     readouts = [formats.Readout(arm, formats.arm_name(arm), "70.0 %", "") for arm in ("distilled", "noise")]
@@ -349,29 +351,37 @@ def test_what_a_run_was_told_in_words_for_every_method() -> None:
         result = {"config": config, "paired_difference": estimate(0.1)}
         assert ("hold for this one teacher" in sentences.interval_note(result)) == (not alone)
     smooth = make_run_config("digits", method="label-smoothing").to_json()
-    assert "10.0 % of it spread over all classes" in settings_words.is_told(smooth)
+    assert "10.0 % of it spread over all classes" in settings_words.label_note(smooth)
     assert settings_words.weight_note(smooth) == "" and "other's soft labels" in settings_words.weight_note(
         make_run_config("digits", method="mutual").to_json()
     )
     methods = make_run_config("digits", vary={"method": ("kd", "dkd")}).to_json()
     assert "T\u00a0=" not in settings_words.config_sentence(methods)  # each brings its own
-    assert settings_words.own_words(methods) == "method “Knowledge distillation”"
+    assert settings_words.own_point_text(methods) == "method “Knowledge distillation”"
     assert "method\u00a0(2 values)" in settings_words.config_sentence(methods)
     assert dict(settings_words.config_facts(methods))["Method"] == "Knowledge distillation, Decoupled distillation"
     many = make_run_config("digits", vary={"temperature": (1.0, 4.0)}, controls=("noise",)).to_json()
     said = settings_words.config_sentence(many).replace("\u00a0", " ")
     assert "temperature (1, 4)" in said and "1 control" in said and "T =" not in said
-    assert "Temperature: 1, 4" in settings_words.further(many) and "pictures of noise" in settings_words.further(many)
+    assert "Temperature: 1, 4" in settings_words.extra_arms_sentence(
+        many
+    ) and "pictures of noise" in settings_words.extra_arms_sentence(many)
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_the_first_sentence_is_true_of_every_method(name: str) -> None:
-    said = settings_words.lead({"method": name})
+    said = settings_words.pair_sentence({"method": name})
     assert said.startswith("The same small student learns twice: from hard labels, and ") and len(said) < 130
     assert ("teacher's soft labels" in said) == (METHODS[name].uses in ("teacher", "features"))
     assert ("without a teacher" in said) == (name == "label-smoothing")
-    assert settings_words.lead({}) == settings_words.lead({"method": "kd"}) == settings_words.lead({"method": "gone"})
-    assert "one method after the other" in settings_words.lead({"method": name, "vary": {"method": ["kd", "dkd"]}})
+    assert (
+        settings_words.pair_sentence({})
+        == settings_words.pair_sentence({"method": "kd"})
+        == settings_words.pair_sentence({"method": "gone"})
+    )
+    assert "one method after the other" in settings_words.pair_sentence(
+        {"method": name, "vary": {"method": ["kd", "dkd"]}}
+    )
 
 
 def test_every_parameter_of_a_method_travels_with_a_link() -> None:

@@ -192,17 +192,17 @@ def test_what_is_only_estimated_is_said_roughly(seconds: float, text: str) -> No
 
 def test_what_all_pictures_would_take_and_a_teacher_that_was_trained_first() -> None:
     whole = {"config": {"labels": 500}, "whole": {"labels": 45_000, "seconds": 720.0}, "teacher_seconds": 0.0}
-    assert sentences.whole_sentence(whole) == "All 45,000 labelled pictures would take about 12 min."
+    assert sentences.full_data_sentence(whole) == "All 45,000 labelled pictures would take about 12 min."
     taught = {**whole, "teacher_seconds": 95.0}
-    assert sentences.whole_sentence(taught).endswith(
+    assert sentences.full_data_sentence(taught).endswith(
         "12 min. Its teacher was trained first, in 1 min 35 s; it is kept, and the next run begins at once."
     )
     several = {**taught, "config": {"labels": 500, "controls": ["smoothed-teacher"]}}  # not the run's own
-    assert sentences.whole_sentence(several).endswith(
+    assert sentences.full_data_sentence(several).endswith(
         "12 min. Teachers that were missing were trained first, in 1 min 35 s; they are kept for the next run."
     )
-    assert sentences.whole_sentence({**whole, "config": {"labels": 45_000}}) == ""
-    assert sentences.whole_sentence({"config": {"labels": 500}}) == ""  # a run of before
+    assert sentences.full_data_sentence({**whole, "config": {"labels": 45_000}}) == ""
+    assert sentences.full_data_sentence({"config": {"labels": 500}}) == ""  # a run of before
 
 
 def test_two_seeds_are_two_lines_and_three_a_band() -> None:
@@ -227,7 +227,7 @@ def test_readouts_show_a_dash_before_there_is_a_number() -> None:
 
 def test_arms_have_one_order() -> None:
     arms = dict.fromkeys(["baseline", "control", "distilled", "teacher", "posterior"], math.nan)
-    assert list(formats.in_order(arms)) == ["teacher", "posterior", "distilled", "baseline", "control"]
+    assert list(formats.arms_in_order(arms)) == ["teacher", "posterior", "distilled", "baseline", "control"]
 
 
 def test_a_loss_that_is_no_number_any_more_is_left_out() -> None:

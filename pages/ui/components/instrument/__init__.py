@@ -24,7 +24,7 @@ _component = st.components.v2.component("kd_instrument", css=_read("instrument.c
 
 
 @dataclass(frozen=True)
-class Hand:
+class SliderPositions:
     """The positions at which the visitor released the instrument's sliders.
 
     Attributes:
@@ -36,32 +36,34 @@ class Hand:
     frame: int
 
 
-def instrument(data: dict[str, Any], *, key: str) -> Hand:
+def instrument(data: dict[str, Any], *, key: str) -> SliderPositions:
     """Draw the instrument from `data` (see `instrument_data`) and return the positions of its sliders.
 
     The temperature is read from the URL when the instrument is first drawn, and written there whenever the visitor
     releases the slider. Otherwise the browser keeps the positions: as long as the page is open, `data` is sent with
     the same starting values, so that a rerun neither moves a slider nor sends the pictures again.
     """
-    start = state.at_first_drawing(key, (state.temperature(), data["frame"]))
+    start = state.value_at_first_drawing(key, (state.temperature(), data["frame"]))
     result = _component(
         key=key,
         data={**data, "temperature": start[0], "frame": start[1]},
         default={"temperature": start[0], "frame": start[1]},
-        on_temperature_change=partial(state.hear_temperature, key),
+        on_temperature_change=partial(state.on_temperature, key),
         on_frame_change=_ignore,
     )
-    return _legal(result, data, start)
+    return _limited(result, data, start)
 
 
-def _legal(result: Any, data: dict[str, Any], start: tuple[float, int]) -> Hand:
+def _limited(result: Any, data: dict[str, Any], start: tuple[float, int]) -> SliderPositions:
     """Limit the values from the browser to their legal ranges; a browser may send anything."""
     low, high = data["temperature_range"]
     frames = len(data["logits"])
     try:
-        return Hand(min(high, max(low, float(result.temperature))), min(frames - 1, max(0, int(result.frame))))
+        return SliderPositions(
+            min(high, max(low, float(result.temperature))), min(frames - 1, max(0, int(result.frame)))
+        )
     except (TypeError, ValueError, OverflowError):
-        return Hand(start[0], min(frames - 1, max(0, start[1])))
+        return SliderPositions(start[0], min(frames - 1, max(0, start[1])))
 
 
 def _ignore() -> None:

@@ -14,7 +14,7 @@ from kdcore.events import RunFailed, RunFinished, TeacherEpochEnded
 from kdcore.settings.config import make_run_config
 from kdcore.teachers.building import recipes
 from kdcore.teachers.building.catalog import dataset_of
-from kdcore.teachers.building.on_demand import ready_teacher, teacher_seconds
+from kdcore.teachers.building.on_demand import estimate_teacher_seconds, train_missing_teacher
 from kdcore.teachers.building.recipes import ON_DEMAND, TEACHER_RECIPES, teacher_recipe
 from kdcore.teachers.card import list_teachers
 from kdcore.training.trainer import train
@@ -31,8 +31,8 @@ def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             pixels = np.clip(np.array(colour) + draw.integers(-40, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "c" / name / f"{place}.png")
     add_dataset(tmp_path / "c", "colours", size=32)
-    small = replace(recipes._PHOTOS, model="convnet-4", batch_size=16)
-    monkeypatch.setattr(recipes, "_PHOTOS", small)
+    small = replace(recipes._CIFAR100, model="convnet-4", batch_size=16)
+    monkeypatch.setattr(recipes, "_CIFAR100", small)
     return "colours"
 
 
@@ -55,11 +55,11 @@ def test_a_run_trains_the_teacher_that_it_lacks_once(colours: str, tmp_path: Pat
 
 def test_its_training_stops_when_asked_and_goes_on_where_it_was(colours: str) -> None:
     asked = iter(range(10_000))
-    first = list(ready_teacher(colours, "cpu", lambda: next(asked) >= 9))
+    first = list(train_missing_teacher(colours, "cpu", lambda: next(asked) >= 9))
     done = first[-1].epoch
     assert 0 < done < first[-1].epochs
     assert colours not in {card.name for card in list_teachers()}
-    rest = list(ready_teacher(colours, "cpu"))
+    rest = list(train_missing_teacher(colours, "cpu"))
     assert [event.epoch for event in rest] == [0, *range(done + 1, rest[-1].epochs + 1)]
     assert colours in {card.name for card in list_teachers()}
 
@@ -76,8 +76,8 @@ def test_who_can_be_made_and_from_what(colours: str) -> None:
     assert dataset_of("cifar100") == "cifar100"
     assert dataset_of(colours) == colours
     assert dataset_of("nobody") is None
-    assert teacher_seconds("nobody") is None
-    seconds = teacher_seconds(colours)
+    assert estimate_teacher_seconds("nobody") is None
+    seconds = estimate_teacher_seconds(colours)
     assert seconds is not None
     assert 0 < seconds < 600
     for name, recipe in {**ON_DEMAND, **TEACHER_RECIPES}.items():
@@ -105,6 +105,6 @@ def test_the_teacher_of_a_control_differs_in_one_thing() -> None:
 
 def test_an_undertrained_teacher_learns_a_tenth_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     for epochs, tenth in ((1, 1), (4, 1), (6, 1), (14, 1), (16, 2), (60, 6)):
-        monkeypatch.setitem(ON_DEMAND, "brief", replace(recipes._PHOTOS, name="brief", epochs=epochs))
+        monkeypatch.setitem(ON_DEMAND, "brief", replace(recipes._CIFAR100, name="brief", epochs=epochs))
         undertrained = teacher_recipe("brief-undertrained")
         assert undertrained is not None and undertrained.epochs == tenth

@@ -20,8 +20,8 @@ from kdcore.teachers.building.outsiders import (
     OutsiderRecipe,
     Outsiders,
     load_outsiders,
-    of_classes,
     outsider_loss,
+    pictures_of_classes,
     shuffle_blocks,
 )
 from kdcore.teachers.building.training import TeacherRecipe, train_teacher
@@ -79,7 +79,7 @@ def test_training_never_shows_what_the_test_asks() -> None:
     names = np.array(cifar.class_names)[cifar.train.hard_labels.numpy()]
     assert len(found.outside) == int(np.isin(names, RECIPE.outside).sum())
     assert len(found.inside) == int(np.isin(names, RECIPE.inside).sum())
-    ships = of_classes(cifar.test, cifar.class_names, ("ship",))
+    ships = pictures_of_classes(cifar.test, cifar.class_names, ("ship",))
     assert torch.equal(ships, cifar.test.images[cifar.test.hard_labels == cifar.class_names.index("ship")])
 
 
@@ -106,7 +106,7 @@ def test_a_teacher_that_meets_outsiders_knows_them_and_one_that_does_not_is_left
     train = Split(creatures.train.images[:1_500], creatures.train.hard_labels[:1_500])
     dataset = replace(creatures, train=train)
     cifar = load_dataset("cifar10")
-    planes = of_classes(cifar.test, cifar.class_names, ("airplane",))
+    planes = pictures_of_classes(cifar.test, cifar.class_names, ("airplane",))
     plain = TeacherRecipe("t", "creatures", "convnet-4", 2, 50, 0.1, 5e-4, RandomViews(flip=True))
 
     def trained(recipe: TeacherRecipe, place: str) -> torch.nn.Module:

@@ -18,7 +18,7 @@ from kdcore.cli.main import main
 from kdcore.errors import ConfigError, ModelFileError, TeacherUnavailable, UnknownName
 from kdcore.machine.torchvision_import import build_classifier, classifier_weights
 from kdcore.networks.frozen import FrozenNetwork
-from kdcore.networks.library import OwnScale, build_library_network
+from kdcore.networks.library import InputNormalisation, build_library_network
 from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.pictures.prepare import prepare_picture
 from kdcore.pictures.views import to_float
@@ -165,7 +165,7 @@ def test_a_picture_is_prepared_as_the_weights_were_evaluated(name: str, size: tu
     preset = weights.transforms()
     wanted = preset(picture)  # the peer: mean and deviation are taken off already
     ours = prepare_picture(picture, (3, 224, 224), preset.resize_size[0], preset.interpolation.value)
-    scaled = OwnScale(preset.mean, preset.std)(to_float(ours))[0]
+    scaled = InputNormalisation(preset.mean, preset.std)(to_float(ours))[0]
     off = (scaled - wanted).abs() * torch.tensor(preset.std).view(3, 1, 1) * 255  # in grey levels
     assert float(off.mean()) < 0.6
     assert float(off.quantile(0.99)) <= 2.5
@@ -194,8 +194,8 @@ def test_networks_that_torchvision_builds_otherwise_with_weights_can_take_them(n
 
 def test_old_names_of_weights_are_brought_to_the_present_ones() -> None:
     old = "features.denseblock1.denselayer12.norm.2.running_var"
-    assert torchvision._present_name(old) == "features.denseblock1.denselayer12.norm2.running_var"
-    assert torchvision._present_name("layer1.0.bn2.weight") == "layer1.0.bn2.weight"
+    assert torchvision._modern_key(old) == "features.denseblock1.denselayer12.norm2.running_var"
+    assert torchvision._modern_key("layer1.0.bn2.weight") == "layer1.0.bn2.weight"
 
 
 def test_timm_is_asked_for_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

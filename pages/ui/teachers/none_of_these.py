@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
 
 
-def none_of_these(card: ModelCard, logits: Sequence[float]) -> str:
+def none_of_these_warning(card: ModelCard, logits: Sequence[float]) -> str:
     """Return the warning for a picture with these calibrated logits [K] if it probably shows none of the classes.
 
     "" if it probably shows one of them, or if the card has no threshold to decide by.

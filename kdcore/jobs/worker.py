@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,11 +20,10 @@ from kdcore.jobs.dispatcher import advance, claim, runs_dir
 from kdcore.jobs.lease import Lease, LeaseLost
 from kdcore.jobs.space import check_space
 from kdcore.jobs.spawn import LOG
-from kdcore.machine.disk import DISK_FULL_ERRORS
+from kdcore.machine.disk import DISK_FULL_ERRORS, retry
 from kdcore.store import RunRow, Store
 
 STORE_RETRY_SECONDS = 60.0  # how long writing to the store is retried while the disk is full or the store is busy
-PAUSE_SECONDS = 1.0  # between two tries
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,17 +123,11 @@ def _retry_write(write: Callable[[], None]) -> None:
         LeaseLost: this process no longer holds the run.
         StoreError: the store could not be written in time.
     """
-    deadline = time.monotonic() + STORE_RETRY_SECONDS
-    while True:
-        try:
-            write()
-            return
-        except LeaseLost:
-            raise
-        except StoreError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(PAUSE_SECONDS)
+    retry(
+        write,
+        STORE_RETRY_SECONDS,
+        is_temporary=lambda error: isinstance(error, StoreError) and not isinstance(error, LeaseLost),
+    )
 
 
 def error_sentence(error: Exception) -> str:

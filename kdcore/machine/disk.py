@@ -1,4 +1,4 @@
-"""Disk space: how much a run needs, whether it is free, and how a full disk is handled and reported."""
+"""Disk space: how much is free, and how a write that fails for a while is retried and a full disk reported."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 RETRY_TOTAL_SECONDS = 20.0  # how long a write to a full disk is retried
@@ -29,21 +25,30 @@ def free_space(folder: Path) -> int | None:
     return None
 
 
+def retry(write: Callable[[], None], seconds: float, is_temporary: Callable[[Exception], bool]) -> None:
+    """Call `write`, and repeat it every `RETRY_PAUSE_SECONDS` for up to `seconds` while its error is a temporary one.
+
+    Raises:
+        Exception: of `write`, if `is_temporary` is false for it, or once the time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            write()
+            return
+        except Exception as error:
+            if not is_temporary(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_PAUSE_SECONDS)
+
+
 def retry_while_full(write: Callable[[], None]) -> None:
     """Call `write`, and repeat it for up to `RETRY_TOTAL_SECONDS` while the disk is full, because space may be freed.
 
     Raises:
         OSError: the disk is still full after that time, or `write` failed for another reason.
     """
-    end = time.monotonic() + RETRY_TOTAL_SECONDS
-    while True:
-        try:
-            write()
-            return
-        except OSError as error:
-            if error.errno not in DISK_FULL_ERRORS or time.monotonic() > end:
-                raise
-        time.sleep(RETRY_PAUSE_SECONDS)
+    retry(write, RETRY_TOTAL_SECONDS, lambda error: isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS)
 
 
 def write_failure_reason(error: OSError) -> str:

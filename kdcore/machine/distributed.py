@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from kdcore.errors import ConfigError, KdError
@@ -76,13 +77,13 @@ class World:
         """Average the running statistics of batch norm over the processes, so that they describe all pictures."""
         self.average_(*(b for name, b in model.named_buffers() if name.endswith(("running_mean", "running_var"))))
 
-    def agrees(self, number: int, device: torch.device) -> bool:
+    def is_equal_everywhere(self, number: int, device: torch.device) -> bool:
         """Whether `number` is the same in every process; all processes must call this together."""
         if self.size == 1:
             return True
-        ends = torch.tensor([number, -number], device=device)
-        dist.all_reduce(ends, dist.ReduceOp.MAX)
-        return int(ends[0]) == -int(ends[1])
+        extremes = torch.tensor([number, -number], device=device)  # their maxima are the largest and minus the smallest
+        dist.all_reduce(extremes, dist.ReduceOp.MAX)
+        return int(extremes[0]) == -int(extremes[1])
 
 
 SINGLE_PROCESS = World()
@@ -102,11 +103,9 @@ def join(device: str = "auto") -> Iterator[World]:
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
         yield SINGLE_PROCESS
         return
-    from torch.distributed.rendezvous import rendezvous
-
     store, rank, size = next(rendezvous("env://"))
     try:
-        gpu = _own_gpu() if pick_device(device).torch.type == "cuda" else None
+        gpu = _select_gpu() if pick_device(device).torch.type == "cuda" else None
         backend = "gloo" if gpu is None else "nccl"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, device_id=gpu)
         yield World(rank, size)
@@ -124,7 +123,7 @@ def join(device: str = "auto") -> Iterator[World]:
     dist.destroy_process_group()
 
 
-def _own_gpu() -> torch.device:
+def _select_gpu() -> torch.device:
     """Select this process's GPU by its local rank, so that "cuda" means it from now on, and return it."""
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= count:

@@ -80,7 +80,7 @@ def fetch(remote: RemoteFile, folder: Path) -> Iterator[int]:
             if is_complete(path, remote):
                 yield remote.size
                 return
-            _check_room(folder, remote, part)
+            _check_free_space(folder, remote, part)
             yield from _fetch_from_any(remote, part)
             part.replace(path)
     except Timeout as error:
@@ -114,8 +114,8 @@ class _TruncatedDownload(Exception):
 
 
 def _download_part(url: str, part: Path) -> Iterator[int]:
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    received = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={received}-"} if received else {})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
@@ -123,16 +123,16 @@ def _download_part(url: str, part: Path) -> Iterator[int]:
             raise
         return
     with response:
-        continued = response.status == 206
-        promised = response.headers.get("Content-Length")
-        done = have if continued else 0
-        with part.open("ab" if continued else "wb") as file:
+        is_resumed = response.status == 206
+        announced_bytes = response.headers.get("Content-Length")
+        done = received if is_resumed else 0
+        with part.open("ab" if is_resumed else "wb") as file:
             start = done
             while chunk := response.read(CHUNK):
                 file.write(chunk)
                 done += len(chunk)
                 yield done
-    if promised is not None and done - start < int(promised):
+    if announced_bytes is not None and done - start < int(announced_bytes):
         raise _TruncatedDownload
 
 
@@ -148,10 +148,10 @@ def _reason(error: Exception) -> str:
     )
 
 
-def _check_room(folder: Path, remote: RemoteFile, part: Path) -> None:
-    have = part.stat().st_size if part.exists() else 0
+def _check_free_space(folder: Path, remote: RemoteFile, part: Path) -> None:
+    received = part.stat().st_size if part.exists() else 0
     free = shutil.disk_usage(folder).free
-    if free < remote.size - have + MARGIN_BYTES:
+    if free < remote.size - received + MARGIN_BYTES:
         raise DownloadFailed(
             f"{remote.name} needs {remote.size / 1e6:.0f} MB, and only {free / 1e6:.0f} MB are free on the disk of "
             f"{folder}; free some space, or set KDCORE_HOME to another disk."

@@ -33,13 +33,13 @@ class ParallelThreads:
     The threads live as long as the pool, because PyTorch caches data for each thread, which a new thread would lack.
 
     Args:
-        at_once: number of threads; with 1, everything runs in the caller's thread.
+        num_threads: number of threads; with 1, everything runs in the caller's thread.
     """
 
-    def __init__(self, at_once: int) -> None:
-        self._pool = ThreadPoolExecutor(at_once, "side by side") if at_once > 1 else None
+    def __init__(self, num_threads: int) -> None:
+        self._pool = ThreadPoolExecutor(num_threads, "parallel") if num_threads > 1 else None
 
-    def each(
+    def run_each(
         self, work: Callable[[Part, StopCheck], Result], parts: Sequence[Part], should_stop: StopCheck = lambda: False
     ) -> list[Result]:
         """Call `work` for every part in parallel and return the results in the order of `parts`.
@@ -53,16 +53,16 @@ class ParallelThreads:
         """
         if self._pool is None or len(parts) <= 1:
             return [work(part, should_stop) for part in parts]
-        ended = threading.Event()
+        stop = threading.Event()
         if should_stop():
-            ended.set()
-        futures = [self._pool.submit(work, part, ended.is_set) for part in parts]
+            stop.set()
+        futures = [self._pool.submit(work, part, stop.is_set) for part in parts]
         try:
-            while not ended.is_set():
-                done, left = wait(futures, STOP_CHECK_SECONDS, FIRST_EXCEPTION)
-                if not left or any(future.exception() for future in done) or should_stop():
-                    ended.set()
+            while not stop.is_set():
+                done, unfinished = wait(futures, STOP_CHECK_SECONDS, FIRST_EXCEPTION)
+                if not unfinished or any(future.exception() for future in done) or should_stop():
+                    stop.set()
         finally:
-            ended.set()  # also stops the threads when the caller's thread is interrupted
+            stop.set()  # also stops the threads when the caller's thread is interrupted
             wait(futures)
         return [future.result() for future in futures]

@@ -10,6 +10,7 @@ Nothing here creates a folder. The code that writes a file creates its folder an
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
@@ -34,3 +35,8 @@ def assets() -> Path:
     package = Path(__file__).resolve().parents[1]
     installed = package / "assets"
     return installed if installed.is_dir() else package.parent / "assets"
+
+
+def has_files(folder: Path, names: Iterable[str]) -> bool:
+    """Whether `folder` holds a file of each of these names."""
+    return all((folder / name).is_file() for name in names)

@@ -115,14 +115,14 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor
         if name.startswith(prefix):
             index, key = name[len(prefix) :].split(".", 1)
             state.setdefault(int(index), {})[key] = value
-    whole = optimizer.state_dict()
-    whole["state"] = state
-    optimizer.load_state_dict(whole)
+    state_dict = optimizer.state_dict()
+    state_dict["state"] = state
+    optimizer.load_state_dict(state_dict)
     # A fused step ignores strides, so each state tensor must have the memory layout of its parameter.
-    for parameter, kept in optimizer.state.items():
-        for name, value in kept.items():
+    for parameter, parameter_state in optimizer.state.items():
+        for name, value in parameter_state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                kept[name] = torch.empty_like(parameter).copy_(value)
+                parameter_state[name] = torch.empty_like(parameter).copy_(value)
 
 
 def canonical_json(data: object) -> str:

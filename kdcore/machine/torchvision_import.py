@@ -42,43 +42,35 @@ def _declare_schemas() -> torch.library.Library | None:
 
 
 # Kept in a module constant, because a declaration ends when its Library object is deleted.
-DECLARED = _declare_schemas()
+SCHEMA_LIBRARY = _declare_schemas()
 
+from torchvision import datasets, models  # noqa: E402
 from torchvision.transforms import InterpolationMode  # noqa: E402
 from torchvision.transforms.v2 import functional as transforms  # noqa: E402
 
 
 def published_dataset(name: str) -> Any:
     """torchvision's dataset class called `name`, which holds the download addresses and checksums."""
-    from torchvision import datasets
-
     return getattr(datasets, name)
 
 
 def classifier_names() -> list[str]:
     """The names of torchvision's image classifiers."""
-    from torchvision import models
-
     return list(models.list_models(module=models))
 
 
 def classifier_weights(name: str, which: str = "DEFAULT") -> Any:
     """The entry `which` of the classifier's weights enum, with its address, preprocessing and published figures."""
-    from torchvision import models
-
     return models.get_model_weights(name)[which]
 
 
 def build_classifier(name: str, **options: Any) -> torch.nn.Module:
     """torchvision's classifier called `name` with random weights; `options` go to its constructor."""
-    from torchvision import models
-
     network: torch.nn.Module = models.get_model(name, weights=None, **options)
     return network
 
 
 __all__ = [
-    "DECLARED",
     "InterpolationMode",
     "build_classifier",
     "classifier_names",

@@ -99,7 +99,7 @@ def is_validated(epoch: int, epochs: int) -> bool:
 def _validate(teams: Sequence[Team], threads: ParallelThreads, dataset: Dataset, curves: Curves) -> None:
     images = dataset.validation.images[:VALIDATION_PICTURES]
     hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
-    answers = threads.each(lambda team, _: team.logits(images), teams)
+    answers = threads.run_each(lambda team, _: team.logits(images), teams)
     for team, said in zip(teams, answers, strict=True):
         for student, logits in zip(team.students, said, strict=True):
             if student.arm != PEER:

@@ -99,7 +99,7 @@ def train_epoch(
         return total / schedule.steps
 
     found: dict[tuple[str, int], float] = {}
-    for team, losses in zip(teams, threads.each(learn, teams, should_stop), strict=True):
+    for team, losses in zip(teams, threads.run_each(learn, teams, should_stop), strict=True):
         if losses is None:
             return None
         found |= {(one.arm, one.seed): loss for one, loss in zip(team.students, losses.tolist(), strict=True)}

@@ -213,7 +213,7 @@ def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:
     """Return the logits of every arm on the test split, [S, N, K] by arm. It is called once for each group
     of points, after their training."""
     found: dict[str, list[tuple[int, Tensor]]] = {}
-    answers = threads_for(teams).each(lambda team, _: team.logits(dataset.test.images), teams)
+    answers = threads_for(teams).run_each(lambda team, _: team.logits(dataset.test.images), teams)
     for team, said in zip(teams, answers, strict=True):
         for student, logits in zip(team.students, said, strict=True):
             found.setdefault(student.arm, []).append((student.seed, logits))

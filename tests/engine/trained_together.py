@@ -68,7 +68,7 @@ def train_both(folder: Path, device: str) -> None:
     with join(device) as world:
         place = pick_device(device).torch
         assert world.size == 2
-        assert world.agrees(7, place) and not world.agrees(world.rank, place)
+        assert world.is_equal_everywhere(7, place) and not world.is_equal_everywhere(world.rank, place)
         for recipe in (PLAIN, NORM):
             checkpoint = folder / f"checkpoint-{recipe.name}-{world.rank}"
             save_tensors(folder / f"{recipe.name}-{world.rank}", weights(train(recipe, checkpoint, device, world)))

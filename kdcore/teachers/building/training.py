@@ -128,7 +128,7 @@ def train_teacher(
         outsiders = outsiders.to(device.torch)
     train = Split(dataset.train.images.to(device.torch), dataset.train.hard_labels.to(device.torch))
     done = _restore(checkpoint, key, model, optimizer)
-    if not world.agrees(done, device.torch):
+    if not world.is_equal_everywhere(done, device.torch):
         raise ConfigError("The processes have different checkpoints; give all of them the same KDCORE_HOME.")
     network = world.wrap(model)
     for epoch in range(done, recipe.epochs):

@@ -76,7 +76,7 @@ import sqlalchemy as sa
 from kdcore.jobs import worker
 from kdcore.machine import disk
 disk.RETRY_TOTAL_SECONDS = worker.STORE_RETRY_SECONDS = float(patience)
-disk.RETRY_PAUSE_SECONDS = worker.PAUSE_SECONDS = 0.1
+disk.RETRY_PAUSE_SECONDS = 0.1
 
 def failing(real, code):
     def call(*arguments, **named):

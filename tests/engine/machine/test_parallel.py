@@ -27,18 +27,18 @@ def test_every_part_is_worked_on_once_and_answers_in_its_place(at_once: int) -> 
         seen.append(part)
         return part**2
 
-    assert ParallelThreads(at_once).each(work, range(7)) == [0, 1, 4, 9, 16, 25, 36]
+    assert ParallelThreads(at_once).run_each(work, range(7)) == [0, 1, 4, 9, 16, 25, 36]
     assert sorted(seen) == list(range(7))
-    assert ParallelThreads(at_once).each(work, []) == []
+    assert ParallelThreads(at_once).run_each(work, []) == []
 
 
 def test_parts_are_worked_on_at_the_same_time() -> None:
     meeting = threading.Barrier(2, timeout=PATIENCE)  # nobody passes it alone
-    assert sorted(ParallelThreads(2).each(lambda part, _: meeting.wait(), "ab")) == [0, 1]
+    assert sorted(ParallelThreads(2).run_each(lambda part, _: meeting.wait(), "ab")) == [0, 1]
 
 
 def test_one_at_a_time_means_the_callers_thread() -> None:
-    found = ParallelThreads(1).each(lambda part, _: threading.current_thread(), "abc")
+    found = ParallelThreads(1).run_each(lambda part, _: threading.current_thread(), "abc")
     assert set(found) == {threading.current_thread()}
 
 
@@ -55,7 +55,7 @@ def test_all_leave_their_work_when_somebody_says_so() -> None:
             waiting.wait(0.01)
         return f"{part} left"
 
-    assert ParallelThreads(2).each(work, "ab", stop) == ["a left", "b left"]
+    assert ParallelThreads(2).run_each(work, "ab", stop) == ["a left", "b left"]
     assert set(askers) == {threading.current_thread()}, "a store's connection belongs to one thread"
 
 
@@ -68,7 +68,7 @@ def test_an_error_in_one_ends_the_others() -> None:
             waiting.wait(0.01)
 
     with pytest.raises(ZeroDivisionError, match="b"):
-        ParallelThreads(3).each(work, "abc")
+        ParallelThreads(3).run_each(work, "abc")
 
 
 def test_no_more_cores_than_this_process_may_use() -> None:
@@ -88,6 +88,8 @@ def test_teams_learn_the_same_side_by_side(student: str, monkeypatch: pytest.Mon
         assert len(built) == (3 if student == "mlp-8" else 5)
         threads = teams.threads_for(built)
         losses = [teams.train_epoch(built, epoch, threads) for epoch in range(2)]
-        found.append((losses, torch.stack(threads.each(lambda team, _: team.logits(dataset.test.images)[0], built))))
+        found.append(
+            (losses, torch.stack(threads.run_each(lambda team, _: team.logits(dataset.test.images)[0], built)))
+        )
     assert found[0][0] == found[1][0] and len(found[0][0][0] or {}) == 5
     assert torch.equal(found[0][1], found[1][1])

@@ -7,7 +7,7 @@ import sys
 
 USE = """
 import torch
-from kdcore.machine.torchvision_import import DECLARED, transforms
+from kdcore.machine.torchvision_import import SCHEMA_LIBRARY, transforms
 small = transforms.resize(torch.full((1, 3, 40, 40), 7, dtype=torch.uint8), [8, 8], antialias=True)
 assert small.shape == (1, 3, 8, 8) and int(small.max()) == 7
 from torchvision import models, datasets
@@ -42,7 +42,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_without_the_compiled_operators_their_names_are_declared() -> None:
-    done = run(WITHOUT + USE + "assert DECLARED is not None")
+    done = run(WITHOUT + USE + "assert SCHEMA_LIBRARY is not None")
     assert done.returncode == 0, done.stderr
 
 
@@ -52,5 +52,5 @@ def test_the_plain_import_fails_without_them_so_the_declaration_is_needed() -> N
 
 
 def test_where_the_operators_load_nothing_is_declared() -> None:
-    done = run(WITH + USE + "assert DECLARED is None")
+    done = run(WITH + USE + "assert SCHEMA_LIBRARY is None")
     assert done.returncode == 0, done.stderr

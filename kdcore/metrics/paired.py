@@ -67,14 +67,14 @@ def _difference(gain: Tensor) -> ClassDifference:
     return ClassDifference(mean, n, (max(-1.0, centre - half), min(1.0, centre + half)))
 
 
-def mcnemar(only_one: int, only_other: int) -> float:
+def mcnemar(only_first: int, only_second: int) -> float:
     """Exact McNemar test (1947), two-sided: the probability of a split at least this uneven if both are equally good.
 
     Args:
-        only_one, only_other: numbers of pictures that only the one network, or only the other, has right.
+        only_first, only_second: number of pictures that only the first network, or only the second, has right.
 
     Returns:
         The p-value.
     """
-    smaller, both = min(only_one, only_other), only_one + only_other
-    return min(1.0, 2 * float(special.bdtr(smaller, both, 0.5))) if both else 1.0
+    smaller, total = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * float(special.bdtr(smaller, total, 0.5))) if total else 1.0

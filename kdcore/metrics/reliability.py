@@ -33,8 +33,8 @@ def reliability(logits: Tensor, hard_labels: Tensor, bins: int = ECE_BINS) -> tu
         hard_labels: int64 [N].
     """
     table = calibration_bins(logits, hard_labels, bins)
-    found = zip(table.count.tolist(), table.confidence.tolist(), table.accuracy.tolist(), strict=True)
+    rows = zip(table.count.tolist(), table.confidence.tolist(), table.accuracy.tolist(), strict=True)
     return tuple(
         ReliabilityBin(int(count), confidence, accuracy, wilson(round(accuracy * count), int(count)))
-        for count, confidence, accuracy in found
+        for count, confidence, accuracy in rows
     )

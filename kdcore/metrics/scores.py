@@ -46,14 +46,14 @@ def seed_estimate(
         low, high: smallest and largest possible value of the quantity.
     """
     values = torch.tensor(list(per_seed), dtype=torch.float64)
-    cut = values.clamp(low, high)
+    clipped = values.clamp(low, high)
     count, mean = len(values), float(values.mean())
     interval = None
     if count > 1:
         variance = float(values.var(unbiased=True)) / count + test_variance
         half = float(special.stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * math.sqrt(variance)
         interval = (min(max(mean - half, low), high), min(max(mean + half, low), high))
-    return Estimate(min(max(mean, low), high), interval, tuple(cut.tolist()))
+    return Estimate(min(max(mean, low), high), interval, tuple(clipped.tolist()))
 
 
 def picture_estimate(values: Tensor, low: float = -math.inf, high: float = math.inf) -> Estimate:
@@ -79,10 +79,10 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def proportion_estimate(hits: Tensor) -> Estimate:
-    """Share of ones in `correct` ([N] of 0 and 1, from one model) with its Wilson interval over pictures."""
-    share = float(hits.double().mean())
-    return Estimate(share, wilson(int(hits.sum()), len(hits)), (share,))
+def proportion_estimate(is_correct: Tensor) -> Estimate:
+    """Share of ones in `is_correct` ([N] of 0 and 1, from one model) with its Wilson interval over pictures."""
+    share = float(is_correct.double().mean())
+    return Estimate(share, wilson(int(is_correct.sum()), len(is_correct)), (share,))
 
 
 def correct(logits: Tensor, hard_labels: Tensor) -> Tensor:
@@ -115,16 +115,16 @@ def kl_to_teacher(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
     return picture_estimate(divergence, 0.0)
 
 
-def paired_difference(one: Tensor, other: Tensor, hard_labels: Tensor) -> Estimate:
+def paired_difference(arm: Tensor, other_arm: Tensor, hard_labels: Tensor) -> Estimate:
     """Accuracy of one arm minus the accuracy of another, such as distilled minus baseline.
 
     The difference is taken for each seed and picture before averaging.
 
     Args:
-        one, other: logits [S, N, K].
+        arm, other_arm: logits [S, N, K].
         hard_labels: int64 [N].
     """
-    difference = correct(one, hard_labels).double() - correct(other, hard_labels).double()
+    difference = correct(arm, hard_labels).double() - correct(other_arm, hard_labels).double()
     return picture_estimate(difference, -1.0, 1.0)
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from kdcore.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 
 def soften(logits: Tensor, temperature: float = 1.0) -> Tensor:

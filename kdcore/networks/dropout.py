@@ -18,29 +18,31 @@ class ByteDropout(nn.Module):
         share: share of the units that are set to 0, rounded to a 256th.
 
     Attributes:
-        chance: generator of the random bytes; None means PyTorch's global generator, which all threads share.
-        silent: number of byte values out of 256 for which a unit is set to 0.
+        generator: generator of the random bytes; None means PyTorch's global generator, which all threads share.
+        dropped_values: number of byte values out of 256 for which a unit is set to 0.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
-        self.silent = round(BYTE_VALUES * share)
-        self.chance: torch.Generator | None = None
+        self.dropped_values = round(BYTE_VALUES * share)
+        self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:  # any shape
         if not self.training:
             return x
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
-        words.random_(-(2**63), None, generator=self.chance)
-        chance = words.view(torch.uint8)[: x.numel()].view(x.shape)
-        return x * ((chance >= self.silent).to(x.dtype) * (BYTE_VALUES / (BYTE_VALUES - self.silent)))
+        words.random_(-(2**63), None, generator=self.generator)
+        random_bytes = words.view(torch.uint8)[: x.numel()].view(x.shape)
+        return x * (
+            (random_bytes >= self.dropped_values).to(x.dtype) * (BYTE_VALUES / (BYTE_VALUES - self.dropped_values))
+        )
 
     def extra_repr(self) -> str:
-        return f"share={self.silent / BYTE_VALUES:.3f}"
+        return f"share={self.dropped_values / BYTE_VALUES:.3f}"
 
 
-def set_dropout_generator(network: nn.Module, chance: torch.Generator) -> None:
-    """Make all dropout layers of `network` draw their random bytes from the generator `chance`."""
+def set_dropout_generator(network: nn.Module, generator: torch.Generator) -> None:
+    """Make all dropout layers of `network` draw their random bytes from `generator`."""
     for module in network.modules():
         if isinstance(module, ByteDropout):
-            module.chance = chance
+            module.generator = generator

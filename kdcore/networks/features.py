@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.networks.dropout import ByteDropout
 from kdcore.networks.frozen import FrozenNetwork
+from kdcore.networks.inference import eval_mode
 
 Kind = Literal["map", "middle", "embedding"]
 INPUT_SUFFIX = ".input"
@@ -52,7 +53,7 @@ class Recording:
             raise ConfigError(f'"{self.path}" took no part in a forward pass; run the network, or take another layer.')
         return self._value
 
-    def keep(self, output: object) -> None:
+    def store(self, output: object) -> None:
         """Store a copy of the layer's output.
 
         Raises:
@@ -108,10 +109,10 @@ def record(network: nn.Module, path: str) -> Iterator[Recording]:
     recording = Recording(path)
     layers = dict(_inner_network(network).named_modules())
     if path in layers:
-        handle = layers[path].register_forward_hook(lambda _, inputs, output: recording.keep(output))
+        handle = layers[path].register_forward_hook(lambda _, inputs, output: recording.store(output))
     else:
         linear = layers[path.removesuffix(INPUT_SUFFIX)]
-        handle = linear.register_forward_pre_hook(lambda _, inputs: recording.keep(inputs[0]))
+        handle = linear.register_forward_pre_hook(lambda _, inputs: recording.store(inputs[0]))
     try:
         yield recording
     finally:
@@ -131,14 +132,9 @@ def feature_shape(network: nn.Module, path: str, image_shape: tuple[int, int, in
 
 def _dry_pass(network: nn.Module, image_shape: tuple[int, ...]) -> None:
     """Run the network on one picture of zeros in eval mode, so that batch norm is unchanged; then restore all modes."""
-    modes = [(module, module.training) for module in network.modules()]
     parameter = next(network.parameters())
-    try:
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype))
-    finally:
-        for module, training in modes:
-            module.training = training
+    with torch.no_grad(), eval_mode(network):
+        network(torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype))
 
 
 @dataclass(frozen=True)
@@ -180,17 +176,17 @@ def default_layer(network: nn.Module, kind: Kind, image_shape: tuple[int, int, i
     if kind not in get_args(Kind):
         raise UnknownName("kind of layer", kind, get_args(Kind))
     inner = _inner_network(network)
-    steps, last_linear = _trace_trunk(inner, image_shape or _guess_image_shape(inner))
-    maps = [step for step in steps if len(step.shape) == 3 and step.shape[1] * step.shape[2] > 1]
+    layers, last_linear = _trace_trunk(inner, image_shape or _guess_image_shape(inner))
+    maps = [layer for layer in layers if len(layer.shape) == 3 and layer.shape[1] * layer.shape[2] > 1]
     if kind == "embedding" and last_linear:
         return last_linear + INPUT_SUFFIX
     if kind == "map" and maps:
         return maps[-1].path
     if kind == "middle" and maps:
-        return _halfway([(step.convolutions, step.path) for step in maps], steps[-1].convolutions)
-    hidden = [step for step in steps if len(step.shape) == 1 and 0 < step.linears < steps[-1].linears]
+        return _halfway([(layer.convolutions, layer.path) for layer in maps], layers[-1].convolutions)
+    hidden = [layer for layer in layers if len(layer.shape) == 1 and 0 < layer.linears < layers[-1].linears]
     if kind == "middle" and hidden:
-        return _halfway([(step.linears, step.path) for step in hidden], steps[-1].linears - 1)
+        return _halfway([(layer.linears, layer.path) for layer in hidden], layers[-1].linears - 1)
     wanted = {"map": "maps of more than one place", "middle": "hidden layers", "embedding": "linear layer"}[kind]
     raise ConfigError(f"This network has no {wanted}; choose another method, network, or layer.")
 
@@ -201,8 +197,8 @@ def _halfway(layers: list[tuple[int, str]], depth: int) -> str:
     Args:
         layers: (depth, path) of each layer, in ascending order of depth.
     """
-    first = min((at for at, _ in layers if 2 * at >= depth), default=layers[-1][0])
-    return [path for at, path in layers if at == first][-1]
+    chosen = min((layer_depth for layer_depth, _ in layers if 2 * layer_depth >= depth), default=layers[-1][0])
+    return [path for layer_depth, path in layers if layer_depth == chosen][-1]
 
 
 def _guess_image_shape(network: nn.Module) -> tuple[int, int, int]:
@@ -219,24 +215,26 @@ def _trace_trunk(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[list
         The layers of the trunk in the order in which they finish, and the path of the last linear layer, if any.
     """
     trunk = set(_trunk(network))
-    steps: list[_TrunkLayer] = []
+    layers: list[_TrunkLayer] = []
     convolutions: list[str] = []
     linears: list[str] = []
 
-    def finished(path: str, module: nn.Module, output: Any) -> None:
+    def count_layer(path: str, module: nn.Module, output: Any) -> None:
         if isinstance(module, nn.Conv2d):
             convolutions.append(path)
         if isinstance(module, nn.Linear):
             linears.append(path)
         if path in trunk and isinstance(output, Tensor) and not isinstance(module, SKIPPED_LAYERS):
-            steps.append(_TrunkLayer(path, tuple(output.shape[1:]), len(convolutions), len(linears)))
+            layers.append(_TrunkLayer(path, tuple(output.shape[1:]), len(convolutions), len(linears)))
 
     with ExitStack() as hooks:
         for path, module in network.named_modules():
-            handle = module.register_forward_hook(lambda module, _, output, path=path: finished(path, module, output))
+            handle = module.register_forward_hook(
+                lambda module, _, output, path=path: count_layer(path, module, output)
+            )
             hooks.callback(handle.remove)
         _dry_pass(network, image_shape)
-    return steps, linears[-1] if linears else None
+    return layers, linears[-1] if linears else None
 
 
 def _trunk(module: nn.Module, prefix: str = "") -> Iterator[str]:

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.networks.convolutional import build_airbench, build_convnet, build_resnet, build_resnet9, build_resnet18
 from kdcore.networks.fully_connected import build_dropout_mlp, build_ink_mlp, build_mlp
+from kdcore.networks.inference import eval_mode
 
 MAX_WIDTH = 4096
 
@@ -88,7 +89,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
             torch.manual_seed(seed)
             return build_model(name, image_shape, num_classes)
     if ":" in name:  # only for teachers: `parse_model`, which checks students' names, refuses such names
-        from kdcore.networks.library import build_library_network
+        from kdcore.networks.library import build_library_network  # loads torchvision, which takes seconds
 
         return build_library_network(name, image_shape, num_classes)
     family, widths = parse_model(name)
@@ -119,16 +120,17 @@ def medium_model_name(small: str, most_params: int, image_shape: tuple[int, int,
         UnknownName, ConfigError: as `parse_model`.
     """
     family, widths = small.split("-", 1)[0], parse_model(small)[1]
-    least, between = count_params(model_without_weights(small, image_shape, num_classes)), {}
+    least_params = count_params(model_without_weights(small, image_shape, num_classes))
+    params_by_name: dict[str, int] = {}
     for quarter in range(1, int(4 * math.log2(MAX_WIDTH / max(widths))) + 1):  # factors of 2 ** (quarter / 4)
         name = "-".join([family, *(str(round(width * 2 ** (quarter / 4))) for width in widths)])
-        size = count_params(model_without_weights(name, image_shape, num_classes))
-        if size >= most_params:
+        params = count_params(model_without_weights(name, image_shape, num_classes))
+        if params >= most_params:
             break
-        if size > least:
-            between[name] = size
-    middle = math.sqrt(least * most_params)
-    return min(between, key=lambda name: abs(math.log(between[name] / middle)), default=None)
+        if params > least_params:
+            params_by_name[name] = params
+    middle = math.sqrt(least_params * most_params)
+    return min(params_by_name, key=lambda name: abs(math.log(params_by_name[name] / middle)), default=None)
 
 
 def count_params(model: nn.Module) -> int:
@@ -138,10 +140,8 @@ def count_params(model: nn.Module) -> int:
 
 def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """Number of multiply-accumulate operations of one picture's forward pass (in matrix products and convolutions)."""
-    training = model.training
     parameter = next(model.parameters())
     picture = torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.eval()(picture)
-    model.train(training)
+    with torch.no_grad(), eval_mode(model), FlopCounterMode(display=False) as counter:
+        model(picture)
     return int(counter.get_total_flops()) // 2

@@ -55,17 +55,17 @@ class StackedNetwork(nn.Module):
         self.names = [name for name, _ in chains[0]]
         channels = image_channels
         layers: list[nn.Module] = []
-        for same in zip(*([layer for _, layer in chain] for chain in chains), strict=True):
-            first = same[0]
+        for same_layers in zip(*([layer for _, layer in chain] for chain in chains), strict=True):
+            first = same_layers[0]
             if isinstance(first, nn.Conv2d):
-                layers.append(_Convolution(same))
+                layers.append(_Convolution(same_layers))
                 channels = first.out_channels
             elif isinstance(first, nn.BatchNorm2d):
-                layers.append(_BatchNorm(same))
+                layers.append(_BatchNorm(same_layers))
             elif isinstance(first, nn.Flatten):
                 layers.append(_Flatten(channels))
             elif isinstance(first, nn.Linear):
-                layers.append(_Linear(same))
+                layers.append(_Linear(same_layers))
             else:
                 layers.append(first)
         self.layers = nn.ModuleList(layers)
@@ -78,25 +78,25 @@ class StackedNetwork(nn.Module):
 
     def states(self) -> list[dict[str, Tensor]]:
         """Copies of the state dicts of the M networks, each as that of a separate network."""
-        found: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
+        states: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
         for name, layer in zip(self.names, self.layers, strict=True):
             for key, value in layer.state_dict().items():
-                whole = value.ndim == 0  # num_batches_tracked, which all networks share
-                parts = [value] * self.size if whole else value.view(self.size, -1, *value.shape[1:])
-                for state, part in zip(found, parts, strict=True):
+                is_shared = value.ndim == 0  # num_batches_tracked, which all networks share
+                parts = [value] * self.size if is_shared else value.view(self.size, -1, *value.shape[1:])
+                for state, part in zip(states, parts, strict=True):
                     state[f"{name}.{key}"] = part.detach().clone()
-        return found
+        return states
 
 
 class _Convolution(nn.Module):
     """Grouped convolution with the kernels of M networks of C input and O output channels each, [M · O, C, k, k]."""
 
-    def __init__(self, same: Sequence[nn.Module]) -> None:
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
-        first = same[0]
+        first = layers[0]
         assert isinstance(first, nn.Conv2d)
         self.stride, self.padding = first.stride, first.padding
-        self.weight, self.bias = _concatenated(same, "weight"), _concatenated(same, "bias")
+        self.weight, self.bias = _concatenated(layers, "weight"), _concatenated(layers, "bias")
 
     def forward(self, x: Tensor) -> Tensor:
         groups = x.shape[1] // self.weight.shape[1]
@@ -106,14 +106,14 @@ class _Convolution(nn.Module):
 class _BatchNorm(nn.Module):
     """Batch norm over the concatenated channels of M networks; it treats every channel separately anyway."""
 
-    def __init__(self, same: Sequence[nn.Module]) -> None:
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
-        first = same[0]
+        first = layers[0]
         assert isinstance(first, nn.BatchNorm2d) and first.momentum is not None
         self.momentum, self.eps = first.momentum, first.eps
-        self.weight, self.bias = _concatenated(same, "weight"), _concatenated(same, "bias")
+        self.weight, self.bias = _concatenated(layers, "weight"), _concatenated(layers, "bias")
         for name in ("running_mean", "running_var"):
-            self.register_buffer(name, torch.cat([getattr(one, name) for one in same]).clone())
+            self.register_buffer(name, torch.cat([getattr(layer, name) for layer in layers]).clone())
         self.register_buffer("num_batches_tracked", torch.clone(first.num_batches_tracked))  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -139,10 +139,10 @@ class _Flatten(nn.Module):
 class _Linear(nn.Module):
     """The linear layers of M networks as one batched matrix product, [G, B, I] -> [M, B, O]; weights are [M · O, I]."""
 
-    def __init__(self, same: Sequence[nn.Module]) -> None:
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.networks = len(same)
-        self.weight, self.bias = _concatenated(same, "weight"), _concatenated(same, "bias")
+        self.networks = len(layers)
+        self.weight, self.bias = _concatenated(layers, "weight"), _concatenated(layers, "bias")
 
     def forward(self, x: Tensor) -> Tensor:
         groups, batch, inputs = x.shape
@@ -152,12 +152,12 @@ class _Linear(nn.Module):
         return y if self.bias is None else y + self.bias.view(self.networks, 1, -1)
 
 
-def _concatenated(same: Sequence[nn.Module], name: str) -> Any:
+def _concatenated(layers: Sequence[nn.Module], name: str) -> Any:
     """The parameter `name` of M layers, concatenated along its first dimension; None if the layers lack it.
 
     Vectors stay vectors, so that biases and norms are still excluded from weight decay.
     """
-    parts = [getattr(one, name) for one in same]
+    parts = [getattr(layer, name) for layer in layers]
     if parts[0] is None:
         return None
     return nn.Parameter(torch.cat([part.detach() for part in parts]), requires_grad=parts[0].requires_grad)

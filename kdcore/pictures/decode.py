@@ -141,8 +141,8 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
         return picture
     low, high = _black_and_white_values(picture)
     grey = Image.new("L", picture.size)
-    for top, wide in _strips(picture):  # in strips: a float64 copy of the whole would take 8 bytes a pixel
-        part = np.clip(np.rint((wide - low) * (255.0 / (high - low))), 0, 255).astype(np.uint8)
+    for top, pixels in _strips(picture):  # in strips: a float64 copy of the whole would take 8 bytes a pixel
+        part = np.clip(np.rint((pixels - low) * (255.0 / (high - low))), 0, 255).astype(np.uint8)
         grey.paste(Image.fromarray(part), (0, top))
     return grey
 
@@ -160,7 +160,7 @@ def _black_and_white_values(picture: Image.Image) -> tuple[float, float]:
         bits = picture.tag_v2.get(258, (16,))[0] if hasattr(picture, "tag_v2") else 16  # 12-bit TIFFs exist
         return 0.0, float(2 ** min(int(bits), 16) - 1)
     ends = [(float(part.min()), float(part.max())) for _top, part in _strips(picture)]
-    low, high = min(least for least, _most in ends), max(most for _least, most in ends)
+    low, high = min(smallest for smallest, _ in ends), max(largest for _, largest in ends)
     tops = (1.0, 255.0, 65535.0) if picture.mode.startswith("F") else (255.0, 65535.0)
     if low >= 0:
         for top in tops:

@@ -80,22 +80,23 @@ def _tiff_tags(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Yield (tag, type, count, first value or offset) of a TIFF's first directory and those that its tags point to."""
     order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\0", b"\0+")
-    first, size, entry = (8, 8, f"{order}HHQ") if big else (4, 4, f"{order}HHI")
-    step = struct.calcsize(entry) + size
+    first_offset, size, entry = (8, 8, f"{order}HHQ") if big else (4, 4, f"{order}HHI")
+    entry_bytes = struct.calcsize(entry) + size
     word = f"{order}{'Q' if big else 'I'}"
     count_word = f"{order}{'Q' if big else 'H'}"
     try:
-        ahead = [struct.unpack_from(word, data, first)[0]]
-        for at in ahead:  # the list grows while the first directory is read, and only then
-            (entries,) = struct.unpack_from(count_word, data, at)
-            start = at + struct.calcsize(count_word)
-            for place in range(start, min(start + entries * step, len(data) - step + 1), step):
-                tag, kind, count = struct.unpack_from(entry, data, place)
+        directories = [struct.unpack_from(word, data, first_offset)[0]]
+        for directory in directories:  # the list grows while the first directory is read, and only then
+            (entries,) = struct.unpack_from(count_word, data, directory)
+            start = directory + struct.calcsize(count_word)
+            end = min(start + entries * entry_bytes, len(data) - entry_bytes + 1)
+            for offset in range(start, end, entry_bytes):
+                tag, kind, count = struct.unpack_from(entry, data, offset)
                 short = kind in (3, 8) and count * 2 <= size
-                (value,) = struct.unpack_from(f"{order}H" if short else word, data, place + step - size)
+                (value,) = struct.unpack_from(f"{order}H" if short else word, data, offset + entry_bytes - size)
                 yield tag, kind, count, value
-                if tag in _MORE_TAGS and at == ahead[0]:
-                    ahead.append(value)
+                if tag in _MORE_TAGS and directory == directories[0]:
+                    directories.append(value)
     except struct.error:  # the file is cut off; the decoder will report it
         return
 

@@ -70,8 +70,7 @@ class ViewSet:
         if not (dy or dx):
             return images
         height, width = images.shape[-2:]
-        rows = (torch.arange(height, device=images.device) - dy).clamp(0, height - 1)
-        columns = (torch.arange(width, device=images.device) - dx).clamp(0, width - 1)
+        rows, columns = _shifted(height, dy, images.device), _shifted(width, dx, images.device)
         return images[..., rows[:, None], columns]
 
     def apply_each(self, images: Tensor, views: Tensor) -> Tensor:
@@ -87,12 +86,20 @@ class ViewSet:
         table = torch.tensor(self.offsets).to(images.device, non_blocking=True)  # [V, 3]
         dy, dx, mirrored = table[views].unbind(1)
         height, width = images.shape[-2:]
-        rows = (torch.arange(height, device=images.device) - dy[:, None]).clamp(0, height - 1)  # [B, H]
-        columns = (torch.arange(width, device=images.device) - dx[:, None]).clamp(0, width - 1)  # [B, W]
+        rows = _shifted(height, dy[:, None], images.device)  # [B, H]
+        columns = _shifted(width, dx[:, None], images.device)  # [B, W]
         columns = torch.where(mirrored[:, None].bool(), width - 1 - columns, columns)
         batch = torch.arange(len(images), device=images.device)
         # Advanced indices around a slice move the channel axis to the end: [B, H, W, C].
         return images[batch[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _shifted(length: int, shift: int | Tensor, device: torch.device) -> Tensor:
+    """The positions along a side of `length` pixels from which a picture shifted by `shift` takes its pixels.
+
+    Positions beyond an edge become those of the edge. A shift of [B, 1] gives positions [B, length].
+    """
+    return (torch.arange(length, device=device) - shift).clamp(0, length - 1)
 
 
 @dataclass(frozen=True)
@@ -140,38 +147,51 @@ class RandomViews:
         size, share = size or height, share or slice(None)
         images = images[share]
 
-        def here(numbers: Tensor) -> Tensor:
+        def on_device(numbers: Tensor) -> Tensor:
             """The rows of `share` of drawn numbers, copied to the device of the pictures without waiting for it."""
             return numbers[share].to(images.device, non_blocking=True)
 
         draw = torch.rand(batch, 6, generator=generator)
         hole = torch.rand(batch, 2, generator=generator) if self.cutout else None
-        scale = self.zoom + (1 - self.zoom) * draw[:, 0]
-        room = (1 - scale) + 2 * self.shift  # range of the crop's centre: a crop may lie anywhere in the picture
-        theta = torch.zeros(batch, 2, 3)
-        mirror = torch.where(draw[:, 1] < 0.5, -1.0, 1.0) if self.flip else torch.ones(batch)
         # Drawn only if used, so that recipes without these changes keep the views that they had before.
-        drawn = self.turn or self.stretch or self.colour
-        more = 2 * torch.rand(batch, 3, generator=generator) - 1 if drawn else torch.zeros(batch, 3)
-        angle = more[:, 0] * math.radians(self.turn)
-        ratio = (more[:, 1] * math.log1p(self.stretch) / 2).exp()
-        wide, high = scale * ratio * mirror, scale / ratio
-        theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * wide, -angle.sin() * high
-        theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * wide, angle.cos() * high
-        move = room[:, None] * (2 * draw[:, 2:4] - 1)
-        if self.zoom == 1 and size == height and not self.turn and not self.stretch:
-            move = (move * (size / 2)).round() * (2 / size)  # whole pixels, so that interpolation blurs nothing
-        theta[:, 0, 2], theta[:, 1, 2] = move[:, 0], move[:, 1]
-        grid = F.affine_grid(here(theta), [len(images), channels, size, size], align_corners=False)
+        if self.turn or self.stretch or self.colour:
+            extra_draw = 2 * torch.rand(batch, 3, generator=generator) - 1
+        else:
+            extra_draw = torch.zeros(batch, 3)
+        crops = self._crops(draw, extra_draw, size, height)
+        grid = F.affine_grid(on_device(crops), [len(images), channels, size, size], align_corners=False)
         views = F.grid_sample(to_float(images), grid, padding_mode="reflection", align_corners=False)
         if self.colour:
             grey = views.mean(1, keepdim=True)
-            views = grey + (views - grey) * here(1 + self.colour * more[:, 2]).view(-1, 1, 1, 1)
+            views = grey + (views - grey) * on_device(1 + self.colour * extra_draw[:, 2]).view(-1, 1, 1, 1)
         if self.light:
             contrast = 1 + self.light * (2 * draw[:, 4] - 1)
             brightness = self.light * (2 * draw[:, 5] - 1)
-            views = views * here(contrast).view(-1, 1, 1, 1) + here(brightness).view(-1, 1, 1, 1)
-        return views if hole is None else _hide(views, here(hole), self.cutout)
+            views = views * on_device(contrast).view(-1, 1, 1, 1) + on_device(brightness).view(-1, 1, 1, 1)
+        return views if hole is None else _hide(views, on_device(hole), self.cutout)
+
+    def _crops(self, draw: Tensor, extra_draw: Tensor, size: int, height: int) -> Tensor:
+        """The part of its picture that each view shows, as an affine map for `affine_grid`, [B, 2, 3].
+
+        Args:
+            draw: [B, 6] in 0 to 1; the first four decide on the crop's size, on mirroring, and on the crop's place.
+            extra_draw: [B, 3] in -1 to 1; the first two decide on the rotation and the aspect ratio.
+            size, height: side of the views and of the pictures, pixels.
+        """
+        scale = self.zoom + (1 - self.zoom) * draw[:, 0]
+        mirror = torch.where(draw[:, 1] < 0.5, -1.0, 1.0) if self.flip else torch.ones(len(draw))
+        angle = extra_draw[:, 0] * math.radians(self.turn)
+        ratio = (extra_draw[:, 1] * math.log1p(self.stretch) / 2).exp()
+        wide, high = scale * ratio * mirror, scale / ratio
+        centre_range = (1 - scale) + 2 * self.shift  # a crop may lie anywhere in the picture
+        move = centre_range[:, None] * (2 * draw[:, 2:4] - 1)
+        if self.zoom == 1 and size == height and not self.turn and not self.stretch:
+            move = (move * (size / 2)).round() * (2 / size)  # whole pixels, so that interpolation blurs nothing
+        crops = torch.zeros(len(draw), 2, 3)
+        crops[:, 0, 0], crops[:, 0, 1] = angle.cos() * wide, -angle.sin() * high
+        crops[:, 1, 0], crops[:, 1, 1] = angle.sin() * wide, angle.cos() * high
+        crops[:, 0, 2], crops[:, 1, 2] = move[:, 0], move[:, 1]
+        return crops
 
 
 def _hide(views: Tensor, middle: Tensor, side: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdcore.datasets.base import Dataset, Split, hash_splits
+from kdcore.datasets.base import Dataset, Split
 from kdcore.datasets.creatures.nuisance import Nuisance, neutral_nuisance, sample_nuisance
 from kdcore.datasets.creatures.renderer import render
 from kdcore.datasets.creatures.traits import (
@@ -56,12 +56,4 @@ def draw_pictures(n: int, seed: int) -> Split:
 def load() -> Dataset:
     """Draw the fixed splits: 10,000 pictures to train on, 2,000 for validation, 5,000 for test."""
     train, validation, test = (draw_pictures(n, seed) for n, seed in _SPLITS.values())
-    return Dataset(
-        name="creatures",
-        class_names=SPECIES,
-        superclasses=SUPERCLASSES,
-        train=train,
-        validation=validation,
-        test=test,
-        sha256=hash_splits(train, validation, test),
-    )
+    return Dataset.from_splits("creatures", SPECIES, SUPERCLASSES, train, validation, test)

@@ -55,27 +55,27 @@ def _ear_frame(a: Anatomy, frame: Frame) -> tuple[Tensor, Tensor]:
     Both are 0 at the middle of the ear; along the ear, the tip is at minus half its height.
     """
     side = (frame.x + frame.yaw * 2).abs_()
-    t, s = rotate(side.sub_(a.ear_x), frame.y - a.ear_y, a.ear_sin, a.ear_cos)
+    across, along = rotate(side.sub_(a.ear_x), frame.y - a.ear_y, a.ear_sin, a.ear_cos)
     # Bend the ear, so that its tip leans outwards.
-    return t.add_((s * s).mul_(a.ear_bend)), s
+    return across.add_((along * along).mul_(a.ear_bend)), along
 
 
-def _ear_shape(a: Anatomy, t: Tensor, s: Tensor, share: float, length: float) -> Tensor:
+def _ear_shape(a: Anatomy, across: Tensor, along: Tensor, share: float, length: float) -> Tensor:
     width, height = a.ear_half_width * share, a.ear_half_height * length
-    pointed, rounded = leaf(t, s, width, height), ellipse(t, s, width, height)
+    pointed, rounded = leaf(across, along, width, height), ellipse(across, along, width, height)
     return pointed.add_(rounded.sub_(pointed).mul_(a.ear_round))
 
 
 def _ear_behind(planes: Tensor, a: Anatomy, ear: tuple[Tensor, Tensor], frame: Frame) -> Tensor:
-    t, s = ear
-    shape = _ear_shape(a, t, s, 1.0, 1.0)
+    across, along = ear
+    shape = _ear_shape(a, across, along, 1.0, 1.0)
     cover = coverage(shape, frame.pixel)
     _blend(planes, a.outline, cover)
     _blend(planes, a.ear_colour, coverage(shape + 2.6, frame.pixel + 1.5))
-    inner = _ear_shape(a, t, s - a.ear_half_height * 0.12, 0.6, 0.78)
+    inner = _ear_shape(a, across, along - a.ear_half_height * 0.12, 0.6, 0.78)
     _blend(planes, a.inner_ear, coverage(inner, frame.pixel + 3).mul_(a.inner))
-    tip = coverage(s + a.ear_half_height * 0.5, 14.0).mul_(cover).mul_(a.tip)
-    tuft = leaf(t, s + a.ear_half_height, 2.6, a.tuft)
+    tip = coverage(along + a.ear_half_height * 0.5, 14.0).mul_(cover).mul_(a.tip)
+    tuft = leaf(across, along + a.ear_half_height, 2.6, a.tuft)
     tip = torch.maximum(tip, coverage(tuft, frame.pixel).mul_(a.tuft_strength))
     _blend(planes, a.tip_colour, tip)
     return cover

@@ -89,8 +89,8 @@ def _to_bytes(planes: Tensor, nuisance: Nuisance, size: int) -> Tensor:
     values = planes.mul_(255).transpose(0, 1)
     if bool((nuisance.noise > 0).any()):
         count = 3 * size * size
-        laps = 1 + -(-count // NOISE_TABLE_SIZE)  # the table is repeated from its start
-        windows = _noise_table().repeat(laps).unfold(0, count, 1)
+        copies = 1 + -(-count // NOISE_TABLE_SIZE)  # the table is repeated from its start
+        windows = _noise_table().repeat(copies).unfold(0, count, 1)
         noise = windows.index_select(0, nuisance.noise_start % NOISE_TABLE_SIZE).view(values.shape)
         values = noise.mul_(nuisance.noise[:, None, None, None]).add_(values)
     return values.add_(0.5).clamp_(0, 255).to(torch.uint8)

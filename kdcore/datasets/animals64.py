@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from kdcore.datasets.base import Dataset, hash_splits
-from kdcore.datasets.parquet import hold_out, read_parquet
+from kdcore.datasets.base import Dataset
+from kdcore.datasets.parquet import read_parquet
+from kdcore.datasets.splits import hold_out
 from kdcore.errors import DatasetUnavailable
 
 NAME = "animals64"
@@ -36,4 +37,4 @@ def load(folder: Path) -> Dataset:
     groups = [name.split("#", 1)[0] for name in sources]
     train_rows, validation_rows = hold_out(everything.hard_labels, groups, VALIDATION_SHARE)
     train, validation = everything.select(train_rows), everything.select(validation_rows)
-    return Dataset(NAME, class_names, families, train, validation, test, hash_splits(train, validation, test))
+    return Dataset.from_splits(NAME, class_names, families, train, validation, test)

@@ -55,6 +55,20 @@ class Dataset:
     test: Split
     sha256: str
 
+    @classmethod
+    def from_splits(
+        cls,
+        name: str,
+        class_names: tuple[str, ...],
+        superclasses: tuple[str, ...],
+        train: Split,
+        validation: Split,
+        test: Split,
+    ) -> Dataset:
+        """Return the dataset of three splits, with the hash over them."""
+        sha256 = hash_splits(train, validation, test)
+        return cls(name, class_names, superclasses, train, validation, test, sha256)
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)

@@ -63,9 +63,9 @@ def load_cached(path: Path, make: Callable[[], Dataset]) -> Dataset:
         tensors, metadata = load_tensors(path)
         names, families = (tuple(json.loads(metadata[key])) for key in ("class_names", "superclasses"))
         return from_tensors(metadata["name"], names, families, tensors, metadata["sha256"])
-    made = make()
-    facts = {"name": made.name, "sha256": made.sha256}
-    facts |= {"class_names": json.dumps(made.class_names), "superclasses": json.dumps(made.superclasses)}
+    dataset = make()
+    facts = {"name": dataset.name, "sha256": dataset.sha256}
+    facts |= {"class_names": json.dumps(dataset.class_names), "superclasses": json.dumps(dataset.superclasses)}
     with contextlib.suppress(StoreError):
-        save_tensors(path, to_tensors(made), facts)
-    return made
+        save_tensors(path, to_tensors(dataset), facts)
+    return dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from kdcore.datasets.base import Dataset, Split, hash_splits
+from kdcore.datasets.base import Dataset, Split
 
 NAME = "digits"
 TRAIN, VALIDATION = 1_077, 360
@@ -16,7 +16,7 @@ def load() -> Dataset:
 
     The split is random with a fixed seed; it is not stratified by class or by the 43 writers.
     """
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # loads scikit-learn, which takes seconds
 
     bunch = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # the scans have 17 levels
@@ -28,4 +28,4 @@ def load() -> Dataset:
         for rows in order.split([TRAIN, VALIDATION, len(labels) - TRAIN - VALIDATION])
     ]
     names = tuple(str(name) for name in bunch.target_names)
-    return Dataset(NAME, names, names, splits[0], splits[1], splits[2], hash_splits(*splits))
+    return Dataset.from_splits(NAME, names, names, *splits)

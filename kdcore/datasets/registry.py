@@ -9,7 +9,8 @@ from pathlib import Path
 
 from kdcore.datasets import animals64, creatures, digits, own, published
 from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus
-from kdcore.datasets.kept import cache_path, load_cached
+from kdcore.datasets.cache import cache_path, load_cached
+from kdcore.datasets.published_sets import PUBLISHED
 from kdcore.errors import DatasetUnavailable, DownloadFailed, UnknownName
 from kdcore.machine import paths
 from kdcore.machine.download import FetchProgress
@@ -28,11 +29,9 @@ def _load_creatures() -> Dataset:
 
 def _find_animals64() -> Path | None:
     """Return the folder with the files of `animals64`: searched under `KDCORE_DATA`, then in the data directory."""
-    places = [base for base in (paths.data(), paths.home() / "datasets") if base is not None]
-    for place in places:
-        folder = place / animals64.NAME
-        if all((folder / name).is_file() for name in animals64.FILES):
-            return folder
+    for parent in (paths.data(), paths.home() / "datasets"):
+        if parent is not None and paths.has_files(parent / animals64.NAME, animals64.FILES):
+            return parent / animals64.NAME
     return None
 
 
@@ -45,14 +44,14 @@ def _load_animals64() -> Dataset:
 
 
 def _load_published(name: str) -> Dataset:
-    dataset = published.load(published.PUBLISHED[name])
+    dataset = published.load(PUBLISHED[name])
     if dataset is None:
         raise DatasetUnavailable(dataset_status(name).needs)
     return dataset
 
 
 def _published_info(name: str, title: str, train_size: int, description: str, terms: str) -> DatasetInfo:
-    spec = published.PUBLISHED[name]
+    spec = PUBLISHED[name]
     return DatasetInfo(
         name=name,
         title=title,
@@ -167,12 +166,14 @@ def dataset_status(name: str) -> DatasetStatus:
     info = dataset_info(name)
     if info.embedded:
         return DatasetStatus(name, ready=True, where="embedded", needs="")
-    if name in published.PUBLISHED:
-        found = published.find(published.PUBLISHED[name])
+    if name in PUBLISHED:
+        place = published.find(PUBLISHED[name])
+    elif name == animals64.NAME:
+        place = _find_animals64()
     else:
-        found = _find_animals64() if name == animals64.NAME else own.tensors_path(name)
-    if found is not None:
-        return DatasetStatus(name, ready=True, where=str(found), needs="")
+        place = own.tensors_path(name)
+    if place is not None:
+        return DatasetStatus(name, ready=True, where=str(place), needs="")
     return DatasetStatus(name, ready=False, where="", needs=f"{name} is not on this machine: {_how_to_get(info)}.")
 
 
@@ -189,11 +190,11 @@ def fetch_dataset(name: str) -> Iterator[FetchProgress]:
         DatasetUnavailable: the dataset cannot be fetched; the message says what to do instead, and what works now.
     """
     info, status = dataset_info(name), dataset_status(name)
-    if name not in published.PUBLISHED:
+    if name not in PUBLISHED:
         if not status.ready:
             raise DatasetUnavailable(status.needs)
         return
-    spec = published.PUBLISHED[name]
+    spec = PUBLISHED[name]
     if status.ready and Path(status.where) != paths.home() / "datasets" / name:
         return  # a copy outside the data directory was put there by somebody else and is only read
     try:
@@ -231,9 +232,9 @@ def _by_hand(info: DatasetInfo) -> str:
     folder = paths.home() / "datasets" / info.name
     if info.name == animals64.NAME:
         files = "train.parquet, test.parquet and classes.json"
-    elif info.name in published.PUBLISHED and published.PUBLISHED[info.name].is_idx:
+    elif info.name in PUBLISHED and PUBLISHED[info.name].is_idx:
         files = "its four IDX files (.gz)"
-    elif info.name in published.PUBLISHED:
+    elif info.name in PUBLISHED:
         files = "train.parquet and test.parquet, or torchvision's unpacked folder,"
     else:
         return f"Add it again from its folder (kdcore datasets add FOLDER --name {info.name})."

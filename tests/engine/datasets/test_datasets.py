@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits
 
 from kdcore.datasets import DATASETS, creatures, dataset_status, load_dataset
 from kdcore.datasets.base import hash_splits
-from kdcore.datasets.parquet import hold_out, read_parquet
+from kdcore.datasets.parquet import read_parquet
+from kdcore.datasets.splits import hold_out
 from kdcore.errors import DatasetUnavailable, UnknownName
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from kdcore.datasets import dataset_status, fetch_dataset, load_dataset, published
+from kdcore.datasets.published_sets import IDX_FILES, PUBLISHED
 from kdcore.errors import DatasetUnavailable, DownloadFailed
 from kdcore.machine.download import RemoteFile, fetch
 from tests.engine.conftest import Host
@@ -138,9 +139,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def offer(monkeypatch: pytest.MonkeyPatch, host: Host, name: str, files: dict[str, bytes]) -> None:
     """Make torchvision's class for `name` point at `host`, with the checksums of `files`."""
     host.files |= files
-    source = published._torchvision(published.PUBLISHED[name])
+    source = published._torchvision(PUBLISHED[name])
     md5 = {file: hashlib.md5(body, usedforsecurity=False).hexdigest() for file, body in files.items()}
-    if published.PUBLISHED[name].is_idx:
+    if PUBLISHED[name].is_idx:
         monkeypatch.setattr(source, "mirrors", [host.url], raising=False)
         monkeypatch.setattr(source, "resources", list(md5.items()))
     else:
@@ -153,7 +154,7 @@ def little_mnist() -> tuple[dict[str, bytes], np.ndarray, np.ndarray]:
     draw = np.random.default_rng(1)
     images, labels = draw.integers(0, 256, (240, 28, 28)), draw.integers(0, 10, 240)
     arrays = (images, labels, images[:50], labels[:50])
-    return {name: idx(array) for name, array in zip(published.IDX_FILES, arrays, strict=True)}, images, labels
+    return {name: idx(array) for name, array in zip(IDX_FILES, arrays, strict=True)}, images, labels
 
 
 def test_mnist_is_fetched_verified_and_read(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +162,7 @@ def test_mnist_is_fetched_verified_and_read(host: Host, home: Path, monkeypatch:
     offer(monkeypatch, host, "mnist", files)
     assert not dataset_status("mnist").ready
     told = list(fetch_dataset("mnist"))
-    assert told[-1].total_bytes == sum(published.PUBLISHED["mnist"].sizes)
+    assert told[-1].total_bytes == sum(PUBLISHED["mnist"].sizes)
     assert dataset_status("mnist").ready
     dataset = load_dataset("mnist")
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [220, 20, 50]
@@ -200,11 +201,11 @@ def test_idx_files_that_lie_are_one_sentence(home: Path) -> None:
 
 def little_cifar(monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, np.ndarray]:
     """An archive laid out like CIFAR-10's, with torchvision's checksums replaced by those of its batches."""
-    source = published._torchvision(published.PUBLISHED["cifar10"])
+    source = published._torchvision(PUBLISHED["cifar10"])
     draw = np.random.default_rng(2)
     pixels = draw.integers(0, 256, (6, 20, 3072)).astype(np.uint8)
     names = [name for name, _md5 in source.train_list + source.test_list]
-    classes = list(published.PUBLISHED["cifar10"].class_names)
+    classes = list(PUBLISHED["cifar10"].class_names)
     members = {
         name: pickle.dumps({"data": pixels[i], "labels": [j % 10 for j in range(20)]}) for i, name in enumerate(names)
     }
@@ -241,7 +242,7 @@ def test_cifar_is_unpacked_checked_and_repaired(host: Host, home: Path, monkeypa
 
 
 def test_without_network_every_dataset_says_what_it_waits_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = published._torchvision(published.PUBLISHED["fashion-mnist"])
+    source = published._torchvision(PUBLISHED["fashion-mnist"])
     monkeypatch.setattr(source, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens there
     with pytest.raises(DatasetUnavailable) as refusal:
         list(fetch_dataset("fashion-mnist"))
@@ -254,7 +255,7 @@ def test_without_network_every_dataset_says_what_it_waits_for(home: Path, monkey
 
 
 def test_cifar100_has_five_classes_under_each_of_twenty_superclasses() -> None:
-    spec = published.PUBLISHED["cifar100"]
+    spec = PUBLISHED["cifar100"]
     families = [spec.superclasses[name] for name in spec.class_names]
     assert len(spec.class_names) == len(set(spec.class_names)) == 100
     assert {families.count(family) for family in families} == {5}
@@ -265,7 +266,7 @@ def test_cifar100_has_five_classes_under_each_of_twenty_superclasses() -> None:
 def test_the_real_packs_are_read_in_place(data_dir: Path, name: str, sizes: tuple[int, ...]) -> None:
     dataset = load_dataset(name)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == sizes
-    assert dataset.class_names == published.PUBLISHED[name].class_names
+    assert dataset.class_names == PUBLISHED[name].class_names
     if name == "mnist":  # the first labels of the published files
         assert dataset.train.hard_labels[:5].tolist() == [5, 0, 4, 1, 9]
         assert dataset.test.hard_labels[:5].tolist() == [7, 2, 1, 0, 4]

@@ -229,37 +229,3 @@ def per_class(logits: Tensor, hard_labels: Tensor) -> tuple[ClassAccuracy, ...]:
         share = float(chosen.mean()) if n else 0.0
         rows.append(ClassAccuracy(share, n, wilson(round(share * n), n)))
     return tuple(rows)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Which student is better, judged by the paired difference.
-
-    Attributes:
-        claim: the better arm, "distilled" or "baseline"; "none" if the interval includes 0 or there is none.
-        sentence: the result in words, with numbers.
-    """
-
-    claim: str
-    sentence: str
-
-
-def verdict(difference: Estimate) -> Verdict:
-    """Judge the paired difference distilled minus baseline (in accuracy, 0 to 1) by its interval."""
-    seeds = len(difference.per_seed)
-    if difference.ci95 is None:
-        return Verdict("none", "No difference can be claimed: one seed gives no interval.")
-    low, high = (100 * bound for bound in difference.ci95)
-    points = 100 * difference.mean
-    if low > 0 or high < 0:
-        better = "distilled" if low > 0 else "baseline"
-        near, far = (low, high) if low > 0 else (-high, -low)
-        sentence = (
-            f"{better} is better by {abs(points):.1f} points, 95 % interval {near:.1f} to {far:.1f}, {seeds} seeds."
-        )
-        return Verdict(better, sentence)
-    sentence = (
-        f"No difference can be claimed: distilled minus baseline is {points:+.1f} points, "
-        f"95 % interval {low:+.1f} to {high:+.1f}, {seeds} seeds."
-    )
-    return Verdict("none", sentence)

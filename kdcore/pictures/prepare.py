@@ -22,10 +22,8 @@ def prepare_picture(
     Networks for grey pictures (C = 1) learned bright strokes on a dark ground, so a grey picture with a bright border
     is inverted.
     """
-    from kdcore.machine.torchvision_import import (
-        InterpolationMode,
-        transforms,
-    )  # loads torchvision, which takes seconds
+    # Loads torchvision, which takes seconds.
+    from kdcore.machine.torchvision_import import InterpolationMode, transforms
 
     channels, height, width = image_shape
     pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))

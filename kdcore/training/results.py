@@ -13,6 +13,7 @@ from kdcore.datasets import Dataset
 from kdcore.machine.device import Device
 from kdcore.metrics import scores
 from kdcore.metrics.paired import per_class_difference
+from kdcore.metrics.verdict import judge
 from kdcore.networks.latency import measure_latency
 from kdcore.networks.registry import count_macs, count_params
 from kdcore.settings.config import RunConfig
@@ -57,7 +58,7 @@ def build_result(
     for arm, row in arms.items():
         row["latency_ms"] = [value.to_json() for value in latency[arm]]
     difference = scores.paired_difference(logits["distilled"], logits["baseline"], hard_labels)
-    verdict = scores.verdict(difference)
+    verdict = judge(difference)
     result: dict[str, Any] = {
         "run_id": "",
         "config": config.to_json(),

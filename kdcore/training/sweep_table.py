@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from kdcore.metrics import scores
+from kdcore.metrics.verdict import judge
 from kdcore.settings.sweeps import Point
 
 Values = tuple[tuple[str, Any], ...]  # (setting, value) pairs of a point
@@ -33,7 +34,7 @@ def sweep_rows(group: Sequence[Point], logits: Mapping[str, Tensor], hard_labels
             "values": dict(point.values),
             "arms": {"baseline": of_baseline, "distilled": _figures(distilled, hard_labels)},
             "paired_difference": difference.to_json(),
-            "claim": scores.verdict(difference).claim,
+            "claim": judge(difference).claim,
         }
     return rows
 

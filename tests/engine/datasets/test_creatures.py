@@ -1,4 +1,4 @@
-"""The creatures: their posterior against brute force, their pictures against what a renderer must keep."""
+"""The creatures: their posterior compared with a direct calculation, and what their pictures must fulfil."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def prototypes() -> Tensor:
 
 
 def wild(n: int, seed: int) -> Tensor:
-    """Creatures far outside what is drawn often: every branch of the anatomy, every end of a range."""
+    """Extreme creatures, which reach both ends of every trait's range and all branches of the anatomy."""
     traits, _ = creatures.sample_traits(n, seed)
     middle = prototypes().mean(0)
     return middle + 2.5 * (traits - middle)
 
 
 def restless(n: int, seed: int) -> creatures.Nuisance:
-    """Poses well beyond those of the dataset."""
+    """Nuisance with poses well beyond those of the dataset."""
     nuisance = creatures.sample_nuisance(n, seed)
     return dataclasses.replace(
         nuisance, yaw=nuisance.yaw * 3, roll=nuisance.roll * 10, shift=nuisance.shift * 8, scale=nuisance.scale * 1.1
     )
 
 
-# What a creature is
+# Traits, posterior and morphs
 
 
 def test_the_catalogue_is_whole() -> None:
@@ -77,7 +77,7 @@ def test_posterior_stays_right_where_densities_underflow() -> None:
 
 
 def test_posterior_is_the_frequency_of_species_among_like_creatures() -> None:
-    """Calibration by Monte Carlo: of creatures given p for a species, a share p are of it."""
+    """Calibration by Monte Carlo: of the creatures with a posterior of p for a species, a share p belong to it."""
     traits, hard_labels = creatures.sample_traits(60_000, seed=13)
     posterior = creatures.posterior(traits)
     edges = torch.linspace(0, 1, 11, dtype=torch.float64)
@@ -132,7 +132,7 @@ def test_bayes_classifier_is_right_about_78_times_in_100() -> None:
     posterior = creatures.posterior(traits)
     accuracy = float((posterior.argmax(1) == hard_labels).double().mean())
     assert 0.76 <= accuracy <= 0.80
-    # What the posterior says of itself is what happens.
+    # The mean of the largest posterior is the accuracy that the posterior predicts for itself.
     assert float(posterior.amax(1).mean()) == pytest.approx(accuracy, abs=0.01)
 
 
@@ -176,13 +176,13 @@ def test_names_and_counts_that_make_no_sense_are_refused() -> None:
             refused()
 
 
-# What its picture is
+# Rendering
 
 
 def worst_jump(path: Tensor, size: int) -> tuple[float, float]:
-    """The largest change of a pixel from one frame to the next, and the same with that step cut into 16.
+    """The largest change of a pixel from one frame to the next, and again with that step divided into 16.
 
-    An edge that moves fast changes its pixels a lot, but less in a smaller step; a jump is as high in any step.
+    A fast-moving edge changes its pixels less in a smaller step; a real discontinuity is as large in any step.
     """
 
     def changes(traits: Tensor) -> Tensor:
@@ -233,14 +233,14 @@ def test_bytes_do_not_depend_on_what_is_drawn_together(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("size", [16, 32, 96])
 def test_rows_left_out_hold_nothing_of_the_feature(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     traits, nuisance = wild(60, 36), restless(60, 37)
-    # One at a time, where the rows are fewest.
+    # Drawn one at a time, each picture has the fewest rows that need drawing.
     quick = torch.cat([creatures.render(traits[i : i + 1], nuisance.select(slice(i, i + 1)), size) for i in range(60)])
     monkeypatch.setattr(posing.Frame, "rows", lambda frame, *bounds: slice(0, frame.x.shape[1]))
     assert torch.equal(creatures.render(traits, nuisance, size), quick)
 
 
 def test_a_small_picture_is_the_mean_of_a_large_one() -> None:
-    """Anti-aliasing: each pixel holds what lies under it, at any resolution."""
+    """Anti-aliasing: each pixel is the mean of the area that it covers, at any resolution."""
     traits, _ = creatures.sample_traits(48, seed=41)
     nuisance = creatures.sample_nuisance(48, seed=42)
     nuisance = dataclasses.replace(nuisance, noise=torch.zeros(48))
@@ -259,9 +259,9 @@ def test_a_small_picture_is_the_mean_of_a_large_one() -> None:
 def test_a_small_step_in_the_morph_is_a_small_change_in_the_picture() -> None:
     path = creatures.morph(("wolf", "dog", "fox", "cat"), 301)
     frames = creatures.render(path, size=64).float()
-    whole = [(frames[i + 100] - frames[i]).abs().mean() for i in (0, 100, 200)]
-    assert min(whole) > 10
-    assert (frames[1:] - frames[:-1]).abs().mean((1, 2, 3)).max() < 0.05 * min(whole)
+    changes = [(frames[i + 100] - frames[i]).abs().mean() for i in (0, 100, 200)]
+    assert min(changes) > 10
+    assert (frames[1:] - frames[:-1]).abs().mean((1, 2, 3)).max() < 0.05 * min(changes)
     step, small_step = worst_jump(path, size=64)
     assert small_step < 0.2 * step + 2
 

@@ -1,4 +1,4 @@
-"""Datasets: splits that do not touch, the real files, and what is said where they are not."""
+"""Datasets: splits without common pictures, the real files, and the sentence that says where to get missing ones."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_digits_are_scikit_learns_each_once() -> None:
 def test_the_drawn_dataset_is_kept_on_disk_as_it_was_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
     first, again = load_dataset("creatures"), load_dataset("creatures")
-    (kept,) = (tmp_path / "datasets").iterdir()
+    (cache_file,) = (tmp_path / "datasets").iterdir()
     assert hash_splits(again.train, again.validation, again.test) == first.sha256 == again.sha256
     assert torch.equal(first.test.posterior, again.test.posterior)
     fresh = creatures.draw_pictures(len(first.test), seed=1_000_003)
     assert torch.equal(again.test.images, fresh.images)
-    kept.write_bytes(b"half a file")
+    cache_file.write_bytes(b"half a file")
     assert load_dataset("creatures").sha256 == first.sha256
 
 
@@ -50,12 +50,12 @@ def test_hold_out_splits_no_group_and_takes_one_picture_of_each_held_one() -> No
     labels = torch.tensor([0] * 40 + [1] * 24)
     groups = [f"a{i // 2}" for i in range(40)] + [f"b{i // 8}" for i in range(24)]
     train, validation = hold_out(labels, groups, 0.1)
-    named = {part: {groups[row] for row in rows.tolist()} for part, rows in (("t", train), ("v", validation))}
-    assert not named["t"] & named["v"]
+    groups_of = {part: {groups[row] for row in rows.tolist()} for part, rows in (("t", train), ("v", validation))}
+    assert not groups_of["t"] & groups_of["v"]
     assert labels[validation].bincount().tolist() == [2, 1]
     assert len(train) == 40 - 2 * 2 + 24 - 8
     more_labels, more_groups = torch.cat([labels, torch.tensor([0])]), [*groups, "a99"]
-    assert {more_groups[row] for row in hold_out(more_labels, more_groups, 0.1)[1].tolist()} - {"a99"} <= named["v"]
+    assert {more_groups[row] for row in hold_out(more_labels, more_groups, 0.1)[1].tolist()} - {"a99"} <= groups_of["v"]
 
 
 def test_animals64_holds_no_original_twice(data_dir: Path) -> None:

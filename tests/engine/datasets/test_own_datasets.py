@@ -1,4 +1,4 @@
-"""Your own pictures: folders of class folders and parquet files become datasets, or one sentence says why not."""
+"""A user's own datasets: made from class folders and parquet files, or refused with one sentence."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def paint(folder: Path, colour: str, count: int, size: tuple[int, int] = (80, 70), seed: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    draw = np.random.default_rng([seed, len(colour)])
-    for place in range(count):
-        noise = draw.integers(-20, 20, (size[1], size[0], 3))
+    rng = np.random.default_rng([seed, len(colour)])
+    for number in range(count):
+        noise = rng.integers(-20, 20, (size[1], size[0], 3))
         pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{colour} {place}.png")
+        Image.fromarray(pixels).save(folder / f"{colour} {number}.png")
 
 
 def test_a_folder_of_class_folders_becomes_a_dataset(home: Path, tmp_path: Path) -> None:
@@ -39,23 +39,23 @@ def test_a_folder_of_class_folders_becomes_a_dataset(home: Path, tmp_path: Path)
     (tmp_path / "My Colours" / "red" / "broken.jpg").write_bytes(b"\xff\xd8 not much")
     (tmp_path / "My Colours" / "red" / "notes.txt").write_text("not a picture")
     shutil.copy(tmp_path / "My Colours" / "red" / "red 0.png", tmp_path / "My Colours" / "red" / "twin.png")
-    told: list[tuple[int, int]] = []
-    info = add_dataset(tmp_path / "My Colours", progress=lambda done, total: told.append((done, total)))
+    progress: list[tuple[int, int]] = []
+    info = add_dataset(tmp_path / "My Colours", progress=lambda done, total: progress.append((done, total)))
     assert (info.name, info.num_classes, info.image_shape) == ("my-colours", 2, (3, 64, 64))
-    assert told[-1] == (62, 62)
+    assert progress[-1] == (62, 62)
     assert "1 files could not be read" in info.description
     dataset = load_dataset("my-colours")
     assert dataset.class_names == ("blue", "red")
     assert len(dataset.train) == info.train_size
     splits = (dataset.train, dataset.validation, dataset.test)
-    for split in splits:  # the colour tells the class, so a label on the wrong picture would show
+    for split in splits:  # the colour is the class, so a wrong label would be noticed
         means = split.images.float().mean((2, 3))
         assert ((means[:, 0] > means[:, 2]).long() == split.hard_labels).all()
         assert set(split.hard_labels.tolist()) == {0, 1}
-    seen = [{image.numpy().tobytes() for image in split.images} for split in splits]
-    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+    pictures = [{image.numpy().tobytes() for image in split.images} for split in splits]
+    assert not (pictures[0] & pictures[1] or pictures[0] & pictures[2] or pictures[1] & pictures[2])
     assert dataset_info("my-colours") in list_datasets()
-    shutil.rmtree(tmp_path / "My Colours")  # the copy is enough
+    shutil.rmtree(tmp_path / "My Colours")  # the dataset does not need the original pictures
     assert load_dataset("my-colours").sha256 == dataset.sha256
     assert make_run_config("my-colours").teacher == defaults_for("my-colours").teacher == "my-colours"
 

@@ -1,4 +1,4 @@
-"""Teachers that several processes train: real processes, whose result is that of one; and on other devices."""
+"""Training in several processes gives the teacher that one process trains; and trainings on other devices."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BOUND = 200.0  # seconds that a job may take on a busy machine
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """A module on two processes, with one thread each; warnings are errors there too."""
+    """Start a module in two processes with one thread each; warnings are errors there too."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
     return subprocess.Popen(
         [*command, *map(str, arguments)],
@@ -57,8 +57,8 @@ def test_a_share_of_the_views_is_a_share_of_the_same_views() -> None:
     images = torch.randint(256, (7, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for views in (PLAIN.views, RandomViews(flip=True, shift=0.2)):
         generators = [torch.Generator().manual_seed(1) for _ in range(2)]
-        whole = views.apply(images, generators[0])
-        torch.testing.assert_close(views.apply(images, generators[1], share=World(1, 3).share), whole[1::3])
+        all_views = views.apply(images, generators[0])
+        torch.testing.assert_close(views.apply(images, generators[1], share=World(1, 3).share), all_views[1::3])
         assert generators[0].get_state().equal(generators[1].get_state())
 
 
@@ -70,13 +70,13 @@ def test_a_share_of_the_views_is_a_share_of_the_same_views() -> None:
     ],
 )
 def test_two_processes_make_the_teacher_that_one_makes(tmp_path: Path, device: str) -> None:
-    begun = tmp_path / "checkpoint"
-    alone = train(PLAIN, begun, device)
+    first_epoch = tmp_path / "checkpoint"
+    alone = train(PLAIN, first_epoch, device)
     next(alone)
     checkpoints = [tmp_path / f"checkpoint-{PLAIN.name}-{rank}" for rank in range(2)]
-    for checkpoint in checkpoints:  # both go on from the first epoch
-        shutil.copy(begun, checkpoint)
-    untouched = begun.read_bytes()
+    for checkpoint in checkpoints:  # both processes continue after the first epoch
+        shutil.copy(first_epoch, checkpoint)
+    untouched = first_epoch.read_bytes()
     job = start("tests.engine.trained_together", tmp_path, device)
     expected = weights(alone)  # meanwhile, in one process
     _out, err = job.communicate(timeout=BOUND)
@@ -126,32 +126,32 @@ def test_when_one_process_is_killed_the_job_ends(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("model", ["convnet-4", "airbench-4-8"])
 def test_no_step_reads_from_the_device(tmp_path: Path, model: str) -> None:
-    nowhere = Device(torch.device("meta"), "fp32", "none", 1)  # whose tensors have no numbers to read, only a place
+    meta = Device(torch.device("meta"), "fp32", "none", 1)  # its tensors have shapes but no values to read
     recipe = replace(PLAIN, model=model, balance=0.0)
-    asked = 0
+    stop_checks = 0
 
     def after_three_steps() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked == 3
+        nonlocal stop_checks
+        stop_checks += 1
+        return stop_checks == 3
 
-    assert list(train_teacher(recipe, load_dataset("digits"), nowhere, tmp_path / "none", after_three_steps)) == []
-    assert asked == 3
+    assert list(train_teacher(recipe, load_dataset("digits"), meta, tmp_path / "none", after_three_steps)) == []
+    assert stop_checks == 3
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_cuda_no_step_waits_for_the_device(tmp_path: Path) -> None:
-    steps, asked = len(load_dataset(PLAIN.dataset).train) // PLAIN.batch_size, 0
+    steps, stop_checks = len(load_dataset(PLAIN.dataset).train) // PLAIN.batch_size, 0
 
     def watch() -> bool:
-        nonlocal asked
-        asked += 1
-        torch.cuda.set_sync_debug_mode("default" if asked % steps == 0 else "error")
+        nonlocal stop_checks
+        stop_checks += 1
+        torch.cuda.set_sync_debug_mode("default" if stop_checks % steps == 0 else "error")
         return False
 
     try:
         there = weights(train(PLAIN, tmp_path / "cuda", "cuda", should_stop=watch))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert asked == steps * PLAIN.epochs
+    assert stop_checks == steps * PLAIN.epochs
     torch.testing.assert_close(there, weights(train(PLAIN, tmp_path / "cpu", "cpu")), atol=1e-3, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""Fetching: continued, verified, never half a file taken for whole, and one sentence where it cannot be done."""
+"""Downloads: resumed, verified, never taken for complete when they are not, and one sentence if one fails."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def remote(host: Host, name: str = "a.bin", size: int = 700_000) -> RemoteFile:
 
 def test_a_file_arrives_whole_with_progress_and_is_not_fetched_twice(host: Host, tmp_path: Path) -> None:
     wanted = remote(host)
-    told = list(fetch(wanted, tmp_path))
-    assert told == sorted(told)
-    assert told[-1] == 700_000
+    received = list(fetch(wanted, tmp_path))
+    assert received == sorted(received)
+    assert received[-1] == 700_000
     assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
     assert list(fetch(wanted, tmp_path)) == [700_000]
     assert len(host.asked) == 1
@@ -51,11 +51,11 @@ def test_what_was_cut_off_is_continued_where_it_stopped(host: Host, tmp_path: Pa
 def test_a_visitor_who_stops_keeps_what_has_come(host: Host, tmp_path: Path) -> None:
     wanted = remote(host)
     arriving = fetch(wanted, tmp_path)
-    have = next(arriving)
+    received = next(arriving)
     arriving.close()
     assert not (tmp_path / "a.bin").exists()
     list(fetch(wanted, tmp_path))
-    assert host.asked[-1] == f"a.bin@{have}"
+    assert host.asked[-1] == f"a.bin@{received}"
 
 
 def test_a_server_that_knows_no_ranges_starts_again(host: Host, tmp_path: Path) -> None:
@@ -81,11 +81,11 @@ def test_damaged_bytes_are_fetched_once_more_and_never_kept(host: Host, tmp_path
 
 def test_a_sha256_is_compared_as_far_as_it_is_known(host: Host, tmp_path: Path) -> None:
     wanted = remote(host)
-    whole = hashlib.sha256(host.files["a.bin"]).hexdigest()
-    list(fetch(replace(wanted, checksum=whole[:8], algorithm="sha256"), tmp_path))
+    sha256 = hashlib.sha256(host.files["a.bin"]).hexdigest()
+    list(fetch(replace(wanted, checksum=sha256[:8], algorithm="sha256"), tmp_path))
     assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
     (tmp_path / "a.bin").unlink()
-    for wrong in ("0" * 8, whole[:7] + ("0" if whole[7] != "0" else "1"), ""):
+    for wrong in ("0" * 8, sha256[:7] + ("0" if sha256[7] != "0" else "1"), ""):
         with pytest.raises(DownloadFailed, match="damaged"):
             list(fetch(replace(wanted, checksum=wrong, algorithm="sha256"), tmp_path))
         assert {path.name for path in tmp_path.iterdir()} <= {"a.bin.lock"}
@@ -121,7 +121,7 @@ def test_two_at_once_do_not_write_over_each_other(host: Host, tmp_path: Path) ->
     assert (tmp_path / "a.bin").read_bytes() == host.files["a.bin"]
 
 
-# --- the published sets, small, from a server on this machine
+# --- small copies of the published datasets, from a server on this machine
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -161,16 +161,16 @@ def test_mnist_is_fetched_verified_and_read(host: Host, home: Path, monkeypatch:
     files, images, labels = little_mnist()
     offer(monkeypatch, host, "mnist", files)
     assert not dataset_status("mnist").ready
-    told = list(fetch_dataset("mnist"))
-    assert told[-1].total_bytes == sum(PUBLISHED["mnist"].sizes)
+    progress = list(fetch_dataset("mnist"))
+    assert progress[-1].total_bytes == sum(PUBLISHED["mnist"].sizes)
     assert dataset_status("mnist").ready
     dataset = load_dataset("mnist")
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [220, 20, 50]
     assert np.array_equal(dataset.train.images[:, 0].numpy(), images[:220])
     assert dataset.validation.hard_labels.tolist() == labels[220:].tolist()
-    asked = len(host.asked)
+    requests = len(host.asked)
     list(fetch_dataset("mnist"))
-    assert len(host.asked) == asked  # nothing that is there is fetched again
+    assert len(host.asked) == requests  # a file that is there is not fetched again
 
 
 def test_an_interrupted_dataset_is_not_taken_for_whole(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_idx_files_that_lie_are_one_sentence(home: Path) -> None:
 
 
 def little_cifar(monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, np.ndarray]:
-    """An archive laid out like CIFAR-10's, with torchvision's checksums replaced by those of its batches."""
+    """Return an archive laid out like CIFAR-10's, and its pixels; torchvision's checksums become its own."""
     source = published._torchvision(PUBLISHED["cifar10"])
     draw = np.random.default_rng(2)
     pixels = draw.integers(0, 256, (6, 20, 3072)).astype(np.uint8)
@@ -232,9 +232,9 @@ def test_cifar_is_unpacked_checked_and_repaired(host: Host, home: Path, monkeypa
     assert np.array_equal(dataset.test.images.numpy(), pixels[5].reshape(20, 3, 32, 32))
     assert dataset.superclasses[:3] == ("vehicle", "vehicle", "animal")
     folder = home / "datasets" / "cifar10"
-    assert not (folder / "cifar-10-python.tar.gz").exists()  # the archive is not kept beside what was in it
+    assert not (folder / "cifar-10-python.tar.gz").exists()  # the archive is removed once it is unpacked
     batch = next(folder.glob("*/data_batch_3"))
-    batch.write_bytes(b"\x80\x04N.")  # a pickle, but not the one that is known
+    batch.write_bytes(b"\x80\x04N.")  # a valid file of its kind, but not the published one
     with pytest.raises(DatasetUnavailable, match="datasets get cifar10"):
         load_dataset("cifar10")
     list(fetch_dataset("cifar10"))
@@ -243,7 +243,7 @@ def test_cifar_is_unpacked_checked_and_repaired(host: Host, home: Path, monkeypa
 
 def test_without_network_every_dataset_says_what_it_waits_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = published._torchvision(PUBLISHED["fashion-mnist"])
-    monkeypatch.setattr(source, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens there
+    monkeypatch.setattr(source, "mirrors", ["http://127.0.0.1:9/"])  # no server listens there
     with pytest.raises(DatasetUnavailable) as refusal:
         list(fetch_dataset("fashion-mnist"))
     for word in ("not reachable", "IDX", str(home / "datasets" / "fashion-mnist"), "creatures, digits"):
@@ -272,4 +272,4 @@ def test_the_real_packs_are_read_in_place(data_dir: Path, name: str, sizes: tupl
         assert dataset.test.hard_labels[:5].tolist() == [7, 2, 1, 0, 4]
     else:
         assert dataset.test.hard_labels.bincount().tolist() == [1_000] * 10
-        assert load_dataset(name).sha256 == dataset.sha256  # from the copy that was kept
+        assert load_dataset(name).sha256 == dataset.sha256  # read from the cache

@@ -1,4 +1,4 @@
-"""Work on several cores: everything is done once, in order, and is left when somebody says so."""
+"""Parallel work: each part is done once, results keep their order, and all threads stop when asked to."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from kdcore.training.students import Schedule
 PATIENCE = 30.0
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 9])
-def test_every_part_is_worked_on_once_and_answers_in_its_place(at_once: int) -> None:
+@pytest.mark.parametrize("num_threads", [1, 2, 9])
+def test_every_part_is_worked_on_once_and_answers_in_its_place(num_threads: int) -> None:
     seen: list[int] = []
 
     def work(part: int, should_stop: Callable[[], bool]) -> int:
         seen.append(part)
         return part**2
 
-    assert ParallelThreads(at_once).run_each(work, range(7)) == [0, 1, 4, 9, 16, 25, 36]
+    assert ParallelThreads(num_threads).run_each(work, range(7)) == [0, 1, 4, 9, 16, 25, 36]
     assert sorted(seen) == list(range(7))
-    assert ParallelThreads(at_once).run_each(work, []) == []
+    assert ParallelThreads(num_threads).run_each(work, []) == []
 
 
 def test_parts_are_worked_on_at_the_same_time() -> None:
-    meeting = threading.Barrier(2, timeout=PATIENCE)  # nobody passes it alone
+    meeting = threading.Barrier(2, timeout=PATIENCE)  # a single thread never passes it
     assert sorted(ParallelThreads(2).run_each(lambda part, _: meeting.wait(), "ab")) == [0, 1]
 
 
 def test_one_at_a_time_means_the_callers_thread() -> None:
-    found = ParallelThreads(1).run_each(lambda part, _: threading.current_thread(), "abc")
-    assert set(found) == {threading.current_thread()}
+    threads = ParallelThreads(1).run_each(lambda part, _: threading.current_thread(), "abc")
+    assert set(threads) == {threading.current_thread()}
 
 
 def test_all_leave_their_work_when_somebody_says_so() -> None:
@@ -75,21 +75,21 @@ def test_no_more_cores_than_this_process_may_use() -> None:
     assert 1 <= cores() <= (torch.multiprocessing.cpu_count() or 1)
 
 
-@pytest.mark.parametrize("student", ["mlp-8", "resnet-4"])  # in stacks, and one by one
+@pytest.mark.parametrize("student", ["mlp-8", "resnet-4"])  # stacked, and as separate networks
 def test_teams_learn_the_same_side_by_side(student: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teams, "MOST_STACKED", 2)
     dataset, config = load_dataset("digits"), make_run_config("digits", student=student, labels=40, seeds=5)
     learners = [baseline_student(config, dataset, dataset.train.images, seed) for seed in config.seeds]
-    found = []
-    for at_once in (1, 3):
-        monkeypatch.setattr(teams, "cores", lambda at_once=at_once: at_once)
+    results = []
+    for num_threads in (1, 3):
+        monkeypatch.setattr(teams, "cores", lambda num_threads=num_threads: num_threads)
         device = pick_device("cpu", threads=1)
         built = teams.build_teams(learners, dataset.image_shape, dataset.num_classes, Schedule.of(config), device)
         assert len(built) == (3 if student == "mlp-8" else 5)
         threads = teams.threads_for(built)
         losses = [teams.train_epoch(built, epoch, threads) for epoch in range(2)]
-        found.append(
+        results.append(
             (losses, torch.stack(threads.run_each(lambda team, _: team.logits(dataset.test.images)[0], built)))
         )
-    assert found[0][0] == found[1][0] and len(found[0][0][0] or {}) == 5
-    assert torch.equal(found[0][1], found[1][1])
+    assert results[0][0] == results[1][0] and len(results[0][0][0] or {}) == 5
+    assert torch.equal(results[0][1], results[1][1])

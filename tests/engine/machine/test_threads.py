@@ -1,4 +1,4 @@
-"""One thread a process: decided before PyTorch is there, and never against the environment's word."""
+"""One thread for each process: set before PyTorch is imported, unless the environment already sets a number."""
 
 from __future__ import annotations
 

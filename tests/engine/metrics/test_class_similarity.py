@@ -20,7 +20,7 @@ def test_similarity_is_the_overlap_of_the_mean_soft_labels() -> None:
     found = class_similarity(torch.tensor(logits), torch.tensor(labels), 3.0)
     assert found.numpy() == pytest.approx(np.array(wanted), abs=1e-12)
     hot = class_similarity(torch.tensor(logits), torch.tensor(labels), 1000.0)
-    assert bool((hot >= found - 1e-12).all()) and float(hot.min()) > 0.999  # all alike when it is hot
+    assert bool((hot >= found - 1e-12).all()) and float(hot.min()) > 0.999  # hot soft labels are all alike
 
 
 def test_sure_and_right_networks_hold_no_classes_for_alike() -> None:
@@ -40,7 +40,7 @@ def test_the_tree_is_average_linkage_worked_by_hand() -> None:
     assert tree.order in (
         (3, 0, 2, 1),
         (1, 2, 0, 3),
-    )  # 3 is nearer to 0, 1 to 2: alike lie side by side
+    )  # neighbours are similar: 3 is nearer to 0, and 1 to 2
 
 
 def test_what_cannot_be_compared_is_said() -> None:

@@ -1,4 +1,4 @@
-"""Differences between two students, against figures worked by hand, scipy, and a simulation with a known truth."""
+"""Differences between two students compared with hand calculations, scipy, and a simulation with a known truth."""
 
 from __future__ import annotations
 
@@ -70,6 +70,6 @@ def test_classes_add_up_to_the_whole() -> None:
     labels = torch.randint(4, (200,), generator=generator)
     distilled, baseline = torch.randn(2, 3, 200, 4, generator=generator)
     rows = per_class_difference(distilled, baseline, labels)
-    whole = ((distilled.argmax(-1) == labels).double() - (baseline.argmax(-1) == labels).double()).mean()
-    assert sum(row.mean * row.n for row in rows) / 200 == pytest.approx(float(whole))
+    difference = ((distilled.argmax(-1) == labels).double() - (baseline.argmax(-1) == labels).double()).mean()
+    assert sum(row.mean * row.n for row in rows) / 200 == pytest.approx(float(difference))
     assert all(row.ci95[0] < row.mean < row.ci95[1] for row in rows)

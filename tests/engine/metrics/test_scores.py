@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 from kdcore.metrics import scores
+from kdcore.metrics.verdict import judge
 
 
 def logits_for(choices: list[list[int]], classes: int) -> torch.Tensor:
@@ -34,7 +35,7 @@ def test_test_variance_widens_the_interval() -> None:
 def test_one_seed_gives_no_interval_and_no_claim() -> None:
     estimate = scores.seed_estimate([0.9], 0.01)
     assert estimate.ci95 is None
-    assert scores.verdict(estimate).claim == "none"
+    assert judge(estimate).claim == "none"
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -102,11 +103,11 @@ def test_ece_of_a_calibrated_model_is_zero_on_average_unlike_the_plain_one() -> 
         gaps = (table.accuracy - table.confidence).abs()
         plain.append(float((table.count / 360 * gaps).sum()))
     assert abs(np.mean(debiased)) < 3 * np.std(debiased) / math.sqrt(300) + 0.001
-    assert np.mean(plain) > 0.05  # what the correction takes away
+    assert np.mean(plain) > 0.05  # the bias that the correction removes
 
 
 def test_ece_finds_a_miscalibration_of_known_size() -> None:
-    """The truth comes from 400,000 pictures, where the bias of the plain estimate is nothing."""
+    """The true value is the plain estimate on 400,000 pictures, where its bias is negligible."""
     rng = np.random.default_rng(1)
     logits, labels = simulated(400_000, rng, overconfidence=2.0)
     table = scores.calibration_bins(logits, labels)
@@ -129,7 +130,7 @@ def test_calibration_bins_hold_equal_numbers() -> None:
 )
 def test_verdict_is_what_the_interval_allows(per_seed: tuple[float, ...], claim: str) -> None:
     estimate = scores.seed_estimate(per_seed, 1e-6)
-    verdict = scores.verdict(estimate)
+    verdict = judge(estimate)
     assert verdict.claim == claim
     assert f"{len(per_seed)} seeds" in verdict.sentence
     assert verdict.sentence.startswith("No difference") == (claim == "none")

@@ -22,7 +22,7 @@ from tests.engine.unmeasured import PRECISE, flat
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
 def test_as_many_units_are_silent_as_asked_for_and_sums_keep_their_size(share: float) -> None:
-    layer, x = ByteDropout(share).train(), torch.ones(501, 201)  # not a multiple of the 8 bytes of a word
+    layer, x = ByteDropout(share).train(), torch.ones(501, 201)  # no multiple of 8: bytes are drawn 8 at a time
     torch.manual_seed(0)
     y = layer(x)
     exact = round(256 * share) / 256
@@ -31,7 +31,7 @@ def test_as_many_units_are_silent_as_asked_for_and_sums_keep_their_size(share: f
     assert float((y == 0).double().mean()) == pytest.approx(exact, abs=5 * spread)
     assert (
         float((y[:, :100] == 0).double().mean(0).std()) < 3 * (share * (1 - share) / 501) ** 0.5
-    )  # no column is special
+    )  # all columns are alike
     torch.manual_seed(0)
     assert torch.equal(layer(x), y)
     assert not torch.equal(layer(x), y)
@@ -51,7 +51,7 @@ def test_a_silenced_pixel_is_empty_paper() -> None:
     blank = torch.full((3, 1, 4, 4), -1.0)
     ink = next(layer for layer in network.modules() if isinstance(layer, ToZeroOne))
     assert not ink(blank).any()
-    # Without ink the first layer sees nothing, whatever is silenced: all answers agree up to the hidden units.
+    # On empty paper all pixels are 0, so dropping some changes nothing: the first layer gives every picture the same.
     first = network[:4] if isinstance(network, torch.nn.Sequential) else pytest.fail("a plain stack of layers")
     answers = first.train()(blank)
     assert torch.equal(answers, answers[:1].expand(3, -1))
@@ -61,13 +61,14 @@ SCHEDULE = Schedule(labels=20, epochs=2, recipe=Recipe(10, 0.03, 0.0), views=Vie
 
 
 def two_arms(seeds: tuple[int, ...] = (0,)) -> list[Team]:
-    """Two arms that are told the same."""
+    """The teams of two arms that learn from the same pictures with the same objective."""
     train = load_dataset("digits").train
     rows = torch.arange(20)
-    told = TransferSet("labelled", train.images, rows, train.hard_labels[rows])
+    transfer_set = TransferSet("labelled", train.images, rows, train.hard_labels[rows])
     settings = {"temperature": 4.0, "distill_weight": 0.0, "label_smoothing": 0.0}
     hard = Objective(METHODS["kd"], settings)
-    students = [Student(arm, seed, "dropoutmlp-12", 0, told, hard) for seed in seeds for arm in ("one", "other")]
+    arms = ("one", "other")
+    students = [Student(arm, seed, "dropoutmlp-12", 0, transfer_set, hard) for seed in seeds for arm in arms]
     return build_teams(students, (1, 8, 8), 10, SCHEDULE, PRECISE)
 
 
@@ -77,27 +78,28 @@ def weights(team: Team) -> torch.Tensor:
 
 
 def test_only_what_they_are_told_differs_with_dropout_too() -> None:
-    """The same units are silent in both arms, and after a checkpoint as without one; others in the next step, and for
-    another seed."""
+    """The same units are dropped in both arms, and after resuming from a checkpoint; in the next step and with another
+    seed, other units are."""
     one, other, another = two_arms((0, 1))[:3]
-    passed: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[], [], []]  # what spoke before and after, step by step
-    for team, seen in zip((one, other, another), passed, strict=True):
+    # For each team and step: which units were above 0 before and after dropout.
+    recorded: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[], [], []]
+    for team, masks in zip((one, other, another), recorded, strict=True):
         hidden = [layer for layer in team.network.modules() if isinstance(layer, ByteDropout)][-1]
-        hidden.register_forward_hook(lambda _, inputs, output, seen=seen: seen.append((inputs[0] > 0, output > 0)))
+        hidden.register_forward_hook(lambda _, inputs, output, masks=masks: masks.append((inputs[0] > 0, output > 0)))
     torch.manual_seed(5)
     before = torch.get_rng_state()
     train_epoch([one, other, another], 0, threads_for([one, other, another]))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(weights(one), weights(other))
-    first, second = passed[0]
-    assert torch.equal(first[1], passed[1][0][1]) and not torch.equal(*first)
-    for then in (second, passed[2][0]):  # another step, another seed
-        spoke = first[0] & then[0]
-        assert (first[1] != then[1])[spoke].double().mean() > 0.3  # half of them, by chance
+    first, second = recorded[0]
+    assert torch.equal(first[1], recorded[1][0][1]) and not torch.equal(*first)
+    for other_masks in (second, recorded[2][0]):  # another step, another seed
+        active = first[0] & other_masks[0]
+        assert (first[1] != other_masks[1])[active].double().mean() > 0.3  # about half of them
     torch.manual_seed(6)
     resumed, _ = two_arms()
     resumed.put_back({name: value.clone() for name, value in one.tensors().items()})
     for team in (one, resumed):
-        torch.rand(3)  # what others drew meanwhile
+        torch.rand(3)  # as if something else drew random numbers meanwhile
         train_epoch([team], 1, threads_for([team]))
     assert torch.equal(weights(one), weights(resumed))

@@ -13,7 +13,7 @@ from kdcore.networks.features import default_layer, feature_shape, layer_names, 
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.registry import build_model
 
-# What each layer must be, told from how the network is built.
+# Shape of each default layer's features, worked out from how the network is built; None if it has no such layer.
 DEFAULTS = {
     "convnet-4": {"map": (16, 8, 8), "middle": (8, 8, 8), "embedding": (256,)},
     "resnet-4": {"map": (16, 4, 4), "middle": (8, 8, 8), "embedding": (16,)},
@@ -65,7 +65,7 @@ def test_stages_of_a_nested_network_are_named() -> None:
     network = build_model("torchvision:resnet18", SHAPE, 5, seed=0)
     assert {"layer2", "layer2.0", "layer2.1.conv1", "fc", "fc.input"} <= set(layer_names(network))
     assert default_layer(network, "map", (3, 64, 64)) == "layer4"
-    assert default_layer(network, "map", SHAPE) == "layer3"  # the fourth stage is down to one place
+    assert default_layer(network, "map", SHAPE) == "layer3"  # the maps of the fourth stage are 1x1
     assert default_layer(network, "middle", SHAPE) == "layer2"
     assert default_layer(network, "embedding", SHAPE) == "fc.input"
 
@@ -108,15 +108,15 @@ def test_a_frozen_teachers_features_are_constants_of_a_loss() -> None:
     path = default_layer(teacher, "map", SHAPE)
     assert path == default_layer(teacher.network, "map", SHAPE)
     assert feature_shape(teacher, path, SHAPE) == (32, 8, 8)
-    with record(teacher, path) as there, record(student, path) as here:
+    with record(teacher, path) as of_teacher, record(student, path) as of_student:
         teacher(pictures())
         student(pictures())
-    assert not there.value.requires_grad
-    assert not there.value.is_inference()
-    attention_loss(attention_map(here.value, (8, 8)), attention_map(there.value, (8, 8))).backward()
+    assert not of_teacher.value.requires_grad
+    assert not of_teacher.value.is_inference()
+    attention_loss(attention_map(of_student.value, (8, 8)), attention_map(of_teacher.value, (8, 8))).backward()
     assert float(student[0][0].weight.grad.abs().sum()) > 0
     assert all(parameter.grad is None for parameter in teacher.parameters())
-    (there.value * torch.ones(1, requires_grad=True)).sum().backward()  # autograd may keep it for a backward pass
+    (of_teacher.value * torch.ones(1, requires_grad=True)).sum().backward()  # autograd may keep it for a backward pass
 
 
 def test_hooks_go_whatever_happens() -> None:
@@ -153,7 +153,7 @@ def test_unknown_layers_are_answered_with_the_known_ones() -> None:
 
 
 class Awkward(nn.Module):
-    """A layer that never runs, one that gives a tuple, and a linear layer called `input`."""
+    """Has a layer that never runs, one that gives a tuple, and a linear layer called `input`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ def test_an_ensemble_has_no_layers_of_its_own() -> None:
 
 
 def test_features_of_many_students_at_once() -> None:
-    """Recorded inside a batched pass over stacked weights, a feature is that of each student alone."""
+    """Features recorded in one batched pass over stacked weights equal those of each student run by itself."""
     students = [build_model("mlp-6", (1, 4, 4), 3, seed=seed) for seed in range(3)]
     weights, _ = torch.func.stack_module_state(students)
     batch = pictures(5, (1, 4, 4))

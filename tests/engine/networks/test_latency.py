@@ -1,4 +1,4 @@
-"""The clock: as many repetitions as promised, taking turns, and the threads put back."""
+"""Latency: the promised number of repetitions, models timed in turns, and the number of threads restored."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from kdcore.networks import latency
 SHAPE = (1, 4, 4)
 
 
-class Counted(nn.Module):
-    """Writes down who was asked, with how many pictures, on how many threads."""
+class RecordedNetwork(nn.Module):
+    """A network that records each call: its name, the number of pictures and the number of threads."""
 
     def __init__(self, name: str, calls: list[tuple[str, int, int]]) -> None:
         super().__init__()
@@ -26,20 +26,20 @@ class Counted(nn.Module):
 
 def test_two_hundred_repetitions_in_turns_on_one_thread() -> None:
     calls: list[tuple[str, int, int]] = []
-    models = {name: (Counted(name, calls), SHAPE) for name in ("teacher", "baseline")}
+    models = {name: (RecordedNetwork(name, calls), SHAPE) for name in ("teacher", "baseline")}
     shares: list[float] = []
     before = torch.get_num_threads()
-    found = latency.measure_latency(models, pick_device("cpu"), (1, 64), progress=shares.append)
+    by_model = latency.measure_latency(models, pick_device("cpu"), (1, 64), progress=shares.append)
     assert torch.get_num_threads() == before
     assert {threads for _name, _size, threads in calls} == {1}
     for size in (1, 64):
-        asked = [name for name, n, _threads in calls if n == size]
-        assert len(asked) == 2 * (200 + latency.WARM_UP)
-        assert asked == ["teacher", "baseline"] * (len(asked) // 2)
+        order = [name for name, n, _threads in calls if n == size]
+        assert len(order) == 2 * (200 + latency.WARM_UP)
+        assert order == ["teacher", "baseline"] * (len(order) // 2)
     assert shares == sorted(shares) and shares[-1] == 1.0 and len(shares) == 400
-    for many in found.values():
-        assert [one.batch_size for one in many] == [1, 64]
-        assert all(0 < one.p50 <= one.p95 and one.threads == 1 for one in many)
+    for latencies in by_model.values():
+        assert [found.batch_size for found in latencies] == [1, 64]
+        assert all(0 < found.p50 <= found.p95 and found.threads == 1 for found in latencies)
 
 
 def test_only_added_sizes_are_repeated_less() -> None:

@@ -1,4 +1,4 @@
-"""Many networks computed as one are those networks."""
+"""Many networks computed as one give what the separate networks give."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def loss_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("sources", [1, 2, 4])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_stack_learns_what_its_networks_learn_alone(name: str, sources: int) -> None:
-    """Four networks, each trained alone by a plain loop, and as one: logits, weights and norms stay the same.
+    """Four networks trained separately by a plain loop, and as a stack: logits, weights and norms are the same.
 
-    By SGD: AdamW makes a step of what is rounding where a gradient is next to nothing.
+    Trained with SGD, because AdamW turns rounding errors into whole steps where a gradient is nearly 0.
     """
     shape, size, generator = MODELS[name], 4, torch.Generator().manual_seed(0)
     networks = [build_model(name, shape, 5, seed=seed) for seed in range(size)]
@@ -32,15 +32,15 @@ def test_a_stack_learns_what_its_networks_learn_alone(name: str, sources: int) -
     joint = torch.optim.SGD(parameter_groups(stack, 0.1), lr=5e-2)
     alone = [torch.optim.SGD(parameter_groups(network, 0.1), lr=5e-2) for network in networks]
     for _ in range(3):
-        pictures = torch.randn(sources, 6, *shape, generator=generator)  # each source: a batch of its own
+        pictures = torch.randn(sources, 6, *shape, generator=generator)  # a separate batch for each source
         labels = torch.randint(5, (6,), generator=generator)
         for place, (network, optimizer) in enumerate(zip(networks, alone, strict=True)):
             optimizer.zero_grad()
             loss_of(network(pictures[place * sources // size]), labels).backward()
             optimizer.step()
-        side_by_side = pictures.transpose(0, 1).reshape(6, -1, *shape[1:])
+        joined = pictures.transpose(0, 1).reshape(6, -1, *shape[1:])
         joint.zero_grad()
-        logits = stack(side_by_side)
+        logits = stack(joined)
         assert logits.shape == (6, size, 5)
         sum(loss_of(logits[:, place], labels) for place in range(size)).backward()
         joint.step()
@@ -51,9 +51,9 @@ def test_a_stack_learns_what_its_networks_learn_alone(name: str, sources: int) -
             assert value.shape == expected[key].shape
             torch.testing.assert_close(value, expected[key], rtol=2e-4, atol=2e-5, msg=key)
     stack.eval()
-    seen = torch.randn(3, *shape, generator=generator)
-    expected = torch.stack([network.eval()(seen) for network in networks], 1)
-    torch.testing.assert_close(stack(seen), expected, rtol=2e-3, atol=2e-4)
+    new_pictures = torch.randn(3, *shape, generator=generator)
+    expected = torch.stack([network.eval()(new_pictures) for network in networks], 1)
+    torch.testing.assert_close(stack(new_pictures), expected, rtol=2e-3, atol=2e-4)
 
 
 def test_weight_decay_spares_the_same_weights() -> None:
@@ -68,4 +68,4 @@ def test_what_cannot_be_stacked_is_known() -> None:
     for name, shape in MODELS.items():
         assert can_stack(build_model(name, shape, 5))
     assert not can_stack(build_model("resnet-8", (3, 32, 32), 5))
-    assert not can_stack(build_model("dropoutmlp-8", (1, 8, 8), 5))  # each alone draws its own silence
+    assert not can_stack(build_model("dropoutmlp-8", (1, 8, 8), 5))  # each network draws its own dropped units

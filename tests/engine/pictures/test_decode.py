@@ -1,4 +1,4 @@
-"""Pictures from anybody: every mode and orientation against NumPy, threads, and nothing left of the file."""
+"""Uploaded pictures: every mode and orientation compared with NumPy, use from several threads, and no metadata left."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_cmyk_and_ycck_and_lab() -> None:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_exif_orientation(orientation: int, format: str) -> None:
     upright = np.zeros((32, 48, 3), np.uint8)
-    upright[:16, :24] = 255  # the top left quarter is white, so that all eight ways differ
+    upright[:16, :24] = 255  # the top left quarter is white, so that all eight orientations differ
     stored = {  # how a camera stores the upright picture under each orientation
         1: upright,
         2: upright[:, ::-1],

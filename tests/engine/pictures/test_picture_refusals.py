@@ -1,4 +1,4 @@
-"""Bad files: one sentence each."""
+"""Files that cannot be accepted: each is refused with one sentence."""
 
 from __future__ import annotations
 

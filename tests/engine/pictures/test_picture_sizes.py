@@ -1,4 +1,4 @@
-"""Pictures of every size: small and in proportion, or refused, in bounded memory."""
+"""Pictures of every size: shrunk in proportion, or refused, within bounded memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kdcore.pictures.decode import MAX_BYTES, MAX_DECODING_BYTES, MAX_SIDE, open
 from tests.picture_files import blank_png, encode, jpeg_with_size, pixels, refused, tiff
 
 ROOT = Path(__file__).parents[3]
-# Opens every file of a folder in a process of its own; what it prints: outcomes, and how far its memory rose above
-# what it had before the first. (getrusage will not do on Linux: a process starts with its parent's peak.)
+# Opens every file of a folder in a process of its own; prints the outcomes, and how far the peak memory rose above
+# what it was before. (On Linux getrusage cannot be used, because a process starts with its parent's peak.)
 OPEN_ALL = """
 import json, pathlib, sys
 from kdcore.errors import PictureError
@@ -46,7 +46,7 @@ print(json.dumps({"outcomes": outcomes, "bytes": peak() - before}))
 
 
 def open_all(files: dict[str, bytes], folder: Path) -> tuple[dict[str, object], int]:
-    """What becomes of each file, and the most memory (bytes) that opening any of them took."""
+    """Return the outcome of each file (its size or the refusal), and the peak memory in bytes of opening them."""
     for name, data in {"1": encode(Image.new("LAB", (8, 8)), "TIFF"), **files}.items():
         (folder / name).write_bytes(data)
     done = subprocess.run(
@@ -67,7 +67,7 @@ def test_odd_shapes_come_out_small_and_in_proportion(size: tuple[int, int]) -> N
 
 
 def test_shrinking_keeps_what_is_where() -> None:
-    ramp = np.linspace(0, 255, 4111)[None, :].repeat(2503, 0)  # sizes that no box divides
+    ramp = np.linspace(0, 255, 4111)[None, :].repeat(2503, 0)  # sides that are no multiple of the averaged boxes'
     ramp[:, :100] = 0
     want = np.asarray(Image.fromarray(ramp.astype(np.float32)).resize((1024, 623), Image.Resampling.BOX))
     got = pixels(encode(Image.fromarray(ramp.astype(np.uint8)), "PNG", compress_level=1))[..., 1]

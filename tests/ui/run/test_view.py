@@ -158,11 +158,12 @@ def test_the_sentence_says_what_the_claim_allows() -> None:
 
 def test_the_sentence_agrees_with_the_engines() -> None:
     """The engine words the same numbers in English; the page must not say something else."""
-    from kdcore.metrics.scores import Estimate, verdict
+    from kdcore.metrics.scores import Estimate
+    from kdcore.metrics.verdict import judge
 
     for mean, half in ((0.08, 0.02), (-0.03, 0.01), (0.004, 0.02)):
         estimate = Estimate(mean, (mean - half, mean + half), (mean,) * 5)
-        said = verdict(estimate)
+        said = judge(estimate)
         ours = sentences.outcome_sentence(result(said.claim, mean, estimate.ci95))
         numbers = [word.strip(",.+-−") for word in said.sentence.split() if any(c.isdigit() for c in word)]
         assert [word.strip(",.+-−") for word in ours.split() if any(c.isdigit() for c in word)] == numbers

@@ -242,7 +242,7 @@ def test_peak_memory_sees_what_was_held_for_a_moment() -> None:
 import time
 import numpy as np
 from kdcore.experiments.bench import memory
-memory.INTERVAL = 0.01
+memory.SAMPLE_SECONDS = 0.01
 with memory.PeakMemory() as peak:
     before = peak.mb
     held = np.ones(256 * 2**20, np.uint8)

@@ -61,7 +61,7 @@ def test_groups_and_their_order_by_hand(digits: Teacher, six: Dataset) -> None:
     assert pictures_of_group(found, "dissent").tolist() == [4, 5]
     assert sorted(found.pictures) == [0, 1, 2, 4, 5]
     assert torch.equal(found.pictures[4], six.test.images[4])
-    assert found.decisions("baseline").argmax(-1).tolist() == [9, 9, 2, 3, 8, 8]
+    assert found.one_hot_choices("baseline").argmax(-1).tolist() == [9, 9, 2, 3, 8, 8]
     assert found.dataset_sha256 == six.sha256
 
 
@@ -69,7 +69,7 @@ def test_what_is_kept_agrees_with_the_network(digits: Teacher) -> None:
     dataset = load_dataset("digits")
     found = answer_test_split(dict.fromkeys(("teacher", "distilled", "baseline"), digits), dataset)
     exact = digits.logits(dataset.test.images)
-    right = found.decisions("teacher").argmax(-1) == dataset.test.hard_labels
+    right = found.one_hot_choices("teacher").argmax(-1) == dataset.test.hard_labels
     assert float(right.double().mean()) == pytest.approx(digits.card.accuracy)
     assert torch.allclose(found.logits["teacher"].float(), exact, atol=0.05)
     assert [len(pictures_of_group(found, group)) for group in PICTURE_GROUPS] == [0, 0, 0], (

@@ -147,8 +147,8 @@ def test_the_surest_mistakes_come_first_with_what_numpy_says_of_them(digits: Dat
     wrong = np.flatnonzero(shares.argmax(1) != labels.numpy())
     assert (reading.size, reading.wrong) == (len(labels), len(wrong))
     surest = wrong[np.argsort(-shares[wrong].max(1))][:5]
-    assert [one.index for one in reading.surest] == surest.tolist()
-    for one in reading.surest:
+    assert [one.index for one in reading.most_confident] == surest.tolist()
+    for one in reading.most_confident:
         assert one.soft_labels == pytest.approx(tuple(shares[one.index]))
         assert one.hard_label == int(labels[one.index])
         assert one.chosen == int(shares[one.index].argmax())
@@ -158,9 +158,9 @@ def test_the_surest_mistakes_come_first_with_what_numpy_says_of_them(digits: Dat
     for index in wrong:
         pair = (int(labels[index]), int(shares[index].argmax()))
         pairs[pair] = pairs.get(pair, 0) + 1
-    assert {(one.hard_label, one.chosen): one.count for one in reading.mixups} == pairs
-    assert [one.count for one in reading.mixups] == sorted(pairs.values(), reverse=True)
-    assert isinstance(reading.mixups[0], ClassConfusion)
+    assert {(one.hard_label, one.chosen): one.count for one in reading.confusions} == pairs
+    assert [one.count for one in reading.confusions] == sorted(pairs.values(), reverse=True)
+    assert isinstance(reading.confusions[0], ClassConfusion)
     assert sum(one.n for one in reading.bins) == len(labels)
 
 
@@ -171,12 +171,12 @@ def test_creatures_bring_the_true_posterior_and_a_perfect_network_has_no_mistake
     own = card(dataset_sha256=creatures.sha256)
     reading = find_mistakes(Stub(posterior.clamp(min=1e-9).log(), own), creatures)  # type: ignore[arg-type]
     assert 1 - reading.wrong / reading.size == pytest.approx(creatures.bayes_accuracy, abs=1e-9)
-    for one in reading.surest:
+    for one in reading.most_confident:
         assert one.posterior == pytest.approx(tuple(posterior[one.index].tolist()))
         assert one.posterior == pytest.approx(one.soft_labels, abs=1e-6)
     certain = torch.nn.functional.one_hot(creatures.test.hard_labels, 8) * 9.0
     perfect = find_mistakes(Stub(certain, own), creatures)  # type: ignore[arg-type]
-    assert (perfect.wrong, perfect.surest, perfect.mixups) == (0, (), ())
+    assert (perfect.wrong, perfect.most_confident, perfect.confusions) == (0, (), ())
 
 
 def test_other_pictures_than_those_of_the_card_are_refused(digits: Dataset) -> None:

@@ -232,7 +232,7 @@ def test_a_file_that_is_not_there_or_too_large_is_one_sentence(
     for path in (tmp_path / "none.safetensors", tmp_path, tmp_path / "a.onnx"):
         with pytest.raises(ConfigError):
             add_teacher(path)
-    monkeypatch.setattr("kdcore.teachers.sources.own.LARGEST_FILE", 1000)
+    monkeypatch.setattr("kdcore.teachers.sources.own.MAX_FILE_BYTES", 1000)
     with pytest.raises(ModelFileError, match="larger"):
         add_teacher(write(tmp_path))
 

@@ -263,7 +263,7 @@ def test_pytorchs_own_cache_is_looked_into_and_left_alone(
     kept = tmp_path / "torch" / "hub" / "checkpoints" / file
     kept.parent.mkdir(parents=True)
     kept.write_bytes(saved)
-    list(fetch_published(SMALL, called="mine"))
+    list(fetch_published(SMALL, new_name="mine"))
     assert kept.read_bytes() == saved
     assert load_teacher("mine").card.model == f"torchvision:{SMALL}"
 

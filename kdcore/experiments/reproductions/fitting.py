@@ -1,4 +1,4 @@
-"""Training of one network on one transfer set, which can be resumed. A reproduction consists of such trainings."""
+"""The training of one network on one transfer set; it can be interrupted and continued."""
 
 from __future__ import annotations
 

@@ -47,9 +47,9 @@ TINY = report.Plan(
     repeats=2,
     device="cpu",
     extent=TimedShare(reference_batches=1, warm_up=1, steps=2, teacher_pictures=64),
-    sizes=ceiling.CeilingSizes("convnet-2", 8, 4, matrix=16, channels=8, conv_side=4, conv_batch=2, at_least=0),
-    values=growth.GrowthValues((20, 40), (2, 5), (1, 2), base_pictures=20, base_classes=2, at_least=0),
-    at_least=0,
+    sizes=ceiling.CeilingSizes("convnet-2", 8, 4, matrix=16, channels=8, conv_side=4, conv_batch=2, min_seconds=0),
+    values=growth.GrowthValues((20, 40), (2, 5), (1, 2), base_pictures=20, base_classes=2, min_seconds=0),
+    min_seconds=0,
 )
 
 
@@ -211,7 +211,7 @@ def test_flops_worked_by_hand(exact: Device) -> None:
     assert ceiling.matrix_work(sizes, exact, torch.float32).flops == 2 * 12**3
     convolution = ceiling.convolution_work(sizes, exact, torch.float32)
     with FlopCounterMode(display=False) as counter:
-        convolution.do()
+        convolution.run_once()
     assert convolution.flops == counter.get_total_flops() == 3 * 2 * 9 * 2 * 36 * 8 * 8
 
 

@@ -25,8 +25,10 @@ from kdcore.events import Event
 from kdcore.experiments import reproductions
 from kdcore.experiments.reproductions import fitting, hinton2015
 from kdcore.experiments.reproductions.fitting import NetworkRecipe, TrainingData, move_pictures
-from kdcore.experiments.reproductions.hinton2015 import bias_offset, make_recipe, reproduce
+from kdcore.experiments.reproductions.hinton2015 import reproduce
 from kdcore.experiments.reproductions.output_bias import add_offset, fit_offset, share_of
+from kdcore.experiments.reproductions.paper_errors import bias_offset
+from kdcore.experiments.reproductions.paper_networks import make_experiment
 from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
 from kdcore.experiments.reproductions.time_left import TimeLeft
 from kdcore.machine.device import pick_device
@@ -35,7 +37,7 @@ from kdcore.networks.inference import predict_logits
 
 TEACHER = NetworkRecipe("dropoutmlp-128-128", 8, 16, "sgd", 0.1, max_norm=1.0)
 STUDENT = NetworkRecipe("inkmlp-24-24", 4, 16, "adamw", 0.01)
-TINY = make_recipe("digits", TEACHER, STUDENT, replace(STUDENT, epochs=6, jitter=1))
+TINY = make_experiment("digits", TEACHER, STUDENT, replace(STUDENT, epochs=6, jitter=1))
 STAGES = ("teacher", "baseline", "distilled", "omitted_3", "only_7_8")
 ROWS = ("teacher", "baseline", "distilled", "omitted_3", "omitted_3_bias", "only_7_8", "only_7_8_bias")
 
@@ -50,7 +52,7 @@ def tiny() -> Dataset:
 def whole(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
     """A reproduction that nobody disturbed."""
     home = tmp_path_factory.mktemp("whole")
-    return home, list(reproduce(2, recipe=TINY, dataset=tiny, device="cpu", home=home))
+    return home, list(reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=home))
 
 
 def result_of(events: list[Event]) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def test_no_network_sees_a_picture_that_it_must_not(
         return real(replace(recipe, epochs=1), data, *arguments)
 
     monkeypatch.setattr(hinton2015, "fit_network", spy)
-    list(reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path))
+    list(reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path))
     labels = tiny.train.hard_labels.numpy()
     allowed = {name: np.ones(len(labels), bool) for name in STAGES}
     allowed["omitted_3"] = labels != 3
@@ -217,27 +219,27 @@ def test_the_offset_in_closed_form() -> None:
 
 def test_the_rule_reads_no_label_but_those_of_training(tiny: Dataset) -> None:
     network = fitting.build_model("inkmlp-24-24", tiny.image_shape, 10, seed=0)
-    stage, place = TINY.stages[3], pick_device("cpu")
-    offset = bias_offset(stage, network, tiny, place)
+    planned, device = TINY.networks[3], pick_device("cpu")
+    offset = bias_offset(planned, network, tiny, device)
     nothing: Any = None
     blind = replace(tiny, validation=Split(tiny.validation.images, nothing), test=nothing)
-    assert bias_offset(stage, network, blind, place) == offset
+    assert bias_offset(planned, network, blind, device) == offset
     fewer = replace(tiny, train=tiny.train.select((tiny.train.hard_labels != 3).nonzero()[10:, 0]))
     assert share_of(fewer.train.hard_labels, [3]) == 0
-    assert bias_offset(stage, network, fewer, place) < offset  # how frequent a class is does count
+    assert bias_offset(planned, network, fewer, device) < offset  # how frequent a class is does count
 
 
 # --- stopped, killed, continued ---
 
 
 def test_a_finished_reproduction_is_not_trained_again(whole: tuple[Path, list[Event]], tiny: Dataset) -> None:
-    events = list(reproduce(2, recipe=TINY, dataset=tiny, device="cpu", home=whole[0]))
+    events = list(reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=whole[0]))
     assert not any(isinstance(event, StageEpochEnded) for event in events)
     assert all(event.reused for event in events if isinstance(event, StageFinished))
     assert result_of(events)["rows"] == result_of(whole[1])["rows"]
     # Other settings are another training, beginning with what they change.
-    other = make_recipe("digits", TEACHER, replace(STUDENT, epochs=1), replace(STUDENT, epochs=1))
-    first = next(iter(reproduce(1, recipe=other, dataset=tiny, device="cpu", home=whole[0])))
+    other = make_experiment("digits", TEACHER, replace(STUDENT, epochs=1), replace(STUDENT, epochs=1))
+    first = next(iter(reproduce(1, experiment=other, dataset=tiny, device="cpu", home=whole[0])))
     assert isinstance(first, StageFinished) and first.reused
 
 
@@ -251,7 +253,7 @@ def test_stopped_at_any_batch_the_result_is_the_undisturbed_one(
     while not told or not isinstance(told[-1], ReproductionFinished):
         attempts += 1
         stop = after(150 + 70 * attempts)
-        steps = reproduce(2, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=stop)
+        steps = reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=stop)
         told += list(steps)
     assert attempts > 3
     assert result_of(told)["rows"] == result_of(whole[1])["rows"]
@@ -275,15 +277,16 @@ import torch
 from kdcore.datasets import load_dataset
 from kdcore.experiments.reproductions import fitting
 from kdcore.experiments.reproductions.fitting import NetworkRecipe
-from kdcore.experiments.reproductions.hinton2015 import make_recipe, reproduce
+from kdcore.experiments.reproductions.hinton2015 import reproduce
+from kdcore.experiments.reproductions.paper_networks import make_experiment
 
 fitting.SAVE_SECONDS = 0.0
 student = NetworkRecipe("inkmlp-24-24", 4, 16, "adamw", 0.01)
 teacher = NetworkRecipe("dropoutmlp-128-128", 8, 16, "sgd", 0.1, max_norm=1.0)
-recipe = make_recipe("digits", teacher, student, replace(student, epochs=6, jitter=1))
+experiment = make_experiment("digits", teacher, student, replace(student, epochs=6, jitter=1))
 digits = load_dataset("digits")
 tiny = replace(digits, train=digits.train.select(torch.arange(400)))
-for step in reproduce(2, recipe=recipe, dataset=tiny, device="cpu", home=Path(sys.argv[1])):
+for step in reproduce(2, experiment=experiment, dataset=tiny, device="cpu", home=Path(sys.argv[1])):
     if getattr(step, "stage", "") == "distilled" and getattr(step, "done", 0) == 2:
         os._exit(9)  # as if it had been killed: nothing is tidied up
 """
@@ -294,7 +297,7 @@ def test_killed_in_the_middle_it_goes_on(whole: tuple[Path, list[Event]], tiny: 
         [sys.executable, "-c", SCRIPT, str(tmp_path)], check=False, timeout=120, env=dict(os.environ)
     )
     assert killed.returncode == 9
-    events = list(reproduce(2, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path))
+    events = list(reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path))
     finished = [event.reused for event in events if isinstance(event, StageFinished)]
     assert finished == [True, True] + 8 * [False]
     first = next(event for event in events if isinstance(event, StageEpochEnded))
@@ -303,14 +306,16 @@ def test_killed_in_the_middle_it_goes_on(whole: tuple[Path, list[Event]], tiny: 
 
 
 def test_two_at_once_are_refused_and_restart_forgets(tiny: Dataset, tmp_path: Path) -> None:
-    steps = reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=after(60))
+    steps = reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=after(60))
     list(steps)
     kept = tmp_path / "reproductions" / "hinton2015"
     (kept / "seed-7").mkdir()
     with FileLock(kept.with_suffix(".lock"), timeout=0), pytest.raises(StoreError, match="Another process"):
-        next(iter(reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True)))
+        next(iter(reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True)))
     assert kept.exists()
-    list(reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True, should_stop=lambda: True))
+    list(
+        reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True, should_stop=lambda: True)
+    )
     assert not list(kept.glob("**/*.safetensors")) and not (kept / "seed-7").exists()
 
 
@@ -320,7 +325,7 @@ def test_two_at_once_are_refused_and_restart_forgets(tiny: Dataset, tmp_path: Pa
 def run_tiny(tiny: Dataset) -> Callable[..., Iterator[Event]]:
     def run(seeds: int, **options: Any) -> Iterator[Event]:
         options.pop("threads")  # a team of threads would stay for all tests after this one
-        return reproduce(seeds, recipe=TINY, dataset=tiny, **options)
+        return reproduce(seeds, experiment=TINY, dataset=tiny, **options)
 
     return run
 

@@ -86,7 +86,7 @@ def measure(plan: Plan, on_progress: ProgressCallback = lambda line: None) -> di
     """Measure the parts that `plan` names; the other parts are None in the result.
 
     All cores are used, except for sweep and growth, which use as many threads as a run. The caller must ensure that
-    nothing trains meanwhile (`machine_turn.turn`).
+    nothing trains meanwhile (`machine_turn.reserve_machine`).
 
     `peak_memory_mb` is the peak of all parts together. They share one process, which keeps the memory that it frees, so
     no part has a peak of its own.

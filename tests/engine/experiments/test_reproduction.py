@@ -1,4 +1,4 @@
-"""Hinton's experiment at the size of a thimble: what learns from what, the bias rule, resuming, the command."""
+"""Hinton's experiment with tiny networks: what each learns from, the bias correction, resuming, the command."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def tiny() -> Dataset:
 
 @pytest.fixture(scope="module")
 def whole(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
-    """A reproduction that nobody disturbed."""
+    """The folder and the events of a reproduction that was not interrupted."""
     home = tmp_path_factory.mktemp("whole")
     return home, list(reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=home))
 
@@ -61,7 +61,7 @@ def result_of(events: list[Event]) -> dict[str, Any]:
 
 
 def files_of(home: Path) -> dict[str, bytes]:
-    """The weights of every network, by seed and stage."""
+    """The weights of every network as bytes, by seed and name."""
     found = {}
     for path in sorted(home.glob("reproductions/hinton2015/seed-*/*.safetensors")):
         tensors, _ = load_tensors(path)
@@ -69,7 +69,7 @@ def files_of(home: Path) -> dict[str, bytes]:
     return found
 
 
-# --- what comes out ---
+# --- the result ---
 
 
 def test_the_table_has_every_row_in_the_agreed_shape(whole: tuple[Path, list[Event]], tiny: Dataset) -> None:
@@ -104,7 +104,7 @@ def test_errors_are_those_that_numpy_counts(whole: tuple[Path, list[Event]], tin
             x = x @ layers[f"network.{number}.weight"].T + layers[f"network.{number}.bias"]
             x = np.maximum(x, 0) if number < 6 else x
         chosen = x.argmax(1)
-        slack = 4  # pictures between two answers, which bf16 may round to the other one
+        slack = 4  # pictures whose two largest logits are so close that bf16 may round them to the other order
         assert rows["omitted_3"]["errors"]["per_seed"][seed] == pytest.approx((chosen != labels).sum(), abs=slack)
         share = (chosen[labels == 3] == 3).mean()
         assert rows["omitted_3"]["threes_right"]["per_seed"][seed] == pytest.approx(
@@ -185,10 +185,10 @@ def test_no_hidden_unit_has_longer_weights_than_the_limit(whole: tuple[Path, lis
     tensors, _ = load_tensors(whole[0] / "reproductions" / "hinton2015" / "seed-0" / "teacher.safetensors")
     norms = [np.linalg.norm(tensors[f"network.{number}.weight"].numpy(), axis=1) for number in (3, 6)]
     assert max(norm.max() for norm in norms) <= 1.0 + 1e-5
-    assert max(norm.max() for norm in norms) > 0.95  # the limit was met
+    assert max(norm.max() for norm in norms) > 0.95  # the limit was reached
 
 
-# --- the bias rule ---
+# --- the bias correction ---
 
 
 @pytest.mark.parametrize(("classes", "share"), [([3], 0.1), ([7, 8], 0.2), ([0, 4, 9], 0.45)])
@@ -226,7 +226,7 @@ def test_the_rule_reads_no_label_but_those_of_training(tiny: Dataset) -> None:
     assert bias_offset(planned, network, blind, device) == offset
     fewer = replace(tiny, train=tiny.train.select((tiny.train.hard_labels != 3).nonzero()[10:, 0]))
     assert share_of(fewer.train.hard_labels, [3]) == 0
-    assert bias_offset(planned, network, fewer, device) < offset  # how frequent a class is does count
+    assert bias_offset(planned, network, fewer, device) < offset  # the class frequencies of training are used
 
 
 # --- stopped, killed, continued ---
@@ -237,7 +237,7 @@ def test_a_finished_reproduction_is_not_trained_again(whole: tuple[Path, list[Ev
     assert not any(isinstance(event, StageEpochEnded) for event in events)
     assert all(event.reused for event in events if isinstance(event, StageFinished))
     assert result_of(events)["rows"] == result_of(whole[1])["rows"]
-    # Other settings are another training, beginning with what they change.
+    # With other settings, only the networks whose settings differ are trained again.
     other = make_experiment("digits", TEACHER, replace(STUDENT, epochs=1), replace(STUDENT, epochs=1))
     first = next(iter(reproduce(1, experiment=other, dataset=tiny, device="cpu", home=whole[0])))
     assert isinstance(first, StageFinished) and first.reused
@@ -248,23 +248,23 @@ def test_stopped_at_any_batch_the_result_is_the_undisturbed_one(
     every_epoch: bool, whole: tuple[Path, list[Event]], tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "SAVE_SECONDS", 0.0 if every_epoch else 1e9)
-    told: list[Event] = []
+    events: list[Event] = []
     attempts = 0
-    while not told or not isinstance(told[-1], ReproductionFinished):
+    while not events or not isinstance(events[-1], ReproductionFinished):
         attempts += 1
         stop = after(150 + 70 * attempts)
         steps = reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=stop)
-        told += list(steps)
+        events += list(steps)
     assert attempts > 3
-    assert result_of(told)["rows"] == result_of(whole[1])["rows"]
+    assert result_of(events)["rows"] == result_of(whole[1])["rows"]
     assert files_of(tmp_path) == files_of(whole[0])
-    if every_epoch:  # and no finished epoch was repeated
-        epochs = [(event.seed, event.stage, event.done) for event in told if isinstance(event, StageEpochEnded)]
+    if every_epoch:  # no finished epoch was repeated
+        epochs = [(event.seed, event.stage, event.done) for event in events if isinstance(event, StageEpochEnded)]
         assert len(epochs) == len(set(epochs))
 
 
 def after(batches: int) -> Callable[[], bool]:
-    """True from the given batch on."""
+    """A `should_stop` that returns True from the given batch on."""
     left = iter(range(batches))
     return lambda: next(left, None) is None
 
@@ -288,7 +288,7 @@ digits = load_dataset("digits")
 tiny = replace(digits, train=digits.train.select(torch.arange(400)))
 for step in reproduce(2, experiment=experiment, dataset=tiny, device="cpu", home=Path(sys.argv[1])):
     if getattr(step, "stage", "") == "distilled" and getattr(step, "done", 0) == 2:
-        os._exit(9)  # as if it had been killed: nothing is tidied up
+        os._exit(9)  # ends like a killed process, without cleaning up
 """
 
 
@@ -308,15 +308,15 @@ def test_killed_in_the_middle_it_goes_on(whole: tuple[Path, list[Event]], tiny: 
 def test_two_at_once_are_refused_and_restart_forgets(tiny: Dataset, tmp_path: Path) -> None:
     steps = reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=after(60))
     list(steps)
-    kept = tmp_path / "reproductions" / "hinton2015"
-    (kept / "seed-7").mkdir()
-    with FileLock(kept.with_suffix(".lock"), timeout=0), pytest.raises(StoreError, match="Another process"):
+    folder = tmp_path / "reproductions" / "hinton2015"
+    (folder / "seed-7").mkdir()
+    with FileLock(folder.with_suffix(".lock"), timeout=0), pytest.raises(StoreError, match="Another process"):
         next(iter(reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True)))
-    assert kept.exists()
+    assert folder.exists()
     list(
         reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True, should_stop=lambda: True)
     )
-    assert not list(kept.glob("**/*.safetensors")) and not (kept / "seed-7").exists()
+    assert not list(folder.glob("**/*.safetensors")) and not (folder / "seed-7").exists()
 
 
 # --- the command ---
@@ -324,7 +324,7 @@ def test_two_at_once_are_refused_and_restart_forgets(tiny: Dataset, tmp_path: Pa
 
 def run_tiny(tiny: Dataset) -> Callable[..., Iterator[Event]]:
     def run(seeds: int, **options: Any) -> Iterator[Event]:
-        options.pop("threads")  # a team of threads would stay for all tests after this one
+        options.pop("threads")  # the number of threads would stay changed for all later tests
         return reproduce(seeds, experiment=TINY, dataset=tiny, **options)
 
     return run

@@ -101,7 +101,8 @@ def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str
     wolf = card_facts.mean_soft_labels(card).get("wolf")
     if wolf is not None:
         n = f" (mean of {wolf.n} test pictures)" if wolf.n else ""
-        rows.append((f"sees in a {wolf.of}", ", ".join(f"{what} {percent(p)}" for what, p in wolf.shares[:5]) + n))
+        shares = ", ".join(f"{name} {percent(share)}" for name, share in wolf.shares[:5])
+        rows.append((f"sees in a {wolf.superclass}", shares + n))
     return rows
 
 

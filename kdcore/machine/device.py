@@ -32,6 +32,14 @@ class Device:
     name: str
     threads: int
 
+    @property
+    def description(self) -> str:
+        """The device's name, the number of threads where it is a CPU, and the precision, for display."""
+        if self.torch.type != "cpu":
+            return f"{self.name}, {self.precision}"
+        unit = "thread" if self.threads == 1 else "threads"
+        return f"{self.name}, {self.threads} {unit}, {self.precision}"
+
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Context for a forward pass: bf16 if `precision` is "bf16". Compute losses outside of it, in fp32."""
         if self.precision == "bf16":

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdcore.errors import ModelFileError, StoreError
 from kdcore.machine.disk import write_failure_reason
@@ -96,6 +96,18 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pack_network(network: nn.Module, prefix: str) -> dict[str, Tensor]:
+    """The network's state dict with `prefix` before each name."""
+    return {f"{prefix}{name}": value for name, value in network.state_dict().items()}
+
+
+def unpack_network(network: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
+    """Restore in `network` the state that `pack_network` put among `tensors` with the same `prefix`."""
+    network.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    )
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

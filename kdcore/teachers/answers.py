@@ -43,7 +43,7 @@ class PictureAnswers:
     def __len__(self) -> int:
         return len(self.hard_labels)
 
-    def decisions(self, arm: str) -> Tensor:
+    def one_hot_choices(self, arm: str) -> Tensor:
         """The chosen class of each picture, one-hot: float32 [N, K].
 
         Pass this instead of `logits` to functions that only use the largest logit: fp16 logits may hold ties.
@@ -61,27 +61,28 @@ def answer_test_split(networks: Mapping[str, Teacher], dataset: Dataset) -> Pict
         ConfigError: a network has other classes than `dataset`, or takes pictures of another shape.
     """
     split = dataset.test
-    exact: dict[str, Tensor] = {}
+    exact_logits: dict[str, Tensor] = {}
     for arm, network in networks.items():
-        sized = network.card.image_shape == dataset.image_shape or network.members  # ensembles resize pictures
-        if network.card.class_names != dataset.class_names or not sized:
+        fits = network.card.image_shape == dataset.image_shape or network.members  # ensembles resize pictures
+        if network.card.class_names != dataset.class_names or not fits:
             raise ConfigError(
                 f"The {arm} network {network.name} learned other classes than {dataset.name} has on this machine; "
                 "compare a run that was trained on it as it is now."
             )
-        exact[arm] = network.logits(split.images)
-    chosen = {arm: logits.argmax(-1) for arm, logits in exact.items()}  # before rounding to fp16, which can make ties
+        exact_logits[arm] = network.logits(split.images)
+    # Choose before rounding to fp16, which can make ties.
+    chosen = {arm: logits.argmax(-1) for arm, logits in exact_logits.items()}
     shown = {
         index
         for group in PICTURE_GROUPS
-        for index in _rank(group, exact, chosen, split.hard_labels)[:MOST_PICTURES].tolist()
+        for index in _rank(group, exact_logits, chosen, split.hard_labels)[:MOST_PICTURES].tolist()
     }
     return PictureAnswers(
         dataset.class_names,
         dataset.superclasses,
         split.hard_labels,
         chosen,
-        {arm: logits.half() for arm, logits in exact.items()},
+        {arm: logits.half() for arm, logits in exact_logits.items()},
         {index: split.images[index].clone() for index in sorted(shown)},
         dataset.sha256,
     )
@@ -102,11 +103,11 @@ def pictures_of_group(answers: PictureAnswers, group: str) -> Tensor:
 
 def _rank(group: str, logits: Mapping[str, Tensor], chosen: Mapping[str, Tensor], hard_labels: Tensor) -> Tensor:
     if group == "dissent":
-        member = torch.stack([chosen[arm] != chosen["teacher"] for arm in STUDENT_ARMS]).all(0)
+        in_group = torch.stack([chosen[arm] != chosen["teacher"] for arm in STUDENT_ARMS]).all(0)
     else:
         other = next(arm for arm in STUDENT_ARMS if arm != group)
-        member = (chosen[group] == hard_labels) & (chosen[other] != hard_labels)
-    index = member.nonzero()[:, 0]
+        in_group = (chosen[group] == hard_labels) & (chosen[other] != hard_labels)
+    index = in_group.nonzero()[:, 0]
     labels = hard_labels[index][:, None]
     # Round to fp16 first: the order must be the same for exact logits and for those that `PictureAnswers` keeps.
     truth = {arm: value[index].half().float().softmax(-1).gather(1, labels)[:, 0] for arm, value in logits.items()}

@@ -84,14 +84,14 @@ class ModelCard:
             for name in ("class_names", "superclasses", "image_shape", "seeds"):
                 values[name] = tuple(values[name])
             card = cls(**values)
-            card._check()
+            card._check_types()
             return card
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelFileError(
                 f"The model card {path.name} is missing or damaged; train or fetch it again."
             ) from error
 
-    def _check(self) -> None:
+    def _check_types(self) -> None:
         """Raise TypeError for a value whose type the pages and the command line cannot show."""
         texts = ("name", "role", "dataset", "dataset_sha256", "model", "sha256", "command", "date", "notes")
         numbers = ("calibration", "num_params", "macs", "size_bytes", "crop")

@@ -41,23 +41,23 @@ class NoneOfThese:
     Attributes:
         false_alarms: share of the teacher's own test pictures that are wrongly called none of the classes.
         found: for each kind of outsiders, its name and the share that is rightly called none of the classes.
-        elsewhere: false alarms on pictures of the teacher's kind that come from another dataset: for each set of such
-            pictures, its name and the share that is wrongly called none of the classes.
+        false_alarms_elsewhere: false alarms on pictures of the teacher's kind that come from another dataset: for each
+            set of such pictures, its name and the share that is wrongly called none of the classes.
     """
 
     false_alarms: Figure | None
     found: tuple[tuple[str, float], ...]
-    elsewhere: tuple[tuple[str, float], ...]
+    false_alarms_elsewhere: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class MeanSoftLabel:
-    """The mean soft label, at T = 1, of the n test pictures whose superclass is `of`.
+    """The mean soft label, at T = 1, of the n test pictures of one superclass.
 
     `shares` holds the name and the mean probability of each superclass, the largest first.
     """
 
-    of: str
+    superclass: str
     shares: tuple[tuple[str, float], ...]
     n: int | None
 
@@ -79,9 +79,9 @@ def as_figure(value: object) -> Figure | None:
     if isinstance(value, Mapping):
         mean = _number(value.get("mean"))
         seeds = value.get("per_seed")
-        values = [_number(one) for one in seeds] if isinstance(seeds, list | tuple) else []
-        known = tuple(one for one in values if one is not None)
-        return None if mean is None else Figure(mean, _interval(value.get("ci95")), known)
+        values = [_number(seed) for seed in seeds] if isinstance(seeds, list | tuple) else []
+        per_seed = tuple(number for number in values if number is not None)
+        return None if mean is None else Figure(mean, _interval(value.get("ci95")), per_seed)
     number = _number(value)
     return None if number is None else Figure(number)
 
@@ -99,26 +99,27 @@ def by_superclass(card: ModelCard) -> tuple[SuperclassAccuracy, ...]:
     for name, row in rows.items() if isinstance(rows, Mapping) else ():
         if not isinstance(row, Mapping):
             continue
-        known = as_figure({"mean": row.get("accuracy"), **row})
-        if known is not None:
-            found.append(SuperclassAccuracy(str(name), known.mean, int(_number(row.get("n")) or 0), known.ci95))
-    return tuple(sorted(found, key=lambda share: (-share.accuracy, share.name)))
+        accuracy = as_figure({"mean": row.get("accuracy"), **row})
+        if accuracy is not None:
+            size = int(_number(row.get("n")) or 0)
+            found.append(SuperclassAccuracy(str(name), accuracy.mean, size, accuracy.ci95))
+    return tuple(sorted(found, key=lambda row: (-row.accuracy, row.name)))
 
 
 def none_of_these(card: ModelCard) -> NoneOfThese | None:
     """How well the card's threshold `none_below` works; None where the card has no such figures."""
-    known = card.figures.get("none_of_these")
-    if not isinstance(known, Mapping):
+    figures = card.figures.get("none_of_these")
+    if not isinstance(figures, Mapping):
         return None
-    shares = (_shares(known.get(name)) for name in ("found", "false_alarms_elsewhere"))
-    return NoneOfThese(as_figure(known.get("false_alarms")), *shares)
+    found, elsewhere = _shares(figures.get("found")), _shares(figures.get("false_alarms_elsewhere"))
+    return NoneOfThese(as_figure(figures.get("false_alarms")), found, elsewhere)
 
 
 def mean_soft_labels(card: ModelCard) -> dict[str, MeanSoftLabel]:
     """The mean soft label of the test pictures of each superclass, by name; those that the card lacks are left out."""
-    known = card.figures.get("superclass_soft_labels")
+    rows = card.figures.get("superclass_soft_labels")
     found = {}
-    for name, row in known.items() if isinstance(known, Mapping) else ():
+    for name, row in rows.items() if isinstance(rows, Mapping) else ():
         shares = _shares(row.get("mean")) if isinstance(row, Mapping) else ()
         if shares:
             n = _number(row.get("n"))
@@ -137,15 +138,18 @@ def gain(card: ModelCard, cards: Iterable[ModelCard]) -> Figure | None:
     """
     if card.role != "distilled":
         return None
-    told = figure(card, "paired_difference")
-    if told is not None:
-        return told
-    baseline, own = baseline_of(card, cards), figure(card, "accuracy")
-    other = figure(baseline, "accuracy") if baseline is not None else None
-    if own is None or other is None or not own.per_seed or len(own.per_seed) != len(other.per_seed):
+    measured = figure(card, "paired_difference")
+    if measured is not None:
+        return measured
+    baseline_card = baseline_of(card, cards)
+    distilled = figure(card, "accuracy")
+    baseline = figure(baseline_card, "accuracy") if baseline_card is not None else None
+    if distilled is None or baseline is None:
         return None
-    seeds = tuple(one - two for one, two in zip(own.per_seed, other.per_seed, strict=True))
-    return Figure(fmean(seeds), None, seeds)
+    if not distilled.per_seed or len(distilled.per_seed) != len(baseline.per_seed):
+        return None
+    per_seed = tuple(after - before for after, before in zip(distilled.per_seed, baseline.per_seed, strict=True))
+    return Figure(fmean(per_seed), None, per_seed)
 
 
 def baseline_of(card: ModelCard, cards: Iterable[ModelCard]) -> ModelCard | None:
@@ -163,9 +167,10 @@ def baseline_of(card: ModelCard, cards: Iterable[ModelCard]) -> ModelCard | None
 
 def _shares(value: object) -> tuple[tuple[str, float], ...]:
     """The (name, share) pairs of a mapping, the largest share first; values that are not numbers are left out."""
-    known = value.items() if isinstance(value, Mapping) else ()
-    found = [(str(name), one.mean) for name, share in known if (one := as_figure(share)) is not None]
-    return tuple(sorted(found, key=lambda pair: -pair[1]))
+    entries = value.items() if isinstance(value, Mapping) else ()
+    figures = ((str(name), as_figure(share)) for name, share in entries)
+    shares = [(name, share.mean) for name, share in figures if share is not None]
+    return tuple(sorted(shares, key=lambda pair: -pair[1]))
 
 
 def _interval(value: object) -> tuple[float, float] | None:
@@ -176,5 +181,5 @@ def _interval(value: object) -> tuple[float, float] | None:
 
 
 def _number(value: Any) -> float | None:
-    plain = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if plain else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None

@@ -19,7 +19,7 @@ from kdcore.networks.inference import predict_logits
 from kdcore.pictures.views import zoom_middle
 from kdcore.teachers.card import ModelCard, list_teachers
 from kdcore.teachers.ensemble_names import MAX_MEMBERS, EnsembleName, parse_name
-from kdcore.teachers.measured import with_saved_figures
+from kdcore.teachers.saved_figures import with_saved_figures
 from kdcore.teachers.teacher import Teacher
 
 
@@ -55,20 +55,20 @@ class AveragedNetworks(nn.Module):
         self.zooms = [_visible_share(member.card) / widest for member in members]
         self.temperature = temperature
 
-    def each(self, pictures: Tensor) -> Tensor:
+    def logits_of_members(self, pictures: Tensor) -> Tensor:
         """The calibrated logits of every member: float [B, C, H, W] -> float32 [B, M, K]."""
-        answers = []
+        logits = []
         for network, calibration, size, zoom in zip(
             self.networks, self.calibrations, self.sizes, self.zooms, strict=True
         ):
-            seen = zoom_middle(pictures, zoom)
-            if seen.shape[-2:] != size:
-                seen = F.interpolate(seen, size=size, mode="bilinear", antialias=True, align_corners=False)
-            answers.append(network(seen).float() * calibration)
-        return torch.stack(answers, 1)
+            shown = zoom_middle(pictures, zoom)
+            if shown.shape[-2:] != size:
+                shown = F.interpolate(shown, size=size, mode="bilinear", antialias=True, align_corners=False)
+            logits.append(network(shown).float() * calibration)
+        return torch.stack(logits, 1)
 
     def forward(self, pictures: Tensor) -> Tensor:  # float [B, C, H, W] -> [B, K]
-        return average(self.each(pictures), self.temperature)
+        return average(self.logits_of_members(pictures), self.temperature)
 
 
 class _MemberLogits(nn.Module):
@@ -79,7 +79,7 @@ class _MemberLogits(nn.Module):
         self.networks = networks
 
     def forward(self, pictures: Tensor) -> Tensor:  # float [B, C, H, W] -> [B, M, K]
-        return self.networks.each(pictures)
+        return self.networks.logits_of_members(pictures)
 
 
 def member_logits(ensemble: Teacher, images: Tensor) -> Tensor:
@@ -118,12 +118,12 @@ def ensemble_card(name: str, cards: Iterable[ModelCard] | None = None) -> ModelC
         UnknownName: a member is not on this machine.
     """
     spec = parse_name(name)
-    known = {card.name: card for card in (list_teachers() if cards is None else cards) if card.role == "teacher"}
+    cards = list_teachers() if cards is None else cards
+    teachers = {card.name: card for card in cards if card.role == "teacher"}
     for member in spec.members:
-        if member not in known:
-            raise UnknownName("teacher", member, known)
-    card = combine_cards(spec, [known[member] for member in spec.members])
-    return with_saved_figures(card)
+        if member not in teachers:
+            raise UnknownName("teacher", member, teachers)
+    return with_saved_figures(combine_cards(spec, [teachers[member] for member in spec.members]))
 
 
 def combine_cards(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
@@ -143,7 +143,7 @@ def combine_cards(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
                 f"{_first_classes(card)}), and an ensemble needs the same; choose teachers of one dataset."
             )
         if card.image_shape[0] != first.image_shape[0]:
-            grey, colour = sorted((first, card), key=lambda one: one.image_shape[0])
+            grey, colour = sorted((first, card), key=lambda card: card.image_shape[0])
             raise ConfigError(
                 f"{grey.name} takes grey pictures and {colour.name} colour pictures, and an ensemble needs one kind; "
                 "choose teachers that take the same."
@@ -185,15 +185,15 @@ def possible_ensembles(cards: Sequence[ModelCard]) -> list[str]:
     for pair in combinations(sorted(cards, key=lambda card: card.name), 2):
         if fit_together(*pair):
             names.append(str(EnsembleName(tuple(card.name for card in pair))))
-    alike = [card for card in cards if fit_together(cards[0], card)] if cards else []
-    if 2 < len(alike) <= MAX_MEMBERS:
-        names.append(str(EnsembleName(tuple(sorted(card.name for card in alike)))))
+    fitting = [card for card in cards if fit_together(cards[0], card)] if cards else []
+    if 2 < len(fitting) <= MAX_MEMBERS:
+        names.append(str(EnsembleName(tuple(sorted(card.name for card in fitting)))))
     return names
 
 
-def fit_together(one: ModelCard, other: ModelCard) -> bool:
+def fit_together(first: ModelCard, second: ModelCard) -> bool:
     """Whether two teachers can be averaged: they have the same classes and both take grey, or both colour pictures."""
-    return one.class_names == other.class_names and one.image_shape[0] == other.image_shape[0]
+    return first.class_names == second.class_names and first.image_shape[0] == second.image_shape[0]
 
 
 def _visible_share(card: ModelCard) -> float:

@@ -22,7 +22,7 @@ def load_teacher(name: str, device: str = "cpu") -> Teacher:
         return load_ensemble(name, device)
     names = [card.name for card in list_teachers()]
     if name not in names:
-        from kdcore.teachers.published import PUBLISHED, not_fetched_error
+        from kdcore.teachers.published import PUBLISHED, not_fetched_error  # loads torchvision, which takes a second
 
         raise not_fetched_error(name) if name in PUBLISHED else UnknownName("teacher", name, names)
     return load_single(name, device)

@@ -13,7 +13,7 @@ from kdcore.metrics.reliability import ReliabilityBin, reliability
 from kdcore.metrics.soft_labels import soften
 from kdcore.teachers.teacher import Teacher
 
-MOST_LISTED = 8  # how many mistakes a reading lists unless told otherwise
+MOST_LISTED = 8  # how many mistakes a summary lists by default
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,9 @@ class MistakeSummary:
     Attributes:
         size: the number of test pictures.
         wrong: the number of pictures that are classified wrongly.
-        surest: the mistakes in which the network was most confident, the most confident first.
-        mixups: how often one class was taken for another, the most frequent pair first; pairs that never occurred are
-            left out.
+        most_confident: the mistakes in which the network was most confident, the most confident first.
+        confusions: how often one class was taken for another, the most frequent pair first; pairs that never occurred
+            are left out.
         by_class: the accuracy on each class.
         bins: the bins of the reliability diagram at T = 1.
     """
@@ -64,18 +64,18 @@ class MistakeSummary:
     class_names: tuple[str, ...]
     size: int
     wrong: int
-    surest: tuple[Mistake, ...]
-    mixups: tuple[ClassConfusion, ...]
+    most_confident: tuple[Mistake, ...]
+    confusions: tuple[ClassConfusion, ...]
     by_class: tuple[scores.ClassAccuracy, ...]
     bins: tuple[ReliabilityBin, ...]
 
 
-def find_mistakes(teacher: Teacher, dataset: Dataset, most: int = MOST_LISTED) -> MistakeSummary:
+def find_mistakes(teacher: Teacher, dataset: Dataset, limit: int = MOST_LISTED) -> MistakeSummary:
     """Run a network on every test picture of the dataset that it learned, and collect its mistakes.
 
     Args:
         teacher: the network; it may also be a student.
-        most: the number of mistakes to list in `Reading.surest`.
+        limit: the number of mistakes to list in `MistakeSummary.most_confident`.
 
     Raises:
         ConfigError: the dataset on this machine is not the one that the network was trained on.
@@ -89,13 +89,13 @@ def find_mistakes(teacher: Teacher, dataset: Dataset, most: int = MOST_LISTED) -
     logits = teacher.logits(split.images)
     confidence, chosen = soften(logits).max(-1)
     wrong = (chosen != split.hard_labels).nonzero()[:, 0]
-    order = wrong[confidence[wrong].argsort(descending=True, stable=True)][:most]
+    order = wrong[confidence[wrong].argsort(descending=True, stable=True)][:limit]
     return MistakeSummary(
         class_names=dataset.class_names,
         size=len(split),
         wrong=len(wrong),
-        surest=tuple(_mistake(index, logits, dataset) for index in order.tolist()),
-        mixups=_confusions(logits, dataset),
+        most_confident=tuple(_mistake(index, logits, dataset) for index in order.tolist()),
+        confusions=_confusions(logits, dataset),
         by_class=scores.per_class(logits[None], split.hard_labels),
         bins=reliability(logits, split.hard_labels),
     )

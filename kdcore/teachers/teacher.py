@@ -67,15 +67,15 @@ def load_model(path: Path, device: str = "cpu") -> Teacher:
             names, or it is not the file that the card describes.
     """
     card = ModelCard.read(path.with_suffix(".json"))
-    here = pick_device(device)
+    target_device = pick_device(device)
     tensors, _ = load_tensors(path, card.sha256)
     network = build_model(card.model, card.image_shape, len(card.class_names))
     try:
         network.load_state_dict({key: value.float() for key, value in tensors.items()})
     except RuntimeError as error:
         raise ModelFileError(f"{path.name} does not fit the network {card.model} that its card names.") from error
-    here.place(network)
-    return Teacher(card, FrozenNetwork(network, card.crop), here)
+    target_device.place(network)
+    return Teacher(card, FrozenNetwork(network, card.crop), target_device)
 
 
 def save_model(folder: Path, network: nn.Module, card: dict[str, Any], half: bool = False) -> ModelCard:
@@ -91,12 +91,21 @@ def save_model(folder: Path, network: nn.Module, card: dict[str, Any], half: boo
     path = folder / f"{card['name']}.safetensors"
     tensors = {key: value.half() if half and value.ndim > 1 else value for key, value in network.state_dict().items()}
     sha256 = save_tensors(path, tensors)
-    whole = ModelCard(**card, sha256=sha256, size_bytes=path.stat().st_size)
+    finished_card = ModelCard(**card, sha256=sha256, size_bytes=path.stat().st_size)
     try:
-        text = json.dumps(whole.to_json(), indent=1, ensure_ascii=False) + "\n"
-        write_atomically(path.with_suffix(".json"), text.encode())
+        write_card(finished_card, path.with_suffix(".json"))
     except OSError as error:
         raise StoreError(
-            f"The card of {whole.name} could not be saved ({error.strerror}); free some disk space."
+            f"The card of {finished_card.name} could not be saved ({error.strerror}); free some disk space."
         ) from error
-    return whole
+    return finished_card
+
+
+def write_card(card: ModelCard, path: Path) -> None:
+    """Write a card to `path` as JSON.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode())

@@ -12,8 +12,9 @@ from kdcore.errors import ModelFileError
 from kdcore.networks.library import MAX_CLASSES, MAX_SIDE_PIXELS
 from kdcore.teachers.card import ModelCard
 
-MAX_CARD_BYTES = 4 * 2**20  # bytes
-MAX_NAME_CHARS, MAX_TEXT_CHARS, MAX_DEPTH = 200, 4000, 8  # characters of a name and of a text; levels of nesting
+MAX_CARD_BYTES = 4 * 2**20
+MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 4000
+MAX_DEPTH = 8  # levels of nested objects and lists
 INTERPOLATIONS = ("bilinear", "bicubic")
 _TEXTS = {"name": "", "dataset": "own", "dataset_sha256": "", "model": None, "sha256": "", "notes": ""}
 
@@ -51,7 +52,7 @@ def read_card(weights: Path) -> ModelCard:
         raise ModelFileError(f"The model card {path.name} could not be read as JSON; save it again.") from error
 
 
-def _card(data: dict[str, Any], weights: str) -> ModelCard:
+def _card(data: dict[str, Any], weights_name: str) -> ModelCard:
     texts = {name: _text(data, name, default) for name, default in _TEXTS.items()}
     class_names = _names(data, "class_names")
     superclasses = _names(data, "superclasses") if data.get("superclasses") is not None else class_names
@@ -85,7 +86,7 @@ def _card(data: dict[str, Any], weights: str) -> ModelCard:
         macs=0,
         size_bytes=0,
         recipe=_mapping(data, "recipe"),
-        command=f"kdcore teachers add {weights}",
+        command=f"kdcore teachers add {weights_name}",
         seeds=(),
         date=_text(data, "date", datetime.date.today().isoformat()),
         crop=_number(data, "crop", 1.0, 0.05, 1.0),
@@ -97,16 +98,16 @@ def _card(data: dict[str, Any], weights: str) -> ModelCard:
 
 def _text(data: dict[str, Any], name: str, default: str | None) -> str:
     value = data.get(name, default)
-    longest = MAX_TEXT_CHARS if name == "notes" else MAX_NAME_CHARS
-    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        raise _CardError(f"must give {name} as printable text of at most {longest} characters")
+    max_chars = MAX_TEXT_CHARS if name == "notes" else MAX_NAME_CHARS
+    if not isinstance(value, str) or len(value) > max_chars or not value.isprintable():
+        raise _CardError(f"must give {name} as printable text of at most {max_chars} characters")
     return value
 
 
 def _names(data: dict[str, Any], name: str) -> tuple[str, ...]:
     value = data.get(name)
     if not isinstance(value, list) or not all(
-        isinstance(one, str) and 1 <= len(one) <= MAX_NAME_CHARS and one.isprintable() for one in value
+        isinstance(item, str) and 1 <= len(item) <= MAX_NAME_CHARS and item.isprintable() for item in value
     ):
         raise _CardError(f"must give {name} as a list of printable names of at most {MAX_NAME_CHARS} characters")
     return tuple(value)
@@ -146,5 +147,6 @@ def _check_value(value: object, depth: int) -> None:
             _check_value(part, depth + 1)
 
 
-def _refuse_constant(word: str) -> float:
-    raise _CardError(f"holds {word}, which is no finite number")
+def _refuse_constant(constant: str) -> float:
+    """Refuse NaN, Infinity and -Infinity, which Python's JSON parser would accept."""
+    raise _CardError(f"holds {constant}, which is no finite number")

@@ -35,7 +35,7 @@ class CeilingSizes:
         batch: pictures per training step.
         matrix: side of the two square matrices that are multiplied.
         channels, conv_side, conv_batch: channels (as many in as out), side and batch size of the one 3x3 convolution.
-        at_least: seconds that one measurement lasts at least.
+        min_seconds: seconds that one measurement lasts at least.
     """
 
     model: str = "airbench-128-384-384"
@@ -45,7 +45,7 @@ class CeilingSizes:
     channels: int = 384
     conv_side: int = 16
     conv_batch: int = 128
-    at_least: float = MIN_SECONDS
+    min_seconds: float = MIN_SECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +53,11 @@ class Work:
     """A computation and its number of floating-point operations.
 
     Attributes:
-        do: runs the computation once.
+        run_once: runs the computation once.
         flops: its operations; a multiplication and an addition count as two.
     """
 
-    do: Callable[[], object]
+    run_once: Callable[[], object]
     flops: int
 
 
@@ -120,7 +120,7 @@ def convolution_work(sizes: CeilingSizes, device: Device, dtype: torch.dtype) ->
 
 
 def measure_ceiling(
-    device: Device, repeats: int, say: ProgressCallback, sizes: CeilingSizes = CeilingSizes()
+    device: Device, repeats: int, on_progress: ProgressCallback, sizes: CeilingSizes = CeilingSizes()
 ) -> dict[str, Any]:
     """Measure training and the ceiling in turns; rates are 10^12 operations per second, medians over `repeats`.
 
@@ -130,15 +130,16 @@ def measure_ceiling(
         training; `matmul_tflops_by_precision` has the matrix product in that precision and in fp32. `tflops_range`
         has the least and the most of every rate.
     """
-    say("ceiling: warming up")
+    on_progress("ceiling: warming up")
     works = {"training": training_work(sizes, device)}
     precisions = sorted({device.precision, "fp32"})
     for precision in precisions:
         works[f"product {precision}"] = matrix_work(sizes, device, DTYPES[precision])
     works["convolution"] = convolution_work(sizes, device, DTYPES[device.precision])
-    jobs = {name: warmed_measurement(device, work.do, sizes.at_least) for name, work in works.items()}
-    found = measure_in_turns(jobs, repeats, lambda line: say(f"ceiling: {line}"))
+    jobs = {name: warmed_measurement(device, work.run_once, sizes.min_seconds) for name, work in works.items()}
+    found = measure_in_turns(jobs, repeats, lambda line: on_progress(f"ceiling: {line}"))
     rates = {name: works[name].flops / timing.median / 1e12 for name, timing in found.items()}
+    # The longest time gives the lowest rate, so the range of the times is turned round.
     spread = {name: [works[name].flops / s / 1e12 for s in timing.range[::-1]] for name, timing in found.items()}
     return {
         "share": rates["training"] / rates["convolution"],

@@ -34,22 +34,22 @@ class Timing:
 def seconds_of(device: Device, work: Callable[[], object]) -> float:
     """Return the seconds that `work` takes, until the device has finished everything that it queued."""
     device.synchronize()
-    began = time.perf_counter()
+    start = time.perf_counter()
     work()
     device.synchronize()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def warmed_measurement(
-    device: Device, work: Callable[[], object], at_least: float = MIN_SECONDS
+    device: Device, work: Callable[[], object], min_seconds: float = MIN_SECONDS
 ) -> Callable[[], float]:
     """Warm up `work` and return a function that measures it.
 
     Returns:
-        A function that repeats `work` for about `at_least` seconds or longer and returns the seconds of one repetition.
+        A function that repeats `work` for about `min_seconds` or longer and returns the seconds of one repetition.
     """
     work()
-    count = max(1, math.ceil(at_least / seconds_of(device, work)))
+    count = max(1, math.ceil(min_seconds / seconds_of(device, work)))
 
     def repeat() -> None:
         for _ in range(count):
@@ -58,7 +58,9 @@ def warmed_measurement(
     return lambda: seconds_of(device, repeat) / count
 
 
-def measure_in_turns(jobs: Mapping[str, Callable[[], float]], repeats: int, say: ProgressCallback) -> dict[str, Timing]:
+def measure_in_turns(
+    jobs: Mapping[str, Callable[[], float]], repeats: int, on_progress: ProgressCallback
+) -> dict[str, Timing]:
     """Measure every job `repeats` times, in turns, so that a slow moment of the machine affects all jobs alike.
 
     Args:
@@ -67,6 +69,6 @@ def measure_in_turns(jobs: Mapping[str, Callable[[], float]], repeats: int, say:
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for repeat in range(1, repeats + 1):
         for name, job in jobs.items():
-            say(f"{name}, repeat {repeat} of {repeats}")
+            on_progress(f"{name}, repeat {repeat} of {repeats}")
             seconds[name].append(job())
     return {name: Timing(tuple(values)) for name, values in seconds.items()}

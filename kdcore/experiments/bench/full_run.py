@@ -38,8 +38,8 @@ PROGRESS_SECONDS = 0.5  # time between two progress lines
 def saved_result(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
     """Return the saved result of the last full run; None if there is none for these very pictures (by their hash)."""
     with suppress(OSError, ValueError, KeyError):
-        found: dict[str, Any] = json.loads((folder / "tutorial.json").read_text(encoding="utf-8"))
-        return found if found["dataset"] == dataset.sha256 else None
+        result: dict[str, Any] = json.loads((folder / "tutorial.json").read_text(encoding="utf-8"))
+        return result if result["dataset"] == dataset.sha256 else None
     return None
 
 
@@ -53,7 +53,12 @@ def saved_teacher(folder: Path) -> nn.Module | None:
 
 
 def full_run(
-    dataset: Dataset, device: Device, folder: Path, say: ProgressCallback, epochs: int = EPOCHS, restart: bool = False
+    dataset: Dataset,
+    device: Device,
+    folder: Path,
+    on_progress: ProgressCallback,
+    epochs: int = EPOCHS,
+    restart: bool = False,
 ) -> dict[str, Any]:
     """Train the networks that are not saved yet, then measure all three on the test pictures.
 
@@ -72,7 +77,7 @@ def full_run(
     if restart:
         shutil.rmtree(folder, ignore_errors=True)
     pictures = pictures_of(dataset)
-    facts = {"dataset": dataset.sha256, "epochs": epochs, "seed": SEED, "precision": device.precision}
+    identity = {"dataset": dataset.sha256, "epochs": epochs, "seed": SEED, "precision": device.precision}
     steps = epochs * pictures.steps
 
     def by_ours(network: nn.Module, teacher: nn.Module | None) -> Iterator[object]:
@@ -85,19 +90,22 @@ def full_run(
         batches = reference.make_loader(pictures.images, pictures.hard_labels)
         return reference.train_reference(plain, network, batches, epochs, device.torch)
 
+    def train(name: str, network: nn.Module, training: Callable[[], Iterator[object]]) -> float:
+        return _train_or_load(name, network, training, folder / f"{name}.safetensors", identity, steps, on_progress)
+
     deep, light, ours = build_deep(SEED, lean=True), build_light(SEED), build_light(SEED, lean=True)
-    seconds = {}
-    path = folder / "teacher.safetensors"
-    seconds["teacher"] = _train_or_load("teacher", deep, lambda: by_ours(deep, None), path, facts, steps, say)
-    facts["teacher"] = file_sha256(path)
-    path = folder / "reference.safetensors"
-    seconds["reference"] = _train_or_load("reference", light, lambda: by_the_reference(light), path, facts, steps, say)
-    path = folder / "ours.safetensors"
+    seconds = {"teacher": train("teacher", deep, lambda: by_ours(deep, None))}
+    identity["teacher"] = file_sha256(folder / "teacher.safetensors")
+    seconds["reference"] = train("reference", light, lambda: by_the_reference(light))
     teacher = Renormalised(deep)
     device.place(teacher)
-    seconds["ours"] = _train_or_load("ours", ours, lambda: by_ours(ours, teacher), path, facts, steps, say)
+    seconds["ours"] = train("ours", ours, lambda: by_ours(ours, teacher))
     result = {**_measure(dataset, {"teacher": deep, "reference": light, "our": ours}, device), "seconds": seconds}
-    result |= {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "hardware": hardware(device), **facts}
+    result |= {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "hardware": device.description,
+        **identity,
+    }
     try:
         write_atomically(folder / "tutorial.json", json.dumps(result, indent=1).encode())
     except OSError as error:
@@ -105,64 +113,58 @@ def full_run(
     return result
 
 
-def hardware(device: Device) -> str:
-    """Return words for the device with its threads and precision."""
-    threads = f", {device.threads} thread{'s' * (device.threads > 1)}" if device.torch.type == "cpu" else ""
-    return f"{device.name}{threads}, {device.precision}"
-
-
 def _train_or_load(
     name: str,
     network: nn.Module,
     train: Callable[[], Iterator[object]],
     path: Path,
-    facts: dict[str, Any],
+    identity: dict[str, Any],
     steps: int,
-    say: ProgressCallback,
+    on_progress: ProgressCallback,
 ) -> float:
     """Train `network` and save it, or load it if the same training is already saved.
 
     Args:
         train: starts the training, which yields after every step.
         path: file of the trained network.
-        facts: everything that identifies the training; saved with the network.
+        identity: everything that identifies the training; saved with the network.
         steps: steps of the whole training, for the time left.
 
     Returns:
         Seconds that the training took.
     """
-    key = canonical_json(facts)
+    key = canonical_json(identity)
     with suppress(ModelFileError):
         tensors, metadata = load_tensors(path)
         if metadata.get("key") == key:
             network.load_state_dict(tensors)
             return float(metadata["seconds"])
-    began = told = time.perf_counter()
+    start = last_shown = time.perf_counter()
     with torch.random.fork_rng():  # dropout and the plain loop's shuffling use the global generators
         torch.manual_seed(SEED)
         for step, _ in enumerate(train(), start=1):
             now = time.perf_counter()
-            if now - told >= PROGRESS_SECONDS:
-                told = now
-                left = (now - began) / step * (steps - step)
-                say(f"full run, {name}: step {step} of {steps}, {left:.0f} s left")
-    seconds = time.perf_counter() - began
+            if now - last_shown >= PROGRESS_SECONDS:
+                last_shown = now
+                left = (now - start) / step * (steps - step)
+                on_progress(f"full run, {name}: step {step} of {steps}, {left:.0f} s left")
+    seconds = time.perf_counter() - start
     save_tensors(path, network.state_dict(), {"key": key, "seconds": repr(seconds)})
     return seconds
 
 
 def _measure(dataset: Dataset, networks: dict[str, nn.Module], device: Device) -> dict[str, Any]:
     """Measure the networks on the test pictures, all in fp32, whatever precision they were trained in."""
-    exact = replace(device, precision="fp32")
-    found: dict[str, Any] = {}
+    fp32_device = replace(device, precision="fp32")
+    figures: dict[str, Any] = {}
     logits = {}
     labels = dataset.test.hard_labels
     for name, network in networks.items():
-        whole = Renormalised(network)
-        device.place(whole)
-        logits[name] = predict_logits(whole, dataset.test.images, exact)
-        right = int(correct(logits[name], labels).sum())
-        found[f"{name}_accuracy"] = right / len(labels)
-        found[f"{name}_ci95"] = list(wilson(right, len(labels)))
-    found["accuracy_difference"] = paired_difference(logits["our"][None], logits["reference"][None], labels).to_json()
-    return {**found, "test_pictures": len(labels)}
+        renormalised = Renormalised(network)
+        device.place(renormalised)
+        logits[name] = predict_logits(renormalised, dataset.test.images, fp32_device)
+        hits = int(correct(logits[name], labels).sum())
+        figures[f"{name}_accuracy"] = hits / len(labels)
+        figures[f"{name}_ci95"] = list(wilson(hits, len(labels)))
+    figures["accuracy_difference"] = paired_difference(logits["our"][None], logits["reference"][None], labels).to_json()
+    return {**figures, "test_pictures": len(labels)}

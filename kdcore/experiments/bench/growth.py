@@ -25,7 +25,7 @@ class GrowthValues:
     Attributes:
         pictures, classes, students: the values of each; the others are compared with the first.
         base_pictures, base_classes: the numbers that are used while another one varies; students are 1 then.
-        at_least: seconds that one measurement lasts at least.
+        min_seconds: seconds that one measurement lasts at least.
     """
 
     pictures: tuple[int, ...] = (100, 200, 400, 800, 1600)
@@ -33,7 +33,7 @@ class GrowthValues:
     students: tuple[int, ...] = (1, 2, 4, 8, 16)
     base_pictures: int = 200
     base_classes: int = 10
-    at_least: float = MIN_SECONDS
+    min_seconds: float = MIN_SECONDS
 
 
 def random_dataset(pictures: int, classes: int) -> Dataset:
@@ -46,7 +46,7 @@ def random_dataset(pictures: int, classes: int) -> Dataset:
 
 
 def measure_growth(
-    device: Device, repeats: int, say: ProgressCallback, values: GrowthValues = GrowthValues()
+    device: Device, repeats: int, on_progress: ProgressCallback, values: GrowthValues = GrowthValues()
 ) -> list[dict[str, Any]]:
     """Measure an epoch of distilled students for each value of `values`, in turns.
 
@@ -54,7 +54,7 @@ def measure_growth(
         One row per value: `what` varies, its `value`, the median `seconds` of an epoch over `repeats`, and `relative`,
         these seconds divided by those of the first value.
     """
-    say("growth: warming up")
+    on_progress("growth: warming up")
     cases = [("pictures", value, (value, values.base_classes, 1)) for value in values.pictures]
     cases += [("classes", value, (values.base_pictures, value, 1)) for value in values.classes]
     cases += [("students", value, (values.base_pictures, values.base_classes, value)) for value in values.students]
@@ -65,8 +65,8 @@ def measure_growth(
         logits = torch.randn(views, pictures, classes, generator=torch.Generator().manual_seed(0)).half()
         temperatures = [1.0 + number for number in range(students)]
         work = one_epoch(config, temperatures, random_dataset(pictures, classes), logits, device)
-        jobs[f"{value} {what}"] = warmed_measurement(device, work, values.at_least)
-    found = measure_in_turns(jobs, repeats, lambda line: say(f"growth: {line}"))
+        jobs[f"{value} {what}"] = warmed_measurement(device, work, values.min_seconds)
+    found = measure_in_turns(jobs, repeats, lambda line: on_progress(f"growth: {line}"))
     rows: list[dict[str, Any]] = []
     first: dict[str, float] = {}
     for what, value, _ in cases:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import psutil
 
-SAMPLE_SECONDS = 0.5  # seconds; a sample costs a few milliseconds, so sampling more often would disturb the timing
+SAMPLE_SECONDS = 0.5  # a sample costs a few milliseconds, so sampling more often would disturb the timing
 
 
 class PeakMemory:
@@ -27,7 +27,7 @@ class PeakMemory:
         self._thread = threading.Thread(target=self._watch, name="peak memory", daemon=True)
 
     def __enter__(self) -> PeakMemory:
-        self._look()
+        self._sample()
         self._thread.start()
         return self
 
@@ -36,13 +36,13 @@ class PeakMemory:
     ) -> None:
         self._over.set()
         self._thread.join()
-        self._look()
+        self._sample()
 
     def _watch(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         process = psutil.Process()
         total = process.memory_info().rss
         for child in process.children(recursive=True):

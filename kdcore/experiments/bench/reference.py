@@ -37,7 +37,7 @@ SHUTDOWN_SECONDS = 3.0  # how long the loop's process may take to end before it 
 class PictureDataset(Dataset[tuple[Tensor, int]]):
     """A dataset whose items are one normalised picture, float [3, H, W], and its class.
 
-    It holds NumPy arrays, as torchvision's CIFAR-10 does, so that it can be pickled for workers that are spawned.
+    It holds NumPy arrays, as torchvision's CIFAR-10 does, so that it can be sent to workers that are spawned.
 
     Args:
         images: uint8 [N, 3, H, W].
@@ -129,18 +129,18 @@ def plain_loop(
         seed: of the student's initial weights.
     """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
+    our_end, child_end = context.Pipe()
     # Sent as NumPy arrays, because tensors would need shared memory, of which a container may have little.
     weights = {name: value.cpu().contiguous().numpy() for name, value in teacher.state_dict().items()}
-    place = (str(device.torch), device.threads, multiprocessing.get_start_method())
-    arguments = (theirs, images.contiguous().numpy(), hard_labels.numpy(), weights, seed, *place)
+    settings = (str(device.torch), device.threads, multiprocessing.get_start_method())
+    arguments = (child_end, images.contiguous().numpy(), hard_labels.numpy(), weights, seed, *settings)
     process = context.Process(target=_serve, args=arguments, name="plain loop")
     process.start()
-    theirs.close()
+    child_end.close()
     try:
-        yield PlainLoop(ours)
+        yield PlainLoop(our_end)
     finally:
-        ours.close()  # ends the process, unless it is in the middle of an abandoned measurement
+        our_end.close()  # ends the process, unless it is in the middle of an abandoned measurement
         process.join(SHUTDOWN_SECONDS)
         if process.is_alive():
             process.terminate()
@@ -153,7 +153,7 @@ def _serve(
     hard_labels: NDArray[np.int64],
     weights: dict[str, NDArray[Any]],
     seed: int,
-    place: str,
+    device_name: str,
     threads: int,
     start_method: str,
 ) -> None:
@@ -163,7 +163,7 @@ def _serve(
     torch.set_num_threads(threads)
     teacher = build_deep(seed)
     teacher.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    device = torch.device(place)
+    device = torch.device(device_name)
     batches = make_loader(torch.from_numpy(images), torch.from_numpy(hard_labels))
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
@@ -173,9 +173,9 @@ def _serve(
             with contextlib.closing(steps):
                 for _ in islice(steps, warm_up):
                     pass
-                began = time.perf_counter()
+                start = time.perf_counter()
                 for _ in islice(steps, count):  # every step reads its loss, so no work is left queued on the device
                     pass
-                seconds = time.perf_counter() - began
+                seconds = time.perf_counter() - start
             # Sent only now that the loop's workers have ended, so that they disturb no other measurement.
             connection.send(seconds / count)

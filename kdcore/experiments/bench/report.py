@@ -40,7 +40,7 @@ class Plan:
         epochs: epochs of the full run.
         sizes: sizes of the ceiling's computations.
         values: numbers for which the growth is measured.
-        at_least: seconds that a measurement of the sweep lasts at least.
+        min_seconds: seconds that a measurement of the sweep lasts at least.
     """
 
     parts: tuple[str, ...] = PARTS
@@ -52,7 +52,7 @@ class Plan:
     epochs: int = tutorial.EPOCHS
     sizes: ceiling.CeilingSizes = field(default_factory=ceiling.CeilingSizes)
     values: growth.GrowthValues = field(default_factory=growth.GrowthValues)
-    at_least: float = MIN_SECONDS
+    min_seconds: float = MIN_SECONDS
 
 
 def bench_folder() -> Path:
@@ -82,11 +82,11 @@ def check_plan(plan: Plan) -> Plan:
     return replace(plan, parts=parts)
 
 
-def measure(plan: Plan, say: ProgressCallback = lambda line: None) -> dict[str, Any]:
+def measure(plan: Plan, on_progress: ProgressCallback = lambda line: None) -> dict[str, Any]:
     """Measure the parts that `plan` names; the other parts are None in the result.
 
     All cores are used, except for sweep and growth, which use as many threads as a run. The caller must ensure that
-    nothing trains meanwhile (`machine_turn.turn`).
+    nothing trains meanwhile (`machine_turn.reserve_machine`).
 
     `peak_memory_mb` is the peak of all parts together. They share one process, which keeps the memory that it frees, so
     no part has a peak of its own.
@@ -97,28 +97,28 @@ def measure(plan: Plan, say: ProgressCallback = lambda line: None) -> dict[str, 
     """
     plan = check_plan(plan)
     before = torch.get_num_threads()
-    cores = pick_device(plan.device, os.cpu_count())
+    full_device = pick_device(plan.device, os.cpu_count())  # with all cores
     found: dict[str, Any] = dict.fromkeys(PARTS)
-    measured: dict[str, Callable[[Device], Any]] = {
-        "tutorial": lambda device: _tutorial(plan, device, say),
-        "ceiling": lambda device: ceiling.measure_ceiling(device, plan.repeats, say, plan.sizes),
-        "sweep": lambda device: sweep.measure_sweep(device, plan.repeats, say, plan.at_least),
-        "growth": lambda device: growth.measure_growth(device, plan.repeats, say, plan.values),
+    measure_part: dict[str, Callable[[Device], Any]] = {
+        "tutorial": lambda device: _tutorial(plan, device, on_progress),
+        "ceiling": lambda device: ceiling.measure_ceiling(device, plan.repeats, on_progress, plan.sizes),
+        "sweep": lambda device: sweep.measure_sweep(device, plan.repeats, on_progress, plan.min_seconds),
+        "growth": lambda device: growth.measure_growth(device, plan.repeats, on_progress, plan.values),
     }
     try:
         with PeakMemory() as peak:
             for part in plan.parts:
-                small = part in ("sweep", "growth")
-                device = pick_device(plan.device, THREADS if small else cores.threads)
-                found[part] = measured[part](device)
+                as_a_run = part in ("sweep", "growth")
+                device = pick_device(plan.device, THREADS if as_a_run else full_device.threads)
+                found[part] = measure_part[part](device)
     finally:
         torch.set_num_threads(before)
     return {
-        "device": cores.name,
+        "device": full_device.name,
         **found,
         "peak_memory_mb": peak.mb,
-        "threads": cores.threads,
-        "precision": cores.precision,
+        "threads": full_device.threads,
+        "precision": full_device.precision,
         "repeats": plan.repeats,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "torch": torch.__version__,
@@ -126,20 +126,20 @@ def measure(plan: Plan, say: ProgressCallback = lambda line: None) -> dict[str, 
     }
 
 
-def _tutorial(plan: Plan, device: Device, say: ProgressCallback) -> dict[str, Any]:
+def _tutorial(plan: Plan, device: Device, on_progress: ProgressCallback) -> dict[str, Any]:
     """Time the tutorial's job and add the accuracies of the last full run, which is done first if `plan.full`."""
-    place, dataset = bench_folder(), load_dataset(tutorial.DATASET)
+    folder, dataset = bench_folder(), load_dataset(tutorial.DATASET)
     if plan.full:
-        full_run.full_run(dataset, device, place, say, plan.epochs, plan.restart)
-    kept, trained = full_run.saved_result(place, dataset), full_run.saved_teacher(place)
+        full_run.full_run(dataset, device, folder, on_progress, plan.epochs, plan.restart)
+    saved, trained = full_run.saved_result(folder, dataset), full_run.saved_teacher(folder)
     teacher = trained or build_deep(tutorial.SEED)
     extent = plan.extent or (tutorial.WHOLE if plan.full else tutorial.TimedShare())
     pictures = tutorial.pictures_of(dataset)
-    found = tutorial.measure_tutorial(pictures, teacher, device, plan.repeats, extent, say)
+    found = tutorial.measure_tutorial(pictures, teacher, device, plan.repeats, extent, on_progress)
     return {
         **found,
-        "reference_accuracy": kept and kept["reference_accuracy"],
-        "our_accuracy": kept and kept["our_accuracy"],
-        "full_run": kept,
+        "reference_accuracy": saved and saved["reference_accuracy"],
+        "our_accuracy": saved and saved["our_accuracy"],
+        "full_run": saved,
         "teacher": "of the full run" if trained else "with random weights, which take as long",
     }

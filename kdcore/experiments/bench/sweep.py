@@ -40,22 +40,24 @@ def one_epoch(
     (seed,) = config.seeds
     first = baseline_student(config, dataset, dataset.train.images.to(device.torch), seed)
     # One copy on the device, which all students share, as in a run.
-    told = first.transfer_set.taught(teacher_logits[:, first.transfer_set.rows].to(device.torch))
+    transfer_set = first.transfer_set.taught(teacher_logits[:, first.transfer_set.rows].to(device.torch))
     students = []
     for temperature in temperatures:
         objective = objective_of(replace(config, temperature=temperature))
-        students.append(replace(first, arm=f"at {temperature:g}", transfer_set=told, objective=objective))
+        students.append(replace(first, arm=f"at {temperature:g}", transfer_set=transfer_set, objective=objective))
     teams = build_teams(students, dataset.image_shape, dataset.num_classes, Schedule.of(config), device)
     threads = threads_for(teams)
     return lambda: train_epoch(teams, 0, threads)
 
 
-def measure_sweep(device: Device, repeats: int, say: ProgressCallback, at_least: float = MIN_SECONDS) -> dict[str, Any]:
+def measure_sweep(
+    device: Device, repeats: int, on_progress: ProgressCallback, min_seconds: float = MIN_SECONDS
+) -> dict[str, Any]:
     """Measure the seconds of an epoch of one student and of sixteen (one per temperature), and their ratio.
 
     The students are `convnet-8` on `creatures` with 100 labels. Figures are medians over `repeats`, measured in turns.
     """
-    say("sweep: warming up")
+    on_progress("sweep: warming up")
     config = make_run_config(DATASET, student=STUDENT, labels=LABELS, seeds=1)
     dataset = load_dataset(DATASET)
     rows = labelled_subset(dataset.train.hard_labels, LABELS, config.seeds[0])
@@ -64,8 +66,8 @@ def measure_sweep(device: Device, repeats: int, say: ProgressCallback, at_least:
     logits, _ = cached_teacher_logits(teacher, dataset, defaults_for(DATASET).views, rows, folder)
     jobs = {}
     for name, temperatures in (("one student", (config.temperature,)), ("all students", TEMPERATURES)):
-        jobs[name] = warmed_measurement(device, one_epoch(config, temperatures, dataset, logits, device), at_least)
-    one, many = measure_in_turns(jobs, repeats, lambda line: say(f"sweep: {line}")).values()
+        jobs[name] = warmed_measurement(device, one_epoch(config, temperatures, dataset, logits, device), min_seconds)
+    one, many = measure_in_turns(jobs, repeats, lambda line: on_progress(f"sweep: {line}")).values()
     return {
         "students": len(TEMPERATURES),
         "ratio": many.median / one.median,

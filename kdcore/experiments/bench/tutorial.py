@@ -75,8 +75,8 @@ def pictures_of(dataset: Dataset) -> Pictures:
     This job needs no validation pictures, because it chooses nothing.
     """
     splits = (dataset.train, dataset.validation)
-    images = torch.cat([one.images for one in splits]).contiguous(memory_format=torch.channels_last)
-    return Pictures(images, torch.cat([one.hard_labels for one in splits]))
+    images = torch.cat([split.images for split in splits]).contiguous(memory_format=torch.channels_last)
+    return Pictures(images, torch.cat([split.hard_labels for split in splits]))
 
 
 def teacher_logits_of(teacher: nn.Module, pictures: Pictures, device: Device) -> Tensor:
@@ -122,7 +122,12 @@ def train_ours(
 
 
 def measure_tutorial(
-    pictures: Pictures, teacher: nn.Module, device: Device, repeats: int, extent: TimedShare, say: ProgressCallback
+    pictures: Pictures,
+    teacher: nn.Module,
+    device: Device,
+    repeats: int,
+    extent: TimedShare,
+    on_progress: ProgressCallback,
 ) -> dict[str, Any]:
     """Measure the seconds of the whole job on both sides, in turns; figures are medians over `repeats`.
 
@@ -146,7 +151,7 @@ def measure_tutorial(
             "the plain loop": plain_seconds,
             "the engine": lambda: _our_seconds(pictures, lean, teacher_logits, device, extent),
         }
-        plain, ours = measure_in_turns(jobs, repeats, lambda line: say(f"tutorial: {line}")).values()
+        plain, ours = measure_in_turns(jobs, repeats, lambda line: on_progress(f"tutorial: {line}")).values()
     return {
         "reference_seconds": plain.median,
         "our_seconds": ours.median,
@@ -170,10 +175,11 @@ def _our_seconds(
     """Return our seconds for the whole job, the teacher's pass and all steps, extrapolated from `extent`."""
     total = EPOCHS * pictures.steps
     count = min(extent.steps or total, total)
-    seen = Pictures(pictures.images[: extent.teacher_pictures], pictures.hard_labels[: extent.teacher_pictures])
-    asking = (
-        seconds_of(device, lambda: teacher_logits_of(teacher, seen, device)) * len(pictures.images) / len(seen.images)
+    timed_pictures = Pictures(
+        pictures.images[: extent.teacher_pictures], pictures.hard_labels[: extent.teacher_pictures]
     )
+    teacher_seconds = seconds_of(device, lambda: teacher_logits_of(teacher, timed_pictures, device))
+    teacher_pass_seconds = teacher_seconds * len(pictures.images) / len(timed_pictures.images)
 
     def learn() -> None:
         student = Renormalised(build_light(SEED, lean=True))
@@ -181,4 +187,4 @@ def _our_seconds(
             for _ in islice(steps, count):
                 pass
 
-    return asking + seconds_of(device, learn) * total / count
+    return teacher_pass_seconds + seconds_of(device, learn) * total / count

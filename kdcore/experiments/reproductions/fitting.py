@@ -1,4 +1,4 @@
-"""Training of one network on one transfer set, which can be resumed. A reproduction consists of such trainings."""
+"""The training of one network on one transfer set; it can be interrupted and continued."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ from torch import Tensor, nn
 from kdcore.datasets.base import Split
 from kdcore.errors import ModelFileError
 from kdcore.machine.device import Device
-from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
+from kdcore.machine.tensor_files import (
+    canonical_json,
+    load_tensors,
+    pack_network,
+    pack_optimizer,
+    save_tensors,
+    unpack_network,
+    unpack_optimizer,
+)
 from kdcore.methods.losses import baseline_loss, kd_loss
 from kdcore.networks.inference import predict_logits
-from kdcore.networks.optimizers import one_cycle, parameter_groups
+from kdcore.networks.optimizers import parameter_groups, train_one_epoch
 from kdcore.networks.registry import build_model
 from kdcore.pictures.views import RandomViews, to_float
 
@@ -132,21 +140,21 @@ def fit_network(
     reused = done == recipe.epochs
     saved = time.perf_counter()
     for epoch in range(done, recipe.epochs):
-        began = time.perf_counter()
+        start = time.perf_counter()
         loss = _train_epoch(network, optimizer, recipe, data, seed * 1_000_003 + epoch, epoch, device, should_stop)
         if loss is None:
             return
         wrong = predict_logits(network, validation.images, device).argmax(1) != validation.hard_labels
-        took = time.perf_counter() - began
-        seconds += took
+        epoch_seconds = time.perf_counter() - start
+        seconds += epoch_seconds
         last = epoch + 1 == recipe.epochs
         if last or time.perf_counter() - saved >= SAVE_SECONDS:
-            tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+            tensors = pack_network(network, "network.")
             if not last:
                 tensors |= pack_optimizer(optimizer, "optimizer.")
             save_tensors(checkpoint, tensors, {"key": key, "epoch": str(epoch + 1), "seconds": repr(seconds)})
             saved = time.perf_counter()
-        yield FitEpoch(epoch + 1, loss, int(wrong.sum()), took)
+        yield FitEpoch(epoch + 1, loss, int(wrong.sum()), epoch_seconds)
     yield FittedNetwork(network.eval(), seconds, reused)
 
 
@@ -162,7 +170,7 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     recipe: NetworkRecipe,
     data: TrainingData,
-    chance: int,
+    epoch_seed: int,
     epoch: int,
     device: Device,
     should_stop: Callable[[], bool],
@@ -170,38 +178,43 @@ def _train_epoch(
     """Train for one epoch and return the mean loss in nats; None if it was stopped.
 
     Args:
-        chance: seed of the order of the pictures, their movement, and dropout.
+        epoch_seed: seed of the order of the pictures, their movement, and dropout.
     """
     network.train()
     size = len(data.split)
     batch_size = min(recipe.batch_size, size)
     steps = size // batch_size
-    weights = [p for p in network.parameters() if p.ndim > 1][:-1]  # all weight matrices but the output layer's
-    total = torch.zeros((), device=device.torch)
-    generator = torch.Generator().manual_seed(chance)
+    limited = [p for p in network.parameters() if p.ndim > 1][:-1]  # all weight matrices but the output layer's
+    generator = torch.Generator().manual_seed(epoch_seed)
     order = torch.randperm(size, generator=generator)
+
+    def loss_of_step(step: int) -> Tensor:
+        rows = order[step * batch_size : (step + 1) * batch_size]
+        pictures = move_pictures(data.split.images[rows].to(device.torch), recipe.jitter, generator)
+        with device.autocast():
+            logits = network(pictures)
+        return _loss(recipe, logits.float(), data, rows)
+
+    def limit_norms() -> None:
+        if recipe.max_norm:
+            with torch.no_grad():
+                for weight in limited:
+                    weight.copy_(weight.renorm(2, 0, recipe.max_norm))
+
     with torch.random.fork_rng(devices=[]):  # dropout uses the global generator
-        torch.manual_seed(chance)
-        for step in range(steps):
-            share = one_cycle((epoch * steps + step) / (recipe.epochs * steps))
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * share
-            rows = order[step * batch_size : (step + 1) * batch_size]
-            pictures = move_pictures(data.split.images[rows].to(device.torch), recipe.jitter, generator)
-            with device.autocast():
-                logits = network(pictures)
-            loss = _loss(recipe, logits.float(), data, rows)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            if recipe.max_norm:
-                with torch.no_grad():
-                    for weight in weights:
-                        weight.copy_(weight.renorm(2, 0, recipe.max_norm))
-            total += loss.detach()
-            if should_stop():
-                return None
-    return float(total) / steps
+        torch.manual_seed(epoch_seed)
+        total = train_one_epoch(
+            optimizer,
+            recipe.learning_rate,
+            epoch,
+            recipe.epochs,
+            steps,
+            loss_of_step,
+            should_stop,
+            device.torch,
+            after_step=limit_norms,
+        )
+    return None if total is None else float(total) / steps
 
 
 def move_pictures(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:
@@ -237,7 +250,7 @@ def _restore(
         return 0, 0.0
     if metadata.get("key") != key:
         return 0, 0.0
-    network.load_state_dict({n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")})
+    unpack_network(network, tensors, "network.")
     done = int(metadata["epoch"])
     if done < epochs:
         unpack_optimizer(optimizer, tensors, "optimizer.")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 MAX_OFFSET = 100.0  # logits; more than the largest difference between two logits of any network here
-HALVINGS = 60
+HALVINGS = 60  # of the interval that is searched
 
 
 def share_of(hard_labels: Tensor, classes: Sequence[int]) -> float:
@@ -18,9 +18,9 @@ def share_of(hard_labels: Tensor, classes: Sequence[int]) -> float:
 
 def add_offset(logits: Tensor, classes: Sequence[int], offset: float) -> Tensor:
     """Return a copy of logits [..., K] with `offset` added to those of `classes`."""
-    answer = logits.clone()
-    answer[..., list(classes)] += offset
-    return answer
+    corrected = logits.clone()
+    corrected[..., list(classes)] += offset
+    return corrected
 
 
 def fit_offset(logits: Tensor, classes: Sequence[int], share: float) -> float:

@@ -49,17 +49,17 @@ def build_teacher(
     recipe = teacher_recipe(name)
     if recipe is None:
         raise UnknownName("recipe", name, TEACHER_RECIPES)
-    folder, here = out or own_model_folder(), pick_device(device)
+    folder, target_device = out or own_model_folder(), pick_device(device)
     dataset = load_dataset(recipe.dataset)
     if recipe.drawn:  # this seed is far from those of the dataset's own splits
         drawn = creatures.draw_pictures(recipe.drawn, seed=2_000_000 + recipe.seed)
         dataset = replace(dataset, train=drawn)
     checkpoint = paths.home() / "teachers" / f"{recipe.name}.safetensors"
-    for step in train_teacher(recipe, dataset, here, checkpoint, should_stop, world):
+    for step in train_teacher(recipe, dataset, target_device, checkpoint, should_stop, world):
         if isinstance(step, TeacherEpoch):
             yield step
         elif world.rank == 0:
-            yield _write_card(recipe, dataset, round_to_fp16(step), folder, here, world.command)
+            yield _write_card(recipe, dataset, round_to_fp16(step), folder, target_device, world.command)
             checkpoint.unlink(missing_ok=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kdcore.datasets import dataset_info
+from kdcore.networks.registry import count_params, model_without_weights
 from kdcore.teachers.building.recipes import teacher_recipe
 from kdcore.teachers.card import list_teachers
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
@@ -12,15 +14,15 @@ def dataset_of(name: str) -> str | None:
 
     The datasets of an ensemble's members are joined by "+", each once. None if there is neither a card nor a recipe.
     """
-    known = {card.name: card.dataset for card in list_teachers()}
-    learned: list[str] = []
+    by_card = {card.name: card.dataset for card in list_teachers()}
+    datasets: list[str] = []
     for member in members_of(name):
         recipe = teacher_recipe(member)
-        dataset = known.get(member) or (recipe.dataset if recipe is not None else None)
+        dataset = by_card.get(member) or (recipe.dataset if recipe is not None else None)
         if dataset is None:
             return None
-        learned.append(dataset)
-    return "+".join(dict.fromkeys(learned))
+        datasets.append(dataset)
+    return "+".join(dict.fromkeys(datasets))
 
 
 def model_of(name: str) -> str | None:
@@ -28,9 +30,9 @@ def model_of(name: str) -> str | None:
 
     None for an ensemble, and for a name that has neither a card nor a recipe.
     """
-    known = {card.name: card.model for card in list_teachers()}
+    by_card = {card.name: card.model for card in list_teachers()}
     recipe = None if is_ensemble(name) else teacher_recipe(name)
-    return known.get(name) or (recipe.model if recipe is not None else None)
+    return by_card.get(name) or (recipe.model if recipe is not None else None)
 
 
 def params_of(name: str) -> int | None:
@@ -38,13 +40,11 @@ def params_of(name: str) -> int | None:
 
     The parameters of an ensemble's members are added up. None if there is neither a card nor a recipe.
     """
-    from kdcore.datasets import dataset_info
-    from kdcore.networks.registry import count_params, model_without_weights
-
-    known, total = {card.name: card.num_params for card in list_teachers()}, 0
+    by_card = {card.name: card.num_params for card in list_teachers()}
+    total = 0
     for member in members_of(name):
-        if member in known:
-            total += known[member]
+        if member in by_card:
+            total += by_card[member]
         elif (recipe := teacher_recipe(member)) is not None:
             info = dataset_info(recipe.dataset)
             total += count_params(model_without_weights(recipe.model, info.image_shape, info.num_classes))

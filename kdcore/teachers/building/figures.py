@@ -61,28 +61,30 @@ def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
 
     A picture counts as assigned to the superclass with the largest sum of soft labels at T = 1.
     """
-    families = sorted(set(dataset.superclasses))
-    member = torch.tensor([families.index(name) for name in dataset.superclasses])
-    mass = torch.zeros(len(logits), len(families)).index_add_(1, member, logits.softmax(1))
-    true = member[dataset.test.hard_labels]
-    right = mass.argmax(1) == true
-    counts = dataset.train.hard_labels.bincount(minlength=dataset.num_classes)
-    hits = scores.correct(logits, dataset.test.hard_labels)
+    hard_labels = dataset.test.hard_labels
+    names = sorted(set(dataset.superclasses))
+    superclass_of = torch.tensor([names.index(name) for name in dataset.superclasses])
+    superclass_probs = torch.zeros(len(logits), len(names)).index_add_(1, superclass_of, logits.softmax(1))
+    true_superclass = superclass_of[hard_labels]
+    correct = superclass_probs.argmax(1) == true_superclass
     rows, means = {}, {}
-    for place, name in enumerate(families):
-        here = true == place
-        share = scores.proportion_estimate(right[here]).to_json()
-        rows[name] = {"accuracy": share["mean"], "n": int(here.sum()), "ci95": share["ci95"]}
-        mean = mass[here].mean(0)
+    for number, name in enumerate(names):
+        in_superclass = true_superclass == number
+        size = int(in_superclass.sum())
+        accuracy = scores.proportion_estimate(correct[in_superclass]).to_json()
+        rows[name] = {"accuracy": accuracy["mean"], "n": size, "ci95": accuracy["ci95"]}
+        mean = superclass_probs[in_superclass].mean(0)
         ranked = mean.argsort(descending=True).tolist()
-        means[name] = {"n": int(here.sum()), "mean": {families[k]: float(mean[k]) for k in ranked}}
+        means[name] = {"n": size, "mean": {names[k]: float(mean[k]) for k in ranked}}
     figures: dict[str, Any] = {
-        "superclass_accuracy": scores.proportion_estimate(right).to_json(),
+        "superclass_accuracy": scores.proportion_estimate(correct).to_json(),
         "by_superclass": rows,
         "superclass_soft_labels": means,
     }
-    large = counts[dataset.test.hard_labels] > counts.max() * 0.8
+    class_sizes = dataset.train.hard_labels.bincount(minlength=dataset.num_classes)
+    large = class_sizes[hard_labels] > class_sizes.max() * 0.8
     if bool(large.any()) and not bool(large.all()):
+        hits = scores.correct(logits, hard_labels)
         figures["large_class_accuracy"] = scores.proportion_estimate(hits[large]).to_json()
         figures["small_class_accuracy"] = scores.proportion_estimate(hits[~large]).to_json()
     return figures
@@ -111,13 +113,14 @@ def measure_outsiders(teacher: Teacher, dataset: Dataset, threshold: float, reci
         dataset; it is high if the teacher detects outsiders by that dataset's blur instead of by their content.
     """
     other = load_dataset(recipe.dataset)
-    kind = dict(zip(other.class_names, other.superclasses, strict=True))
+    superclass_of = dict(zip(other.class_names, other.superclasses, strict=True))
     unseen = [name for name in other.class_names if name not in recipe.outside + recipe.inside]
-    strange = {kind[name] for name in recipe.outside}
+    outside_superclasses = {superclass_of[name] for name in recipe.outside}
 
     def called_none(images: Tensor) -> dict[str, Any]:
-        chosen = familiarity(teacher.logits(resize_images(images, teacher.card.image_shape[1:]))) < threshold
-        return {**scores.proportion_estimate(chosen).to_json(), "n": len(images)}
+        logits = teacher.logits(resize_images(images, teacher.card.image_shape[1:]))
+        below = familiarity(logits) < threshold
+        return {**scores.proportion_estimate(below).to_json(), "n": len(images)}
 
     def row(names: list[str]) -> dict[str, Any]:
         pictures = pictures_of_classes(other.test, other.class_names, names)
@@ -127,8 +130,8 @@ def measure_outsiders(teacher: Teacher, dataset: Dataset, threshold: float, reci
     return {
         "false_alarms": called_none(dataset.test.images),
         "found": {
-            **row([name for name in unseen if kind[name] in strange]),
+            **row([name for name in unseen if superclass_of[name] in outside_superclasses]),
             "digits": called_none(digits),
         },
-        "false_alarms_elsewhere": row([name for name in unseen if kind[name] not in strange]),
+        "false_alarms_elsewhere": row([name for name in unseen if superclass_of[name] not in outside_superclasses]),
     }

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kdcore.datasets import list_datasets, load_dataset
 from kdcore.errors import ConfigError
+from kdcore.machine.device import pick_device
+from kdcore.teachers.building.figures import measure
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.ensemble_names import is_ensemble
-from kdcore.teachers.measured import save_figures
+from kdcore.teachers.load import load_teacher
+from kdcore.teachers.saved_figures import save_figures
 
 
 def measure_teacher(name: str, device: str = "auto") -> ModelCard:
@@ -21,22 +25,19 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
         StoreError: the figures could not be saved.
         KdError: the teacher cannot be loaded, as in `load_teacher`.
     """
-    from kdcore.datasets import list_datasets, load_dataset
-    from kdcore.machine.device import pick_device
-    from kdcore.teachers.building.figures import measure
-    from kdcore.teachers.load import load_teacher
-
     teacher = load_teacher(name, pick_device(device).torch.type)
-    learned = teacher.card.dataset
-    known = [info.name for info in list_datasets()]
-    if learned not in known:
+    dataset_name = teacher.card.dataset
+    legal = [info.name for info in list_datasets()]
+    if dataset_name not in legal:
         raise ConfigError(
-            f'"{teacher.name}" learned {learned}, of which there are no test pictures here; measure a teacher of one '
-            f"of these: {', '.join(known)}."
+            f'"{teacher.name}" learned {dataset_name}, of which there are no test pictures here; measure a teacher of '
+            f"one of these: {', '.join(legal)}."
         )
-    dataset = load_dataset(learned)
+    dataset = load_dataset(dataset_name)
     if dataset.class_names != teacher.card.class_names:
-        raise ConfigError(f'"{teacher.name}" knows other classes than {learned} has on this machine; train it again.')
+        raise ConfigError(
+            f'"{teacher.name}" knows other classes than {dataset_name} has on this machine; train it again.'
+        )
     figures = measure(teacher.logits(dataset.test.images), dataset)
     if is_ensemble(teacher.name):
         save_figures(teacher.card, figures)

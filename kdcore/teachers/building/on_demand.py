@@ -6,7 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+import torch
+
+from kdcore.datasets import dataset_info
 from kdcore.events import TeacherEpochEnded
+from kdcore.machine.device import pick_device, torch_threads
+from kdcore.networks.registry import build_model
+from kdcore.teachers.building.build import build_teacher
 from kdcore.teachers.building.recipes import teacher_recipe
 from kdcore.teachers.card import ModelCard, list_teachers
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
@@ -39,17 +45,12 @@ def train_missing_teacher(
     recipe = teacher_recipe(name)
     if recipe is None or name in {card.name for card in list_teachers()}:
         return
-    import torch
-
-    from kdcore.teachers.building.build import build_teacher
-
     torch.set_num_threads(os.cpu_count() or 1)
     # Report the beginning at once, because the first epoch may take a minute.
     yield TeacherEpochEnded(name, 0, recipe.epochs, None, 0.0)
     for step in build_teacher(name, device=device, should_stop=should_stop):
         if not isinstance(step, ModelCard):
-            accuracy = getattr(step, "validation_accuracy", None)
-            yield TeacherEpochEnded(name, step.epoch, step.epochs, accuracy, step.seconds)
+            yield TeacherEpochEnded(name, step.epoch, step.epochs, step.validation_accuracy, step.seconds)
 
 
 def estimate_teacher_seconds(name: str, device: str = "auto") -> float | None:
@@ -58,30 +59,25 @@ def estimate_teacher_seconds(name: str, device: str = "auto") -> float | None:
     A few training steps on blank pictures are timed and multiplied; of an ensemble, the members that are not on this
     machine yet are added up. None if a teacher to be trained has no recipe.
     """
-    import torch
-
-    from kdcore.datasets import dataset_info
-    from kdcore.machine.device import pick_device, torch_threads
-    from kdcore.networks.registry import build_model
-
     if is_ensemble(name):
-        known = {card.name for card in list_teachers()}
-        each = [estimate_teacher_seconds(member, device) for member in members_of(name) if member not in known]
-        return None if None in each else sum(one for one in each if one is not None)
+        here = {card.name for card in list_teachers()}
+        estimates = [estimate_teacher_seconds(member, device) for member in members_of(name) if member not in here]
+        known = [seconds for seconds in estimates if seconds is not None]
+        return sum(known) if len(known) == len(estimates) else None
     recipe = teacher_recipe(name)
     if recipe is None:
         return None
-    info, here = dataset_info(recipe.dataset), pick_device(device)
-    network = here.place(build_model(recipe.model, info.image_shape, info.num_classes, seed=0)).train()
-    pictures = torch.zeros(recipe.batch_size, *info.image_shape, device=here.torch)
+    info, target_device = dataset_info(recipe.dataset), pick_device(device)
+    network = target_device.place(build_model(recipe.model, info.image_shape, info.num_classes, seed=0)).train()
+    pictures = torch.zeros(recipe.batch_size, *info.image_shape, device=target_device.torch)
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     times: list[float] = []
     with torch_threads(os.cpu_count() or 1):  # the real training uses as many
         while sum(times) < TIMING_SECONDS:
-            began = time.perf_counter()
-            with here.autocast():
+            start = time.perf_counter()
+            with target_device.autocast():
                 loss = network(pictures).float().square().mean()
             loss.backward()
-            here.synchronize()
-            times.append(time.perf_counter() - began)
+            target_device.synchronize()
+            times.append(time.perf_counter() - start)
     return min(times) * recipe.epochs * info.train_size / recipe.batch_size

@@ -21,7 +21,7 @@ from kdcore.metrics.soft_labels import familiarity
 from kdcore.pictures.views import resize_images
 
 FALSE_ALARM_RATE = 0.05  # share of the validation pictures that the threshold wrongly calls none of the classes
-BLOCKS_PER_SIDE = 4  # a picture to be shuffled is cut into BLOCKS x BLOCKS blocks
+BLOCKS_PER_SIDE = 4  # a picture to be shuffled is cut into BLOCKS_PER_SIDE x BLOCKS_PER_SIDE blocks
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class Outsiders:
         """
         count = max(1, round(len(images) * self.recipe.share))
 
-        def some(pool: Tensor) -> Tensor:
+        def draw_from(pool: Tensor) -> Tensor:
             rows = torch.randint(len(pool), (count,), generator=generator)
             return pool[rows.to(pool.device, non_blocking=True)]
 
-        kinds = [some(self.inside), some(self.outside), shuffle_blocks(some(images), generator)]
+        kinds = [draw_from(self.inside), draw_from(self.outside), shuffle_blocks(draw_from(images), generator)]
         return torch.cat(kinds), torch.arange(3 * count, device=images.device) < count
 
 
@@ -107,7 +107,7 @@ def shuffle_blocks(images: Tensor, generator: torch.Generator) -> Tensor:
     count, _channels, height, width = images.shape
     block = (height // BLOCKS_PER_SIDE, width // BLOCKS_PER_SIDE)
     even = images[..., : block[0] * BLOCKS_PER_SIDE, : block[1] * BLOCKS_PER_SIDE]
-    tiles = F.unfold(even.float(), block, stride=block)  # [N, C * h * w, BLOCKS ** 2]
+    tiles = F.unfold(even.float(), block, stride=block)  # [N, C * h * w, BLOCKS_PER_SIDE ** 2]
     order = (
         torch.rand(count, 1, BLOCKS_PER_SIDE**2, generator=generator).argsort(-1).to(images.device, non_blocking=True)
     )
@@ -122,5 +122,5 @@ def outsider_loss(logits: Tensor, inside: Tensor) -> Tensor:
         logits: [B, K]; the logit of "yes" is their familiarity minus log K, so that logits that are all 0 mean 50 %.
         inside: bool [B], True for pictures that show one of the classes.
     """
-    familiar = familiarity(logits).to(logits) - math.log(logits.shape[1])
-    return F.binary_cross_entropy_with_logits(familiar, inside.to(familiar))
+    inside_logit = familiarity(logits).to(logits) - math.log(logits.shape[1])
+    return F.binary_cross_entropy_with_logits(inside_logit, inside.to(inside_logit))

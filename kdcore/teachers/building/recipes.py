@@ -110,9 +110,9 @@ def teacher_recipe(name: str) -> TeacherRecipe | None:
     A dataset that a user added has a teacher of the same name. The teachers for controls are called
     `TEACHER-smoothed` and `TEACHER-undertrained`, where TEACHER has a recipe.
     """
-    known = {**ON_DEMAND, **TEACHER_RECIPES}.get(name)
-    if known is not None:
-        return known
+    recipe = {**ON_DEMAND, **TEACHER_RECIPES}.get(name)
+    if recipe is not None:
+        return recipe
     if name not in {info.name for info in list_datasets()}:
         return _control_recipe(name)
     info = dataset_info(name)
@@ -130,12 +130,13 @@ def _control_recipe(name: str) -> TeacherRecipe | None:
     checkpoint of the teacher.
     """
     teacher, _, control = name.rpartition("-")
-    own = teacher_recipe(teacher) if control in ("smoothed", "undertrained") else None
-    if own is None:
+    original = teacher_recipe(teacher) if control in ("smoothed", "undertrained") else None
+    if original is None:
         return None
     if control == "smoothed":
-        return replace(own, name=name, label_smoothing=CONTROL_SMOOTHING)
-    return replace(own, name=name, epochs=max(1, round(own.epochs / 10)), small_epochs=round(own.small_epochs / 10))
+        return replace(original, name=name, label_smoothing=CONTROL_SMOOTHING)
+    epochs, small_epochs = max(1, round(original.epochs / 10)), round(original.small_epochs / 10)
+    return replace(original, name=name, epochs=epochs, small_epochs=small_epochs)
 
 
 _JPEG = "Learned a JPEG copy of CIFAR-10; the original pictures are sharper, and its figures on them were not measured."

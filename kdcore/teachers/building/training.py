@@ -19,10 +19,18 @@ from kdcore.datasets.base import Dataset, Split
 from kdcore.errors import ConfigError
 from kdcore.machine.device import Device
 from kdcore.machine.distributed import SINGLE_PROCESS, World
-from kdcore.machine.tensor_files import canonical_json, load_tensors, pack_optimizer, save_tensors, unpack_optimizer
+from kdcore.machine.tensor_files import (
+    canonical_json,
+    load_tensors,
+    pack_network,
+    pack_optimizer,
+    save_tensors,
+    unpack_network,
+    unpack_optimizer,
+)
 from kdcore.networks.convolutional import whiten_
 from kdcore.networks.inference import accuracy_of, predict_logits
-from kdcore.networks.optimizers import one_cycle, parameter_groups
+from kdcore.networks.optimizers import parameter_groups, train_one_epoch
 from kdcore.networks.registry import build_model
 from kdcore.pictures.views import RandomViews, to_float
 from kdcore.teachers.building.outsiders import OutsiderRecipe, Outsiders, load_outsiders, outsider_loss
@@ -112,21 +120,13 @@ def train_teacher(
     smallest = min(recipe.batch_size, len(dataset.train))
     if world.size > smallest:
         raise ConfigError(f"A batch of {smallest} pictures is too small for {world.size} processes; start fewer.")
-    model = build_model(recipe.model, dataset.image_shape, dataset.num_classes, seed=recipe.seed)
-    whiten_(model, to_float(dataset.train.images[:WHITENING_PICTURES]))
-    device.place(model)
+    model = _untrained_network(recipe, dataset, device)
     optimizer = torch.optim.SGD(
         parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, momentum=0.9, nesterov=True
     )
-    deciding = {name: value for name, value in asdict(recipe).items() if name != "crop"}
-    if not recipe.label_smoothing:  # keeps checkpoints valid that are older than this setting
-        del deciding["label_smoothing"]
-    key = canonical_json(deciding) + dataset.sha256
-    strangers = recipe.outsiders
-    outsiders = load_outsiders(strangers, dataset.image_shape) if strangers and strangers.share > 0 else None
-    if outsiders is not None:
-        outsiders = outsiders.to(device.torch)
+    outsiders = _outsiders_on_device(recipe, dataset, device)
     train = Split(dataset.train.images.to(device.torch), dataset.train.hard_labels.to(device.torch))
+    key = _checkpoint_key(recipe, dataset)
     done = _restore(checkpoint, key, model, optimizer)
     if not world.is_equal_everywhere(done, device.torch):
         raise ConfigError("The processes have different checkpoints; give all of them the same KDCORE_HOME.")
@@ -138,14 +138,34 @@ def train_teacher(
             return
         world.average_statistics_(model)
         if world.rank == 0:
-            tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-            tensors |= pack_optimizer(optimizer, "optimizer.")
+            tensors = pack_network(model, "model.") | pack_optimizer(optimizer, "optimizer.")
             save_tensors(checkpoint, tensors, {"key": key, "epoch": str(epoch + 1)})
         logits = predict_logits(model, dataset.validation.images, device)
         accuracy = accuracy_of(logits, dataset.validation.hard_labels)
         seconds = time.perf_counter() - start
         yield TeacherEpoch(epoch + 1, recipe.epochs, loss, accuracy, seconds)
     yield model.eval()
+
+
+def _untrained_network(recipe: TeacherRecipe, dataset: Dataset, device: Device) -> nn.Module:
+    model = build_model(recipe.model, dataset.image_shape, dataset.num_classes, seed=recipe.seed)
+    whiten_(model, to_float(dataset.train.images[:WHITENING_PICTURES]))
+    return device.place(model)
+
+
+def _outsiders_on_device(recipe: TeacherRecipe, dataset: Dataset, device: Device) -> Outsiders | None:
+    """The outsiders that the teacher meets in training; None if it meets none."""
+    if recipe.outsiders is None or recipe.outsiders.share <= 0:
+        return None
+    return load_outsiders(recipe.outsiders, dataset.image_shape).to(device.torch)
+
+
+def _checkpoint_key(recipe: TeacherRecipe, dataset: Dataset) -> str:
+    """A text that is the same for two trainings if one can continue the other's checkpoint."""
+    settings = {name: value for name, value in asdict(recipe).items() if name != "crop"}  # not used in training
+    if not recipe.label_smoothing:  # keeps checkpoints valid that are older than this setting
+        del settings["label_smoothing"]
+    return canonical_json(settings) + dataset.sha256
 
 
 def epoch_order(split: Split, balance: float, generator: torch.Generator) -> Tensor:
@@ -182,32 +202,30 @@ def _train_epoch(
     order = epoch_order(split, recipe.balance, generator).to(device.torch)
     steps = max(1, len(order) // recipe.batch_size)
     size = recipe.small_size if epoch < recipe.small_epochs else None
-    total = torch.zeros((), device=device.torch)
-    for step in range(steps):
+
+    def loss_of_step(step: int) -> Tensor:
         rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        share = one_cycle((epoch * steps + step) / (recipe.epochs * steps))
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * share
         pictures, inside = split.images[rows], torch.ones(len(rows), dtype=torch.bool, device=device.torch)
         if outsiders is not None:
-            strangers, known = outsiders.draw(pictures, generator)
-            pictures, inside = torch.cat([pictures, strangers]), torch.cat([inside, known])
+            added_pictures, added_inside = outsiders.draw(pictures, generator)
+            pictures, inside = torch.cat([pictures, added_pictures]), torch.cat([inside, added_inside])
         images = recipe.views.apply(pictures, generator, size, world.share)
-        hard_labels = split.hard_labels[rows][world.share]  # none for outsiders, whose logits come last
+        hard_labels = split.hard_labels[rows][world.share]  # none for added pictures, whose logits come last
         with device.autocast():
             logits = model(images.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
-        own = logits[: len(hard_labels)]
-        loss = F.cross_entropy(own, hard_labels, label_smoothing=recipe.label_smoothing) * world.weight(len(rows))
+        labelled = logits[: len(hard_labels)]
+        loss = F.cross_entropy(labelled, hard_labels, label_smoothing=recipe.label_smoothing) * world.weight(len(rows))
         if outsiders is not None:
             weight = outsiders.recipe.weight * world.weight(len(inside))
             loss = loss + weight * outsider_loss(logits, inside[world.share])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total += loss.detach()
-        if should_stop():
-            return None
+        return loss
+
+    total = train_one_epoch(
+        optimizer, recipe.learning_rate, epoch, recipe.epochs, steps, loss_of_step, should_stop, device.torch
+    )
+    if total is None:
+        return None
     world.average_(total)
     return float(total) / steps
 
@@ -222,6 +240,6 @@ def _restore(checkpoint: Path, key: str, model: nn.Module, optimizer: torch.opti
     tensors, metadata = load_tensors(checkpoint)
     if metadata.get("key") != key:
         return 0
-    model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})
+    unpack_network(model, tensors, "model.")
     unpack_optimizer(optimizer, tensors, "optimizer.")
     return int(metadata["epoch"])

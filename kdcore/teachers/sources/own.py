@@ -7,7 +7,6 @@ original cannot change between the check and the use.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -22,17 +21,18 @@ from safetensors import SafetensorError, safe_open
 
 from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
 from kdcore.machine.disk import write_failure_reason
-from kdcore.machine.tensor_files import load_tensors, write_atomically
+from kdcore.machine.tensor_files import load_tensors
 from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.pictures.views import to_float
 from kdcore.teachers.card import ModelCard, list_cards, list_teachers, model_folders, own_model_folder
 from kdcore.teachers.published import PUBLISHED
+from kdcore.teachers.teacher import write_card
 from kdcore.teachers.untrusted_card import read_card
 
 SUFFIX = ".safetensors"
 # Formats that may hold code have a file suffix that begins with one of these.
 CODE_SUFFIXES = (".pt", ".pk", ".pic", ".bin", ".ckpt", ".job", ".np", ".tar", ".zip")
-LARGEST_FILE = 4 * 2**30  # bytes
+MAX_FILE_BYTES = 4 * 2**30
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -62,8 +62,7 @@ def add_teacher(path: Path, name: str | None = None) -> ModelCard:
         card = _check_network(card, copy, path.name)
         try:
             copy.replace(own_model_folder() / f"{card.name}{SUFFIX}")
-            text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
-            write_atomically(own_model_folder() / f"{card.name}.json", text.encode())
+            write_card(card, own_model_folder() / f"{card.name}.json")
         except OSError as error:
             raise StoreError(f"The teacher {card.name} could not be saved {write_failure_reason(error)}.") from error
     return card
@@ -77,11 +76,13 @@ def remove_teacher(name: str) -> None:
         UnknownName: this machine's own folder has no such teacher.
         StoreError: its files cannot be removed.
     """
-    own = {path.stem for path in own_model_folder().glob("*.json")} & {card.name for card in list_teachers()}
-    if name not in own:
+    card_names = {path.stem for path in own_model_folder().glob("*.json")}
+    removable = sorted(card_names & {card.name for card in list_teachers()})
+    if name not in removable:
         if name in _bundled():
-            raise ConfigError(f"{name} comes with the program and stays; you can remove: {', '.join(own) or 'none'}.")
-        raise UnknownName("own teacher", name, sorted(own) or ("none",))
+            names = ", ".join(removable) or "none"
+            raise ConfigError(f"{name} comes with the program and stays; you can remove: {names}.")
+        raise UnknownName("own teacher", name, removable or ("none",))
     try:
         (own_model_folder() / f"{name}.json").unlink()
         (own_model_folder() / f"{name}{SUFFIX}").unlink(missing_ok=True)
@@ -122,8 +123,8 @@ def _check_path(path: Path) -> None:
         raise ConfigError(f"{path.name} is no {SUFFIX} file; give one with a model card (.json) beside it.")
     if not path.is_file():
         raise ConfigError(f"There is no file {path}; give the path of a {SUFFIX} file.")
-    if path.stat().st_size > LARGEST_FILE:
-        raise ModelFileError(f"{path.name} is larger than {LARGEST_FILE / 2**30:.0f} GB; give a smaller network.")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ModelFileError(f"{path.name} is larger than {MAX_FILE_BYTES / 2**30:.0f} GB; give a smaller network.")
 
 
 @contextmanager
@@ -157,11 +158,11 @@ def _temporary_copy(path: Path) -> Iterator[tuple[Path, str]]:
             copy.unlink(missing_ok=True)
 
 
-def _check_network(card: ModelCard, weights: Path, shown: str) -> ModelCard:
+def _check_network(card: ModelCard, weights: Path, file_name: str) -> ModelCard:
     """Check that the weights fit the network that the card names and that it gives finite logits; count its size.
 
     Args:
-        shown: the name of the file in error messages.
+        file_name: the name of the file in error messages; `weights` is a copy under another name.
 
     Returns:
         The card with `num_params` and `macs` filled in.
@@ -172,16 +173,15 @@ def _check_network(card: ModelCard, weights: Path, shown: str) -> ModelCard:
     classes = len(card.class_names)
     try:
         with torch.device("meta"):  # takes no memory, however large the network is
-            plan = build_model(card.model, card.image_shape, classes)
-        _check_shapes(
-            {name: tuple(value.shape) for name, value in plan.state_dict().items()}, weights, shown, card.model
-        )
+            meta_network = build_model(card.model, card.image_shape, classes)
+        shapes = {name: tuple(value.shape) for name, value in meta_network.state_dict().items()}
+        _check_shapes(shapes, weights, file_name, card.model)
         network = build_model(card.model, card.image_shape, classes)
     except ConfigError as error:
-        raise ModelFileError(f"The card of {shown} names no network that can be built: {error}") from error
+        raise ModelFileError(f"The card of {file_name} names no network that can be built: {error}") from error
     tensors, _ = load_tensors(weights)
     if not all(bool(value.float().isfinite().all()) for value in tensors.values()):
-        raise ModelFileError(f"{shown} holds values that are infinite or not a number; save it again.")
+        raise ModelFileError(f"{file_name} holds values that are infinite or not a number; save it again.")
     network.load_state_dict({name: value.float() for name, value in tensors.items()})
     network.eval()
     try:
@@ -189,13 +189,17 @@ def _check_network(card: ModelCard, weights: Path, shown: str) -> ModelCard:
             black = torch.zeros(1, *card.image_shape, dtype=torch.uint8)
             logits = network(to_float(torch.cat([black, 255 - black])))
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise ModelFileError(f"The network of {shown} cannot take pictures {card.image_shape} ({error}).") from error
+        raise ModelFileError(
+            f"The network of {file_name} cannot take pictures {card.image_shape} ({error})."
+        ) from error
     if logits.shape != (2, classes) or not bool(logits.isfinite().all()):
-        raise ModelFileError(f"The network of {shown} does not give one finite number for each of {classes} classes.")
+        raise ModelFileError(
+            f"The network of {file_name} does not give one finite number for each of {classes} classes."
+        )
     return replace(card, num_params=count_params(network), macs=count_macs(network, card.image_shape))
 
 
-def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, shown: str, model: str) -> None:
+def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, file_name: str, model: str) -> None:
     """Compare names and shapes in the file's header with those of the network, before any tensor is read.
 
     Raises:
@@ -206,10 +210,14 @@ def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, shown: str,
             names = set(file.keys())
             found = {name: tuple(file.get_slice(name).get_shape()) for name in names & set(wanted)}
     except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{shown} could not be read as safetensors; save it again with save_file.") from error
-    for name in sorted(set(wanted) ^ names):
-        side = "lacks" if name in wanted else "has an unknown"
-        raise ModelFileError(f"{shown} does not fit {model}, the network that its card names: it {side} {name[:80]}.")
+        raise ModelFileError(f"{file_name} could not be read as safetensors; save it again with save_file.") from error
+    differing = sorted(set(wanted) ^ names)
+    if differing:
+        name = differing[0]
+        problem = f"{'lacks' if name in wanted else 'has an unknown'} {name[:80]}"
+        raise ModelFileError(f"{file_name} does not fit {model}, the network that its card names: it {problem}.")
     for name, shape in wanted.items():
         if found[name] != shape:
-            raise ModelFileError(f"{shown} does not fit {model}: its {name} is {found[name]}, and {shape} is needed.")
+            raise ModelFileError(
+                f"{file_name} does not fit {model}: its {name} is {found[name]}, and {shape} is needed."
+            )

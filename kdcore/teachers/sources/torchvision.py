@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,11 +15,11 @@ from kdcore.machine import paths
 from kdcore.machine.download import FetchProgress, RemoteFile, fetch, is_complete
 from kdcore.machine.tensor_files import file_sha256, load_tensors
 from kdcore.machine.torchvision_import import classifier_weights
-from kdcore.networks.registry import build_model, count_macs, count_params
-from kdcore.teachers.card import ModelCard, model_folders, own_model_folder
+from kdcore.networks.registry import build_model
+from kdcore.teachers.card import ModelCard, model_folders
 from kdcore.teachers.published import PublishedTeacher, names_here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers.sources import imagenet
-from kdcore.teachers.teacher import save_model
+from kdcore.teachers.sources.pretrained import save_pretrained
 
 DATASET = "imagenet"
 PUBLISHED_ACCURACY_NOTE = "Its accuracy is the published one, not measured here."
@@ -33,7 +31,7 @@ def cache_folder() -> Path:
     return paths.home() / "downloads"
 
 
-def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgress]:
+def fetch_published(name: str, new_name: str | None = None) -> Iterator[FetchProgress]:
     """Bring one of torchvision's classifiers to this machine; does nothing if it is already here.
 
     Instead of fetching, it takes a file that is already here: torchvision's `.pth` in `cache_folder()` or in PyTorch's
@@ -42,7 +40,7 @@ def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgr
 
     Args:
         name: torchvision's name of the classifier.
-        called: the new teacher's name, which must be free; None for torchvision's name.
+        new_name: the new teacher's name, which must be free; None for torchvision's name.
 
     Yields:
         The progress of the download.
@@ -53,30 +51,32 @@ def fetch_published(name: str, called: str | None = None) -> Iterator[FetchProgr
         ModelFileError: the file does not hold the weights of this network.
         StoreError: the disk is full or cannot be written.
     """
-    teacher = published_teacher(name)
-    if _is_intact_here(called or name):
+    teacher, teacher_name = published_teacher(name), new_name or name
+    if _is_intact_here(teacher_name):
         return
     by_hand = cache_folder() / f"{name}.safetensors"
     if by_hand.is_file():
         yield FetchProgress(by_hand.name, by_hand.stat().st_size, by_hand.stat().st_size)
-        _save_teacher(teacher, load_tensors(by_hand)[0], called or name, verified=False)
+        _save_teacher(teacher, load_tensors(by_hand)[0], teacher_name, verified=False)
         return
     remote = remote_file(teacher)
-    kept = Path(torch.hub.get_dir()) / "checkpoints" / remote.name
-    if not is_complete(kept, remote):
-        kept = cache_folder() / remote.name
+    weights_file = Path(torch.hub.get_dir()) / "checkpoints" / remote.name
+    if not is_complete(weights_file, remote):
+        weights_file = cache_folder() / remote.name
         try:
             for done in fetch(remote, cache_folder()):
                 yield FetchProgress(remote.name, min(done, remote.size), remote.size)
         except DownloadFailed as error:
-            other = f"{remote.name} in {kept.parent} is not what torchvision published, and " if kept.is_file() else ""
+            mismatch = ""
+            if weights_file.is_file():
+                mismatch = f"{remote.name} in {weights_file.parent} is not what torchvision published, and "
             raise TeacherUnavailable(
-                f"{other}{str(error).rstrip('.')}. Get {remote.urls[0]} elsewhere and put it into {cache_folder()}, or "
-                f"choose a teacher that is here: {names_here()}."
+                f"{mismatch}{str(error).rstrip('.')}. Get {remote.urls[0]} elsewhere and put it into "
+                f"{cache_folder()}, or choose a teacher that is here: {names_here()}."
             ) from error
-    _save_teacher(teacher, _load_published(kept, remote), called or name, verified=True)
-    if kept.parent == cache_folder():
-        for path in (kept, kept.with_name(f"{kept.name}.lock")):
+    _save_teacher(teacher, _load_published(weights_file, remote), teacher_name, verified=True)
+    if weights_file.parent == cache_folder():
+        for path in (weights_file, weights_file.with_name(f"{weights_file.name}.lock")):
             path.unlink(missing_ok=True)
 
 
@@ -113,11 +113,13 @@ def _modern_key(key: str) -> str:
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key)
 
 
-def _save_teacher(teacher: PublishedTeacher, tensors: dict[str, Tensor], called: str, verified: bool) -> ModelCard:
+def _save_teacher(
+    teacher: PublishedTeacher, tensors: dict[str, Tensor], teacher_name: str, verified: bool
+) -> ModelCard:
     """Save the weights and a new card in this machine's folder of models.
 
     Args:
-        called: the teacher's name.
+        teacher_name: the new teacher's name.
         verified: whether a checksum proved the file to be the published one; only then the card states the published
             accuracy.
 
@@ -133,32 +135,26 @@ def _save_teacher(teacher: PublishedTeacher, tensors: dict[str, Tensor], called:
         network.load_state_dict({key: value.float() for key, value in tensors.items()})
     except RuntimeError as error:
         raise ModelFileError(f"The file does not hold the weights of {model}; remove it and fetch it again.") from error
-    share = published_accuracy(teacher)
-    card: dict[str, Any] = {
-        "name": called,
-        "role": "teacher",
-        "dataset": DATASET,
-        "dataset_sha256": "",
-        "model": model,
-        "class_names": class_names,
-        "superclasses": imagenet.superclasses(),
-        "image_shape": shape,
-        "calibration": 1.0,
-        "accuracy": share if verified else None,
-        "figures": {"published_accuracy": {"mean": share, "of": "ImageNet-1K"}} if verified else {},
-        "num_params": count_params(network),
-        "macs": count_macs(network, shape),
-        "recipe": {
-            "weights": f"{type(weights).__name__}.{weights.name}",
-            "source": weights.url,
-            "recipe": weights.meta["recipe"],
-            **teacher.training,
-        },
-        "command": f"kdcore teachers get {teacher.name}",
-        "seeds": (),
-        "date": datetime.date.today().isoformat(),
-        "notes": f"{teacher.notes} {PUBLISHED_ACCURACY_NOTE if verified else UNVERIFIED_NOTE}",
-        "resize": preset.resize_size[0],
-        "interpolation": preset.interpolation.value,
+    recipe = {
+        "weights": f"{type(weights).__name__}.{weights.name}",
+        "source": weights.url,
+        "recipe": weights.meta["recipe"],
+        **teacher.training,
     }
-    return save_model(own_model_folder(), network.eval(), card)
+    accuracy = published_accuracy(teacher)
+    return save_pretrained(
+        network,
+        name=teacher_name,
+        dataset=DATASET,
+        model=model,
+        class_names=class_names,
+        superclasses=imagenet.superclasses(),
+        image_shape=shape,
+        accuracy=accuracy if verified else None,
+        figures={"published_accuracy": {"mean": accuracy, "of": "ImageNet-1K"}} if verified else {},
+        recipe=recipe,
+        command=f"kdcore teachers get {teacher.name}",
+        notes=f"{teacher.notes} {PUBLISHED_ACCURACY_NOTE if verified else UNVERIFIED_NOTE}",
+        resize=preset.resize_size[0],
+        interpolation=preset.interpolation.value,
+    )

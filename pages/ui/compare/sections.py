@@ -105,7 +105,7 @@ def _mixups(trio: Trio) -> None:
 def _first_seed_confusion(found: PictureAnswers) -> Mapping[str, Sequence[Sequence[int]]]:
     from kdcore.metrics.scores import confusion
 
-    return {arm: confusion(found.decisions(arm)[None], found.hard_labels).tolist() for arm in found.chosen}
+    return {arm: confusion(found.one_hot_choices(arm)[None], found.hard_labels).tolist() for arm in found.chosen}
 
 
 def _seeds_note(*, every_seed: bool) -> str:
@@ -134,7 +134,7 @@ def _classes(trio: Trio) -> None:
 def _first_seed_differences(found: PictureAnswers) -> list[dict[str, Any]]:
     from kdcore.metrics.paired import per_class_difference
 
-    pair = (found.decisions(arm)[None] for arm in ("distilled", "baseline"))
+    pair = (found.one_hot_choices(arm)[None] for arm in ("distilled", "baseline"))
     return [one.to_json() for one in per_class_difference(*pair, found.hard_labels)]
 
 

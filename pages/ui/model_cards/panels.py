@@ -140,7 +140,7 @@ def _weaknesses(card: ModelCard) -> MistakeSummary | None:
         return None
     weakest = model_card_words.weakest(views.by_class(reading)) if reading.wrong > 1 else ""
     st.html(paragraph(f"{model_card_words.reading_sentence(reading)} {weakest}", "kd-lead"))
-    if reading.surest:
+    if reading.most_confident:
         st.html(paragraph(model_card_words.surest_sentence(reading), "kd-lead"))
         st.html(views.mistakes_html(reading, card.role))
     return reading

@@ -207,7 +207,8 @@ def mistakes_html(reading: MistakeSummary, role: str) -> str:
 
     A card has the picture as the network saw it, its true class, the answer and the soft labels.
     """
-    return f'<div class="kd-cards">{"".join(_mistake(one, reading.class_names, role) for one in reading.surest)}</div>'
+    cards = "".join(_mistake(one, reading.class_names, role) for one in reading.most_confident)
+    return f'<div class="kd-cards">{cards}</div>'
 
 
 def _mistake(one: Mistake, names: Sequence[str], role: str) -> str:

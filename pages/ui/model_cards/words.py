@@ -95,9 +95,9 @@ def none_of_these(card: ModelCard) -> str:
         parts.append(text.format(share=formats.format_accuracy(known.false_alarms.mean)))
     if known.found:
         parts.append(_("Of pictures of something else it notices: {shares}.").format(shares=_each(known.found)))
-    if known.elsewhere:
+    if known.false_alarms_elsewhere:
         text = _("Of its own kind of pictures from another dataset it wrongly refuses: {shares}.")
-        parts.append(text.format(shares=_each(known.elsewhere)))
+        parts.append(text.format(shares=_each(known.false_alarms_elsewhere)))
     return " ".join(parts)
 
 
@@ -135,7 +135,7 @@ def reading_sentence(reading: MistakeSummary) -> str:
         names = reading.class_names
         pairs = [
             _("{true} for {chosen} ({n})").format(true=names[one.hard_label], chosen=names[one.chosen], n=one.count)
-            for one in reading.mixups[:MAX_NAMED]
+            for one in reading.confusions[:MAX_NAMED]
         ]
         said += " " + _("Most often it takes {pairs}.").format(pairs=", ".join(pairs))
     return said
@@ -143,10 +143,10 @@ def reading_sentence(reading: MistakeSummary) -> str:
 
 def surest_sentence(reading: MistakeSummary) -> str:
     """Introduce the mistakes that are shown; where the true posterior is known, say how often it agrees with them."""
-    count = len(reading.surest)
+    count = len(reading.most_confident)
     text = ngettext("Here is the mistake.", "Here are the {n} mistakes that it was surest of.", count)
     said = text.format(n=count)
-    known = [one for one in reading.surest if one.posterior is not None]
+    known = [one for one in reading.most_confident if one.posterior is not None]
     if not known:
         return said
     same = sum(posterior_agrees(one) for one in known)

@@ -1,6 +1,6 @@
-"""The benchmark measures what it says: the tutorial's networks and losses, honest FLOPs, every part in its shape.
+"""The benchmark: the tutorial's networks and losses, numbers of FLOPs, and the form of the result of every part.
 
-No test here looks at how long anything took.
+No test here compares times.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ TINY = report.Plan(
     repeats=2,
     device="cpu",
     extent=TimedShare(reference_batches=1, warm_up=1, steps=2, teacher_pictures=64),
-    sizes=ceiling.CeilingSizes("convnet-2", 8, 4, matrix=16, channels=8, conv_side=4, conv_batch=2, at_least=0),
-    values=growth.GrowthValues((20, 40), (2, 5), (1, 2), base_pictures=20, base_classes=2, at_least=0),
-    at_least=0,
+    sizes=ceiling.CeilingSizes("convnet-2", 8, 4, matrix=16, channels=8, conv_side=4, conv_batch=2, min_seconds=0),
+    values=growth.GrowthValues((20, 40), (2, 5), (1, 2), base_pictures=20, base_classes=2, min_seconds=0),
+    min_seconds=0,
 )
 
 
@@ -75,7 +75,7 @@ def pictures(monkeypatch: pytest.MonkeyPatch, small: Dataset) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: None) -> Path:
-    """A home of its own."""
+    """A KDCORE_HOME of the test's own."""
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
     return tmp_path
 
@@ -166,7 +166,7 @@ def test_both_loops_take_the_same_steps(small: Dataset, exact: Device) -> None:
     pictures = tutorial.pictures_of(small)
     teacher = build_deep(1)
     with torch.no_grad():
-        list(teacher.parameters())[-2].mul_(400)  # soft labels that say something
+        list(teacher.parameters())[-2].mul_(400)  # so that the soft labels differ from a uniform distribution
     logits = tutorial.teacher_logits_of(Renormalised(teacher).eval(), pictures, exact)
     plain, ours = build_light(2, dropout=0.0), build_light(2, dropout=0.0)
     before = [weight.clone() for weight in ours.state_dict().values()]
@@ -187,7 +187,7 @@ def test_both_loops_take_the_same_steps(small: Dataset, exact: Device) -> None:
     for (name, one), other, start in zip(states[0].items(), states[1].values(), before, strict=True):
         moved = (one - start).abs().max()
         assert moved > 1e-3, name  # three steps of Adam at a rate of 0.001
-        # Adam divides by the size of a gradient: where that is nothing but rounding, so is the step.
+        # Adam divides by the size of a gradient; where the gradient is only rounding error, so is the step.
         assert ((one - other).abs() < 0.01 * moved).double().mean() > 0.99, name
 
 
@@ -203,15 +203,15 @@ def test_our_loop_trains_a_teacher_without_one(small: Dataset, exact: Device) ->
 
 def test_flops_worked_by_hand(exact: Device) -> None:
     sizes = ceiling.CeilingSizes("convnet-4", 8, 5, matrix=12, channels=8, conv_side=6, conv_batch=2)
-    # Products and sums of one picture, forward: 3x3 convolutions to 4, 8 and 16 channels on 8, 4 and 2 pixels, then
+    # Operations of one picture in the forward pass: 3x3 convolutions to 4, 8 and 16 channels on 8, 4 and 2 pixels, then
     # 16 channels in 2 x 2 places to 10 classes.
     layers = [2 * 9 * 3 * 4 * 64, 2 * 9 * 4 * 8 * 16, 2 * 9 * 8 * 16 * 4, 2 * 16 * 4 * 10]
-    backward = 2 * sum(layers) - layers[0]  # to pictures and to weights; nobody asks how to change the pictures
+    backward = 2 * sum(layers) - layers[0]  # for pictures and weights, but not for the input pictures
     assert ceiling.training_work(sizes, exact).flops == 5 * (sum(layers) + backward)
     assert ceiling.matrix_work(sizes, exact, torch.float32).flops == 2 * 12**3
     convolution = ceiling.convolution_work(sizes, exact, torch.float32)
     with FlopCounterMode(display=False) as counter:
-        convolution.do()
+        convolution.run_once()
     assert convolution.flops == counter.get_total_flops() == 3 * 2 * 9 * 2 * 36 * 8 * 8
 
 
@@ -227,28 +227,28 @@ def test_the_work_of_the_large_network() -> None:
 
 
 def test_turns_medians_and_spread() -> None:
-    told: list[str] = []
+    lines: list[str] = []
     values: dict[str, Iterator[float]] = {"a": iter([5.0, 1.0, 2.0]), "b": iter([7.0, 8.0, 9.0])}
     jobs = {name: lambda name=name: next(values[name]) for name in values}
-    found = clock.measure_in_turns(jobs, 3, told.append)
-    assert [line[0] for line in told] == ["a", "b"] * 3
+    found = clock.measure_in_turns(jobs, 3, lines.append)
+    assert [line[0] for line in lines] == ["a", "b"] * 3
     assert found["a"].median == 2.0 and found["a"].range == [1.0, 5.0]
     assert found["b"].seconds == (7.0, 8.0, 9.0)
 
 
 def test_peak_memory_sees_what_was_held_for_a_moment() -> None:
-    """In a process of its own: one that tests before have made large may have had this memory all the time."""
+    """Runs in a process of its own: this one may already hold enough memory from earlier tests."""
     code = """
 import time
 import numpy as np
 from kdcore.experiments.bench import memory
-memory.INTERVAL = 0.01
+memory.SAMPLE_SECONDS = 0.01
 with memory.PeakMemory() as peak:
     before = peak.mb
-    held = np.ones(256 * 2**20, np.uint8)
-    while peak.mb < before + 200:  # the watching thread has to come to it
+    array = np.ones(256 * 2**20, np.uint8)
+    while peak.mb < before + 200:  # wait until the watching thread takes a sample
         time.sleep(0.005)
-    del held
+    del array
 print(before, peak.mb)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
@@ -278,8 +278,8 @@ first = pages()
 print(keep_freed_memory(), first, pages(), pages())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    told, by_default, once, kept = done.stdout.split()
-    if told == "False":  # another C library is left alone
+    kept_memory, by_default, once, kept = done.stdout.split()
+    if kept_memory == "False":  # another C library, whose settings are not changed
         return
     assert int(kept) < 100 < int(by_default) / 10, (by_default, once, kept)
 
@@ -311,8 +311,8 @@ def test_every_part_has_the_agreed_shape(
     # In the home that all tests share, where `creatures` may be drawn already; the full run's files go elsewhere.
     monkeypatch.setattr(report, "bench_folder", lambda: tmp_path)
     monkeypatch.setattr(full_run, "PROGRESS_SECONDS", 0.0)
-    told: list[str] = []
-    found = json.loads(json.dumps(report.measure(replace(TINY, full=True, epochs=1), told.append)))
+    lines: list[str] = []
+    found = json.loads(json.dumps(report.measure(replace(TINY, full=True, epochs=1), lines.append)))
     assert set(found["tutorial"]) >= {
         "reference_seconds",
         "our_seconds",
@@ -344,7 +344,7 @@ def test_every_part_has_the_agreed_shape(
         assert second["relative"] == pytest.approx(second["seconds"] / first["seconds"])
     assert found["peak_memory_mb"] > 50 and not any("by_part" in name for name in found)
     assert found["device"] and found["repeats"] == 2 and re.fullmatch(r"\d{4}-\d\d-\d\d", found["date"])
-    assert {re.split("[:,]", line)[0] for line in told} == {"full run", *report.PARTS}
+    assert {re.split("[:,]", line)[0] for line in lines} == {"full run", *report.PARTS}
     words = table(found)
     words.encode("ascii")
     assert f"from the full run of {found['date']}" in words and "16 students cost" in words
@@ -406,7 +406,7 @@ def test_a_full_run_goes_on_where_it_was_stopped(
     first = full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
     assert trained == ["teacher", "reference", "reference", "ours"]
     again = full_run.full_run(small, exact, tmp_path, lambda line: None, epochs=2)
-    assert trained == ["teacher", "reference", "reference", "ours"]  # everything was there
+    assert trained == ["teacher", "reference", "reference", "ours"]  # everything was saved
     assert again == first == full_run.saved_result(tmp_path, small)
     for name in ("teacher", "reference", "our"):
         low, high = first[f"{name}_ci95"]
@@ -446,7 +446,7 @@ def test_the_command_holds_the_machine_while_it_measures(
     assert shown.err == "" and json.loads(shown.out)["ceiling"]["share"] > 0
     assert held == [True]
     with Store() as store, machine_turn.reserve_machine(store, "latency"):
-        pass  # it let go
+        pass  # the machine is free again
 
 
 def test_the_command_waits_for_what_has_the_machine(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,7 +462,7 @@ def test_the_command_waits_for_what_has_the_machine(home: Path, monkeypatch: pyt
         def leave(store: Store, what: str, visitor: str, wait: float = 0.0) -> Any:
             waited.append(wait)
             if wait:
-                raise KeyboardInterrupt  # as somebody who does not want to wait
+                raise KeyboardInterrupt  # the user presses Ctrl-C instead of waiting
             return turn(store, what, visitor, wait)
 
         monkeypatch.setattr(machine_turn, "reserve_machine", leave)
@@ -488,7 +488,7 @@ def test_what_the_command_refuses(
     monkeypatch.delenv("KDCORE_DATA", raising=False)
 
     def wait(*rest: Any) -> Any:
-        raise KeyboardInterrupt  # nobody waits for the machine only to be refused
+        raise KeyboardInterrupt  # the refusal must come before waiting for the machine
 
     monkeypatch.setattr(machine_turn, "reserve_machine", wait)
     for arguments, words in (
@@ -514,7 +514,10 @@ def test_ctrl_c_is_one_sentence(
     for arguments, words in (
         ("", "Stopped."),
         ("--full", again.format(" --repeats 5 --device auto")),
-        ("--full --restart", again.format(" --repeats 5 --device auto")),  # restarted, it would forget what is kept
+        (
+            "--full --restart",
+            again.format(" --repeats 5 --device auto"),
+        ),  # with --restart it would delete what is saved
         (
             "--full --restart --only tutorial --repeats 2 --device cpu",
             again.format(" --only tutorial --repeats 2 --device cpu"),
@@ -524,4 +527,4 @@ def test_ctrl_c_is_one_sentence(
         shown = capsys.readouterr()
         assert words in shown.err and shown.err.count("\n") == 1 and not shown.out
     with Store() as store, machine_turn.reserve_machine(store, "latency"):
-        pass  # it let go of the machine
+        pass  # the machine is free again

@@ -1,4 +1,4 @@
-"""Hinton's experiment at the size of a thimble: what learns from what, the bias rule, resuming, the command."""
+"""Hinton's experiment with tiny networks: what each learns from, the bias correction, resuming, the command."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ from kdcore.events import Event
 from kdcore.experiments import reproductions
 from kdcore.experiments.reproductions import fitting, hinton2015
 from kdcore.experiments.reproductions.fitting import NetworkRecipe, TrainingData, move_pictures
-from kdcore.experiments.reproductions.hinton2015 import bias_offset, make_recipe, reproduce
+from kdcore.experiments.reproductions.hinton2015 import reproduce
 from kdcore.experiments.reproductions.output_bias import add_offset, fit_offset, share_of
+from kdcore.experiments.reproductions.paper_errors import bias_offset
+from kdcore.experiments.reproductions.paper_networks import make_experiment
 from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
 from kdcore.experiments.reproductions.time_left import TimeLeft
 from kdcore.machine.device import pick_device
@@ -35,7 +37,7 @@ from kdcore.networks.inference import predict_logits
 
 TEACHER = NetworkRecipe("dropoutmlp-128-128", 8, 16, "sgd", 0.1, max_norm=1.0)
 STUDENT = NetworkRecipe("inkmlp-24-24", 4, 16, "adamw", 0.01)
-TINY = make_recipe("digits", TEACHER, STUDENT, replace(STUDENT, epochs=6, jitter=1))
+TINY = make_experiment("digits", TEACHER, STUDENT, replace(STUDENT, epochs=6, jitter=1))
 STAGES = ("teacher", "baseline", "distilled", "omitted_3", "only_7_8")
 ROWS = ("teacher", "baseline", "distilled", "omitted_3", "omitted_3_bias", "only_7_8", "only_7_8_bias")
 
@@ -48,9 +50,9 @@ def tiny() -> Dataset:
 
 @pytest.fixture(scope="module")
 def whole(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
-    """A reproduction that nobody disturbed."""
+    """The folder and the events of a reproduction that was not interrupted."""
     home = tmp_path_factory.mktemp("whole")
-    return home, list(reproduce(2, recipe=TINY, dataset=tiny, device="cpu", home=home))
+    return home, list(reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=home))
 
 
 def result_of(events: list[Event]) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def result_of(events: list[Event]) -> dict[str, Any]:
 
 
 def files_of(home: Path) -> dict[str, bytes]:
-    """The weights of every network, by seed and stage."""
+    """The weights of every network as bytes, by seed and name."""
     found = {}
     for path in sorted(home.glob("reproductions/hinton2015/seed-*/*.safetensors")):
         tensors, _ = load_tensors(path)
@@ -67,7 +69,7 @@ def files_of(home: Path) -> dict[str, bytes]:
     return found
 
 
-# --- what comes out ---
+# --- the result ---
 
 
 def test_the_table_has_every_row_in_the_agreed_shape(whole: tuple[Path, list[Event]], tiny: Dataset) -> None:
@@ -102,7 +104,7 @@ def test_errors_are_those_that_numpy_counts(whole: tuple[Path, list[Event]], tin
             x = x @ layers[f"network.{number}.weight"].T + layers[f"network.{number}.bias"]
             x = np.maximum(x, 0) if number < 6 else x
         chosen = x.argmax(1)
-        slack = 4  # pictures between two answers, which bf16 may round to the other one
+        slack = 4  # pictures whose two largest logits are so close that bf16 may round them to the other order
         assert rows["omitted_3"]["errors"]["per_seed"][seed] == pytest.approx((chosen != labels).sum(), abs=slack)
         share = (chosen[labels == 3] == 3).mean()
         assert rows["omitted_3"]["threes_right"]["per_seed"][seed] == pytest.approx(
@@ -147,7 +149,7 @@ def test_no_network_sees_a_picture_that_it_must_not(
         return real(replace(recipe, epochs=1), data, *arguments)
 
     monkeypatch.setattr(hinton2015, "fit_network", spy)
-    list(reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path))
+    list(reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path))
     labels = tiny.train.hard_labels.numpy()
     allowed = {name: np.ones(len(labels), bool) for name in STAGES}
     allowed["omitted_3"] = labels != 3
@@ -183,10 +185,10 @@ def test_no_hidden_unit_has_longer_weights_than_the_limit(whole: tuple[Path, lis
     tensors, _ = load_tensors(whole[0] / "reproductions" / "hinton2015" / "seed-0" / "teacher.safetensors")
     norms = [np.linalg.norm(tensors[f"network.{number}.weight"].numpy(), axis=1) for number in (3, 6)]
     assert max(norm.max() for norm in norms) <= 1.0 + 1e-5
-    assert max(norm.max() for norm in norms) > 0.95  # the limit was met
+    assert max(norm.max() for norm in norms) > 0.95  # the limit was reached
 
 
-# --- the bias rule ---
+# --- the bias correction ---
 
 
 @pytest.mark.parametrize(("classes", "share"), [([3], 0.1), ([7, 8], 0.2), ([0, 4, 9], 0.45)])
@@ -217,27 +219,27 @@ def test_the_offset_in_closed_form() -> None:
 
 def test_the_rule_reads_no_label_but_those_of_training(tiny: Dataset) -> None:
     network = fitting.build_model("inkmlp-24-24", tiny.image_shape, 10, seed=0)
-    stage, place = TINY.stages[3], pick_device("cpu")
-    offset = bias_offset(stage, network, tiny, place)
+    planned, device = TINY.networks[3], pick_device("cpu")
+    offset = bias_offset(planned, network, tiny, device)
     nothing: Any = None
     blind = replace(tiny, validation=Split(tiny.validation.images, nothing), test=nothing)
-    assert bias_offset(stage, network, blind, place) == offset
+    assert bias_offset(planned, network, blind, device) == offset
     fewer = replace(tiny, train=tiny.train.select((tiny.train.hard_labels != 3).nonzero()[10:, 0]))
     assert share_of(fewer.train.hard_labels, [3]) == 0
-    assert bias_offset(stage, network, fewer, place) < offset  # how frequent a class is does count
+    assert bias_offset(planned, network, fewer, device) < offset  # the class frequencies of training are used
 
 
 # --- stopped, killed, continued ---
 
 
 def test_a_finished_reproduction_is_not_trained_again(whole: tuple[Path, list[Event]], tiny: Dataset) -> None:
-    events = list(reproduce(2, recipe=TINY, dataset=tiny, device="cpu", home=whole[0]))
+    events = list(reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=whole[0]))
     assert not any(isinstance(event, StageEpochEnded) for event in events)
     assert all(event.reused for event in events if isinstance(event, StageFinished))
     assert result_of(events)["rows"] == result_of(whole[1])["rows"]
-    # Other settings are another training, beginning with what they change.
-    other = make_recipe("digits", TEACHER, replace(STUDENT, epochs=1), replace(STUDENT, epochs=1))
-    first = next(iter(reproduce(1, recipe=other, dataset=tiny, device="cpu", home=whole[0])))
+    # With other settings, only the networks whose settings differ are trained again.
+    other = make_experiment("digits", TEACHER, replace(STUDENT, epochs=1), replace(STUDENT, epochs=1))
+    first = next(iter(reproduce(1, experiment=other, dataset=tiny, device="cpu", home=whole[0])))
     assert isinstance(first, StageFinished) and first.reused
 
 
@@ -246,23 +248,23 @@ def test_stopped_at_any_batch_the_result_is_the_undisturbed_one(
     every_epoch: bool, whole: tuple[Path, list[Event]], tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "SAVE_SECONDS", 0.0 if every_epoch else 1e9)
-    told: list[Event] = []
+    events: list[Event] = []
     attempts = 0
-    while not told or not isinstance(told[-1], ReproductionFinished):
+    while not events or not isinstance(events[-1], ReproductionFinished):
         attempts += 1
         stop = after(150 + 70 * attempts)
-        steps = reproduce(2, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=stop)
-        told += list(steps)
+        steps = reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=stop)
+        events += list(steps)
     assert attempts > 3
-    assert result_of(told)["rows"] == result_of(whole[1])["rows"]
+    assert result_of(events)["rows"] == result_of(whole[1])["rows"]
     assert files_of(tmp_path) == files_of(whole[0])
-    if every_epoch:  # and no finished epoch was repeated
-        epochs = [(event.seed, event.stage, event.done) for event in told if isinstance(event, StageEpochEnded)]
+    if every_epoch:  # no finished epoch was repeated
+        epochs = [(event.seed, event.stage, event.done) for event in events if isinstance(event, StageEpochEnded)]
         assert len(epochs) == len(set(epochs))
 
 
 def after(batches: int) -> Callable[[], bool]:
-    """True from the given batch on."""
+    """A `should_stop` that returns True from the given batch on."""
     left = iter(range(batches))
     return lambda: next(left, None) is None
 
@@ -275,17 +277,18 @@ import torch
 from kdcore.datasets import load_dataset
 from kdcore.experiments.reproductions import fitting
 from kdcore.experiments.reproductions.fitting import NetworkRecipe
-from kdcore.experiments.reproductions.hinton2015 import make_recipe, reproduce
+from kdcore.experiments.reproductions.hinton2015 import reproduce
+from kdcore.experiments.reproductions.paper_networks import make_experiment
 
 fitting.SAVE_SECONDS = 0.0
 student = NetworkRecipe("inkmlp-24-24", 4, 16, "adamw", 0.01)
 teacher = NetworkRecipe("dropoutmlp-128-128", 8, 16, "sgd", 0.1, max_norm=1.0)
-recipe = make_recipe("digits", teacher, student, replace(student, epochs=6, jitter=1))
+experiment = make_experiment("digits", teacher, student, replace(student, epochs=6, jitter=1))
 digits = load_dataset("digits")
 tiny = replace(digits, train=digits.train.select(torch.arange(400)))
-for step in reproduce(2, recipe=recipe, dataset=tiny, device="cpu", home=Path(sys.argv[1])):
+for step in reproduce(2, experiment=experiment, dataset=tiny, device="cpu", home=Path(sys.argv[1])):
     if getattr(step, "stage", "") == "distilled" and getattr(step, "done", 0) == 2:
-        os._exit(9)  # as if it had been killed: nothing is tidied up
+        os._exit(9)  # ends like a killed process, without cleaning up
 """
 
 
@@ -294,7 +297,7 @@ def test_killed_in_the_middle_it_goes_on(whole: tuple[Path, list[Event]], tiny: 
         [sys.executable, "-c", SCRIPT, str(tmp_path)], check=False, timeout=120, env=dict(os.environ)
     )
     assert killed.returncode == 9
-    events = list(reproduce(2, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path))
+    events = list(reproduce(2, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path))
     finished = [event.reused for event in events if isinstance(event, StageFinished)]
     assert finished == [True, True] + 8 * [False]
     first = next(event for event in events if isinstance(event, StageEpochEnded))
@@ -303,15 +306,17 @@ def test_killed_in_the_middle_it_goes_on(whole: tuple[Path, list[Event]], tiny: 
 
 
 def test_two_at_once_are_refused_and_restart_forgets(tiny: Dataset, tmp_path: Path) -> None:
-    steps = reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=after(60))
+    steps = reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, should_stop=after(60))
     list(steps)
-    kept = tmp_path / "reproductions" / "hinton2015"
-    (kept / "seed-7").mkdir()
-    with FileLock(kept.with_suffix(".lock"), timeout=0), pytest.raises(StoreError, match="Another process"):
-        next(iter(reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True)))
-    assert kept.exists()
-    list(reproduce(1, recipe=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True, should_stop=lambda: True))
-    assert not list(kept.glob("**/*.safetensors")) and not (kept / "seed-7").exists()
+    folder = tmp_path / "reproductions" / "hinton2015"
+    (folder / "seed-7").mkdir()
+    with FileLock(folder.with_suffix(".lock"), timeout=0), pytest.raises(StoreError, match="Another process"):
+        next(iter(reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True)))
+    assert folder.exists()
+    list(
+        reproduce(1, experiment=TINY, dataset=tiny, device="cpu", home=tmp_path, restart=True, should_stop=lambda: True)
+    )
+    assert not list(folder.glob("**/*.safetensors")) and not (folder / "seed-7").exists()
 
 
 # --- the command ---
@@ -319,8 +324,8 @@ def test_two_at_once_are_refused_and_restart_forgets(tiny: Dataset, tmp_path: Pa
 
 def run_tiny(tiny: Dataset) -> Callable[..., Iterator[Event]]:
     def run(seeds: int, **options: Any) -> Iterator[Event]:
-        options.pop("threads")  # a team of threads would stay for all tests after this one
-        return reproduce(seeds, recipe=TINY, dataset=tiny, **options)
+        options.pop("threads")  # the number of threads would stay changed for all later tests
+        return reproduce(seeds, experiment=TINY, dataset=tiny, **options)
 
     return run
 

@@ -1,4 +1,4 @@
-"""Who answers what on test: groups of pictures by hand, and their order."""
+"""The answers of three networks to the test pictures: the groups of pictures and their order, worked out by hand."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kdcore.teachers.teacher import Teacher, load_single
 
 
 class Fixed:
-    """A network that says what it is told to say."""
+    """A network that returns the given logits for any pictures."""
 
     def __init__(self, like: Teacher, logits: torch.Tensor, **card: object) -> None:
-        self.card, self.said, self.name = replace(like.card, **card), logits, "fixed"  # type: ignore[arg-type]
+        self.card, self.fixed_logits, self.name = replace(like.card, **card), logits, "fixed"  # type: ignore[arg-type]
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        assert len(images) == len(self.said)
-        return self.said
+        assert len(images) == len(self.fixed_logits)
+        return self.fixed_logits
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,9 @@ def digits() -> Teacher:
 @pytest.fixture(scope="module")
 def six() -> Dataset:
     """The digits with a test split of six pictures, whose labels are 0 to 5."""
-    whole = load_dataset("digits")
-    split = whole.test.select(torch.arange(6))
-    return replace(whole, test=replace(split, hard_labels=torch.arange(6)))
+    digits = load_dataset("digits")
+    split = digits.test.select(torch.arange(6))
+    return replace(digits, test=replace(split, hard_labels=torch.arange(6)))
 
 
 def sure(choices: list[int], shares: list[float]) -> torch.Tensor:
@@ -57,11 +57,11 @@ def test_groups_and_their_order_by_hand(digits: Teacher, six: Dataset) -> None:
     # Only distilled right: 0 (0.60 - 0.044), 1 (0.90 - 0.044), 5 (0.60 - 0.011).
     assert pictures_of_group(found, "distilled").tolist() == [1, 5, 0]
     assert pictures_of_group(found, "baseline").tolist() == [2]
-    # Neither answers as the teacher: 4 (all the further from the truth) and 5, where distilled is right.
+    # Neither answers as the teacher: 4, where the gap is larger, and 5, where distilled is right.
     assert pictures_of_group(found, "dissent").tolist() == [4, 5]
     assert sorted(found.pictures) == [0, 1, 2, 4, 5]
     assert torch.equal(found.pictures[4], six.test.images[4])
-    assert found.decisions("baseline").argmax(-1).tolist() == [9, 9, 2, 3, 8, 8]
+    assert found.one_hot_choices("baseline").argmax(-1).tolist() == [9, 9, 2, 3, 8, 8]
     assert found.dataset_sha256 == six.sha256
 
 
@@ -69,7 +69,7 @@ def test_what_is_kept_agrees_with_the_network(digits: Teacher) -> None:
     dataset = load_dataset("digits")
     found = answer_test_split(dict.fromkeys(("teacher", "distilled", "baseline"), digits), dataset)
     exact = digits.logits(dataset.test.images)
-    right = found.decisions("teacher").argmax(-1) == dataset.test.hard_labels
+    right = found.one_hot_choices("teacher").argmax(-1) == dataset.test.hard_labels
     assert float(right.double().mean()) == pytest.approx(digits.card.accuracy)
     assert torch.allclose(found.logits["teacher"].float(), exact, atol=0.05)
     assert [len(pictures_of_group(found, group)) for group in PICTURE_GROUPS] == [0, 0, 0], (

@@ -1,4 +1,4 @@
-"""Every bundled model card: its file, its figures measured again by NumPy, and its recipe as its command has it."""
+"""Every bundled model card describes its file, its figures measured again with NumPy, and its command's recipe."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from kdcore.training import bundled_students
 from tests.conftest import unavailable
 
 BUNDLED = Path(__file__).parents[3] / "assets" / "models"
-# Dataset by dataset, so that each is read once and let go.
+# Sorted by dataset, so that each is loaded once and then freed.
 CARDS = sorted((ModelCard.read(path) for path in BUNDLED.glob("*.json")), key=lambda card: (card.dataset, card.name))
 NAMES = {"creatures", "digits", "mnist", "cifar10", "animals", "creatures-baseline", "creatures-distilled"}
-POINTS = 0.005  # half a point: another processor rounds otherwise, and a picture at the border changes sides
+POINTS = 0.005  # half a point: another processor rounds differently, which changes the class of a few pictures
 BINS = 15
 
 every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
@@ -63,24 +63,26 @@ def test_every_card_describes_its_file(card: ModelCard) -> None:
 
 @every_card
 def test_the_command_of_every_card_would_rebuild_it(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the command would train is what the card says that was trained."""
+    """The recipe that the card's command would train is the recipe on the card."""
     program, *words = card.command.split()
-    told = build_parser().parse_args(words)
-    assert (program, told.command) == ("kdcore", "commands.teachers_train")
+    options = build_parser().parse_args(words)
+    assert (program, options.command) == ("kdcore", "commands.teachers_train")
     if card.role == "teacher":
-        assert told.name == card.name
-        assert_same(card.recipe, recipes.teacher_recipe(told.name))
+        assert options.name == card.name
+        assert_same(card.recipe, recipes.teacher_recipe(options.name))
         return
-    asked: list[Any] = []
-    monkeypatch.setattr(bundled_students, "train", lambda config, **_rest: asked.append(config) or iter(()))
-    list(bundled_students.build(told.name))
-    (config,) = asked
-    assert replace(RunConfig.from_json(card.recipe), device=config.device) == config  # the device decides nothing
+    configs: list[Any] = []
+    monkeypatch.setattr(bundled_students, "train", lambda config, **_rest: configs.append(config) or iter(()))
+    list(bundled_students.build(options.name))
+    (config,) = configs
+    assert (
+        replace(RunConfig.from_json(card.recipe), device=config.device) == config
+    )  # the device does not change the training
     assert card.seeds == config.seeds
 
 
 def assert_same(written: dict[str, Any], recipe: Any) -> None:
-    """A setting that is younger than the card must have the value that changes nothing."""
+    """Compare a card's recipe with today's; a setting that is newer than the card must have its default."""
     assert set(written) <= {field.name for field in fields(recipe)}
     for field in fields(recipe):
         value = getattr(recipe, field.name)
@@ -103,41 +105,41 @@ def test_the_figures_of_every_card_can_be_measured_again(card: ModelCard, reques
     again = Measured(logits, dataset)
     figures = card.figures
 
-    def told(name: str) -> float:
-        """The figure of this file: a student's is the first of its seeds."""
+    def on_card(name: str) -> float:
+        """The card's figure for this weights file: for a student, that of its first seed."""
         figure = figures[name]
         return float(figure["per_seed"][0] if isinstance(figure, dict) else figure)
 
     assert card.accuracy == figures["accuracy"]["mean"]
-    assert again.accuracy == pytest.approx(told("accuracy"), abs=POINTS)
-    assert again.nll == pytest.approx(told("nll"), rel=0.02, abs=0.002)
+    assert again.accuracy == pytest.approx(on_card("accuracy"), abs=POINTS)
+    assert again.nll == pytest.approx(on_card("nll"), rel=0.02, abs=0.002)
     low, high = again.ece_bounds()
-    assert low - POINTS <= told("ece") <= high + POINTS
+    assert low - POINTS <= on_card("ece") <= high + POINTS
     if figures.get("test_size"):
         assert figures["test_size"] == len(dataset.test)
     if "superclass_accuracy" in figures:
         right, above, means = again.by_superclass()
-        assert right.mean() == pytest.approx(told("superclass_accuracy"), abs=POINTS)
+        assert right.mean() == pytest.approx(on_card("superclass_accuracy"), abs=POINTS)
         for name, row in figures["by_superclass"].items():
             here = right[above == name]
             assert row["n"] == len(here)
             share = row["accuracy"] if "accuracy" in row else row["mean"]
-            assert abs(here.mean() - share) * len(here) <= max(1.5, POINTS * len(here))  # of few, one may change sides
+            assert abs(here.mean() - share) * len(here) <= max(1.5, POINTS * len(here))  # one picture may change
         for name, row in figures.get("superclass_soft_labels", {}).items():
             assert row["mean"] == pytest.approx(means[name], abs=POINTS)
     if "large_class_accuracy" in figures:
         large = again.in_large_class()
-        assert again.right[large].mean() == pytest.approx(told("large_class_accuracy"), abs=POINTS)
-        # Of the few pictures of small classes, half a point would be two.
+        assert again.right[large].mean() == pytest.approx(on_card("large_class_accuracy"), abs=POINTS)
+        # Small classes have so few pictures that two of them may be more than half a point.
         few = 2 / (~large).sum()
-        assert again.right[~large].mean() == pytest.approx(told("small_class_accuracy"), abs=max(POINTS, few))
+        assert again.right[~large].mean() == pytest.approx(on_card("small_class_accuracy"), abs=max(POINTS, few))
     if card.none_below is not None:
         alarms = float((again.familiarity < card.none_below).mean())
         assert alarms == pytest.approx(figures["none_of_these"]["false_alarms"]["mean"], abs=POINTS)
 
 
 class Measured:
-    """The definitions of DESIGN 4, written again in NumPy; calibrated logits [N, K]."""
+    """The figures of a card, computed with NumPy from calibrated logits [N, K]."""
 
     def __init__(self, logits: torch.Tensor, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -151,8 +153,8 @@ class Measured:
         self.nll = float((self.familiarity - values[np.arange(len(values)), self.labels]).mean())
 
     def ece_bounds(self) -> tuple[float, float]:
-        """The debiased error lies below the plain one, the mean of |gap|, and above it less the mean of a noise of
-        the bins' standard errors, sqrt(2 / pi) of each."""
+        """Bounds of the debiased calibration error: it is at most the plain one, the mean of |gap|, and at least the
+        plain one minus sqrt(2 / pi) times the mean standard error of the bins."""
         sure = self.shares.max(1)
         bins = np.array_split(np.argsort(sure), BINS)
         gaps = [self.right[rows] - sure[rows] for rows in bins]
@@ -161,7 +163,8 @@ class Measured:
         return float(plain - np.sqrt(2 / np.pi) * noise), float(plain)
 
     def by_superclass(self) -> tuple[NDArray[np.bool_], NDArray[np.str_], dict[str, dict[str, float]]]:
-        """Where the superclass with the largest sum is the true one, the true ones, and each one's mean sums."""
+        """Whether the superclass with the largest sum is the true one [N], the true superclass [N], and the mean sums
+        of the pictures of each superclass."""
         member = np.array(self.dataset.superclasses)
         names = sorted(set(member))
         mass = np.stack([self.shares[:, member == name].sum(1) for name in names], 1)
@@ -170,6 +173,6 @@ class Measured:
         return np.array(names)[mass.argmax(1)] == true, true, means
 
     def in_large_class(self) -> NDArray[np.bool_]:
-        """Whose class has more than 0.8 of the pictures of the class with the most."""
+        """Whether a picture's class has more than 0.8 times the pictures of the largest class [N]."""
         counts = np.bincount(self.dataset.train.hard_labels.numpy(), minlength=len(self.dataset.class_names))
         return np.asarray(counts[self.labels] > 0.8 * counts.max())

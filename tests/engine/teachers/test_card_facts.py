@@ -1,4 +1,4 @@
-"""Cards are read carefully, wrong answers are the right ones, and `kdcore teachers` tells of both."""
+"""Figures are read from any card without an error, mistakes are found as NumPy finds them, and both are printed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def card(name: str = "creatures", **changes: Any) -> ModelCard:
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what was trained or fetched here."""
+    """The folder for models that were trained or fetched on this machine."""
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     return tmp_path / "models"
@@ -117,7 +117,7 @@ def test_a_damaged_card_is_named_and_left_out(models: Path) -> None:
     assert damaged_cards() == ("half.json", "names.json", "shape.json", "size.json")
 
 
-# --- wrong answers
+# --- mistakes
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +126,14 @@ def digits() -> Dataset:
 
 
 class Stub:
-    """A network that answers what it is told to, whatever it is shown."""
+    """A network that returns the given logits for any pictures."""
 
     def __init__(self, logits: torch.Tensor, card: ModelCard) -> None:
-        self.card, self.answers = card, logits
+        self.card, self.fixed_logits = card, logits
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        assert len(images) == len(self.answers)
-        return self.answers
+        assert len(images) == len(self.fixed_logits)
+        return self.fixed_logits
 
 
 def test_the_surest_mistakes_come_first_with_what_numpy_says_of_them(digits: Dataset) -> None:
@@ -141,14 +141,14 @@ def test_the_surest_mistakes_come_first_with_what_numpy_says_of_them(digits: Dat
     logits = torch.randn(len(labels), 10, generator=torch.Generator().manual_seed(1)) * 2
     logits[torch.arange(len(labels)), labels] += 3
     stub: Any = Stub(logits, card("digits", dataset_sha256=digits.sha256))
-    reading = find_mistakes(stub, digits, most=5)
+    summary = find_mistakes(stub, digits, limit=5)
     shares = np.exp(logits.double().numpy())
     shares /= shares.sum(1, keepdims=True)
     wrong = np.flatnonzero(shares.argmax(1) != labels.numpy())
-    assert (reading.size, reading.wrong) == (len(labels), len(wrong))
+    assert (summary.size, summary.wrong) == (len(labels), len(wrong))
     surest = wrong[np.argsort(-shares[wrong].max(1))][:5]
-    assert [one.index for one in reading.surest] == surest.tolist()
-    for one in reading.surest:
+    assert [one.index for one in summary.most_confident] == surest.tolist()
+    for one in summary.most_confident:
         assert one.soft_labels == pytest.approx(tuple(shares[one.index]))
         assert one.hard_label == int(labels[one.index])
         assert one.chosen == int(shares[one.index].argmax())
@@ -158,25 +158,25 @@ def test_the_surest_mistakes_come_first_with_what_numpy_says_of_them(digits: Dat
     for index in wrong:
         pair = (int(labels[index]), int(shares[index].argmax()))
         pairs[pair] = pairs.get(pair, 0) + 1
-    assert {(one.hard_label, one.chosen): one.count for one in reading.mixups} == pairs
-    assert [one.count for one in reading.mixups] == sorted(pairs.values(), reverse=True)
-    assert isinstance(reading.mixups[0], ClassConfusion)
-    assert sum(one.n for one in reading.bins) == len(labels)
+    assert {(one.hard_label, one.chosen): one.count for one in summary.confusions} == pairs
+    assert [one.count for one in summary.confusions] == sorted(pairs.values(), reverse=True)
+    assert isinstance(summary.confusions[0], ClassConfusion)
+    assert sum(one.n for one in summary.bins) == len(labels)
 
 
 def test_creatures_bring_the_true_posterior_and_a_perfect_network_has_no_mistake() -> None:
     creatures = load_dataset("creatures")
     posterior = creatures.test.posterior
     assert posterior is not None
-    own = card(dataset_sha256=creatures.sha256)
-    reading = find_mistakes(Stub(posterior.clamp(min=1e-9).log(), own), creatures)  # type: ignore[arg-type]
-    assert 1 - reading.wrong / reading.size == pytest.approx(creatures.bayes_accuracy, abs=1e-9)
-    for one in reading.surest:
+    creatures_card = card(dataset_sha256=creatures.sha256)
+    summary = find_mistakes(Stub(posterior.clamp(min=1e-9).log(), creatures_card), creatures)  # type: ignore[arg-type]
+    assert 1 - summary.wrong / summary.size == pytest.approx(creatures.bayes_accuracy, abs=1e-9)
+    for one in summary.most_confident:
         assert one.posterior == pytest.approx(tuple(posterior[one.index].tolist()))
         assert one.posterior == pytest.approx(one.soft_labels, abs=1e-6)
     certain = torch.nn.functional.one_hot(creatures.test.hard_labels, 8) * 9.0
-    perfect = find_mistakes(Stub(certain, own), creatures)  # type: ignore[arg-type]
-    assert (perfect.wrong, perfect.surest, perfect.mixups) == (0, (), ())
+    perfect = find_mistakes(Stub(certain, creatures_card), creatures)  # type: ignore[arg-type]
+    assert (perfect.wrong, perfect.most_confident, perfect.confusions) == (0, (), ())
 
 
 def test_other_pictures_than_those_of_the_card_are_refused(digits: Dataset) -> None:

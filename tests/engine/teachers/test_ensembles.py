@@ -45,7 +45,7 @@ MakeTeacher = Callable[..., ModelCard]
 
 @pytest.fixture
 def make_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeTeacher:
-    """Small teachers of digits with random weights in a home of the test's own, beside the bundled ones."""
+    """A function that makes small teachers of digits with random weights, in a KDCORE_HOME of the test's own."""
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
 
     def made(name: str, **changes: object) -> ModelCard:
@@ -76,7 +76,7 @@ def test_logits_are_averaged_as_they_are() -> None:
 
 
 def test_by_hand() -> None:
-    """80 % and 20 % are even, however they are averaged; 90 % and 20 % are 55 % in probability, and 60 % in logits."""
+    """Both rules average 80 % and 20 % to 50 %; 90 % and 20 % give 55 % as probabilities and 60 % as logits."""
     even = torch.tensor([[[4.0, 1.0], [1.0, 4.0]]]).log()
     assert soften(average(even))[0].tolist() == pytest.approx([0.5, 0.5])
     assert soften(average(even, None))[0].tolist() == pytest.approx([0.5, 0.5])
@@ -87,7 +87,7 @@ def test_by_hand() -> None:
 
 def test_a_probability_that_underflows_keeps_its_logarithm() -> None:
     z = torch.tensor([[[0.0, -200.0, -400.0], [0.0, -300.0, -500.0]]])
-    assert float(z[0, 0].softmax(0)[1]) == 0.0  # what the average of plain probabilities would see
+    assert float(z[0, 0].softmax(0)[1]) == 0.0  # an average of plain probabilities would be 0
     found = average(z)[0].double()
     expected = [0.0, -200.0 - np.log(2), -400.0 - np.log(2)]
     assert found.tolist() == pytest.approx(expected, abs=1e-3)
@@ -108,7 +108,7 @@ def test_a_name_has_one_way_to_be_written(written: str, normal: str, temperature
     spec = parse_name(written)
     assert (str(spec), spec.temperature) == (normal, temperature)
     assert parse_name(str(spec)) == spec
-    assert shlex.join([normal]) == normal  # no shell touches it
+    assert shlex.join([normal]) == normal  # a shell leaves it unchanged
     assert normal_name("cifar10") == "cifar10"
 
 
@@ -205,7 +205,7 @@ def test_members_of_other_sizes_see_the_picture_at_their_own(make_teacher: MakeT
 
 
 def test_a_member_that_is_shown_less_of_a_picture_sees_less(make_teacher: MakeTeacher) -> None:
-    """As weights with presets of their own: 32 of 40 pixels of the short side, the middle four fifths."""
+    """One member cuts 32 of 40 pixels out of the middle, four fifths of each side, as published weights do."""
     make_teacher("whole", image_shape=(1, 32, 32))
     make_teacher("middle", image_shape=(1, 32, 32), resize=40)
     ensemble = load_teacher("middle+whole")
@@ -277,7 +277,7 @@ def test_it_teaches_on_the_command_line_like_any_teacher(
     assert result["arms"]["teacher"]["accuracy"]["mean"] == pytest.approx(single.accuracy, abs=0.003)
     assert main(["runs", "--teacher", "twin+digits", "--json"]) == 0
     assert [run["run_id"] for run in json.loads(capsys.readouterr().out)["runs"]] == [result["run_id"]]
-    assert [path for path in tmp_path.rglob("*") if "+" in path.name] == []  # no file is called after it
+    assert [path for path in tmp_path.rglob("*") if "+" in path.name] == []  # no file has the ensemble's name
 
 
 def test_its_figures_are_measured_when_asked_for_and_stand_on_its_card_from_then_on(

@@ -83,7 +83,7 @@ def test_a_damaged_card_is_refused(copy: Path) -> None:
 
 
 def test_calibration_finds_the_factor_that_was_put_in() -> None:
-    """Labels drawn from softmax(z): the best factor on z / 3 is 3."""
+    """The labels are drawn from softmax(z), so the best factor on z / 3 is 3."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20_000, 5))
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -111,7 +111,7 @@ def test_dark_strokes_on_paper_become_bright_on_dark() -> None:
 
 
 def test_a_picture_survives_its_way_through_a_file() -> None:
-    """What the network sees of its own 8x8 digit, saved as PNG and read again, is that digit."""
+    """A digit of 8x8 pixels that is saved as PNG and read again is unchanged."""
     digit = load_dataset("digits").test.images[0, 0]
     buffer = io.BytesIO()
     Image.fromarray(digit.numpy()).save(buffer, "PNG")

@@ -127,9 +127,9 @@ def test_a_reading_in_words() -> None:
     assert model_card_words.surest_sentence(reading()).startswith(
         "Here are the 2 mistakes that it was surest of. In 1 of them the true posterior"
     )
-    second = replace(reading(), surest=reading().surest[1:])
+    second = replace(reading(), most_confident=reading().most_confident[1:])
     assert model_card_words.surest_sentence(second).startswith("Here is the mistake. In none of them does")
-    plain = replace(reading(), surest=tuple(replace(one, posterior=None) for one in reading().surest))
+    plain = replace(reading(), most_confident=tuple(replace(one, posterior=None) for one in reading().most_confident))
     assert model_card_words.surest_sentence(plain) == "Here are the 2 mistakes that it was surest of."
     assert model_card_words.reliability_caption(reading()).startswith(
         "On average it is 70.0 % sure, and right in 60.0 %."

@@ -1,4 +1,4 @@
-"""A teacher that is not on this machine is trained first, once, and then found there."""
+"""A teacher that is not on this machine is trained once, before the run, and then loaded."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from kdcore.training.trainer import train
 
 @pytest.fixture
 def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An own dataset of two kinds of pictures, whose teacher needs a moment."""
+    """A dataset of the user with two classes, whose teacher is trained in seconds; returns its name."""
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for name, colour in (("red", (180, 40, 40)), ("blue", (40, 40, 180))):
         (tmp_path / "c" / name).mkdir(parents=True)
-        for place in range(40):
-            pixels = np.clip(np.array(colour) + draw.integers(-40, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "c" / name / f"{place}.png")
+        for number in range(40):
+            pixels = np.clip(np.array(colour) + rng.integers(-40, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "c" / name / f"{number}.png")
     add_dataset(tmp_path / "c", "colours", size=32)
     small = replace(recipes._CIFAR100, model="convnet-4", batch_size=16)
     monkeypatch.setattr(recipes, "_CIFAR100", small)
@@ -54,8 +54,8 @@ def test_a_run_trains_the_teacher_that_it_lacks_once(colours: str, tmp_path: Pat
 
 
 def test_its_training_stops_when_asked_and_goes_on_where_it_was(colours: str) -> None:
-    asked = iter(range(10_000))
-    first = list(train_missing_teacher(colours, "cpu", lambda: next(asked) >= 9))
+    batches = iter(range(10_000))
+    first = list(train_missing_teacher(colours, "cpu", lambda: next(batches) >= 9))
     done = first[-1].epoch
     assert 0 < done < first[-1].epochs
     assert colours not in {card.name for card in list_teachers()}
@@ -92,14 +92,14 @@ def test_a_recipe_sees_a_small_set_more_often(colours: str) -> None:
 
 
 def test_the_teacher_of_a_control_differs_in_one_thing() -> None:
-    for name, own in {**ON_DEMAND, **TEACHER_RECIPES}.items():
+    for name, original in {**ON_DEMAND, **TEACHER_RECIPES}.items():
         smoothed, undertrained = teacher_recipe(f"{name}-smoothed"), teacher_recipe(f"{name}-undertrained")
         assert smoothed is not None and undertrained is not None
-        assert smoothed == replace(own, name=f"{name}-smoothed", label_smoothing=0.1)
-        assert abs(undertrained.epochs - own.epochs / 10) <= 0.5 or undertrained.epochs == 1
+        assert smoothed == replace(original, name=f"{name}-smoothed", label_smoothing=0.1)
+        assert abs(undertrained.epochs - original.epochs / 10) <= 0.5 or undertrained.epochs == 1
         assert undertrained.small_epochs <= undertrained.epochs
-        same = {"name": own.name, "epochs": own.epochs, "small_epochs": own.small_epochs}
-        assert replace(undertrained, **same) == own  # type: ignore[arg-type]
+        same = {"name": original.name, "epochs": original.epochs, "small_epochs": original.small_epochs}
+        assert replace(undertrained, **same) == original  # type: ignore[arg-type]
     assert teacher_recipe("nobody-smoothed") is None
 
 

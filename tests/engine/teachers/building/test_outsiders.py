@@ -1,4 +1,4 @@
-"""Pictures of no class: what a teacher is shown of them, the loss, and the threshold; against NumPy."""
+"""Outsiders: the pictures that a teacher is shown in training, the loss and the threshold, checked with NumPy."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_loss_is_the_logistic_loss_on_familiarity() -> None:
     score = special.logsumexp(logits.double().numpy(), axis=1) - np.log(7)
     by_hand = np.where(inside.numpy(), np.log1p(np.exp(-score)), np.log1p(np.exp(score))).mean()
     assert float(outsider_loss(logits, inside)) == pytest.approx(by_hand, rel=1e-6)
-    assert float(outsider_loss(torch.zeros(4, 7), inside[:4])) == pytest.approx(np.log(2))  # blank logits say neither
+    assert float(outsider_loss(torch.zeros(4, 7), inside[:4])) == pytest.approx(np.log(2))  # equal logits mean 50 %
 
 
 def test_shuffled_blocks_are_the_same_blocks_elsewhere() -> None:
@@ -67,8 +67,8 @@ def test_shuffled_blocks_are_the_same_blocks_elsewhere() -> None:
 def test_a_batch_gets_company_of_three_kinds() -> None:
     pools = [torch.full((50, 3, 8, 8), value, dtype=torch.uint8) for value in (10, 20)]
     outsiders = Outsiders(RECIPE, *pools)
-    own = torch.full((40, 3, 8, 8), 30, dtype=torch.uint8)
-    pictures, inside = outsiders.draw(own, torch.Generator().manual_seed(0))
+    batch = torch.full((40, 3, 8, 8), 30, dtype=torch.uint8)
+    pictures, inside = outsiders.draw(batch, torch.Generator().manual_seed(0))
     assert pictures[:, 0, 0, 0].tolist() == [20, 20, 10, 10, 30, 30]  # a twentieth of the batch each
     assert inside.tolist() == [True, True, False, False, False, False]
 
@@ -109,23 +109,24 @@ def test_a_teacher_that_meets_outsiders_knows_them_and_one_that_does_not_is_left
     planes = pictures_of_classes(cifar.test, cifar.class_names, ("airplane",))
     plain = TeacherRecipe("t", "creatures", "convnet-4", 2, 50, 0.1, 5e-4, RandomViews(flip=True))
 
-    def trained(recipe: TeacherRecipe, place: str) -> torch.nn.Module:
-        *_epochs, network = train_teacher(recipe, dataset, pick_device("cpu"), tmp_path / place)
+    def trained(recipe: TeacherRecipe, checkpoint: str) -> torch.nn.Module:
+        *_epochs, network = train_teacher(recipe, dataset, pick_device("cpu"), tmp_path / checkpoint)
         assert isinstance(network, torch.nn.Module)
         return network
 
-    def told_apart(network: torch.nn.Module) -> float:
-        """Chance that a creature is more familiar than an airplane (area under the ROC curve)."""
-        own, other = (
+    def separation(network: torch.nn.Module) -> float:
+        """The probability that a creature is more familiar than an airplane (area under the ROC curve)."""
+        creature, plane = (
             familiarity(predict_logits(network, images, pick_device("cpu")))
             for images in (creatures.test.images[:400], planes[:400])
         )
-        return float((own[:, None] > other).double().mean())
+        return float((creature[:, None] > plane).double().mean())
 
-    untaught = trained(plain, "untaught")
-    taught = trained(replace(plain, outsiders=replace(RECIPE, share=0.1, weight=0.5)), "taught")
-    assert told_apart(taught) > max(0.85, told_apart(untaught) + 0.2)
-    only_asked = trained(replace(plain, outsiders=replace(RECIPE, share=0)), "asked")
+    without = trained(plain, "without")
+    with_outsiders = trained(replace(plain, outsiders=replace(RECIPE, share=0.1, weight=0.5)), "with_outsiders")
+    assert separation(with_outsiders) > max(0.85, separation(without) + 0.2)
+    only_measured = trained(replace(plain, outsiders=replace(RECIPE, share=0)), "measured")
     assert all(
-        torch.equal(a, b) for a, b in zip(untaught.state_dict().values(), only_asked.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(without.state_dict().values(), only_measured.state_dict().values(), strict=True)
     )

@@ -1,4 +1,4 @@
-"""Your own teacher: what fits is taken, everything else is refused with one sentence, and nothing runs."""
+"""Teachers of a user: a file that fits is added, any other is refused with one sentence, and no code in it runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(folder: Path, model: str = "mlp-8", name: str = "leaves", **card: Any) -> Path:
-    """A network's weights with a short card beside them."""
+    """A weights file with a short model card beside it."""
     path = folder / f"{name}.safetensors"
     save_file(build_model(model, SHAPE, len(CLASSES), seed=3).state_dict(), path)
     short = {"model": model, "class_names": CLASSES, "image_shape": SHAPE}
@@ -61,7 +61,7 @@ def test_a_network_with_a_card_is_a_teacher_of_this_machine(home: Path, tmp_path
     teacher = load_teacher("leaves")
     assert torch.allclose(teacher.logits(pixels), wanted, atol=0.02 * float(wanted.abs().max()) + 1e-3)  # bf16
     path.unlink()
-    load_teacher("leaves")  # a copy was kept
+    load_teacher("leaves")  # from the copy
     remove_teacher("leaves")
     assert nothing_was_kept(home)
 
@@ -232,16 +232,16 @@ def test_a_file_that_is_not_there_or_too_large_is_one_sentence(
     for path in (tmp_path / "none.safetensors", tmp_path, tmp_path / "a.onnx"):
         with pytest.raises(ConfigError):
             add_teacher(path)
-    monkeypatch.setattr("kdcore.teachers.sources.own.LARGEST_FILE", 1000)
+    monkeypatch.setattr("kdcore.teachers.sources.own.MAX_FILE_BYTES", 1000)
     with pytest.raises(ModelFileError, match="larger"):
         add_teacher(write(tmp_path))
 
 
-# --- timm, which is optional: a stand-in with the few functions that are used
+# --- timm, which is optional: a stand-in has the few functions that are used
 
 
 class Little(torch.nn.Module):
-    """A network as timm builds it: its preprocessing travels with it."""
+    """A network as timm builds it, with its preprocessing as an attribute."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -254,12 +254,12 @@ class Little(torch.nn.Module):
 
 
 class StandIn:
-    """What of timm is used, with what it was asked for."""
+    """Stands in for the module timm and records how pretrained weights were requested."""
 
     __version__ = "0"
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.trained, self.online, self.hub_id = Little(5), True, "timm/little"
 
     def is_model(self, name: str) -> bool:
@@ -275,7 +275,7 @@ class StandIn:
     def create_model(self, name: str, pretrained: bool, num_classes: int = 5, **options: Any) -> Little:
         if not pretrained:
             return Little(num_classes)
-        self.asked.append(options["pretrained_cfg_overlay"])
+        self.requests.append(options["pretrained_cfg_overlay"])
         if not self.online:
             raise OSError("cannot find the requested files.\nmore")
         return self.trained
@@ -290,10 +290,10 @@ def timm(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 def test_a_network_of_timm_comes_as_safetensors_only(home: Path, timm: StandIn) -> None:
     card = add_timm("little.v1")
-    (asked,) = timm.asked
-    assert asked["hf_hub_filename"] == "model.safetensors"
-    assert not asked["url"]
-    assert not asked["file"]
+    (request,) = timm.requests
+    assert request["hf_hub_filename"] == "model.safetensors"
+    assert not request["url"]
+    assert not request["file"]
     assert (card.name, card.model, card.resize, card.interpolation) == ("little-v1", "timm:little.v1", 73, "bicubic")
     pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(4))
     mean, std = (torch.tensor(timm.trained.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))

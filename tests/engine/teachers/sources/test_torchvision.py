@@ -1,4 +1,4 @@
-"""torchvision's classifiers as teachers: what is known of them, their preprocessing, their way to this machine."""
+"""torchvision's classifiers as teachers: what their cards say, their preprocessing, and how they are fetched."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from kdcore.teachers.sources import imagenet, torchvision
 from kdcore.teachers.sources.torchvision import cache_folder, fetch_published
 from tests.engine.conftest import Host
 
-SMALL = "squeezenet1_1"  # any classifier goes the same way, this one quickly
+SMALL = "squeezenet1_1"  # any classifier would do; this one is small
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
-    """torchvision's own network with weights that nobody trained, in eval mode."""
+    """torchvision's own network with random weights, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         return build_classifier(SMALL).eval()
@@ -49,14 +49,14 @@ def network() -> torch.nn.Module:
 
 @pytest.fixture(scope="module")
 def saved(network: torch.nn.Module) -> bytes:
-    """Its weights as torchvision publishes weights."""
+    """The weights of `network` in the file format in which torchvision publishes weights."""
     file = io.BytesIO()
     torch.save(network.state_dict(), file)
     return file.getvalue()
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, body: bytes, url: str = "http://127.0.0.1:9/") -> str:
-    """Make `body` the published file, at `url`, and return its name. Nobody listens at the default one."""
+    """Make `body` the published file, at `url`, and return its name. No server runs at the default address."""
     real = remote_file(published_teacher(SMALL))
     sha256 = hashlib.sha256(body).hexdigest()
     fake = replace(real, urls=(url + real.name,), checksum=sha256[:8], size=len(body))
@@ -64,7 +64,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, body: bytes, url: str = "http://127.0
     return real.name
 
 
-# --- what is known
+# --- what is known of them
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -150,7 +150,7 @@ def test_superclasses_that_the_animal_photos_have_too_are_called_the_same(data_d
         assert ours[label] == ("other animal" if superclass == "other" else superclass), label
 
 
-# --- what the network sees and says
+# --- preprocessing and logits
 
 
 @pytest.mark.parametrize("size", [(640, 480), (300, 900), (224, 224), (60, 90), (1000, 257)])
@@ -163,7 +163,7 @@ def test_a_picture_is_prepared_as_the_weights_were_evaluated(name: str, size: tu
     picture = Image.fromarray((draw + 45 * (waves + 2)).clip(0, 255).astype(np.uint8))
     weights = classifier_weights(name, PUBLISHED[name].weights)
     preset = weights.transforms()
-    wanted = preset(picture)  # the peer: mean and deviation are taken off already
+    wanted = preset(picture)  # torchvision's preprocessing, which also subtracts the mean and divides by the deviation
     ours = prepare_picture(picture, (3, 224, 224), preset.resize_size[0], preset.interpolation.value)
     scaled = InputNormalisation(preset.mean, preset.std)(to_float(ours))[0]
     off = (scaled - wanted).abs() * torch.tensor(preset.std).view(3, 1, 1) * 255  # in grey levels
@@ -188,7 +188,7 @@ def test_networks_that_torchvision_builds_otherwise_with_weights_can_take_them(n
     with torch.device("meta"):
         network = build_library_network(f"torchvision:{name}", (3, side, side), 1000)
     heads = sum(p.numel() for n, p in network.named_parameters() if n.lower().startswith("aux"))
-    # What is published counts the parameters without the heads that only training uses.
+    # The published numbers leave out the parameters of heads that are used in training only.
     assert count_params(network) - heads in (weights.meta["num_params"], weights.meta["num_params"] - heads)
 
 
@@ -206,7 +206,7 @@ def test_timm_is_asked_for_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         build_model("other:resnet50", (3, 224, 224), 1000)
 
 
-# --- their way to this machine
+# --- fetching
 
 
 def test_weights_are_fetched_checked_converted_and_used_without_network(
@@ -217,11 +217,11 @@ def test_weights_are_fetched_checked_converted_and_used_without_network(
     with pytest.raises(TeacherUnavailable, match="cut off"):
         list(fetch_published(SMALL))
     host.cut_at = None
-    told = list(fetch_published(SMALL))
-    assert [step.done_bytes for step in told] == sorted(step.done_bytes for step in told)
-    assert told[-1].done_bytes == told[-1].total_bytes == len(saved)
-    assert host.asked == [f"{file}@0", f"{file}@2000000"]  # continued
-    assert not list(cache_folder().iterdir())  # nothing that is unpickled stays
+    steps = list(fetch_published(SMALL))
+    assert [step.done_bytes for step in steps] == sorted(step.done_bytes for step in steps)
+    assert steps[-1].done_bytes == steps[-1].total_bytes == len(saved)
+    assert host.asked == [f"{file}@0", f"{file}@2000000"]  # the second request continues the download
+    assert not list(cache_folder().iterdir())  # the downloaded file, which could hold code, is removed
     asked = len(host.asked)
     host.files.clear()
     assert list(fetch_published(SMALL)) == []
@@ -241,7 +241,7 @@ def test_weights_are_fetched_checked_converted_and_used_without_network(
     with pytest.raises(ModelFileError, match="fetch it again"):
         load_teacher(SMALL)
     host.files[file] = saved
-    assert list(fetch_published(SMALL))  # a damaged one is
+    assert list(fetch_published(SMALL))  # a damaged file is fetched again
     load_teacher(SMALL)
 
 
@@ -263,7 +263,7 @@ def test_pytorchs_own_cache_is_looked_into_and_left_alone(
     kept = tmp_path / "torch" / "hub" / "checkpoints" / file
     kept.parent.mkdir(parents=True)
     kept.write_bytes(saved)
-    list(fetch_published(SMALL, called="mine"))
+    list(fetch_published(SMALL, new_name="mine"))
     assert kept.read_bytes() == saved
     assert load_teacher("mine").card.model == f"torchvision:{SMALL}"
 
@@ -281,7 +281,7 @@ def test_safetensors_put_there_by_hand_are_taken_without_a_claim(home: Path, net
 
 
 class Trap:
-    """Unpickled, it would run a command."""
+    """An object that would run a command when it is loaded."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (Path.touch, (Path("trapped"),))  # type: ignore[return-value]

@@ -223,9 +223,9 @@ def comparison(found: Comparison) -> str:
     measured = [(row.result or {}) for row in found.rows]
     for arm in found.arms:
         results.append((arm, *(estimate(((one.get("arms") or {}).get(arm) or {}).get("accuracy")) for one in measured)))
-        steps = found.steps[arm][1:]
-        if arm != "teacher" and any(step.mean is not None for step in steps):
-            results.append(("  minus the first", "", *(difference(step.mean, step.ci95) for step in steps)))
+        differences = found.differences[arm][1:]
+        if arm != "teacher" and any(one.mean is not None for one in differences):
+            results.append(("  minus the first", "", *(difference(one.mean, one.ci95) for one in differences)))
     pairs = [one.get("paired_difference") or {} for one in measured]
     results.append(("distilled - baseline", *(difference(pair.get("mean"), pair.get("ci95")) for pair in pairs)))
     lines = [table(heads, settings) if settings else "All settings are the same.", "", table(heads, results)]

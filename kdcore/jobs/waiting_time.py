@@ -82,12 +82,12 @@ class _Estimates:
         self.connection = connection
         newest = sa.and_(runs.c.status == "finished", runs.c.kind == "run", runs.c.attempts == 1)
         query = sa.select(runs.c.id, runs.c.config, runs.c.started, runs.c.finished).where(newest)
-        found = connection.execute(query.order_by(runs.c.number.desc()).limit(SEARCHED_RUNS)).all()
-        self.finished = [(row, json.loads(row.config)) for row in found]
+        rows = connection.execute(query.order_by(runs.c.number.desc()).limit(SEARCHED_RUNS)).all()
+        self.finished = [(row, json.loads(row.config)) for row in rows]
         self.costs: dict[tuple[str, ...], _Cost | None] = {}  # by kind of run (`_kind`)
 
     def total_seconds(self, row: RunRow) -> float | None:
-        """Seconds that a waiting run will take, without the epochs that it has finished already; None if unknown."""
+        """Return the seconds that a waiting run will take, without its epochs that are finished; None if unknown."""
         cost = self._cost(row.config)
         if row.kind != "run" or cost is None:
             return None
@@ -96,13 +96,13 @@ class _Estimates:
         return cost.before_training + share * _pictures(row.config) * cost.per_picture + cost.after_training
 
     def seconds_left(self, row: RunRow) -> float | None:
-        """Seconds until a run that trains is over; None if that is unknown."""
+        """Return the seconds until a run that trains is over; None if that is unknown."""
         if row.kind != "run":
             return None
         epochs = self._latest_epochs(row)
         if epochs:
-            epochs_left = int(epochs[0]["epochs"]) - self._finished_epochs(row)  # in a sweep, of all points together
-            training = seconds_left([epoch["seconds"] for epoch in epochs], max(0, epochs_left))
+            epochs_left = max(0, epochs[0]["epochs"] - epochs[0]["epoch"])  # in a sweep, of all points together
+            training = seconds_left([epoch["seconds"] for epoch in epochs], epochs_left)
             if training is not None:
                 cost = self._cost(row.config)
                 return training + (cost.after_training if cost else 0.0)
@@ -112,13 +112,8 @@ class _Estimates:
         passed = 0.0 if row.started is None else max(0.0, time.time() - row.started)
         return max(0.0, total - passed)
 
-    def _finished_epochs(self, row: RunRow) -> int:
-        """Number of the run's finished epochs."""
-        query = sa.select(sa.func.max(events.c.epoch)).where(_epochs_of(row))
-        return int(self.connection.execute(query).scalar() or 0)
-
     def _latest_epochs(self, row: RunRow) -> list[dict[str, Any]]:
-        """The `EpochEnded` events of the last few epochs as JSON, the latest first."""
+        """Return the `EpochEnded` events of the last few epochs as JSON, the latest first."""
         query = sa.select(events.c.payload).where(_epochs_of(row)).order_by(events.c.epoch.desc()).limit(RECENT_EPOCHS)
         return [json.loads(payload) for payload in self.connection.execute(query).scalars()]
 
@@ -129,6 +124,7 @@ class _Estimates:
         return self.costs[kind]
 
     def _cost_of_kind(self, kind: tuple[str, ...]) -> _Cost | None:
+        """Return the median cost of the latest finished runs of a kind; None if there is none."""
         costs: list[_Cost] = []
         for row, config in self.finished:
             if _kind(config) == kind and (cost := self._cost_of(row, config)) is not None:
@@ -140,23 +136,26 @@ class _Estimates:
         return _Cost(*(median(values) for values in zip(*map(astuple, costs), strict=True)))
 
     def _cost_of(self, row: Any, config: dict[str, Any]) -> _Cost | None:
-        def moment(kind: str, which: Any) -> float | None:
-            query = sa.select(which(events.c.time)).where(events.c.run_id == row.id, events.c.type == kind)
-            found: float | None = self.connection.execute(query).scalar()
-            return found
+        """Return what a finished run cost; None if its events do not tell."""
+        training_started = self._event_time(row.id, TeacherCached.__name__, sa.func.min)
+        training_ended = self._event_time(row.id, EpochEnded.__name__, sa.func.max)
+        if training_started is None or training_ended is None or row.started is None:
+            return None
+        training, before = training_ended - training_started, training_started - row.started
+        after = row.finished - training_ended
+        if min(training, before, after) < 0:  # the machine's clock was set during the run
+            return None
+        return _Cost(training / _pictures(config), before, after)
 
-        begun = moment(TeacherCached.__name__, sa.func.min)
-        ended = moment(EpochEnded.__name__, sa.func.max)
-        if begun is None or ended is None or row.started is None:
-            return None
-        times = (ended - begun, begun - row.started, row.finished - ended)
-        if min(times) < 0:  # the machine's clock was set during the run
-            return None
-        return _Cost(times[0] / _pictures(config), times[1], times[2])
+    def _event_time(self, run_id: str, event_type: str, first_or_last: Any) -> float | None:
+        """Return when the first (`sa.func.min`) or last (`sa.func.max`) event of this type was stored; None without."""
+        query = sa.select(first_or_last(events.c.time)).where(events.c.run_id == run_id, events.c.type == event_type)
+        found: float | None = self.connection.execute(query).scalar()
+        return found
 
 
 def _kind(config: dict[str, Any]) -> tuple[str, ...]:
-    """The configuration's values of `COMPARABLE_KEYS`.
+    """Return the configuration's values of `COMPARABLE_KEYS`.
 
     Old configurations lack some keys; missing counts as empty.
     """
@@ -168,5 +167,5 @@ def _epochs_of(row: RunRow) -> sa.ColumnElement[bool]:
 
 
 def _pictures(config: dict[str, Any]) -> float:
-    """Number of pictures that each arm of a run sees, over all epochs and seeds together."""
+    """Return the number of pictures that each arm of a run sees, over all epochs and seeds together."""
     return float(config["labels"] * config["epochs"] * len(config["seeds"]))

@@ -33,7 +33,7 @@ SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "student": "mlp-8", "device": "c
 
 def submit(store: Store, visitor: str = "someone", **settings: object) -> str:
     config = make_run_config("digits", **{**SHORT, **settings})
-    return jobs.submit(store, config, visitor, most=jobs.MAX_QUEUED)
+    return jobs.submit(store, config, visitor, limit=jobs.MAX_QUEUED)
 
 
 def set_row(store: Store, run_id: str, **values: object) -> None:
@@ -291,9 +291,9 @@ def test_a_visitor_has_a_few_runs_and_the_person_at_the_machine_many(store: Stor
     jobs.submit(store, config, "b")
     for _ in range(jobs.MAX_UNFINISHED + 1):
         jobs.submit(store, config, jobs.LOCAL_VISITOR)
-    jobs.submit(store, config, "a", most=jobs.MAX_QUEUED)
+    jobs.submit(store, config, "a", limit=jobs.MAX_QUEUED)
     with pytest.raises(jobs.TooManyRuns, match="One of your runs is"):
-        jobs.submit(store, config, "b", most=1)
+        jobs.submit(store, config, "b", limit=1)
     mine = [row.id for row in store.list_runs("a")]
     jobs.cancel(store, mine[0])
     jobs.cancel(store, mine[1])
@@ -389,7 +389,7 @@ def test_a_resumed_run_counts_like_a_new_one(store: Store) -> None:
         submit(store)
     with pytest.raises(jobs.TooManyRuns):
         jobs.resume(store, run_id)
-    jobs.resume(store, run_id, most=jobs.MAX_QUEUED)
+    jobs.resume(store, run_id, limit=jobs.MAX_QUEUED)
     assert jobs.position(store, run_id) == 1  # of one's own runs, the one that came first
 
 

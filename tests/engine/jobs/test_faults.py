@@ -57,7 +57,7 @@ print("ready", flush=True)
 count = int(sys.stdin.readline())
 for _ in range(count):
     config = make_run_config("digits", labels=20, epochs=1, seeds=1, student="mlp-8", device="cpu")
-    mine.append(jobs.submit(store, config, sys.argv[2], most=count))
+    mine.append(jobs.submit(store, config, sys.argv[2], limit=count))
 while not (mine and all(store.run(one).done for one in mine)):
     try:
         jobs.advance(store)
@@ -127,7 +127,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
 
 
 def submit(store: Store, **settings: object) -> str:
-    return jobs.submit(store, make_run_config("digits", **settings), "someone", most=jobs.MAX_QUEUED)
+    return jobs.submit(store, make_run_config("digits", **settings), "someone", limit=jobs.MAX_QUEUED)
 
 
 def epochs(store: Store, run_id: str) -> list[EpochEnded]:

@@ -35,7 +35,7 @@ TINY = {"labels": 20, "epochs": 1, "seeds": 2, "student": "mlp-8", "device": "cp
 
 def made(store: Store, status: str, days_ago: float = 0.0, **values: object) -> Path:
     """The folder of a run that ended so many days ago, with everything that can be in it."""
-    run_id = jobs.submit(store, make_run_config("digits", **TINY), "a", most=jobs.MAX_QUEUED)
+    run_id = jobs.submit(store, make_run_config("digits", **TINY), "a", limit=jobs.MAX_QUEUED)
     ended = time.time() - days_ago * DAY
     with store.write() as connection:
         changed = sa.update(run_table).where(run_table.c.id == run_id)

@@ -58,7 +58,7 @@ def digits(**settings: object) -> RunConfig:
 
 
 def submit(store: Store, visitor: str = "someone", **settings: object) -> str:
-    return jobs.submit(store, digits(**{**SHORT, **settings}), visitor, most=jobs.MAX_QUEUED)
+    return jobs.submit(store, digits(**{**SHORT, **settings}), visitor, limit=jobs.MAX_QUEUED)
 
 
 def set_row(store: Store, run_id: str, **values: object) -> None:
@@ -209,8 +209,8 @@ def test_a_former_holder_cannot_write(store: Store) -> None:
     set_row(store, run_id, status="queued")
     second = jobs.claim(store)
     assert second is not None and second.attempts == 2
-    with former.beating():
-        wait_for(former.stopping)
+    with former.heartbeats():
+        wait_for(former.should_stop)
     for write in (
         former.take,
         lambda: former.record(EpochEnded(1, 2, 0.1, {})),

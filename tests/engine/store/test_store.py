@@ -86,12 +86,12 @@ def test_a_short_list_leaves_out_the_figures_of_classes(store: Store) -> None:
     waiting, run_id, failed = add_run(store), add_run(store), end(store, add_run(store), "failed")
     figures = {"accuracy": {"mean": 0.5}, "confusion": [[1, 2], [3, 4]], "per_class": [{"n": 1}]}
     whole = {"seconds": 2.0, "arms": {"baseline": figures}}
-    assert [row.result for row in store.list_runs(short=True)] == [None, None, None]
+    assert [row.result for row in store.list_runs(with_per_class=False)] == [None, None, None]
     with store.write() as connection:  # as a worker in another process does
         ended = {"status": "finished", "result": to_text(whole)}
         connection.execute(sa.update(run_table).where(run_table.c.id == run_id).values(**ended))
     for _time in range(2):
-        rows = store.list_runs(short=True)
+        rows = store.list_runs(with_per_class=False)
         assert [row.id for row in rows] == [failed, run_id, waiting]
         assert rows[1].result == {"seconds": 2.0, "arms": {"baseline": {"accuracy": {"mean": 0.5}}}}
     assert store.run(run_id).result == store.list_runs()[1].result == whole

@@ -114,7 +114,7 @@ def test_runs_are_found(asked: dict[str, Any], found: list[int]) -> None:
 
 
 def test_a_sweep_has_no_one_gain() -> None:
-    """Its own point is one of many, so it does not stand before runs that gained less than that."""
+    """A sweep has a gain at each of its points, so it is sorted with the runs that have none."""
     found = result(0.95, 0.50)
     found["sweep"] = {"varied": ["temperature"], "rows": [{"claim": one} for one in ("none", "distilled", "none")]}
     sweep = run(7, found, vary={"temperature": [1.0, 4.0, 8.0]})
@@ -202,7 +202,8 @@ def test_a_band_is_students_t_over_the_seeds() -> None:
 
 def test_curves_leave_out_what_is_no_number() -> None:
     events = [ended(1, baseline=[None, None]), ended(2, baseline=[0.5, 0.7]), ended(3, baseline=[None, 0.8])]
-    curve = validation_curves([*events, ended(3, baseline=[0.6, 0.8])])["baseline"]  # told again: the last word counts
+    # Epoch 3 is reported twice: the later event counts.
+    curve = validation_curves([*events, ended(3, baseline=[0.6, 0.8])])["baseline"]
     assert curve.epochs == (2, 3) and curve.mean == pytest.approx((0.6, 0.7)) and curve.low is not None
     alone = validation_curves(events)["baseline"]
     assert alone.mean == pytest.approx((0.6, 0.8)) and (alone.low, alone.high) == (None, None)

@@ -66,7 +66,7 @@ def test_the_command_of_every_card_would_rebuild_it(card: ModelCard, monkeypatch
     """What the command would train is what the card says that was trained."""
     program, *words = card.command.split()
     told = build_parser().parse_args(words)
-    assert (program, told.command) == ("kdcore", "commands.teachers_train")
+    assert (program, told.command) == ("kdcore", "teachers.train")
     if card.role == "teacher":
         assert told.name == card.name
         assert_same(card.recipe, recipes.teacher_recipe(told.name))

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kdcore.errors import KdError
 from kdcore.store import finite
 
 if TYPE_CHECKING:
     from kdcore.machine.download import FetchProgress
-
-VISITOR = "local"  # the visitor under whose name the command line submits its runs
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,15 @@ class Answer:
         return json.dumps(finite(self.data), allow_nan=False)
 
 
+class Interrupted(KdError):
+    """A long command was stopped with Ctrl-C. The message says what is kept and how to continue."""
+
+
+def file_error_reason(error: OSError | ValueError) -> str:
+    """Return why a file given by name could not be opened, in words."""
+    return getattr(error, "strerror", None) or "not a file name"
+
+
 class ProgressLine:
     """A progress line on standard error; each call replaces the line shown before.
 
@@ -37,10 +45,10 @@ class ProgressLine:
 
     def __init__(self) -> None:
         self.shown = ""
-        self.watched = sys.stderr.isatty()
+        self.is_terminal = sys.stderr.isatty()
 
     def __call__(self, line: str) -> None:
-        if self.watched and line != self.shown:
+        if self.is_terminal and line != self.shown:
             sys.stderr.write(f"\r{line.ljust(len(self.shown))}")
             sys.stderr.flush()
             self.shown = line
@@ -54,17 +62,18 @@ def progress() -> Iterator[ProgressLine]:
         yield line
     finally:
         line("")
-        if line.watched:
+        if line.is_terminal:
             sys.stderr.write("\r")
             sys.stderr.flush()
 
 
 def follow_download(steps: Iterable[FetchProgress]) -> None:
     """Run a download to its end and show its progress and the estimated seconds left."""
-    began, first = time.monotonic(), None
+    started, bytes_before = time.monotonic(), None
     with progress() as line:
         for step in steps:
-            first = step.done_bytes if first is None else first
-            rate = (step.done_bytes - first) / max(time.monotonic() - began, 1e-3)
+            if bytes_before is None:
+                bytes_before = step.done_bytes  # of an earlier download that this one continues
+            rate = (step.done_bytes - bytes_before) / max(time.monotonic() - started, 1e-3)
             left = f", {(step.total_bytes - step.done_bytes) / rate:.0f} s left" if rate > 0 else ""
             line(f"{step.file}: {step.done_bytes / 1e6:.0f} of {step.total_bytes / 1e6:.0f} MB{left}")

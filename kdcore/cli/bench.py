@@ -7,21 +7,19 @@ import math
 import shlex
 from argparse import Namespace
 
-from kdcore.cli.answer import VISITOR, Answer, ProgressLine, progress
+from kdcore.cli.answer import Answer, Interrupted, ProgressLine, progress
 from kdcore.cli.bench_text import table
-from kdcore.errors import DatasetUnavailable, KdError
+from kdcore.errors import DatasetUnavailable
+from kdcore.jobs import LOCAL_VISITOR, machine_turn
+from kdcore.machine.allocator import keep_freed_memory
 from kdcore.store import Store
 
 
-class Interrupted(KdError):
-    """The benchmark was stopped with Ctrl-C."""
-
-
 def bench(options: Namespace) -> Answer:
+    # These load torch, which takes seconds.
     from kdcore.datasets import dataset_status
     from kdcore.experiments.bench.report import Plan, check_plan, measure
     from kdcore.experiments.bench.tutorial import DATASET
-    from kdcore.machine.allocator import keep_freed_memory
 
     parts = tuple(filter(None, (options.only or "").split(",")))
     plan = check_plan(Plan(parts, options.repeats, options.device, options.full, options.restart))
@@ -30,15 +28,13 @@ def bench(options: Namespace) -> Answer:
     keep_freed_memory()  # done in every process that trains
     try:
         with progress() as line, Store() as store, contextlib.ExitStack() as stack:
-            _take_turn(stack, store, line)
+            _reserve_machine(stack, store, line)
             found = measure(plan, line)
     except KeyboardInterrupt:
-        kept = (
-            f"; what the full run trained is kept, and {_continue_command(options)} goes on from there"
-            if plan.full
-            else ""
-        )
-        raise Interrupted(f"Stopped{kept}.") from None
+        if not plan.full:
+            raise Interrupted("Stopped.") from None
+        command = _continue_command(options)
+        raise Interrupted(f"Stopped; what the full run trained is kept, and {command} goes on from there.") from None
     return Answer(found, table(found))
 
 
@@ -49,15 +45,13 @@ def _continue_command(options: Namespace) -> str:
     return shlex.join(words)
 
 
-def _take_turn(stack: contextlib.ExitStack, store: Store, line: ProgressLine) -> None:
+def _reserve_machine(stack: contextlib.ExitStack, store: Store, line: ProgressLine) -> None:
     """Reserve the machine until `stack` is closed, so that no run trains beside the benchmark.
 
     If the machine is busy, wait in the queue like a run.
     """
-    from kdcore.jobs.machine_turn import MachineBusy, reserve_machine
-
     try:
-        stack.enter_context(reserve_machine(store, "bench", VISITOR))
-    except MachineBusy as busy:
+        stack.enter_context(machine_turn.reserve_machine(store, "bench", LOCAL_VISITOR))
+    except machine_turn.MachineBusy as busy:
         line(f"waiting for run {busy.run_id}, beside which figures would be wrong; Ctrl-C stops waiting")
-        stack.enter_context(reserve_machine(store, "bench", VISITOR, wait=math.inf))
+        stack.enter_context(machine_turn.reserve_machine(store, "bench", LOCAL_VISITOR, wait=math.inf))

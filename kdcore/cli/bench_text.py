@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kdcore.cli.text import count, percent, points
+from kdcore.cli.text import count, difference, percent
 from kdcore.cli.text import table as columns
 
 
@@ -13,10 +13,17 @@ def table(found: dict[str, Any]) -> str:
     """Return a block of text for every part that was measured, and last the conditions of the measurement."""
     parts = (("tutorial", _tutorial), ("ceiling", _ceiling), ("sweep", _sweep), ("growth", _growth))
     blocks = [block(found[name]) for name, block in parts if found[name] is not None]
-    threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
-    how = (found["date"], found["device"], threads, found["precision"], f"torch {found['torch']}", found["system"])
+    threads = f"{found['threads']} thread{'s' if found['threads'] > 1 else ''}"
+    conditions = (
+        found["date"],
+        found["device"],
+        threads,
+        found["precision"],
+        f"torch {found['torch']}",
+        found["system"],
+    )
     memory = f"peak memory {found['peak_memory_mb']:.0f} MB"
-    blocks.append(f"medians of {found['repeats']}; {memory}; {', '.join(how)}")
+    blocks.append(f"medians of {found['repeats']}; {memory}; {', '.join(conditions)}")
     if found["sweep"] is not None or found["growth"] is not None:
         blocks[-1] += "\nsweep and growth have as many threads as a run of the queue"
     return "\n\n".join(blocks)
@@ -40,12 +47,10 @@ def _tutorial(found: dict[str, Any]) -> str:
     if kept is None:
         lines.append("accuracies: none yet; kdcore bench --only tutorial --full measures them")
     else:
-        gain = kept["accuracy_difference"]
-        interval = gain["ci95"]
-        between = f" [{points(interval[0])}, {points(interval[1])}]" if interval else ""
+        gain = difference(kept["accuracy_difference"]["mean"], kept["accuracy_difference"]["ci95"])
         lines.append(
             f"accuracies from the full run of {kept['date']} on {kept['hardware']}: one seed, teacher "
-            f"{percent(kept['teacher_accuracy'])}, ours minus the plain loop's {points(gain['mean'])}{between} points"
+            f"{percent(kept['teacher_accuracy'])}, ours minus the plain loop's {gain} points"
         )
     return "\n".join(lines)
 
@@ -76,7 +81,7 @@ def _sweep(found: dict[str, Any]) -> str:
 
 def _growth(found: Sequence[dict[str, Any]]) -> str:
     heads = ("growth with", "number", "an epoch", "times the first")
-    rows = [(r["what"], r["value"], _milliseconds(r["seconds"]), f"{r['relative']:.2f}") for r in found]
+    rows = [(row["what"], row["value"], _milliseconds(row["seconds"]), f"{row['relative']:.2f}") for row in found]
     return columns(heads, rows)
 
 

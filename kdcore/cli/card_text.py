@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from kdcore.cli.text import count, difference, percent, table
+from kdcore.cli.text import count, difference, estimate, interval, percent, table
 from kdcore.teachers import card_facts
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.card_facts import Figure
@@ -41,6 +41,17 @@ def _cards_table(cards: Sequence[ModelCard]) -> str:
     return table(heads, rows)
 
 
+def added_cards_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return a table of cards (as JSON objects) that were just trained or added, one line per card."""
+    heads = ("name", "dataset", "network", "test accuracy", "classes", "parameters")
+    lines = []
+    for card in rows:
+        accuracy = estimate(card["figures"].get("accuracy")) or percent(card["accuracy"])
+        sizes = (len(card["class_names"]), count(card["num_params"]))
+        lines.append((card["name"], card["dataset"], card["model"], accuracy, *sizes))
+    return table(heads, lines)
+
+
 def one_card_text(card: ModelCard, cards: Sequence[ModelCard]) -> str:
     """Return one card with all its facts.
 
@@ -68,16 +79,13 @@ def one_card_text(card: ModelCard, cards: Sequence[ModelCard]) -> str:
         if words:
             lines.append(textwrap.fill(words, WIDTH, initial_indent=f"{name:<22}", subsequent_indent=22 * " "))
     if rows := card_facts.by_superclass(card):
-        shares = [(row.name, percent(row.accuracy), _interval_text(row.ci95), row.n) for row in rows]
+        shares = [(row.name, percent(row.accuracy), interval(row.ci95), row.n) for row in rows]
         lines += ["", table(("superclass", "right", "95 % interval", "n"), shares)]
     return "\n".join(lines)
 
 
 def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str]]:
-    size = card_facts.count(card, "test_size")
-    over = f", {len(card.seeds)} seeds" if len(card.seeds) > 1 else f", n = {size}" if size else ""
-    accuracy = _accuracy(card)
-    rows = [("accuracy on test", accuracy and accuracy + over)]
+    rows = [("accuracy on test", _accuracy_of_sample(card))]
     for name, words in (
         ("superclass_accuracy", "by superclass"),
         ("large_class_accuracy", "large classes"),
@@ -91,19 +99,32 @@ def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str
     gain = card_facts.gain(card, cards)
     if gain is not None:
         seeds = ", ".join(f"{100 * value:+.1f}" for value in gain.per_seed)
-        told = difference(gain.mean, gain.ci95)
-        rows.append(("minus its baseline", f"{told} points" + (f"; seed by seed {seeds}" if seeds else "")))
+        gain_text = f"{difference(gain.mean, gain.ci95)} points"
+        rows.append(("minus its baseline", f"{gain_text}; seed by seed {seeds}" if seeds else gain_text))
     none = card_facts.none_of_these(card)
     if none is not None:
-        alarms = f"false alarms {_figure_text(none.false_alarms)}" if none.false_alarms else ""
-        found = ", ".join(f"{percent(share)} of {what}" for what, share in none.found)
-        rows.append(("none of these", "; ".join(filter(None, (alarms, found and f"finds {found}")))))
+        parts = []
+        if none.false_alarms:
+            parts.append(f"false alarms {_figure_text(none.false_alarms)}")
+        if none.found:
+            parts.append("finds " + ", ".join(f"{percent(share)} of {what}" for what, share in none.found))
+        rows.append(("none of these", "; ".join(parts)))
     wolf = card_facts.mean_soft_labels(card).get("wolf")
     if wolf is not None:
         n = f" (mean of {wolf.n} test pictures)" if wolf.n else ""
         shares = ", ".join(f"{name} {percent(share)}" for name, share in wolf.shares[:5])
         rows.append((f"sees in a {wolf.superclass}", shares + n))
     return rows
+
+
+def _accuracy_of_sample(card: ModelCard) -> str:
+    """Return the test accuracy with what it was measured on: the number of seeds, or else of test pictures."""
+    accuracy, size = _accuracy(card), card_facts.count(card, "test_size")
+    if not accuracy:
+        return ""
+    if len(card.seeds) > 1:
+        return f"{accuracy}, {len(card.seeds)} seeds"
+    return f"{accuracy}, n = {size}" if size else accuracy
 
 
 def _accuracy(card: ModelCard) -> str:
@@ -114,11 +135,7 @@ def _accuracy(card: ModelCard) -> str:
 
 
 def _figure_text(figure: Figure | None) -> str:
-    return "" if figure is None else f"{percent(figure.mean)}{_interval_text(figure.ci95, ' ')}"
-
-
-def _interval_text(ci95: tuple[float, float] | None, before: str = "") -> str:
-    return f"{before}[{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]" if ci95 else ""
+    return "" if figure is None else f"{percent(figure.mean)}{interval(figure.ci95, ' ')}"
 
 
 def _size(card: ModelCard) -> str:

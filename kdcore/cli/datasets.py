@@ -14,7 +14,7 @@ FACTS = ("title", "source", "embedded", "num_classes", "train_size", "image_shap
 
 
 def datasets(options: Namespace) -> Answer:
-    from kdcore.datasets import list_datasets
+    from kdcore.datasets import list_datasets  # loads torch, which takes seconds
 
     rows = [_dataset_row(info.name) for info in list_datasets()]
     cells = [
@@ -26,7 +26,7 @@ def datasets(options: Namespace) -> Answer:
 
 
 def get(options: Namespace) -> Answer:
-    from kdcore.datasets import fetch_dataset
+    from kdcore.datasets import fetch_dataset  # loads torch, which takes seconds
 
     follow_download(fetch_dataset(options.name))
     row = _dataset_row(options.name)
@@ -34,7 +34,7 @@ def get(options: Namespace) -> Answer:
 
 
 def show(options: Namespace) -> Answer:
-    from kdcore.datasets import load_dataset
+    from kdcore.datasets import load_dataset  # loads torch, which takes seconds
 
     dataset = load_dataset(options.name)
     counts = {
@@ -48,27 +48,27 @@ def show(options: Namespace) -> Answer:
 
 
 def add(options: Namespace) -> Answer:
-    from kdcore.datasets import add_dataset
+    from kdcore.datasets import add_dataset  # loads torch, which takes seconds
 
     with progress() as line:
 
-        def told(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             if done % 50 == 0 or done == total:
                 line(f"{done} of {total} pictures")
 
-        info = add_dataset(Path(options.path), options.name, options.size, told)
+        info = add_dataset(Path(options.path), options.name, options.size, on_progress)
     return Answer(_dataset_row(info.name), f"{info.name} is ready: {info.description} kdcore run --dataset {info.name}")
 
 
 def remove(options: Namespace) -> Answer:
-    from kdcore.datasets import remove_dataset
+    from kdcore.datasets import remove_dataset  # loads torch, which takes seconds
 
     remove_dataset(options.name)
     return Answer({"removed": options.name}, f"{options.name} is removed; its picture files stay where they are.")
 
 
 def _dataset_row(name: str) -> dict[str, Any]:
-    from kdcore.datasets import dataset_info, dataset_status
+    from kdcore.datasets import dataset_info, dataset_status  # loads torch, which takes seconds
 
     info = dataset_info(name)
     return asdict(dataset_status(name)) | {fact: getattr(info, fact) for fact in FACTS}

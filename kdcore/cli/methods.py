@@ -7,23 +7,25 @@ from dataclasses import asdict
 
 from kdcore.cli import text
 from kdcore.cli.answer import Answer
+from kdcore.settings.controls import CONTROLS
 
 
 def methods(options: Namespace) -> Answer:
-    from kdcore.methods.registry import METHODS
-    from kdcore.settings.controls import CONTROLS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     rows = []
     for method in METHODS.values():
-        parameters = " ".join(f"{one.name}={one.default}" for one in method.parameters if one.default != "")
+        parameters = " ".join(
+            f"{parameter.name}={parameter.default}" for parameter in method.parameters if parameter.default != ""
+        )
         rows.append((method.name, method.sentence, " ".join(method.settings), parameters, method.paper))
-    found = text.table(("method", "what the student learns", "settings it uses", "parameters", "paper"), rows)
-    controls = text.table(
+    methods_table = text.table(("method", "what the student learns", "settings it uses", "parameters", "paper"), rows)
+    controls_table = text.table(
         ("control", "what is different", "what should come out"),
-        [(one.name, one.sentence, one.theory) for one in CONTROLS.values()],
+        [(control.name, control.sentence, control.theory) for control in CONTROLS.values()],
     )
     data = {
         "methods": [method.to_json() for method in METHODS.values()],
         "controls": [asdict(control) for control in CONTROLS.values()],
     }
-    return Answer(data, f"{found}\n\n{controls}")
+    return Answer(data, f"{methods_table}\n\n{controls_table}")

@@ -77,7 +77,7 @@ def _datasets(commands: Commands[Parser]) -> None:
 
 
 def _teachers(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "teachers", "the model cards of the teachers on this machine", "commands.teachers")
+    parser = _add(commands, "teachers", "the model cards of the teachers on this machine", "teachers.teachers")
     nested = _nested(parser)
     get = _add(nested, "get", "fetch a teacher that torchvision publishes, such as resnet50", "teachers.get")
     get.add_argument("name", metavar="NAME")
@@ -88,13 +88,13 @@ def _teachers(commands: Commands[Parser]) -> None:
     add.add_argument("--name", metavar="NAME", help="small letters, digits, hyphens, underscores (default: its own)")
     remove = _add(nested, "remove", "take away a teacher that was added, fetched or trained here", "teachers.remove")
     remove.add_argument("name", metavar="NAME")
-    show = _add(nested, "show", "one model card in words, of a teacher or a student", "commands.teachers_show")
+    show = _add(nested, "show", "one model card in words, of a teacher or a student", "teachers.show")
     show.add_argument("name", metavar="NAME")
-    what = "the figures of a teacher or an ensemble on its dataset's test split"
-    measure = _add(nested, "measure", what, "commands.teachers_measure")
+    help = "the figures of a teacher or an ensemble on its dataset's test split"
+    measure = _add(nested, "measure", help, "teachers.measure")
     measure.add_argument("name", metavar="NAME", help="such as cifar10, or a+b, a+b@4, a+b@logits for an ensemble")
     measure.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    train = _add(nested, "train", "rebuild a bundled model from its recipe", "commands.teachers_train")
+    train = _add(nested, "train", "rebuild a bundled model from its recipe", "teachers.train")
     train.add_argument("name", metavar="NAME")
     train.add_argument("--out", metavar="FOLDER", help="where the files go (default: models/ under KDCORE_HOME)")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -110,8 +110,8 @@ def _sweep(commands: Commands[Parser]) -> None:
     help = "the same run over several values of a setting; continues where it was interrupted"
     parser = _add(commands, "sweep", help, "training.sweep")
     parser.add_argument("--dataset", required=True, metavar="NAME")
-    what = "a setting and its values, such as temperature=1,2,4; may be given several times, for every combination"
-    parser.add_argument("--vary", action="append", required=True, metavar="SETTING=VALUES", help=what)
+    vary_help = "a setting and its values, such as temperature=1,2,4; may be given several times, for every combination"
+    parser.add_argument("--vary", action="append", required=True, metavar="SETTING=VALUES", help=vary_help)
     _add_settings(parser)
 
 
@@ -124,14 +124,14 @@ def _add_settings(parser: Parser) -> None:
     parser.add_argument(
         "--method", metavar="NAME", help="how the distilled student learns (default: kd); see kdcore methods"
     )
-    what = "a parameter of the method, such as non_target_weight=4; may be given several times"
-    parser.add_argument("--set", action="append", metavar="NAME=VALUE", help=what)
+    set_help = "a parameter of the method, such as non_target_weight=4; may be given several times"
+    parser.add_argument("--set", action="append", metavar="NAME=VALUE", help=set_help)
     parser.add_argument(
         "--controls", metavar="NAMES", help="further arms, joined by commas, or all; see kdcore methods"
     )
     parser.add_argument("--temperature", type=float, metavar="T", help="of the soft labels, above 0")
-    what = "of the distill loss, 0 to 1; kdcore methods says which methods use it"
-    parser.add_argument("--distill-weight", type=float, metavar="W", help=what)
+    weight_help = "of the distill loss, 0 to 1; kdcore methods says which methods use it"
+    parser.add_argument("--distill-weight", type=float, metavar="W", help=weight_help)
     _add_recipe(parser)
     parser.add_argument("--batch-size", type=int, metavar="N", help="pictures a step")
     parser.add_argument("--learning-rate", type=float, metavar="R", help="of all arms")
@@ -148,7 +148,7 @@ def _add_recipe(parser: Parser) -> None:
 
 
 def _predict(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "predict", "a teacher's soft labels of a picture", "commands.predict")
+    parser = _add(commands, "predict", "a teacher's soft labels of a picture", "teachers.predict")
     parser.add_argument("image", metavar="IMAGE", help="a picture file, or - for standard input")
     parser.add_argument("--teacher", default="animals", metavar="NAME", help="(default: animals)")
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="above 0 (default: 1)")
@@ -156,8 +156,8 @@ def _predict(commands: Commands[Parser]) -> None:
 
 def _runs(commands: Commands[Parser]) -> None:
     parser = _add(commands, "runs", "stored runs; without a command, those that the options select", "runs.find")
-    for name, what in (("dataset", "NAME"), ("teacher", "NAME"), ("student", "MODEL"), ("status", "STATUS")):
-        parser.add_argument(f"--{name}", metavar=what, help=f"only runs with this {name}")
+    for name, metavar in (("dataset", "NAME"), ("teacher", "NAME"), ("student", "MODEL"), ("status", "STATUS")):
+        parser.add_argument(f"--{name}", metavar=metavar, help=f"only runs with this {name}")
     parser.add_argument("--tag", metavar="WORD", help="only runs that carry this tag")
     parser.add_argument("--text", default="", metavar="WORDS", help="only runs with all of these words in them")
     parser.add_argument("--sort", default="new", metavar="ORDER", help=f"{', '.join(SORTS)} (default: new)")
@@ -165,35 +165,37 @@ def _runs(commands: Commands[Parser]) -> None:
     parser.add_argument("--deleted", action="store_true", help="list deleted runs that can still be restored")
     nested = _nested(parser)
 
-    def of_one(name: str, help: str, command: str) -> Parser:
-        found = _add(nested, name, help, command)
-        found.add_argument("id", metavar="ID")
-        return found
+    def add_for_one_run(name: str, help: str, command: str) -> Parser:
+        command_parser = _add(nested, name, help, command)
+        command_parser.add_argument("id", metavar="ID")
+        return command_parser
 
-    of_one("show", "one run: its settings and its result", "runs.show")
+    add_for_one_run("show", "one run: its settings and its result", "runs.show")
     compare = _add(nested, "compare", "several runs: what differs in their settings and results", "runs.compare")
     compare.add_argument("id", nargs="+", metavar="ID")
-    tag = of_one("tag", "add tags (short words) to a run, or remove them", "runs.tag")
+    tag = add_for_one_run("tag", "add tags (short words) to a run, or remove them", "runs.tag")
     tag.add_argument("word", nargs="*", metavar="WORD")
     tag.add_argument("--remove", action="append", default=[], metavar="WORD", help="may be given several times")
-    rerun = of_one("rerun", "the same run again with a change; takes the options of kdcore run", "training.rerun")
+    rerun = add_for_one_run(
+        "rerun", "the same run again with a change; takes the options of kdcore run", "training.rerun"
+    )
     rerun.add_argument(
         "--dataset", metavar="NAME", help="another dataset, with its own teacher, student, labels, epochs and recipe"
     )
     _add_settings(rerun)
-    of_one("resume", "go on with a run that was stopped, interrupted or failed", "training.resume")
-    export = of_one("export", "one run as a file for other tools, or to read and print", "runs.export")
+    add_for_one_run("resume", "go on with a run that was stopped, interrupted or failed", "training.resume")
+    export = add_for_one_run("export", "one run as a file for other tools, or to read and print", "runs.export")
     export.add_argument(
         "--format", choices=("json", "csv", "html"), default="json", help="csv holds the curves, html is a report"
     )
     export.add_argument("--out", metavar="FILE", help="write there instead of to standard output")
     export.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
-    of_one("delete", "hide a run; it can be restored for some days", "runs.delete")
-    of_one("undelete", "restore a deleted run", "runs.undelete")
+    add_for_one_run("delete", "hide a run; it can be restored for some days", "runs.delete")
+    add_for_one_run("undelete", "restore a deleted run", "runs.undelete")
 
 
 def _tune(commands: Commands[Parser]) -> None:
-    parser = _add(commands, "tune", "try a grid of recipes for a dataset, judged on validation", "commands.tune")
+    parser = _add(commands, "tune", "try a grid of recipes for a dataset, judged on validation", "training.tune")
     parser.add_argument("dataset", metavar="DATASET")
     _add_recipe(parser)
 

@@ -7,20 +7,16 @@ from argparse import Namespace
 from typing import Any
 
 from kdcore.cli import text
-from kdcore.cli.answer import Answer, progress
-from kdcore.errors import KdError
+from kdcore.cli.answer import Answer, Interrupted, progress
+from kdcore.machine.allocator import keep_freed_memory
 from kdcore.machine.threads import default_to_one_thread
-
-
-class Stopped(KdError):
-    """The reproduction was stopped with Ctrl-C."""
 
 
 def reproduce(options: Namespace) -> Answer:
     default_to_one_thread()  # must precede the import of PyTorch; makes idle threads sleep instead of spin
+    # These load torch, which takes seconds.
     from kdcore.experiments.reproductions import find_reproduction
     from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded
-    from kdcore.machine.allocator import keep_freed_memory
 
     keep_freed_memory()
     result: dict[str, Any] = {}
@@ -38,8 +34,8 @@ def reproduce(options: Namespace) -> Answer:
                 elif isinstance(step, ReproductionFinished):
                     result = step.result
     except KeyboardInterrupt:
-        again = f"kdcore reproduce {options.name} --seeds {options.seeds}"
-        raise Stopped(f"Stopped; what was trained is kept, and {again} goes on from there.") from None
+        command = f"kdcore reproduce {options.name} --seeds {options.seeds}"
+        raise Interrupted(f"Stopped; what was trained is kept, and {command} goes on from there.") from None
     return Answer(result, table(result))
 
 
@@ -49,10 +45,10 @@ def table(result: dict[str, Any]) -> str:
     rows = []
     for name, row in result["rows"].items():
         errors, threes = row["errors"], row["threes_right"]
-        interval = errors["ci95"]
-        between = "" if interval is None else f"{interval[0]:.0f} to {interval[1]:.0f}"
-        seeds = " ".join(f"{value:.0f}" for value in errors["per_seed"])
-        rows.append((name, row["paper_errors"], f"{errors['mean']:.1f}", between, seeds, text.estimate(threes)))
-    seconds = text.duration(result["seconds"])
-    seeds = f"{len(result['seeds'])} seed{'s' * (len(result['seeds']) > 1)}"
+        ci95 = errors["ci95"]
+        interval = "" if ci95 is None else f"{ci95[0]:.0f} to {ci95[1]:.0f}"
+        by_seed = " ".join(f"{value:.0f}" for value in errors["per_seed"])
+        rows.append((name, row["paper_errors"], f"{errors['mean']:.1f}", interval, by_seed, text.estimate(threes)))
+    seconds, count = text.duration(result["seconds"]), len(result["seeds"])
+    seeds = f"{count} seed{'s' if count > 1 else ''}"
     return "\n".join([text.table(heads, rows), "", f"errors on test; {seeds}, {seconds} on {result['device']}"])

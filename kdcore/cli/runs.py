@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kdcore.cli import text
-from kdcore.cli.answer import Answer
+from kdcore.cli.answer import Answer, file_error_reason
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.reports import export as report_export
 from kdcore.reports.comparison import compare as compare_runs
@@ -30,19 +30,18 @@ def find(options: Namespace) -> Answer:
         selection = replace(selection, teacher=normal_name(selection.teacher))
     with Store() as store:
         rows = store.list_runs(limit=None, deleted=options.deleted)
-    chosen = select(rows, selection)[: options.limit]
-    found = [report_export.summary(row) for row in chosen]
-    if rows and not chosen:
+    summaries = [report_export.summary(row) for row in select(rows, selection)[: options.limit]]
+    if rows and not summaries:
         return Answer({"runs": []}, f"None of the {len(rows)} runs matches; kdcore runs lists them.")
-    return Answer({"runs": found}, text.runs(found, deleted=options.deleted))
+    return Answer({"runs": summaries}, text.runs(summaries, deleted=options.deleted))
 
 
 def show(options: Namespace) -> Answer:
     with Store() as store:
         row = store.run(options.id)
     data = {**report_export.summary(row), "result": row.result}
-    shown = text.result(row.result) if row.result else text.runs([data], with_error=True)
-    return Answer(data, "\n".join([shown, *text.tags_and_parent(row.tags, row.parent)]))
+    run_text = text.result(row.result) if row.result else text.runs([data], with_error=True)
+    return Answer(data, "\n".join([run_text, *text.tags_and_parent(row.tags, row.parent)]))
 
 
 def compare(options: Namespace) -> Answer:
@@ -66,8 +65,8 @@ def tag(options: Namespace) -> Answer:
         if options.word or removed:
             added = clean_tags(options.word)
 
-            def change(held: tuple[str, ...]) -> tuple[str, ...]:
-                return tuple(word for word in held if word.casefold() not in removed) + added
+            def change(current: tuple[str, ...]) -> tuple[str, ...]:
+                return tuple(word for word in current if word.casefold() not in removed) + added
 
             tags = store.change_tags(options.id, change)
     return Answer({"run_id": options.id, "tags": list(tags)}, ", ".join(tags) or f"Run {options.id} has no tags.")
@@ -86,16 +85,16 @@ def export(options: Namespace) -> Answer:
     except FileExistsError as error:
         raise ConfigError(f"{options.out} exists; choose another file, or overwrite it with --force.") from error
     except (OSError, ValueError) as error:  # ValueError: the name contains a zero byte
-        why = getattr(error, "strerror", None) or "not a file name"
-        raise ConfigError(f"{options.out} cannot be written ({why}); choose another file.") from error
+        reason = file_error_reason(error)
+        raise ConfigError(f"{options.out} cannot be written ({reason}); choose another file.") from error
     return Answer({"run_id": row.id, "format": options.format, "out": options.out}, f"Written to {options.out}.")
 
 
 def delete(options: Namespace) -> Answer:
     with Store() as store:
         store.delete(options.id)
-    said = f"Run {options.id} is deleted; kdcore runs undelete {options.id} restores it for some days."
-    return Answer({"run_id": options.id, "deleted": True}, said)
+    sentence = f"Run {options.id} is deleted; kdcore runs undelete {options.id} restores it for some days."
+    return Answer({"run_id": options.id, "deleted": True}, sentence)
 
 
 def undelete(options: Namespace) -> Answer:

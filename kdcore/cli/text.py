@@ -21,13 +21,16 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return aligned columns. A column is right-aligned if all its cells look like numbers."""
     lines = [list(heads), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    right = [all(line[i][:1] in "0123456789+-." for line in lines[1:] if line[i]) for i in range(len(heads))]
+    looks_numeric = [all(line[i][:1] in "0123456789+-." for line in lines[1:] if line[i]) for i in range(len(heads))]
 
-    def one(line: list[str]) -> str:
-        cells = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True))
+    def aligned(line: list[str]) -> str:
+        cells = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, looks_numeric, strict=True)
+        )
         return "  ".join(cells).rstrip()
 
-    return "\n".join(one(line) for line in lines)
+    return "\n".join(aligned(line) for line in lines)
 
 
 def percent(value: float | None) -> str:
@@ -38,9 +41,12 @@ def estimate(value: dict[str, Any] | None) -> str:
     """Format an estimate (0 to 1) as percent with its interval, if any; "" if there is none."""
     if value is None or value.get("mean") is None:
         return ""
-    interval = value.get("ci95")
-    between = f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
-    return f"{percent(value['mean'])}{between}"
+    return f"{percent(value['mean'])}{interval(value.get('ci95'), ' ')}"
+
+
+def interval(ci95: Sequence[float] | None, before: str = "") -> str:
+    """Format an interval of shares (0 to 1) in percent, such as "[70.0, 74.0]", after `before`; "" if there is none."""
+    return f"{before}[{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]" if ci95 else ""
 
 
 def count(value: float) -> str:
@@ -49,17 +55,6 @@ def count(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:g}"
-
-
-def cards(rows: Sequence[dict[str, Any]]) -> str:
-    """Return a table of model cards (as JSON objects), one line per card."""
-    heads = ("name", "dataset", "network", "test accuracy", "classes", "parameters")
-    lines = []
-    for card in rows:
-        accuracy = estimate(card["figures"].get("accuracy")) or percent(card["accuracy"])
-        sizes = (len(card["class_names"]), count(card["num_params"]))
-        lines.append((card["name"], card["dataset"], card["model"], accuracy, *sizes))
-    return table(heads, lines)
 
 
 def epoch(event: EpochEnded, arms: Sequence[str]) -> str:
@@ -104,8 +99,8 @@ def result(value: dict[str, Any]) -> str:
     if value.get("teacher_seconds"):
         lines.append(f"its teacher was trained first, in {duration(value['teacher_seconds'])}, and is kept")
     lines += ["", value["verdict"]["sentence"]]
-    if found := controls(value["arms"]):
-        lines += ["", found]
+    if controls_table := controls(value["arms"]):
+        lines += ["", controls_table]
     return "\n".join(lines)
 
 
@@ -115,7 +110,7 @@ def _config_line(config: dict[str, Any]) -> str:
     Varied settings show all their values; a setting that the method does not use is shown as "no NAME".
     """
     vary = config.get("vary") or {}
-    none = () if "method" in vary else unused_settings(config)
+    unused = () if "method" in vary else unused_settings(config)
     settings = {
         "labels": f"{config['labels']} labels",
         "": taught_by(config) if "student" in vary else f"{config['student']} {taught_by(config)}",
@@ -124,18 +119,19 @@ def _config_line(config: dict[str, Any]) -> str:
         "distill_weight": f"weight {config['distill_weight']:g}",
         "epochs": f"{config['epochs']} epochs",
     }
-    # Methods that are compared each have their own temperature and distill weight.
-    left_out = {*vary, *none, *(("temperature", "distill_weight") if "method" in vary else ())}
-    said = [words for name, words in settings.items() if name not in left_out]
-    said += [f"{name} {', '.join(map(setting_cell, values))}" for name, values in vary.items()]
-    said += [f"no {name.replace('_', ' ')}" for name in none if name not in vary]
-    return ", ".join([config["dataset"], *said, f"{len(config['seeds'])} seeds"])
+    left_out = {*vary, *unused}
+    if "method" in vary:  # methods that are compared each have their own temperature and distill weight
+        left_out |= {"temperature", "distill_weight"}
+    parts = [words for name, words in settings.items() if name not in left_out]
+    parts += [f"{name} {', '.join(map(setting_cell, values))}" for name, values in vary.items()]
+    parts += [f"no {name.replace('_', ' ')}" for name in unused if name not in vary]
+    return ", ".join([config["dataset"], *parts, f"{len(config['seeds'])} seeds"])
 
 
 def controls(arms: dict[str, Any]) -> str:
     """Return a table of each control's accuracy minus that of the distilled arm; "" without controls."""
-    steps = [(name, minus_distilled(arms, name)) for name in CONTROLS if name in arms]
-    rows = [(name, difference(step.mean, step.ci95)) for name, step in steps if step.mean is not None]
+    found = [(name, minus_distilled(arms, name)) for name in CONTROLS if name in arms]
+    rows = [(name, difference(one.mean, one.ci95)) for name, one in found if one.mean is not None]
     return table(("control", "minus distilled"), rows) if rows else ""
 
 
@@ -144,9 +140,8 @@ def sweep(value: dict[str, Any]) -> str:
     rows = []
     for row in value["rows"]:
         arms = (estimate(row["arms"][arm]["accuracy"]) for arm in ("baseline", "distilled"))
-        difference = row["paired_difference"]
-        between = f" [{points(difference['ci95'][0])}, {points(difference['ci95'][1])}]" if difference["ci95"] else ""
-        rows.append((*row["values"].values(), *arms, points(difference["mean"]) + between))
+        paired = row["paired_difference"]
+        rows.append((*row["values"].values(), *arms, difference(paired["mean"], paired["ci95"])))
     return table((*value["varied"], "baseline", "distilled", "difference"), rows)
 
 
@@ -154,7 +149,9 @@ def duration(seconds: float) -> str:
     """Format a duration in a unit of its size: `42 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def teacher_epoch(event: TeacherEpochEnded) -> str:
@@ -197,9 +194,9 @@ def runs(rows: Sequence[dict[str, Any]], with_error: bool = False, deleted: bool
             n = sum(counts.values())
             claim, gain = ", ".join(f"{name} {k} of {n}" for name, k in counts.items() if k), ""
         lines.append((*facts, config["labels"], len(config["seeds"]), claim, gain, ", ".join(row["tags"])))
-    none = "No run is deleted." if deleted else "There are no runs yet; kdcore run --dataset creatures makes one."
+    no_runs = "No run is deleted." if deleted else "There are no runs yet; kdcore run --dataset creatures makes one."
     errors = [row["error"] for row in rows if with_error and row["error"]]
-    return "\n".join([table(heads, lines) if lines else none, *errors])
+    return "\n".join([table(heads, lines) if lines else no_runs, *errors])
 
 
 def points(difference: float | None) -> str:
@@ -223,9 +220,9 @@ def comparison(found: Comparison) -> str:
     measured = [(row.result or {}) for row in found.rows]
     for arm in found.arms:
         results.append((arm, *(estimate(((one.get("arms") or {}).get(arm) or {}).get("accuracy")) for one in measured)))
-        steps = found.steps[arm][1:]
-        if arm != "teacher" and any(step.mean is not None for step in steps):
-            results.append(("  minus the first", "", *(difference(step.mean, step.ci95) for step in steps)))
+        differences = found.differences[arm][1:]
+        if arm != "teacher" and any(one.mean is not None for one in differences):
+            results.append(("  minus the first", "", *(difference(one.mean, one.ci95) for one in differences)))
     pairs = [one.get("paired_difference") or {} for one in measured]
     results.append(("distilled - baseline", *(difference(pair.get("mean"), pair.get("ci95")) for pair in pairs)))
     lines = [table(heads, settings) if settings else "All settings are the same.", "", table(heads, results)]
@@ -234,17 +231,19 @@ def comparison(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def difference(mean: float | None, interval: Sequence[float] | None) -> str:
+def difference(mean: float | None, ci95: Sequence[float] | None) -> str:
     """Format a difference (-1 to 1) in percentage points with its interval, if any."""
-    between = f" [{points(interval[0])}, {points(interval[1])}]" if interval else ""
-    return points(mean) + between
+    bounds = f" [{points(ci95[0])}, {points(ci95[1])}]" if ci95 else ""
+    return points(mean) + bounds
 
 
 def setting_cell(value: object) -> str:
     """Format the value of a setting for a table cell; lists are joined by commas."""
     if isinstance(value, list):
         return ",".join(map(str, value))
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else str(value)
 
 
 def tuning(rows: Sequence[dict[str, Any]], best: dict[str, Any]) -> str:

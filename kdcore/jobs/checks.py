@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdcore.errors import ConfigError, DatasetUnavailable, UnknownName
+from kdcore.teachers.card import list_teachers
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
 
 if TYPE_CHECKING:
@@ -15,15 +16,17 @@ def check_can_run(config: RunConfig) -> None:
     """Refuse a configuration that a worker would refuse, before a run is stored.
 
     Raises:
-        ConfigError, UnknownName, DatasetUnavailable: as `submit`.
+        ConfigError: the configuration is not legal, or names a teacher that does not fit its dataset.
+        UnknownName: the configuration names a teacher that does not exist.
+        DatasetUnavailable: the dataset is not on this machine.
     """
+    # These load torch, which takes seconds.
     from kdcore.datasets import dataset_status
     from kdcore.machine.device import pick_device
     from kdcore.settings.defaults import defaults_for
     from kdcore.settings.stages import stages_of
     from kdcore.settings.sweeps import points, teachers_of
     from kdcore.teachers.building.catalog import dataset_of
-    from kdcore.teachers.card import list_teachers
     from kdcore.teachers.ensembles import ensemble_card
 
     config = config.validate()
@@ -32,18 +35,19 @@ def check_can_run(config: RunConfig) -> None:
     status = dataset_status(config.dataset)
     if not status.ready:
         raise DatasetUnavailable(status.needs)
-    learned = {card.name: card.dataset for card in list_teachers()}
+    teacher_datasets = {card.name: card.dataset for card in list_teachers()}
     for teacher in teachers_of(config):
-        known = dataset_of(teacher)  # also known for a teacher that is still to be trained
-        if known is None:
-            raise UnknownName("teacher", next(one for one in members_of(teacher) if dataset_of(one) is None), learned)
-        if known != config.dataset:
-            fitting = ", ".join(name for name, dataset in learned.items() if dataset == config.dataset)
+        learned_dataset = dataset_of(teacher)  # also known for a teacher that is still to be trained
+        if learned_dataset is None:
+            unknown = next(member for member in members_of(teacher) if dataset_of(member) is None)
+            raise UnknownName("teacher", unknown, teacher_datasets)
+        if learned_dataset != config.dataset:
+            fitting = ", ".join(name for name, dataset in teacher_datasets.items() if dataset == config.dataset)
             raise ConfigError(
-                f'The teacher "{teacher}" learned {known} and cannot teach {config.dataset}; '
+                f'The teacher "{teacher}" learned {learned_dataset} and cannot teach {config.dataset}; '
                 f"choose one of: {fitting or defaults_for(config.dataset).teacher}."
             )
-        if is_ensemble(teacher) and learned.keys() >= set(members_of(teacher)):
+        if is_ensemble(teacher) and teacher_datasets.keys() >= set(members_of(teacher)):
             ensemble_card(teacher)
     for point in points(config):
-        stages_of(point.config)
+        stages_of(point.config)  # raises if the method's stages cannot be trained

@@ -49,11 +49,11 @@ def advance(store: Store, slots: int = SLOTS) -> None:
     """
     with store.read() as connection:
         rows = waiting_or_running(connection)
-    held = [row for row in rows if row.status == "running" or row.kind == "latency"]
-    dead = [row for row in held if not is_alive(row)]
+    with_process = [row for row in rows if row.status == "running" or row.kind == "latency"]
+    dead = [row for row in with_process if not is_alive(row)]
     for row in dead:
         release_dead(store, row)
-    for row in held:
+    for row in with_process:
         if row.cancel_requested and row not in dead:
             kill_hung_worker(row)
     running = sum(row.status == "running" for row in rows)
@@ -106,9 +106,9 @@ def end_without_worker(connection: sa.Connection, row: RunRow, kind: Ending, sen
         kind: how the run ended; decides its final status.
         sentence: the reason, stored as the run's error and in a `RunFailed` event.
     """
-    as_seen = (runs.c.id == row.id, runs.c.attempts == row.attempts, runs.c.status == row.status)
+    unchanged = (runs.c.id == row.id, runs.c.attempts == row.attempts, runs.c.status == row.status)
     values = {"status": _STATUS[kind], "finished": time.time(), "error": sentence}
-    if connection.execute(sa.update(runs).where(*as_seen).values(**values)).rowcount == 1:
+    if connection.execute(sa.update(runs).where(*unchanged).values(**values)).rowcount == 1:
         add_event(connection, row.id, RunFailed(sentence, kind))
 
 
@@ -126,12 +126,12 @@ def _start(store: Store, row: RunRow) -> None:
         with store.write() as connection:
             end_without_worker(connection, row, "error", sentence)
         return
-    born = time.time()  # stays if the worker has ended already; the next `advance` finds such a run dead
+    process_started = time.time()  # stays if the worker has ended already; the next `advance` finds such a run dead
     with contextlib.suppress(psutil.Error):
-        born = psutil.Process(pid).create_time()
+        process_started = psutil.Process(pid).create_time()
     unclaimed = (runs.c.id == row.id, runs.c.attempts == row.attempts, runs.c.worker_started.is_(None))
     with store.write() as connection:
-        connection.execute(sa.update(runs).where(*unclaimed).values(worker_pid=pid, worker_started=born))
+        connection.execute(sa.update(runs).where(*unclaimed).values(worker_pid=pid, worker_started=process_started))
 
 
 def release_dead(store: Store, seen: RunRow) -> None:
@@ -141,17 +141,18 @@ def release_dead(store: Store, seen: RunRow) -> None:
     requested, and interrupted after `MAX_SETBACKS` attempts without a finished epoch. A measurement is deleted.
     """
     with store.write() as connection:
-        mine = sa.and_(runs.c.id == seen.id, runs.c.attempts == seen.attempts, runs.c.status == seen.status)
-        found = connection.execute(sa.select(runs).where(mine)).first()
+        unchanged = sa.and_(runs.c.id == seen.id, runs.c.attempts == seen.attempts, runs.c.status == seen.status)
+        found = connection.execute(sa.select(runs).where(unchanged)).first()
         if found is None:
             return
         row = to_run(found)
         if row.kind == "latency":
-            connection.execute(sa.delete(runs).where(mine))
+            connection.execute(sa.delete(runs).where(unchanged))
         elif row.cancel_requested:
             end_without_worker(connection, row, "cancelled", "The run was stopped before it ended.")
         elif row.setbacks < MAX_SETBACKS:
-            connection.execute(sa.update(runs).where(mine).values(status="queued", worker_pid=None, heartbeat=None))
+            released = {"status": "queued", "worker_pid": None, "heartbeat": None}
+            connection.execute(sa.update(runs).where(unchanged).values(**released))
         else:
             sentence = (
                 f"The run's process died {MAX_SETBACKS} times before it finished another epoch, so it was given up; "

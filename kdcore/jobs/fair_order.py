@@ -9,6 +9,7 @@ arrived before it starts before it, and everything that arrived later starts aft
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
@@ -29,21 +30,21 @@ def fair_order(queued: Sequence[RunRow], turns: Mapping[str, int]) -> list[RunRo
         turns: visitor -> number of that visitor's last turn, larger for a later turn; visitors without one are absent.
     """
     order: list[RunRow] = []
-    last = dict(turns)
+    last_turn = dict(turns)
     left = list(queued)
     while left:
-        until = next((place for place, row in enumerate(left) if row.kind != "run"), len(left))
-        before, rest = left[:until], left[until:]
-        if not before:
-            order.append(rest[0])
-            left = rest[1:]
-            continue
-        row = min(before, key=lambda one: (one.started is None, last.get(one.visitor, 0), one.number))
-        if row.started is None:  # a continued run keeps the turn that was counted when it first started
-            last[row.visitor] = max(last.values(), default=0) + 1
-        order.append(row)
-        before.remove(row)
-        left = before + rest
+        runs_before_measurement = list(itertools.takewhile(lambda row: row.kind == "run", left))
+        if runs_before_measurement:
+            next_one = min(
+                runs_before_measurement,
+                key=lambda row: (row.started is None, last_turn.get(row.visitor, 0), row.number),
+            )
+            if next_one.started is None:  # a continued run keeps the turn that was counted when it first started
+                last_turn[next_one.visitor] = max(last_turn.values(), default=0) + 1
+        else:
+            next_one = left[0]
+        order.append(next_one)
+        left.remove(next_one)
     return order
 
 

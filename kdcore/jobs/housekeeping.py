@@ -19,7 +19,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -62,12 +62,12 @@ def clean(store: Store, now: float | None = None) -> Cleaned:
         now: seconds since 1970; the present time unless given.
     """
     now = time.time() if now is None else now
-    found = Cleaned()
+    cleaned = Cleaned()
     with contextlib.suppress(StoreError):
         purged = _purge_deleted(store, now)
-        found = _clean_folders(store, now, purged)
-    temporary = sum(_remove_file(path) for path in _temporary_files(store.home, now))
-    return Cleaned(found.checkpoints, found.logs, found.runs, found.folders, temporary)
+        cleaned = _clean_folders(store, now, purged)
+    temporary = [path for path in _temporary_files(store.home, now) if _remove_file(path)]
+    return replace(cleaned, temporary=len(temporary))
 
 
 def _purge_deleted(store: Store, now: float) -> list[str]:
@@ -79,49 +79,59 @@ def _purge_deleted(store: Store, now: float) -> list[str]:
 
 
 def _clean_folders(store: Store, now: float, purged: list[str]) -> Cleaned:
+    """Clean the folders of all runs; return what was removed, with the number of purged runs.
+
+    Args:
+        purged: ids of the deleted runs whose rows have just been removed.
+    """
     # List the folders before reading the rows: a run submitted in between must not look like a folder without a run.
-    there = _entries(store.home / "runs")
-    folders = [folder for folder in there if is_id(folder.name)]
-    for folder in there:
+    folders = _entries(store.home / "runs")
+    for folder in folders:
         if folder.name.startswith(REMOVING_PREFIX):  # left by a process that was killed while it removed the folder
             _remove_folder(folder)
     with store.read() as connection:
         rows = {row.id: row for row in connection.execute(sa.select(runs.c.id, runs.c.status, runs.c.finished))}
-    checkpoints = logs = removed = 0
+    checkpoints, logs, removed = [], [], []
     for folder in folders:
+        if not is_id(folder.name):
+            continue
         row = rows.get(folder.name)
         if row is None:
-            removed += (folder.name in purged or _is_old_orphan(folder, now)) and _remove_run(folder)
+            if (folder.name in purged or _is_old_orphan(folder, now)) and _remove_run(folder):
+                removed.append(folder)
             continue
         _remove_file(folder / NO_RUN_NOTE)
-        _remove_folder(
-            folder / REMOVED_CHECKPOINTS
-        )  # left by a process that was killed while it removed the checkpoints
+        _remove_folder(folder / REMOVED_CHECKPOINTS)  # left by a process that was killed while it removed them
         if row.status not in ENDED:
             continue
-        ended = row.finished if row.finished is not None else now
-        if (folder / "checkpoints").exists() and (row.status == "finished" or now - ended > CHECKPOINT_DAYS * DAY):
-            checkpoints += _remove_checkpoints(store, folder)
-        if now - ended > LOG_DAYS * DAY:
-            logs += _remove_file(folder / LOG)
-    return Cleaned(checkpoints, logs, len(purged), removed)
+        age = 0.0 if row.finished is None else now - row.finished
+        if _may_remove_checkpoints(folder, row.status, age) and _remove_checkpoints(store, folder):
+            checkpoints.append(folder)
+        if age > LOG_DAYS * DAY and _remove_file(folder / LOG):
+            logs.append(folder)
+    return Cleaned(len(checkpoints), len(logs), len(purged), len(removed))
+
+
+def _may_remove_checkpoints(folder: Path, status: str, age: float) -> bool:
+    """Whether the checkpoints of a run that ended `age` seconds ago are there and may be removed."""
+    return (folder / "checkpoints").exists() and (status == "finished" or age > CHECKPOINT_DAYS * DAY)
 
 
 def _remove_checkpoints(store: Store, folder: Path) -> bool:
     """Remove a run's checkpoints, unless it was resumed in the meantime; return whether they are gone."""
-    doomed = folder / REMOVED_CHECKPOINTS
+    renamed = folder / REMOVED_CHECKPOINTS
     with store.write() as connection:  # so that nobody can resume or start the run meanwhile
         status = connection.execute(sa.select(runs.c.status).where(runs.c.id == folder.name)).scalar()
         if status not in ENDED:
             return False
-        _remove_folder(doomed)
+        _remove_folder(renamed)
         try:
-            (folder / "checkpoints").rename(doomed)
+            (folder / "checkpoints").rename(renamed)
         except OSError:
             return False
         for pointer in folder.glob("checkpoint*.json"):
             _remove_file(pointer)
-    return _remove_folder(doomed)
+    return _remove_folder(renamed)
 
 
 def _is_old_orphan(folder: Path, now: float) -> bool:
@@ -141,11 +151,13 @@ def _is_old_orphan(folder: Path, now: float) -> bool:
 
 
 def _temporary_files(home: Path, now: float) -> Iterator[Path]:
-    places = [home / "teacher_logits", home / "models", home / "teachers", home / "datasets", home / "datasets" / "own"]
-    for folder in _entries(home / "runs"):
-        places += [folder, folder / "checkpoints", folder / "models"]
-    for place in places:
-        for path in _entries(place):
+    """Yield the temporary files of processes that were killed while they wrote them, once they are old enough."""
+    names = ("teacher_logits", "models", "teachers", "datasets", "datasets/own")
+    folders = [home / name for name in names]
+    for run_folder in _entries(home / "runs"):
+        folders += [run_folder, run_folder / "checkpoints", run_folder / "models"]
+    for folder in folders:
+        for path in _entries(folder):
             with contextlib.suppress(OSError):
                 old = now - path.lstat().st_mtime > TEMPORARY_DAYS * DAY
                 if old and _TEMPORARY.fullmatch(path.name) and path.is_file():
@@ -153,6 +165,7 @@ def _temporary_files(home: Path, now: float) -> Iterator[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -168,12 +181,13 @@ def _remove_file(path: Path) -> bool:
 
 
 def _remove_run(folder: Path) -> bool:
-    gone = folder.with_name(REMOVING_PREFIX + folder.name)
+    """Remove the folder of a run; return whether it is gone."""
+    renamed = folder.with_name(REMOVING_PREFIX + folder.name)
     try:
-        folder.rename(gone)
+        folder.rename(renamed)
     except OSError:
         return False
-    return _remove_folder(gone)
+    return _remove_folder(renamed)
 
 
 def _remove_folder(folder: Path) -> bool:

@@ -24,9 +24,8 @@ from kdcore.store.schema import runs
 
 HEARTBEAT_SECONDS = 2.0
 CANCEL_CHECK_SECONDS = 0.5  # how often a worker checks whether its run was cancelled
-HEARTBEAT_STALE_SECONDS = (
-    30.0  # a holder whose process cannot be inspected counts as dead this long after its last heartbeat
-)
+# A holder whose process cannot be inspected counts as dead this long after its last heartbeat.
+HEARTBEAT_STALE_SECONDS = 30.0
 # A heartbeat may lie this far in the future and still count: machines that share a store may have different clocks.
 CLOCK_SKEW_SECONDS = 300.0
 
@@ -83,9 +82,8 @@ def kill_hung_worker(row: RunRow) -> None:
         process = psutil.Process(row.worker_pid)
         # Make sure that it is this worker: the process id may belong to another process by now, and a run or a
         # measurement may be held by the app itself.
-        if abs(process.create_time() - row.worker_started) < 2.0 and {"kdcore.worker", row.id} <= set(
-            process.cmdline()
-        ):
+        same_start = abs(process.create_time() - row.worker_started) < 2.0
+        if same_start and {"kdcore.worker", row.id} <= set(process.cmdline()):
             process.kill()
 
 
@@ -116,9 +114,9 @@ class Lease:
             StoreError: the event could not be stored.
         """
         with self.store.write() as connection:
-            self._touch(connection, {"heartbeat": time.time()})
+            self._change_row(connection, {"heartbeat": time.time()})
             if add_event(connection, self.run_id, event) and isinstance(event, EpochEnded | TeacherEpochEnded):
-                self._touch(connection, {"setbacks": 0})
+                self._change_row(connection, {"setbacks": 0})
 
     def end(self, status: str, event: Event, *, error: str | None = None, result: dict[str, Any] | None = None) -> None:
         """Store the last event and the final state of the run in one transaction.
@@ -135,27 +133,27 @@ class Lease:
         text = to_text(result) if result is not None else None
         with self.store.write() as connection:
             add_event(connection, self.run_id, event)
-            self._touch(connection, {"status": status, "finished": time.time(), "error": error, "result": text})
+            self._change_row(connection, {"status": status, "finished": time.time(), "error": error, "result": text})
 
-    def stopping(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether the run was cancelled or given to another process; reads no database, so it may be called often."""
         return self._stop.is_set()
 
     @contextlib.contextmanager
-    def beating(self) -> Iterator[None]:
+    def heartbeats(self) -> Iterator[None]:
         """While the block runs, write heartbeats and watch for a cancellation from a background thread."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(over.wait,), name=f"heart of {self.run_id}", daemon=True)
+        ended = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(ended.wait,), name=f"heart of {self.run_id}", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            over.set()
+            ended.set()
             thread.join()
 
-    def _beat(self, over: Callable[[float], bool]) -> None:
+    def _beat(self, wait_for_end: Callable[[float], bool]) -> None:
         due = 0.0
-        while not over(CANCEL_CHECK_SECONDS):
+        while not wait_for_end(CANCEL_CHECK_SECONDS):
             try:
                 if self.cancelled():
                     self._stop.set()
@@ -176,25 +174,26 @@ class Lease:
             StoreError: the store could not be read.
         """
         with self.store.read() as connection:
-            query = sa.select(runs.c.cancel_requested).where(self._mine())
-            asked = connection.execute(query).scalar()
-        if asked is None:
+            query = sa.select(runs.c.cancel_requested).where(self._held_row())
+            cancel_requested = connection.execute(query).scalar()
+        if cancel_requested is None:
             raise self._lost()
-        return bool(asked)
+        return bool(cancel_requested)
 
     def _update(self, values: dict[str, Any]) -> None:
         with self.store.write() as connection:
-            self._touch(connection, values)
+            self._change_row(connection, values)
 
-    def _touch(self, connection: sa.Connection, values: dict[str, Any]) -> None:
+    def _change_row(self, connection: sa.Connection, values: dict[str, Any]) -> None:
         """Change this run's row; if the lease is lost, raise `LeaseLost`, which rolls the transaction back."""
-        if connection.execute(sa.update(runs).where(self._mine()).values(**values)).rowcount != 1:
+        if connection.execute(sa.update(runs).where(self._held_row()).values(**values)).rowcount != 1:
             raise self._lost()
 
-    def _mine(self) -> sa.ColumnElement[bool]:
+    def _held_row(self) -> sa.ColumnElement[bool]:
+        """Return the condition that selects this run's row as long as the lease on it is valid."""
         # No process holds a queued run, but a queued measurement is held by the process that waits to measure.
-        held = sa.or_(runs.c.status == "running", sa.and_(runs.c.status == "queued", runs.c.kind == "latency"))
-        return sa.and_(runs.c.id == self.run_id, runs.c.attempts == self.attempt, held)
+        is_held = sa.or_(runs.c.status == "running", sa.and_(runs.c.status == "queued", runs.c.kind == "latency"))
+        return sa.and_(runs.c.id == self.run_id, runs.c.attempts == self.attempt, is_held)
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(f"Run {self.run_id} is over or another process trains it now; nothing was written to it.")

@@ -49,7 +49,7 @@ def reserve_machine(store: Store, what: str, visitor: str = "", wait: float = 0.
         values |= {"attempts": 1, "config": to_text({"what": what}), **holder_columns()}
         connection.execute(sa.insert(runs).values(**values))
     try:
-        with Lease(store, run_id, 1).beating():
+        with Lease(store, run_id, 1).heartbeats():
             while not _take_turn(store, run_id):
                 if time.monotonic() >= end:
                     raise _busy(store, run_id)
@@ -75,7 +75,8 @@ def _take_turn(store: Store, run_id: str) -> bool:
 def _busy(store: Store, run_id: str) -> MachineBusy:
     with store.read() as connection:
         others = [row for row in waiting_or_running(connection) if row.id != run_id]
-    first = next((row for row in others if row.status == "running"), others[0] if others else None)
+    running = [row for row in others if row.status == "running"]
+    first = next(iter([*running, *others]), None)
     who = "Another measurement" if first is not None and first.kind == "latency" else "A run"
     message = (
         f"{who} is using the machine, and a measurement at the same time would be wrong; try again when it has ended."

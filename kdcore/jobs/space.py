@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcore.errors import KdError
-from kdcore.machine.disk import free_space
+from kdcore.machine import disk
 
 if TYPE_CHECKING:
     from kdcore.settings.config import RunConfig
@@ -22,7 +22,7 @@ class NoSpace(KdError):
 
 
 def space_needed(config: RunConfig) -> int:
-    """An upper estimate of the bytes that a run occupies at the same time.
+    """Return an upper estimate of the bytes that a run occupies at the same time.
 
     It counts two checkpoints of all students (with stages, peers of mutual learning and the regressors of hints), two
     copies of the teacher_logits, and the finished models.
@@ -30,6 +30,7 @@ def space_needed(config: RunConfig) -> int:
     Raises:
         KdError: the dataset or the student is unknown.
     """
+    # These load torch, which takes seconds.
     from kdcore.datasets import dataset_info
     from kdcore.methods.registry import find_method
     from kdcore.networks.registry import count_params, model_without_weights
@@ -43,23 +44,25 @@ def space_needed(config: RunConfig) -> int:
     def size(model: str) -> int:
         return 4 * count_params(model_without_weights(model, info.image_shape, info.num_classes))
 
-    every = points(config)
-    own = 3 + len(config.controls)  # baseline, distilled, the student of the true posterior, controls
-    weights = sum(size(point.config.student) * (own if point.main else 2) for point in every)
-    # Checkpoints keep the stages until the run ends.
-    beside = sum(size(stage.model) for point in every for stage in stages_of(point.config))
-    for one in (point.config for point in every):
-        beside += size(one.student) if find_method(one.method).uses == "peer" else 0
-        if one.method == "fitnets":  # unknown teacher: assume the size of the student
-            beside += _regressor(one) or size(one.student)
-    students = len(config.seeds) * 3 * (weights + beside)  # the weights and both moments of AdamW
+    main_arms = 3 + len(config.controls)  # baseline, distilled, the student of the true posterior, controls
+    weights = extra = 0
+    for point in points(config):
+        student = size(point.config.student)
+        weights += student * (main_arms if point.main else 2)
+        extra += sum(size(stage.model) for stage in stages_of(point.config))  # checkpoints keep them until the run ends
+        if find_method(point.config.method).uses == "peer":
+            extra += student
+        if point.config.method == "fitnets":  # unknown teacher: assume the size of the student
+            extra += _regressor(point.config) or student
+    students = len(config.seeds) * 3 * (weights + extra)  # the weights and both moments of AdamW
     views = len(defaults_for(config.dataset).views)
     logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # two bytes a number (fp16)
     return 2 * students + 2 * logits + weights + MARGIN  # an old file stays until the new one is complete
 
 
 def _regressor(config: RunConfig) -> int | None:
-    """Bytes of the regressor that FitNets trains with the student; None if the teacher's network is unknown."""
+    """Return the bytes of the regressor that FitNets trains; None if the teacher's network is unknown."""
+    # These load torch, which takes seconds.
     from kdcore.methods.feature_losses import build_regressor
     from kdcore.networks.registry import count_params
     from kdcore.settings.feature_layers import lesson_shapes
@@ -74,7 +77,7 @@ def check_space(config: RunConfig, folder: Path) -> None:
     Raises:
         NoSpace: fewer bytes are free than `space_needed` estimates.
     """
-    needed, free = space_needed(config), free_space(folder)
+    needed, free = space_needed(config), disk.free_space(folder)
     if free is not None and free < needed:
         raise NoSpace(
             f"This run may need {_megabytes(needed)} on the disk of {folder} and {_megabytes(free)} are free; "

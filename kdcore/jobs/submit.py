@@ -43,12 +43,14 @@ class CannotResume(KdError):
     """The run cannot be resumed, because it is finished or still training."""
 
 
-def submit(store: Store, config: RunConfig, visitor: str, parent: str | None = None, *, most: int | None = None) -> str:
+def submit(
+    store: Store, config: RunConfig, visitor: str, parent: str | None = None, *, limit: int | None = None
+) -> str:
     """Put a run into the queue and return its id; `advance` starts it later.
 
     Args:
         parent: id of the run that this one repeats with a change.
-        most: how many runs of this visitor may wait or train at the same time; unless given, `MAX_UNFINISHED`, or
+        limit: how many runs of this visitor may wait or train at the same time; unless given, `MAX_UNFINISHED`, or
             `MAX_QUEUED` for the command line.
 
     Raises:
@@ -63,7 +65,7 @@ def submit(store: Store, config: RunConfig, visitor: str, parent: str | None = N
     check_space(config, store.home)
     run_id = new_id()
     with store.write() as connection:
-        _check_room(connection, visitor, most)
+        _check_room(connection, visitor, limit)
         values = {"id": run_id, "visitor": visitor, "kind": "run", "status": "queued", "created": time.time()}
         connection.execute(sa.insert(runs).values(**values, config=to_text(config.to_json()), parent=parent))
     return run_id
@@ -72,13 +74,13 @@ def submit(store: Store, config: RunConfig, visitor: str, parent: str | None = N
 def unfinished(store: Store, config: RunConfig, visitor: str) -> str | None:
     """Return the id of this visitor's newest run that has exactly this configuration and no result; else None."""
     same = sa.and_(runs.c.visitor == visitor, runs.c.config == to_text(config.to_json()), runs.c.deleted.is_(None))
-    found = sa.select(runs.c.id).where(same, runs.c.status != "finished").order_by(runs.c.created.desc()).limit(1)
+    newest = sa.select(runs.c.id).where(same, runs.c.status != "finished").order_by(runs.c.created.desc()).limit(1)
     with store.read() as connection:
-        run_id: str | None = connection.execute(found).scalar()
+        run_id: str | None = connection.execute(newest).scalar()
     return run_id
 
 
-def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> None:
+def _check_room(connection: sa.Connection, visitor: str, limit: int | None) -> None:
     """Refuse one more run of this visitor if the queue or the visitor's share of it is full.
 
     Call it inside the `Store.write()` that adds the run.
@@ -89,13 +91,14 @@ def _check_room(connection: sa.Connection, visitor: str, most: int | None) -> No
     count = sa.select(sa.func.count()).where(runs.c.kind == "run")
     if connection.execute(count.where(runs.c.status == "queued")).scalar_one() >= MAX_QUEUED:
         raise QueueFull(f"{MAX_QUEUED} runs are waiting already; try again when some have ended.")
-    if most is None:
-        most = MAX_QUEUED if visitor == LOCAL_VISITOR else MAX_UNFINISHED
-    mine = connection.execute(count.where(runs.c.status.in_(UNFINISHED), runs.c.visitor == visitor)).scalar_one()
-    if mine >= most:
-        have = f"{mine} of your runs are" if mine > 1 else "One of your runs is"
+    if limit is None:
+        limit = MAX_QUEUED if visitor == LOCAL_VISITOR else MAX_UNFINISHED
+    of_visitor = count.where(runs.c.status.in_(UNFINISHED), runs.c.visitor == visitor)
+    unfinished_runs = connection.execute(of_visitor).scalar_one()
+    if unfinished_runs >= limit:
+        have = f"{unfinished_runs} of your runs are" if unfinished_runs > 1 else "One of your runs is"
         raise TooManyRuns(
-            f"{have} waiting or training already, and a visitor may have {most} at a time; "
+            f"{have} waiting or training already, and a visitor may have {limit} at a time; "
             "stop one, or try again when one has ended."
         )
 
@@ -116,20 +119,20 @@ def cancel(store: Store, run_id: str) -> None:
             end_without_worker(connection, row, "cancelled", "The run was stopped before it ended.")
 
 
-def resume(store: Store, run_id: str, *, most: int | None = None) -> None:
+def resume(store: Store, run_id: str, *, limit: int | None = None) -> None:
     """Put a run that was cancelled, interrupted or failed back into the queue, to continue from its last checkpoint.
 
     If the checkpoint was removed, the run starts again from its first epoch. A run that waits already stays as it is.
 
     Args:
-        most: as in `submit`, for the visitor whose run it is.
+        limit: as in `submit`, for the visitor whose run it is.
 
     Raises:
         CannotResume: the run is finished, or training now.
         RunNotFound: no run has this id, or it was deleted.
         ConfigError, UnknownName, DatasetUnavailable, NoSpace, QueueFull, TooManyRuns: as `submit`.
     """
-    from kdcore.settings.config import RunConfig
+    from kdcore.settings.config import RunConfig  # loads torch, which takes seconds
 
     row = store.run(run_id)
     if _may_resume(row):
@@ -140,10 +143,10 @@ def resume(store: Store, run_id: str, *, most: int | None = None) -> None:
         row = unless_deleted(locked_row(connection, run_id))
         if not _may_resume(row):
             return
-        _check_room(connection, row.visitor, most)
-        again: dict[str, object] = {"status": "queued", "cancel_requested": False, "setbacks": 0, "error": None}
-        again |= dict.fromkeys(("started", "finished", "heartbeat", "host", "worker_pid", "worker_started"))
-        connection.execute(sa.update(runs).where(runs.c.id == row.id).values(**again))
+        _check_room(connection, row.visitor, limit)
+        values: dict[str, object] = {"status": "queued", "cancel_requested": False, "setbacks": 0, "error": None}
+        values |= dict.fromkeys(("started", "finished", "heartbeat", "host", "worker_pid", "worker_started"))
+        connection.execute(sa.update(runs).where(runs.c.id == row.id).values(**values))
         # Remove the event that ended the run, so that its events read like those of a run that never ended early.
         ended = sa.and_(events.c.run_id == row.id, events.c.type == RunFailed.__name__)
         connection.execute(sa.delete(events).where(ended))
@@ -158,8 +161,8 @@ def _may_resume(row: RunRow) -> bool:
     if row.status == "finished":
         raise CannotResume(f"Run {row.id} is finished; to train it again, start a run with its settings.")
     if row.status == "running":
-        now = "is being stopped; resume it when it has ended" if row.cancel_requested else "is training; let it go on"
-        raise CannotResume(f"Run {row.id} {now}.")
+        state = "is being stopped; resume it when it has ended" if row.cancel_requested else "is training; let it go on"
+        raise CannotResume(f"Run {row.id} {state}.")
     return row.status != "queued"
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from statistics import fmean, median
+from dataclasses import astuple, dataclass
+from statistics import median
 from typing import Any
 
 import sqlalchemy as sa
 
 from kdcore.events import EpochEnded, TeacherCached
 from kdcore.jobs.fair_order import queued_in_order, waiting_or_running
+from kdcore.reports.time_left import RECENT_EPOCHS, seconds_left
 from kdcore.store import RunRow, Store
 from kdcore.store.schema import events, runs
 
@@ -20,7 +20,6 @@ from kdcore.store.schema import events, runs
 COMPARABLE_KEYS = ("dataset", "student", "device", "method", "controls", "vary")
 COMPARABLE_RUNS = 3  # the time of a run is judged by so many of the latest finished runs of its kind
 SEARCHED_RUNS = 40  # those are searched among so many of the latest finished runs
-RECENT_EPOCHS = 8  # the time left is judged by the last few epochs only: the load of the machine changes
 
 
 def position(store: Store, run_id: str) -> int:
@@ -57,9 +56,9 @@ def expected_wait(store: Store, run_id: str) -> float | None:
         rows = waiting_or_running(connection)
         order = queued_in_order(connection, rows)
         before = order[: next((place for place, other in enumerate(order) if other.id == row.id), 0)]
-        known = _Estimates(connection)
-        times = [known.left(other) for other in rows if other.status == "running"]
-        times += [known.whole(other) for other in before]
+        estimates = _Estimates(connection)
+        times = [estimates.seconds_left(other) for other in rows if other.status == "running"]
+        times += [estimates.total_seconds(other) for other in before]
     return None if None in times else sum(seconds for seconds in times if seconds is not None)
 
 
@@ -67,9 +66,9 @@ def expected_wait(store: Store, run_id: str) -> float | None:
 class _Cost:
     """Seconds that a finished run took; or the median of several runs, part by part."""
 
-    picture: float  # training, per picture in one epoch of one seed
-    before: float  # from the start until the teacher's logits were ready
-    after: float  # from the last epoch to the end
+    per_picture: float  # training, per picture in one epoch of one seed
+    before_training: float  # from the start until the teacher's logits were ready
+    after_training: float  # from the last epoch to the end
 
 
 class _Estimates:
@@ -83,39 +82,38 @@ class _Estimates:
         self.connection = connection
         newest = sa.and_(runs.c.status == "finished", runs.c.kind == "run", runs.c.attempts == 1)
         query = sa.select(runs.c.id, runs.c.config, runs.c.started, runs.c.finished).where(newest)
-        found = connection.execute(query.order_by(runs.c.number.desc()).limit(SEARCHED_RUNS)).all()
-        self.finished = [(row, json.loads(row.config)) for row in found]
+        rows = connection.execute(query.order_by(runs.c.number.desc()).limit(SEARCHED_RUNS)).all()
+        self.finished = [(row, json.loads(row.config)) for row in rows]
         self.costs: dict[tuple[str, ...], _Cost | None] = {}  # by kind of run (`_kind`)
 
-    def whole(self, row: RunRow) -> float | None:
-        """Seconds that a waiting run will take, without the epochs that it has finished already; None if unknown."""
+    def total_seconds(self, row: RunRow) -> float | None:
+        """Return the seconds that a waiting run will take, without its epochs that are finished; None if unknown."""
         cost = self._cost(row.config)
         if row.kind != "run" or cost is None:
             return None
-        told = self._recent(row)
-        share = 1 - told[0]["epoch"] / told[0]["epochs"] if told else 1.0  # in a sweep, of all points' epochs
-        return cost.before + share * _pictures(row.config) * cost.picture + cost.after
+        epochs = self._latest_epochs(row)
+        share = 1 - epochs[0]["epoch"] / epochs[0]["epochs"] if epochs else 1.0  # in a sweep, of all points' epochs
+        return cost.before_training + share * _pictures(row.config) * cost.per_picture + cost.after_training
 
-    def left(self, row: RunRow) -> float | None:
-        """Seconds until a run that trains is over; None if that is unknown."""
+    def seconds_left(self, row: RunRow) -> float | None:
+        """Return the seconds until a run that trains is over; None if that is unknown."""
         if row.kind != "run":
             return None
-        told = self._recent(row)
-        timed = [one["seconds"] for one in told if one["seconds"]]  # 0 where an epoch was restored, not trained
-        cost = self._cost(row.config)
-        if timed:
-            epochs = int(told[0]["epochs"])  # in a sweep, of all points together
-            return fmean(timed) * max(0, epochs - self._done(row)) + (cost.after if cost else 0.0)
-        whole = self.whole(row)
-        return None if whole is None else max(0.0, whole - max(0.0, time.time() - (row.started or time.time())))
+        epochs = self._latest_epochs(row)
+        if epochs:
+            epochs_left = max(0, epochs[0]["epochs"] - epochs[0]["epoch"])  # in a sweep, of all points together
+            training = seconds_left([epoch["seconds"] for epoch in epochs], epochs_left)
+            if training is not None:
+                cost = self._cost(row.config)
+                return training + (cost.after_training if cost else 0.0)
+        total = self.total_seconds(row)
+        if total is None:
+            return None
+        passed = 0.0 if row.started is None else max(0.0, time.time() - row.started)
+        return max(0.0, total - passed)
 
-    def _done(self, row: RunRow) -> int:
-        """Number of the run's finished epochs."""
-        query = sa.select(sa.func.max(events.c.epoch)).where(_epochs_of(row))
-        return int(self.connection.execute(query).scalar() or 0)
-
-    def _recent(self, row: RunRow) -> list[dict[str, Any]]:
-        """The `EpochEnded` events of the last few epochs as JSON, the latest first."""
+    def _latest_epochs(self, row: RunRow) -> list[dict[str, Any]]:
+        """Return the `EpochEnded` events of the last few epochs as JSON, the latest first."""
         query = sa.select(events.c.payload).where(_epochs_of(row)).order_by(events.c.epoch.desc()).limit(RECENT_EPOCHS)
         return [json.loads(payload) for payload in self.connection.execute(query).scalars()]
 
@@ -126,6 +124,7 @@ class _Estimates:
         return self.costs[kind]
 
     def _cost_of_kind(self, kind: tuple[str, ...]) -> _Cost | None:
+        """Return the median cost of the latest finished runs of a kind; None if there is none."""
         costs: list[_Cost] = []
         for row, config in self.finished:
             if _kind(config) == kind and (cost := self._cost_of(row, config)) is not None:
@@ -134,26 +133,29 @@ class _Estimates:
                     break
         if not costs:
             return None
-        return _Cost(*(median(values) for values in zip(*map(_figures, costs), strict=True)))
+        return _Cost(*(median(values) for values in zip(*map(astuple, costs), strict=True)))
 
     def _cost_of(self, row: Any, config: dict[str, Any]) -> _Cost | None:
-        def moment(kind: str, which: Any) -> float | None:
-            query = sa.select(which(events.c.time)).where(events.c.run_id == row.id, events.c.type == kind)
-            found: float | None = self.connection.execute(query).scalar()
-            return found
+        """Return what a finished run cost; None if its events do not tell."""
+        training_started = self._event_time(row.id, TeacherCached.__name__, sa.func.min)
+        training_ended = self._event_time(row.id, EpochEnded.__name__, sa.func.max)
+        if training_started is None or training_ended is None or row.started is None:
+            return None
+        training, before = training_ended - training_started, training_started - row.started
+        after = row.finished - training_ended
+        if min(training, before, after) < 0:  # the machine's clock was set during the run
+            return None
+        return _Cost(training / _pictures(config), before, after)
 
-        begun = moment(TeacherCached.__name__, sa.func.min)
-        ended = moment(EpochEnded.__name__, sa.func.max)
-        if begun is None or ended is None or row.started is None:
-            return None
-        times = (ended - begun, begun - row.started, row.finished - ended)
-        if min(times) < 0:  # the machine's clock was set during the run
-            return None
-        return _Cost(times[0] / _pictures(config), times[1], times[2])
+    def _event_time(self, run_id: str, event_type: str, first_or_last: Any) -> float | None:
+        """Return when the first (`sa.func.min`) or last (`sa.func.max`) event of this type was stored; None without."""
+        query = sa.select(first_or_last(events.c.time)).where(events.c.run_id == run_id, events.c.type == event_type)
+        found: float | None = self.connection.execute(query).scalar()
+        return found
 
 
 def _kind(config: dict[str, Any]) -> tuple[str, ...]:
-    """The configuration's values of `COMPARABLE_KEYS`.
+    """Return the configuration's values of `COMPARABLE_KEYS`.
 
     Old configurations lack some keys; missing counts as empty.
     """
@@ -165,9 +167,5 @@ def _epochs_of(row: RunRow) -> sa.ColumnElement[bool]:
 
 
 def _pictures(config: dict[str, Any]) -> float:
-    """Number of pictures that each arm of a run sees, over all epochs and seeds together."""
+    """Return the number of pictures that each arm of a run sees, over all epochs and seeds together."""
     return float(config["labels"] * config["epochs"] * len(config["seeds"]))
-
-
-def _figures(cost: _Cost) -> Iterable[float]:
-    return cost.picture, cost.before, cost.after

@@ -20,6 +20,7 @@ from kdcore.jobs.dispatcher import advance, claim, runs_dir
 from kdcore.jobs.lease import Lease, LeaseLost
 from kdcore.jobs.space import check_space
 from kdcore.jobs.spawn import LOG
+from kdcore.machine.allocator import keep_freed_memory
 from kdcore.machine.disk import DISK_FULL_ERRORS, retry
 from kdcore.store import RunRow, Store
 
@@ -64,7 +65,7 @@ def _claim_and_train(store: Store, row: RunRow) -> int:
 
 
 def _train_and_record(lease: Lease, row: RunRow) -> int:
-    with lease.beating():
+    with lease.heartbeats():
         last: Event | None = None
         try:
             for event in _train(lease, row):
@@ -84,8 +85,7 @@ def _train_and_record(lease: Lease, row: RunRow) -> int:
 
 
 def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
-    # These imports take seconds; they happen here because the heartbeat has started by now.
-    from kdcore.machine.allocator import keep_freed_memory
+    # These imports load torch, which takes seconds; they happen here because the heartbeat has started by now.
     from kdcore.settings.config import RunConfig
     from kdcore.training.trainer import train
 
@@ -96,7 +96,7 @@ def _train(lease: Lease, row: RunRow) -> Iterator[Event]:
         yield RunFailed("The run was stopped before it ended.", "cancelled")
         return
     folder = runs_dir(row.id, lease.store.home)
-    yield from train(config, run_dir=folder, should_stop=lease.stopping, home=lease.store.home)
+    yield from train(config, run_dir=folder, should_stop=lease.should_stop, home=lease.store.home)
 
 
 def _record_end(lease: Lease, last: RunFinished | RunFailed) -> None:
@@ -110,7 +110,7 @@ def _record_end(lease: Lease, last: RunFinished | RunFailed) -> None:
         if isinstance(last, RunFinished):
             _retry_write(partial(lease.end, "finished", last, result=last.result))
         else:
-            status = {"error": "failed"}.get(last.kind, last.kind)
+            status = "failed" if last.kind == "error" else last.kind
             _retry_write(partial(lease.end, status, last, error=last.error))
     except LeaseLost as error:
         print(f"kdcore.worker: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from kdcore.reports.arms import arms_in_order
 from kdcore.reports.curves import Curve
 from kdcore.settings.controls import CONTROLS
 
@@ -15,12 +16,6 @@ COLOURS = {"teacher": "#0072B2", "baseline": "#D55E00", "distilled": "#009E73", 
 DASHES = {"baseline": "8 5", "posterior": "2 4"}
 OTHER_COLOUR = "#6b7080"
 WIDTH, LEFT, RIGHT = 720, 130, 24
-ORDER = ("teacher", "posterior", "distilled", "baseline")
-
-
-def arms_in_order(arms: Mapping[str, Any]) -> list[str]:
-    """Return the arm names in the order in which a legend lists them; arms without a fixed place come last."""
-    return [*(arm for arm in ORDER if arm in arms), *(arm for arm in arms if arm not in ORDER)]
 
 
 def arm_title(arm: str) -> str:
@@ -40,11 +35,11 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
     Returns:
         An `<svg>` element, with all figures in its label for screen readers.
     """
-    known = {arm: arms[arm] for arm in arms_in_order(arms) if arms[arm].get("mean") is not None}
-    values = [value for one in known.values() for value in (one["mean"], *(one["ci95"] or ()), *one["per_seed"])]
+    measured = {arm: row for arm, row in arms_in_order(arms).items() if row.get("mean") is not None}
+    values = [value for row in measured.values() for value in (row["mean"], *(row["ci95"] or ()), *row["per_seed"])]
     low, high, step = _axis([value for value in [*values, ceiling] if value is not None])
-    height, foot = 48 + 44 * len(known), 34
-    left = max([LEFT, *(22 + 7.5 * len(arm_title(arm)) for arm in known if arm in CONTROLS)])
+    height, foot = 48 + 44 * len(measured), 34
+    left = max([LEFT, *(22 + 7.5 * len(arm_title(arm)) for arm in measured if arm in CONTROLS)])
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * (WIDTH - left - RIGHT)
@@ -56,18 +51,18 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
     if ceiling is not None:
         parts.append(_line(x(ceiling), 18, x(ceiling), height - foot, OTHER_COLOUR, 1.6, "2 4"))
         parts.append(_text(x(ceiling), 12, f"ceiling {100 * ceiling:.1f} %", "middle"))
-    for row, (arm, one) in enumerate(known.items()):
-        y, colour = 40 + 44 * row, COLOURS.get(arm, OTHER_COLOUR)
+    for place, (arm, accuracy) in enumerate(measured.items()):
+        y, colour = 40 + 44 * place, COLOURS.get(arm, OTHER_COLOUR)
         parts.append(_text(left - 14, y + 5, arm_title(arm), "end"))
-        if len(one["per_seed"]) > 1:
-            seeds = (value for value in one["per_seed"] if value is not None)
+        if len(accuracy["per_seed"]) > 1:
+            seeds = (value for value in accuracy["per_seed"] if value is not None)
             parts += [f'<circle cx="{x(v):.1f}" cy="{y}" r="4" fill="{colour}" opacity=".35"/>' for v in seeds]
-        if one["ci95"]:
-            start, end = (x(bound) for bound in one["ci95"])
+        if accuracy["ci95"]:
+            start, end = (x(bound) for bound in accuracy["ci95"])
             parts.append(_line(start, y, end, y, colour, 2.5))
             parts += [_line(bound, y - 6, bound, y + 6, colour, 2.5) for bound in (start, end)]
-        parts.append(_marker(arm, x(one["mean"]), y, 7))
-    words = "; ".join(f"{arm_title(arm)} {format_estimate(one)}" for arm, one in known.items())
+        parts.append(_marker(arm, x(accuracy["mean"]), y, 7))
+    words = "; ".join(f"{arm_title(arm)} {format_estimate(accuracy)}" for arm, accuracy in measured.items())
     return _svg(height, f"Accuracy on the test pictures: {words}.", parts)
 
 
@@ -81,10 +76,11 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
         curves: arm -> its curve; empty curves are left out.
         epochs: epochs of the whole run, the right end of the axis.
     """
-    every = {arm: curves[arm] for arm in arms_in_order(curves) if curves[arm].mean}
-    known = {arm: curve for arm, curve in every.items() if arm not in CONTROLS}
-    bands = [band for curve in known.values() for band in (curve.low, curve.high) if band]
-    low, high, step = _axis([value for curve in every.values() for value in curve.mean] + [v for b in bands for v in b])
+    measured = {arm: curve for arm, curve in arms_in_order(curves).items() if curve.mean}
+    main = {arm: curve for arm, curve in measured.items() if arm not in CONTROLS}
+    lines = [curve.mean for curve in measured.values()]
+    lines += [bound for curve in main.values() for bound in (curve.low, curve.high) if bound]
+    low, high, step = _axis([value for line in lines for value in line])
     height, foot, top = 320, 44, 34
 
     def x(epoch: float) -> float:
@@ -97,27 +93,27 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
     for value in _grid_values(low, high, step):
         parts.append(_line(x(0), y(value), x(epochs), y(value), "#d8dae0"))
         parts.append(_text(x(0) - 8, y(value) + 5, _percent(value, step), "end"))
-    between = _round_up(max(epochs, 1) / 6)
-    for epoch in range(0, epochs + 1, max(1, round(between))):
+    label_distance = _round_up(max(epochs, 1) / 6)
+    for epoch in range(0, epochs + 1, max(1, round(label_distance))):
         parts.append(_text(x(epoch), height - 22, str(epoch), "middle"))
     parts.append(_text(x(epochs / 2), height - 4, "epoch", "middle"))
-    for arm, curve in known.items():
+    for arm, curve in main.items():
         if curve.low and curve.high:
-            there = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.high, strict=True)]
-            back = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.low, strict=True)][::-1]
-            parts.append(
-                f'<polygon points="{" ".join(there + back)}" fill="{COLOURS.get(arm, OTHER_COLOUR)}" opacity=".15"/>'
-            )
-    for arm in sorted(every, key=known.__contains__):  # controls first, so that they lie under the other lines
-        colour, dash, width = COLOURS.get(arm, OTHER_COLOUR), DASHES.get(arm, ""), 2.5 if arm in known else 1.2
-        curve = every[arm]
+            upper_edge = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.high, strict=True)]
+            lower_edge = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.low, strict=True)]
+            outline, colour = " ".join(upper_edge + lower_edge[::-1]), COLOURS.get(arm, OTHER_COLOUR)
+            parts.append(f'<polygon points="{outline}" fill="{colour}" opacity=".15"/>')
+    controls_first = [arm for arm in measured if arm in CONTROLS] + list(main)  # so that they lie under the other lines
+    for arm in controls_first:
+        colour, dash, width = COLOURS.get(arm, OTHER_COLOUR), DASHES.get(arm, ""), 2.5 if arm in main else 1.2
+        curve = measured[arm]
         points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.mean, strict=True))
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width:g}"{dashed}/>')
-    for place, (arm, curve) in enumerate(known.items()):
+    for place, (arm, curve) in enumerate(main.items()):
         parts.append(_marker(arm, x(curve.epochs[-1]), y(curve.mean[-1]), 5))
         parts += [_marker(arm, x(0) + 12 + 150 * place, 12, 6), _text(x(0) + 26 + 150 * place, 17, arm, "start")]
-    last = {arm: f"{100 * curve.mean[-1]:.1f} % at epoch {curve.epochs[-1]}" for arm, curve in every.items()}
+    last = {arm: f"{100 * curve.mean[-1]:.1f} % at epoch {curve.epochs[-1]}" for arm, curve in measured.items()}
     words = "; ".join(f"{arm_title(arm)} {value}" for arm, value in last.items())
     return _svg(height, f"Accuracy on the validation pictures over the epochs: {words}.", parts)
 
@@ -137,8 +133,8 @@ def marker(arm: str) -> str:
 
 
 def _svg(height: int, words: str, parts: Sequence[str]) -> str:
-    said = escape(words)
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{said}">{"".join(parts)}</svg>'
+    label = escape(words)
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1.0, dash: str = "") -> str:

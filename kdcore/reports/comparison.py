@@ -31,7 +31,7 @@ class Comparison:
         rows: the runs, in the order in which they were given.
         settings: the settings that differ, in the order in which a configuration lists them.
         arms: every arm that at least one run has.
-        steps: arm -> one `AccuracyDifference` per run, its accuracy minus the first run's; unknown if the
+        differences: arm -> one `AccuracyDifference` per run, its accuracy minus the first run's; unknown if the
             test pictures differ.
         same_pictures: whether all results were measured on the same test pictures.
     """
@@ -39,11 +39,13 @@ class Comparison:
     rows: tuple[RunRow, ...]
     settings: tuple[Setting, ...]
     arms: tuple[str, ...]
-    steps: Mapping[str, tuple[AccuracyDifference, ...]]
+    differences: Mapping[str, tuple[AccuracyDifference, ...]]
     same_pictures: bool
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison ready for JSON, with each run's main figures but without those per class."""
+        from kdcore.store.rows import without_per_class  # loads sqlalchemy, which `kdcore --help` does without
+
         figures = ("arms", "paired_difference", "verdict", "seconds", "bayes_accuracy")
         results = [
             None if row.result is None else {name: row.result[name] for name in figures if name in row.result}
@@ -54,9 +56,9 @@ class Comparison:
                 {"run_id": row.id, "status": row.status, "tags": list(row.tags), "own_point": own_point(row.config)}
                 for row in self.rows
             ],
-            "settings": [{"name": one.name, "values": list(one.values)} for one in self.settings],
-            "results": [result and {**result, "arms": _without_per_class(result["arms"])} for result in results],
-            "against_first": {arm: [asdict(step) for step in steps] for arm, steps in self.steps.items()},
+            "settings": [{"name": setting.name, "values": list(setting.values)} for setting in self.settings],
+            "results": [without_per_class(result) for result in results],
+            "against_first": {arm: [asdict(difference) for difference in row] for arm, row in self.differences.items()},
             "same_test_pictures": self.same_pictures,
         }
 
@@ -67,17 +69,28 @@ def compare(rows: Sequence[RunRow]) -> Comparison:
     arms = tuple(dict.fromkeys(arm for result in results for arm in result.get("arms", {})))
     hashes = {result.get("dataset_sha256") for result in results}
     same = len(hashes) <= 1
-    steps = {
+    differences = {
         arm: tuple(_difference_from_first(_accuracy(rows[0], arm), _accuracy(row, arm), same) for row in rows)
         for arm in arms
     }
-    return Comparison(tuple(rows), differing_settings([row.config for row in rows]), arms, steps, same)
+    return Comparison(tuple(rows), differing_settings([row.config for row in rows]), arms, differences, same)
 
 
 def claim_counts(result: Mapping[str, Any] | None) -> dict[str, int]:
     """Count the points of a sweep by the claim of their verdict; empty for a plain run or without a result."""
     rows = ((result or {}).get("sweep") or {}).get("rows") or ()
     return {claim: sum(row["claim"] == claim for row in rows) for claim in CLAIMS} if rows else {}
+
+
+def claims_in_words(counts: Mapping[str, int], texts: Mapping[str, str]) -> str:
+    """Join the texts of the claims that hold for at least one point of a sweep; "" if there is none.
+
+    Args:
+        counts: number of points by claim, from `claim_counts`.
+        texts: claim -> a text with the placeholders {k}, the points with this claim, and {n}, all points.
+    """
+    n = sum(counts.values())
+    return "; ".join(texts[claim].format(k=k, n=n) for claim, k in counts.items() if k)
 
 
 def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> AccuracyDifference:
@@ -124,9 +137,3 @@ def _accuracy(row: RunRow, arm: str) -> Mapping[str, Any] | None:
     found = ((row.result or {}).get("arms") or {}).get(arm) or {}
     value = found.get("accuracy")
     return value if isinstance(value, Mapping) and value.get("mean") is not None else None
-
-
-def _without_per_class(arms: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arms without the figures that have one value per class, which are long."""
-    left_out = ("confusion", "per_class")
-    return {arm: {name: value for name, value in row.items() if name not in left_out} for arm, row in arms.items()}

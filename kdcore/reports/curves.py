@@ -1,9 +1,9 @@
-"""Validation curves of a run, computed from its events: the mean over seeds and a 95 % band. Pure functions."""
+"""Curves over the epochs of a run, computed from its events: means over seeds with 95 % intervals. Pure functions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -14,45 +14,60 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation accuracy (0 to 1) of one arm at the epochs at which it was measured; all tuples have the same length.
+    """One quantity of one arm over the epochs at which it was measured.
 
     Attributes:
-        epochs: 1-based numbers of the epochs.
-        mean: mean over the seeds.
-        low, high: 95 % interval over the seeds; None if any epoch has fewer than two seeds.
+        epochs: numbers of those epochs, from 1, [E].
+        mean: over the seeds, [E].
+        low, high: ends of the 95 % interval over the seeds, [E]; None if any epoch has fewer than two seeds.
+        per_seed: the values of each seed, [S][E]; empty unless there is an interval and every epoch has all seeds.
     """
 
     epochs: tuple[int, ...]
     mean: tuple[float, ...]
     low: tuple[float, ...] | None
     high: tuple[float, ...] | None
+    per_seed: tuple[tuple[float, ...], ...] = ()
 
 
 def validation_curves(events: Iterable[Event]) -> dict[str, Curve]:
-    """Return the validation curve of every trained arm; for a sweep, of the arms of its own point only.
-
-    Values that are not numbers, as after a divergence, are left out.
-    """
+    """Return the curve of the validation accuracy (0 to 1) of every trained arm; for a sweep, of the arms of its own
+    point only."""
     events = list(events)
     started = {arm for event in events if isinstance(event, RunStarted) for arm in event.arms}
     by_epoch = {event.epoch: event for event in events if isinstance(event, EpochEnded)}
     arms = dict.fromkeys(arm for event in by_epoch.values() for arm in event.curves)
-    own = [arm for arm in arms if not started or arm in started]
-    return {arm: _curve([by_epoch[epoch] for epoch in sorted(by_epoch)], arm) for arm in own}
+    return {arm: make_curve(by_epoch, arm, "validation_accuracy", 1.0) for arm in arms if not started or arm in started}
 
 
-def _curve(events: Sequence[EpochEnded], arm: str) -> Curve:
-    told = [(event.epoch, event.curves.get(arm, {}).get("validation_accuracy", [])) for event in events]
-    points = [(epoch, [value for value in values if value is not None]) for epoch, values in told]
-    points = [(epoch, values) for epoch, values in points if values]
-    bands = [seed_interval(values) for _epoch, values in points]
-    known = [band for band in bands if band is not None]
-    whole = len(known) == len(points) and bool(known)
+def make_curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, largest: float) -> Curve:
+    """Return the curve of one quantity of one arm; epochs at which it was not measured are left out.
+
+    Args:
+        by_epoch: number of an epoch -> the event at its end.
+        quantity: key in the event's curves, such as "train_loss".
+        largest: largest possible value, at which the interval is cut off; it is cut off at 0 too.
+    """
+    reported = [(epoch, by_epoch[epoch].curves.get(arm, {}).get(quantity, [])) for epoch in sorted(by_epoch)]
+    # The store writes a loss that is not a number (of a diverged run) as None.
+    numbers = [(epoch, [value for value in values if value is not None]) for epoch, values in reported]
+    measured = [(epoch, values) for epoch, values in numbers if values]
+    intervals = [interval for _epoch, values in measured if (interval := seed_interval(values)) is not None]
+    every_epoch_has_interval = bool(intervals) and len(intervals) == len(measured)
+    every_epoch_has_all_seeds = len({len(values) for _epoch, values in measured}) == 1
+    low = high = None
+    per_seed: tuple[tuple[float, ...], ...] = ()
+    if every_epoch_has_interval:
+        low = tuple(max(0.0, lower) for lower, _upper in intervals)
+        high = tuple(min(largest, upper) for _lower, upper in intervals)
+        if every_epoch_has_all_seeds:
+            per_seed = tuple(zip(*(values for _epoch, values in measured), strict=True))
     return Curve(
-        epochs=tuple(epoch for epoch, _values in points),
-        mean=tuple(fmean(values) for _epoch, values in points),
-        low=tuple(max(0.0, low) for low, _high in known) if whole else None,
-        high=tuple(min(1.0, high) for _low, high in known) if whole else None,
+        epochs=tuple(epoch for epoch, _values in measured),
+        mean=tuple(fmean(values) for _epoch, values in measured),
+        low=low,
+        high=high,
+        per_seed=per_seed,
     )
 
 
@@ -60,7 +75,7 @@ def seed_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % interval mean ± t(K - 1) · s / √K of K seeds (Student's t); None for fewer than two seeds."""
     if len(values) < 2:
         return None
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # loads scipy, which commands without curves do without
 
     half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / math.sqrt(len(values))
     mean = fmean(values)

@@ -7,15 +7,13 @@ import io
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdcore.events import EpochEnded, Event
 from kdcore.reports.comparison import claim_counts
 from kdcore.reports.page import as_html
 from kdcore.settings.describe import own_point
-
-if TYPE_CHECKING:
-    from kdcore.store.rows import RunRow, StoredEvent
+from kdcore.store import RunRow, StoredEvent, finite
 
 FORMATS = ("json", "csv", "html")
 MIME_TYPES = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
@@ -28,48 +26,46 @@ def summary(row: RunRow) -> dict[str, Any]:
     of that point (`own_point`) and the number of points with each claim (`claim_counts`); it is None for a plain run.
     """
     result = row.result or {}
-    facts = ("status", "created", "started", "finished", "error", "attempts", "config", "parent")
-    values = {fact: getattr(row, fact) for fact in facts}
+    columns = ("status", "created", "started", "finished", "error", "attempts", "config", "parent")
     arms = result.get("arms") or {}
+    sweep = {"own_point": own_point(row.config), "claims": claim_counts(result)} if row.config.get("vary") else None
     return {
         "run_id": row.id,
-        **values,
+        **{column: getattr(row, column) for column in columns},
         "tags": list(row.tags),
         "verdict": result.get("verdict"),
         "accuracy": {arm: figures["accuracy"] for arm, figures in arms.items() if figures.get("accuracy")} or None,
         "paired_difference": result.get("paired_difference"),
-        "sweep": {"own_point": own_point(row.config), "claims": claim_counts(result)}
-        if row.config.get("vary")
-        else None,
+        "sweep": sweep,
     }
 
 
 def run_data(row: RunRow, events: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return the summary, the whole result and all events of a run, ready for JSON."""
-    told = [{"time": stored.time, **stored.event.to_json()} for stored in events if stored.event.type != "RunFinished"]
-    return {**summary(row), "result": row.result, "events": told}
+    # The event RunFinished is left out: it holds the result once more.
+    shown = [stored for stored in events if stored.event.type != "RunFinished"]
+    events_json = [{"time": stored.time, **stored.event.to_json()} for stored in shown]
+    return {**summary(row), "result": row.result, "events": events_json}
 
 
-def export_text(row: RunRow, events: Sequence[StoredEvent], form: str, now: float | None = None) -> str:
+def export_text(row: RunRow, events: Sequence[StoredEvent], file_format: str, now: float | None = None) -> str:
     """Return a run as the text of a file.
 
     Args:
-        form: one of `FORMATS`.
+        file_format: one of `FORMATS`.
         now: time in seconds since 1970 that the HTML page states as its date; the current time unless given.
     """
-    if form == "csv":
+    if file_format == "csv":
         return curves_csv((stored.event for stored in events), row.config)
-    if form == "html":
+    if file_format == "html":
         return as_html(row, [stored.event for stored in events], time.time() if now is None else now)
-    from kdcore.store.rows import finite
-
     return json.dumps(finite(run_data(row, events)), allow_nan=False)
 
 
-def file_name(row: RunRow, form: str) -> str:
+def file_name(row: RunRow, file_format: str) -> str:
     """Return a file name for an exported run that is legal on every system and unique by the run's id."""
     dataset = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in str(row.config["dataset"]))
-    return f"run-{dataset[:30]}-{row.id}.{form}"
+    return f"run-{dataset[:30]}-{row.id}.{file_format}"
 
 
 def curves_csv(events: Iterable[Event], config: Mapping[str, Any]) -> str:

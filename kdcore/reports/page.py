@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.events import Event
 from kdcore.reports import tables
-from kdcore.reports.charts import accuracy_chart, arms_in_order, curves_chart, marker
+from kdcore.reports.arms import arms_in_order
+from kdcore.reports.charts import accuracy_chart, curves_chart, marker
 from kdcore.reports.comparison import CLAIMS, claim_counts
 from kdcore.reports.curves import validation_curves
 from kdcore.reports.tables import cell, points, settings, table
@@ -64,16 +65,21 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
     title = f"{config['dataset']}: {student} {taught_by(config)}"
     tags = "".join(f'<span class="tag">{escape(tag)}</span>' for tag in row.tags)
     parent = f" It repeats run {escape(row.parent)} with a change." if row.parent else ""
+    before_curves: list[str] = []
+    classes: list[str] = []
+    if row.result:
+        before_curves += tables.sweep(row.result)
+        before_curves += _results(row.result, agreement_with(config), own_point_words(config))
+        before_curves += tables.controls(row.result)
+        classes = _classes(row.result)
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="when">Run {escape(row.id)}, {_date(row.created)}, {escape(row.status)}.{parent}</p>',
         f"<p>{tags}</p>" if tags else "",
         _verdict(row),
-        *(tables.sweep(row.result) if row.result else ()),
-        *(_results(row.result, agreement_with(config), own_point_words(config)) if row.result else ()),
-        *(tables.controls(row.result) if row.result else ()),
+        *before_curves,
         *_curves(events, int(config["epochs"])),
-        *(_classes(row.result) if row.result else ()),
+        *classes,
         "<h2>Settings</h2>",
         table(("setting", "value"), settings(config), "list"),
         "<h2>How it was measured</h2>",
@@ -97,11 +103,10 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
 def _verdict(row: RunRow) -> str:
     result = row.result or {}
     words = headline(result) or row.error or "This run has no result yet."
-    found = [claim for claim, k in claim_counts(result).items() if k] or [
-        str((result.get("verdict") or {}).get("claim"))
-    ]
-    kind = found[0] if len(found) == 1 and found[0] in CLAIMS else "none"
-    return f'<p class="verdict {kind}">{escape(words[:1].upper() + words[1:])}</p>'
+    claims = [claim for claim, count in claim_counts(result).items() if count]
+    claims = claims or [str((result.get("verdict") or {}).get("claim"))]
+    css_class = claims[0] if len(claims) == 1 and claims[0] in CLAIMS else "none"
+    return f'<p class="verdict {css_class}">{escape(words[:1].upper() + words[1:])}</p>'
 
 
 def _results(result: Mapping[str, Any], teacher: str, at: str) -> list[str]:
@@ -111,21 +116,21 @@ def _results(result: Mapping[str, Any], teacher: str, at: str) -> list[str]:
         teacher: words for the network with which the arms' agreement was measured.
         at: for a sweep, words for the point that the figures belong to; "" for a plain run.
     """
-    arms, every = result["arms"], arms_in_order(result["arms"])
-    order = [arm for arm in every if arm not in CONTROLS]
-    ceiling = result.get("bayes_accuracy")
-    chart = accuracy_chart({arm: arms[arm]["accuracy"] for arm in every}, ceiling)
+    arms = arms_in_order(result["arms"])
+    chart = accuracy_chart({arm: row["accuracy"] for arm, row in arms.items()}, result.get("bayes_accuracy"))
+    main = {arm: row for arm, row in arms.items() if arm not in CONTROLS}
     rows = [
-        ("Accuracy", *(cell(arms[arm].get("accuracy")) for arm in order)),
-        ("Calibration error (ECE)", *(cell(arms[arm].get("ece")) for arm in order)),
-        (f"Agreement with {escape(teacher)}", *(cell(arms[arm].get("agreement")) for arm in order)),
-        *(
-            (f"Time of {n} picture{'s' if n > 1 else ''}", *(_time(arms[arm], n) for arm in order))
-            for n in _batches(arms)
-        ),
-        ("Parameters", *(_count(arms[arm].get("num_params")) for arm in order)),
-        ("Multiplications (MACs)", *(_count(arms[arm].get("macs")) for arm in order)),
-        ("Size in bytes", *(_count(arms[arm].get("size_bytes")) for arm in order)),
+        ("Accuracy", *(cell(row.get("accuracy")) for row in main.values())),
+        ("Calibration error (ECE)", *(cell(row.get("ece")) for row in main.values())),
+        (f"Agreement with {escape(teacher)}", *(cell(row.get("agreement")) for row in main.values())),
+    ]
+    for size in _batch_sizes(arms):
+        words = f"Time of {size} picture{'s' if size > 1 else ''}"
+        rows.append((words, *(_time(row, size) for row in main.values())))
+    rows += [
+        ("Parameters", *(_count(row.get("num_params")) for row in main.values())),
+        ("Multiplications (MACs)", *(_count(row.get("macs")) for row in main.values())),
+        ("Size in bytes", *(_count(row.get("size_bytes")) for row in main.values())),
     ]
     pictures = f"{result['test_size']:,} test pictures" if "test_size" in result else "the test pictures"
     difference = result["paired_difference"]
@@ -134,7 +139,7 @@ def _results(result: Mapping[str, Any], teacher: str, at: str) -> list[str]:
         f"<h2>{head}</h2>",
         f'<div class="wide">{chart}</div>',
         f"<p>Distilled minus baseline, seed by seed: {points(difference)}.</p>",
-        table(("", *map(_head, order)), rows),
+        table(("", *map(_head, main)), rows),
     ]
 
 
@@ -157,17 +162,20 @@ def _curves(events: Sequence[Event], epochs: int) -> list[str]:
 
 
 def _classes(result: Mapping[str, Any]) -> list[str]:
-    shown = [arm for arm in arms_in_order(result["arms"]) if arm not in CONTROLS]
-    arms = {arm: row["per_class"] for arm in shown if (row := result["arms"][arm]).get("per_class")}
+    arms = {
+        arm: row["per_class"]
+        for arm, row in arms_in_order(result["arms"]).items()
+        if arm not in CONTROLS and row.get("per_class")
+    }
     names = result.get("class_names") or ()
-    if not arms or any(len(rows) != len(names) for rows in arms.values()):
+    if not arms or any(len(classes) != len(names) for classes in arms.values()):
         return []
     first = next(iter(arms.values()))
     rows = [
         (
             escape(str(name)),
             str(first[place]["n"]),
-            *(cell({**one[place], "mean": one[place]["accuracy"]}) for one in arms.values()),
+            *(cell({**classes[place], "mean": classes[place]["accuracy"]}) for classes in arms.values()),
         )
         for place, name in enumerate(names)
     ]
@@ -185,13 +193,16 @@ def _command(config: Mapping[str, Any]) -> str:
     return " ".join(f"<span>{escape(part)}</span>" for part in (first, *(f"--{option}" for option in options)))
 
 
-def _batches(arms: Mapping[str, Any]) -> list[int]:
-    return sorted({int(one["batch_size"]) for row in arms.values() for one in row.get("latency_ms") or ()})
+def _batch_sizes(arms: Mapping[str, Any]) -> list[int]:
+    return sorted({int(latency["batch_size"]) for row in arms.values() for latency in row.get("latency_ms") or ()})
 
 
 def _time(arm: Mapping[str, Any], batch_size: int) -> str:
-    found = next((one for one in arm.get("latency_ms") or () if one["batch_size"] == batch_size), None)
-    return f"{found['p50']:.3g} ms<small>p95 {found['p95']:.3g} ms</small>" if found else "–"
+    """Return the HTML of a table cell with the median and the 95th percentile of an arm's time for one batch."""
+    for latency in arm.get("latency_ms") or ():
+        if latency["batch_size"] == batch_size:
+            return f"{latency['p50']:.3g} ms<small>p95 {latency['p95']:.3g} ms</small>"
+    return "–"
 
 
 def _count(value: Any) -> str:

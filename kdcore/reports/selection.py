@@ -37,7 +37,7 @@ class Selection:
     sort: str = "new"
 
     @property
-    def chooses(self) -> bool:
+    def has_conditions(self) -> bool:
         """Whether there is any condition, so that some runs may be left out."""
         return any((self.dataset, self.teacher, self.student, self.status, self.tag, self.text.split()))
 
@@ -49,9 +49,9 @@ def select(rows: Iterable[RunRow], selection: Selection) -> list[RunRow]:
 
 def matches(row: RunRow, selection: Selection) -> bool:
     """Return whether a run meets all conditions of `selection`."""
-    fields = ("dataset", "teacher", "student")
-    if any(wanted not in (None, row.config.get(name)) for name in fields for wanted in (getattr(selection, name),)):
-        return False
+    for name in ("dataset", "teacher", "student"):
+        if getattr(selection, name) not in (None, row.config.get(name)):
+            return False
     if selection.status not in (None, row.status):
         return False
     if selection.tag is not None and selection.tag.casefold() not in {tag.casefold() for tag in row.tags}:
@@ -65,7 +65,7 @@ def sort_runs(rows: Iterable[RunRow], sort: str) -> list[RunRow]:
     newest = sorted(rows, key=lambda row: -row.number)
     if sort == "old":
         return newest[::-1]
-    figure = {"gain": gain, "accuracy": accuracy, "duration": duration}.get(sort)
+    figure = {"gain": gain, "accuracy": accuracy, "duration": run_seconds}.get(sort)
     if figure is None:
         return newest
     known = [(value, row) for row in newest if (value := figure(row)) is not None]
@@ -83,7 +83,7 @@ def accuracy(row: RunRow, arm: str = "distilled") -> float | None:
     return None if claim_counts(row.result) else _number(row.result, "arms", arm, "accuracy", "mean")
 
 
-def duration(row: RunRow) -> float | None:
+def run_seconds(row: RunRow) -> float | None:
     """Return how long a run took, in seconds: the time that its result states, else from its start to its end.
 
     None for a run without a result that never started or has not ended.
@@ -103,5 +103,5 @@ def _number(value: Any, *path: str) -> float | None:
 def _contains_words(row: RunRow, words: list[str]) -> bool:
     names = ("dataset", "teacher", "student", "method", "device")
     settings = [str(row.config.get(name, "")) for name in names]
-    heap = "\n".join((row.id, row.status, *settings, *row.tags)).casefold()
-    return all(word in heap for word in words)
+    searched_text = "\n".join((row.id, row.status, *settings, *row.tags)).casefold()
+    return all(word in searched_text for word in words)

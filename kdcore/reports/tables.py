@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -34,20 +35,18 @@ def controls(result: Mapping[str, Any]) -> list[str]:
         return []
     rows = []
     for arm, accuracy in arms.items():
-        step = minus_distilled(result["arms"], arm)
-        told = f"{escape(CONTROLS[arm].sentence)} {escape(CONTROLS[arm].theory)}"
-        rows.append(
-            (marker(arm) + escape(arm_title(arm)), told, cell(accuracy), points({"mean": step.mean, "ci95": step.ci95}))
-        )
+        explanation = f"{escape(CONTROLS[arm].sentence)} {escape(CONTROLS[arm].theory)}"
+        difference = points(asdict(minus_distilled(result["arms"], arm)))
+        rows.append((marker(arm) + escape(arm_title(arm)), explanation, cell(accuracy), difference))
     note = "Control minus distilled is taken seed by seed, on the same test pictures."
     if not pairs_controls(result["arms"]):
         note = (
             "The interval of a control minus distilled is computed as if the two were independent. They share seeds "
             "and pictures, so it is rather too wide than too narrow."
         )
-    gains = (result.get("verdict") or {}).get("claim") == "distilled"
+    distilled_wins = (result.get("verdict") or {}).get("claim") == "distilled"
     return [
-        "<h2>What carries the gain: the controls</h2>" if gains else "<h2>The controls</h2>",
+        "<h2>What carries the gain: the controls</h2>" if distilled_wins else "<h2>The controls</h2>",
         table(("control", "what is different, and what theory says", "accuracy", "minus distilled"), rows),
         f'<p class="note">{note}</p>',
     ]
@@ -55,35 +54,35 @@ def controls(result: Mapping[str, Any]) -> list[str]:
 
 def sweep(result: Mapping[str, Any]) -> list[str]:
     """Return the section with accuracies and paired difference at every point of a sweep; [] for a plain run."""
-    found = result.get("sweep")
-    if not found:
+    sweep_result = result.get("sweep")
+    if not sweep_result:
         return []
-    heads = [escape(name.replace("_", " ")) for name in found["varied"]]
+    heads = [escape(name.replace("_", " ")) for name in sweep_result["varied"]]
     rows = [
         (
-            *(escape(setting_text(row["values"][name])) for name in found["varied"]),
+            *(escape(setting_text(row["values"][name])) for name in sweep_result["varied"]),
             *(cell(row["arms"][arm]["accuracy"]) for arm in ("baseline", "distilled")),
             points(row["paired_difference"]),
         )
-        for row in found["rows"]
+        for row in sweep_result["rows"]
     ]
     heads += [marker(arm) + arm for arm in ("baseline", "distilled")]
     return ["<h2>The sweep, on the test pictures</h2>", table((*heads, "distilled minus baseline"), rows)]
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], css_class: str = "") -> str:
     """Return an HTML table. All heads and cells must be HTML already; the first cell of each row is its row header.
 
     Args:
-        kind: CSS class of the table.
+        css_class: CSS class of the table.
     """
     head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in heads)
     body = "".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
         for first, *cells in rows
     )
-    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="wide"><table class="{kind}">{table}</table></div>'
+    content = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="wide"><table class="{css_class}">{content}</table></div>'
 
 
 def cell(estimate: Mapping[str, Any] | None) -> str:

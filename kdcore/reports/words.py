@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcore.reports.comparison import claim_counts
+from kdcore.reports.comparison import claim_counts, claims_in_words
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point, setting_text
 
@@ -19,15 +19,14 @@ def headline(result: Mapping[str, Any]) -> str:
 
     For a sweep it counts the settings with each claim instead, because the verdict belongs to one point only.
     """
-    found = claim_counts(result)
     texts = {
         "distilled": "distilled is better in {k} of {n} settings",
         "baseline": "the baseline is better in {k} of {n} settings",
         "none": "no difference can be claimed in {k} of {n} settings",
     }
-    n = sum(found.values())
-    said = "; ".join(texts[claim].format(k=k, n=n) for claim, k in found.items() if k)
-    return f"{said}." if said else str((result.get("verdict") or {}).get("sentence") or "")
+    if outcome := claims_in_words(claim_counts(result), texts):
+        return f"{outcome}."
+    return str((result.get("verdict") or {}).get("sentence") or "")
 
 
 def own_point_words(config: Mapping[str, Any]) -> str:
@@ -78,12 +77,12 @@ def measurement_paragraphs(row: RunRow) -> list[str]:
 
 def taught_by(config: Mapping[str, Any]) -> str:
     """Return words for a heading that say who teaches the distilled student, such as "taught by animals"."""
-    found, teacher, vary = _run_method(config), config["teacher"], config.get("vary") or {}
+    method, teacher, vary = _run_method(config), config["teacher"], config.get("vary") or {}
     if "method" in vary:
         return "taught in several ways"
     if "teacher" in vary:
         teacher = "several teachers"
-    if found.name == "teacher-assistant":
+    if method.name == "teacher-assistant":
         several = "," in str((config.get("parameters") or {}).get("assistants", ""))
         return f"taught by {teacher} through {'assistants' if several else 'an assistant'}"
     alone = {
@@ -91,7 +90,7 @@ def taught_by(config: Mapping[str, Any]) -> str:
         "mutual": "and its peer",
         "born-again": "taught by itself, trained before",
     }
-    return alone.get(found.name, f"taught by {teacher}")
+    return alone.get(method.name, f"taught by {teacher}")
 
 
 def agreement_with(config: Mapping[str, Any]) -> str:
@@ -106,7 +105,7 @@ def has_teacher(config: Mapping[str, Any]) -> bool:
 
 def _run_method(config: Mapping[str, Any]) -> Method:
     """Return the run's method; Hinton's (kd) if this version does not know the one that the run names."""
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     return METHODS.get(str(config.get("method")), METHODS["kd"])
 
@@ -118,12 +117,12 @@ def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _distilled(config: Mapping[str, Any]) -> str:
     """Return a sentence that says what the distilled student learned from."""
-    found = _run_method(config)
+    method = _run_method(config)
     at = f"temperature {config['temperature']:g} and distill weight {config['distill_weight']:g}"
-    if found.name == "kd":
+    if method.name == "kd":
         return f"The distilled student learned from the teacher's soft labels too, at {at}."
-    said = f"The distilled student learned by “{found.title}” ({found.paper}): {found.sentence}"
-    return f"{said} It learned at {at}." if found.settings else said
+    sentence = f"The distilled student learned by “{method.title}” ({method.paper}): {method.sentence}"
+    return f"{sentence} It learned at {at}." if method.settings else sentence
 
 
 def repeat_notes(row: RunRow) -> list[str]:

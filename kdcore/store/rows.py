@@ -134,20 +134,20 @@ def to_run(row: sa.Row[Any], result: dict[str, Any] | None = None) -> RunRow:
     Args:
         result: the run's result, if the row was read without the column of that name.
     """
-    values = dict(row._mapping)
-    values["config"] = json.loads(values["config"])
-    values["tags"] = tuple(json.loads(values["tags"])) if values["tags"] else ()
-    if "result" in values:
-        result = json.loads(values["result"]) if values["result"] else None
-    return RunRow(**{**values, "result": result})
+    columns = dict(row._mapping)
+    columns["config"] = json.loads(columns["config"])
+    columns["tags"] = tuple(json.loads(columns["tags"])) if columns["tags"] else ()
+    if "result" in columns:
+        result = json.loads(columns["result"]) if columns["result"] else None
+    return RunRow(**{**columns, "result": result})
 
 
 def without_per_class(result: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return a result without its per-class figures, which are most of its size."""
     if result is None or not isinstance(result.get("arms"), dict):
         return result
-    long = ("confusion", "per_class")
-    arms = {arm: {name: row[name] for name in row if name not in long} for arm, row in result["arms"].items()}
+    left_out = ("confusion", "per_class")
+    arms = {arm: {name: row[name] for name in row if name not in left_out} for arm, row in result["arms"].items()}
     return {**result, "arms": arms}
 
 
@@ -157,34 +157,35 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
     A continued run repeats some events, and trains epochs again that were reported but not saved in a checkpoint; when
     it starts, the events of these epochs are removed. So the stored events are those of a run without interruption.
     """
-    mine = events.c.run_id == run_id
+    of_run = events.c.run_id == run_id
     if isinstance(event, RunStarted):
-        _remove_uncovered(connection, mine, event)
+        _remove_uncovered(connection, of_run, event)
     epoch = int(getattr(event, "epoch", 0))
-    alike = sa.and_(mine, events.c.type == event.type)
+    same_type = sa.and_(of_run, events.c.type == event.type)
     if isinstance(event, TeacherEpochEnded):  # several teachers and stages have epochs of the same number
-        rows = connection.execute(sa.select(events.c.epoch, events.c.payload).where(alike)).all()
-        told = {(one["teacher"], one["epoch"]) for one in (json.loads(row.payload) for row in rows)}
-        if (event.teacher, event.epoch) in told:
+        rows = connection.execute(sa.select(events.c.epoch, events.c.payload).where(same_type)).all()
+        payloads = [json.loads(row.payload) for row in rows]
+        if (event.teacher, event.epoch) in {(stored["teacher"], stored["epoch"]) for stored in payloads}:
             return False
         epoch = max((row.epoch for row in rows), default=-1) + 1  # numbered: (run_id, type, epoch) is unique
-    elif connection.execute(sa.select(events.c.seq).where(alike, events.c.epoch == epoch)).first() is not None:
+    elif connection.execute(sa.select(events.c.seq).where(same_type, events.c.epoch == epoch)).first() is not None:
         return False
     values = {"run_id": run_id, "type": event.type, "epoch": epoch, "time": time.time()}
     connection.execute(sa.insert(events).values(**values, payload=to_text(event.to_json())))
     return True
 
 
-def _remove_uncovered(connection: sa.Connection, mine: sa.ColumnElement[bool], started: RunStarted) -> None:
+def _remove_uncovered(connection: sa.Connection, of_run: sa.ColumnElement[bool], started: RunStarted) -> None:
     """Remove the events of epochs that no checkpoint covers, because they will be trained and reported again."""
     of_teachers = events.c.type == TeacherEpochEnded.__name__
-    connection.execute(sa.delete(events).where(mine, ~of_teachers, events.c.epoch > started.epochs_done))
-    rows = connection.execute(sa.select(events.c.seq, events.c.payload).where(mine, of_teachers)).all()
-    told = [(row.seq, json.loads(row.payload)) for row in rows]
+    connection.execute(sa.delete(events).where(of_run, ~of_teachers, events.c.epoch > started.epochs_done))
+    rows = connection.execute(sa.select(events.c.seq, events.c.payload).where(of_run, of_teachers)).all()
+    stored = [(row.seq, json.loads(row.payload)) for row in rows]
     # Epochs of teachers, which are not among the stages, stay: their training does not depend on the run's checkpoints.
-    gone = [{"gone": seq} for seq, one in told if one["epoch"] > started.stages.get(one["teacher"], math.inf)]
-    if gone:
-        connection.execute(sa.delete(events).where(events.c.seq == sa.bindparam("gone")), gone)
+    uncovered = [seq for seq, epoch in stored if epoch["epoch"] > started.stages.get(epoch["teacher"], math.inf)]
+    if uncovered:
+        remove = sa.delete(events).where(events.c.seq == sa.bindparam("uncovered"))
+        connection.execute(remove, [{"uncovered": seq} for seq in uncovered])
 
 
 def to_text(value: object) -> str:

@@ -49,7 +49,8 @@ runs = sa.Table(
 events = sa.Table(
     "events",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True),  # never used again, so reading after a seq misses none
+    # A number is never used again, so a reader that asks for the events after it misses none.
+    sa.Column("seq", sa.Integer, primary_key=True),
     sa.Column("run_id", sa.String(40), nullable=False),
     sa.Column("type", sa.String(40), nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False),  # 0 for events of no epoch; consecutive for TeacherEpochEnded
@@ -68,15 +69,15 @@ def upgrade(connection: sa.Connection) -> None:
 
     Call inside `Store.write()`: if two processes upgrade at once, the second one finds the work done.
     """
-    mine = meta.c.key == "schema_version"
-    version = connection.execute(sa.select(meta.c.value).where(mine)).scalar()
+    of_version = meta.c.key == "schema_version"
+    version = connection.execute(sa.select(meta.c.value).where(of_version)).scalar()
     if version is None or not 1 <= version < SCHEMA_VERSION:
         return
-    for step in range(version + 1, SCHEMA_VERSION + 1):
-        for name in _COLUMNS_ADDED[step]:
-            kind = runs.c[name].type.compile(dialect=connection.dialect)
-            connection.execute(sa.text(f"ALTER TABLE {runs.name} ADD COLUMN {name} {kind}"))
-    connection.execute(sa.update(meta).where(mine).values(value=SCHEMA_VERSION))
+    for next_version in range(version + 1, SCHEMA_VERSION + 1):
+        for name in _COLUMNS_ADDED[next_version]:
+            column_type = runs.c[name].type.compile(dialect=connection.dialect)
+            connection.execute(sa.text(f"ALTER TABLE {runs.name} ADD COLUMN {name} {column_type}"))
+    connection.execute(sa.update(meta).where(of_version).values(value=SCHEMA_VERSION))
 
 
 def writer(engine: sa.Engine) -> sa.Engine:

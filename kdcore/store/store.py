@@ -53,7 +53,7 @@ class Store:
     """Access to the runs database; every process has its own.
 
     Args:
-        url: a database URL of SQLAlchemy; by default that in the environment variable `KDCORE_DATABASE`, or else the
+        url: a database URL of SQLAlchemy; by default the one in the environment variable `KDCORE_DATABASE`, or else the
             SQLite file `runs.sqlite` under `home`.
         home: folder that holds the runs' folders and the SQLite file; `paths.home()` by default.
 
@@ -77,7 +77,7 @@ class Store:
                 "such as postgresql+psycopg://user@host/name and install its driver."
             ) from error
         self._writer = writer(self._engine)
-        self._short: dict[str, dict[str, Any] | None] = {}
+        self._cached_results: dict[str, dict[str, Any] | None] = {}
         try:
             self._prepare()
         except StoreError:
@@ -134,38 +134,40 @@ class Store:
         raise not_found(run_id)
 
     def list_runs(
-        self, visitor: str | None = None, limit: int | None = 200, deleted: bool = False, short: bool = False
+        self, visitor: str | None = None, limit: int | None = 200, deleted: bool = False, with_per_class: bool = True
     ) -> list[RunRow]:
         """Return runs, the newest first.
 
         Args:
-            visitor: whose runs to return; None for those of all visitors.
+            visitor: return only the runs of this visitor; None for the runs of all visitors.
             limit: the largest number of runs to return; None for no limit.
             deleted: whether to return the deleted runs instead of the others.
-            short: whether to leave out the results' per-class figures, which are most of their size. Each result is
-                then read from the database only once in a process.
+            with_per_class: whether to include the results' per-class figures, which are most of their size. Without
+                them, each result is read from the database only once in a process.
         """
         hidden = runs.c.deleted.is_not(None) if deleted else runs.c.deleted.is_(None)
-        columns = [column for column in runs.c if not short or column is not runs.c.result]
+        columns = [column for column in runs.c if with_per_class or column is not runs.c.result]
         query = sa.select(*columns).where(runs.c.kind == "run", hidden).order_by(runs.c.number.desc()).limit(limit)
         if visitor is not None:
             query = query.where(runs.c.visitor == visitor)
         with self.read() as connection:
             rows = connection.execute(query).all()
-            if short:
-                self._read_short(connection, [row.id for row in rows if row.status == "finished"])
-        return [to_run(row, self._short.get(row.id)) if short else to_run(row) for row in rows]
+            if not with_per_class:
+                self._cache_results(connection, [row.id for row in rows if row.status == "finished"])
+        if with_per_class:
+            return [to_run(row) for row in rows]
+        return [to_run(row, self._cached_results.get(row.id)) for row in rows]
 
-    def _read_short(self, connection: sa.Connection, run_ids: Sequence[str]) -> None:
+    def _cache_results(self, connection: sa.Connection, run_ids: Sequence[str]) -> None:
         """Read those results of these finished runs that are not cached yet, and cache them without per-class figures.
         They stay valid, because a stored result never changes."""
-        if len(self._short) > MAX_CACHED:
-            self._short.clear()
-        missing = [run_id for run_id in run_ids if run_id not in self._short]
+        if len(self._cached_results) > MAX_CACHED:
+            self._cached_results.clear()
+        missing = [run_id for run_id in run_ids if run_id not in self._cached_results]
         for start in range(0, len(missing), 100):
-            chosen = runs.c.id.in_(missing[start : start + 100])
-            for run_id, text in connection.execute(sa.select(runs.c.id, runs.c.result).where(chosen)):
-                self._short[run_id] = without_per_class(json.loads(text) if text else None)
+            wanted = runs.c.id.in_(missing[start : start + 100])
+            for run_id, text in connection.execute(sa.select(runs.c.id, runs.c.result).where(wanted)):
+                self._cached_results[run_id] = without_per_class(json.loads(text) if text else None)
 
     def tag(self, run_id: str, tags: Iterable[str]) -> tuple[str, ...]:
         """Replace the tags of a run; return them in the form in which they are stored.
@@ -220,8 +222,8 @@ class Store:
         Returns False if there is no deleted run with this id.
         """
         with self.write() as connection:
-            gone = sa.delete(runs).where(runs.c.id == run_id, runs.c.deleted.is_not(None))
-            if connection.execute(gone).rowcount != 1:
+            remove = sa.delete(runs).where(runs.c.id == run_id, runs.c.deleted.is_not(None))
+            if connection.execute(remove).rowcount != 1:
                 return False
             connection.execute(sa.delete(events).where(events.c.run_id == run_id))
         return True
@@ -246,8 +248,8 @@ class Store:
         for attempt in range(3):  # if two processes create the tables at once, one fails and tries again
             try:
                 with self._transaction(self._engine) as connection:
-                    known = sa.inspect(connection).has_table(meta.name)
-                if not known:
+                    has_tables = sa.inspect(connection).has_table(meta.name)
+                if not has_tables:
                     with self._transaction(self._writer) as connection:
                         metadata.create_all(connection)
                         rows = [{"key": "schema_version", "value": SCHEMA_VERSION}, {"key": "queue", "value": 0}]

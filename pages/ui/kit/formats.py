@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from kdcore.settings.controls import CONTROLS
 from pages.ui.kit import look
 from pages.ui.session.i18n import _
-
-# The order of arms in legends and tables: the teacher, then the students, the best taught first.
-ARM_ORDER = ("teacher", "posterior", "distilled", "baseline")
-
 
 BAND_SEEDS = 3  # fewest seeds for an interval band; with two (Student's t = 12.7) it would cover the chart
 
@@ -112,12 +107,6 @@ class Readout:
     name: str
     value: str
     detail: str
-
-
-def arms_in_order(arms: Mapping[str, Any]) -> dict[str, Any]:
-    """Sort a mapping by arm into the order of `ARM_ORDER`; other arms (controls) come last."""
-    names = [*(arm for arm in ARM_ORDER if arm in arms), *(arm for arm in arms if arm not in ARM_ORDER)]
-    return {arm: arms[arm] for arm in names}
 
 
 def no_break_percent(words: str) -> str:

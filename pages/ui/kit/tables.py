@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from kdcore.reports.arms import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.formats import (
     Readout,
     arm_name,
-    arms_in_order,
     format_accuracy,
     format_count,
     format_interval,

@@ -11,10 +11,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from kdcore.reports.arms import arms_in_order
+from kdcore.reports.curves import Curve
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, error_bar, style_figure, with_opacity, wrap_name
-from pages.ui.kit.formats import arm_name, arms_in_order, format_accuracy
-from pages.ui.run.view import Curve
+from pages.ui.kit.formats import arm_name, format_accuracy
+from pages.ui.run.view import has_band
 from pages.ui.session.i18n import _
 
 
@@ -93,7 +95,7 @@ def _add_bands(figure: go.Figure, curves: Mapping[str, Curve]) -> None:
     for arm, curve in curves.items():
         if curve.low is None or curve.high is None:
             continue
-        if not curve.has_band:
+        if not has_band(curve):
             _add_seeds(figure, arm, curve)
             continue
         figure.add_trace(

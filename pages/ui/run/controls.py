@@ -89,7 +89,7 @@ def resume(store: Store, run_id: str) -> None:
     """
     from kdcore import jobs
 
-    jobs.resume(store, run_id, most=most_runs())
+    jobs.resume(store, run_id, limit=most_runs())
     jobs.advance(store)
 
 

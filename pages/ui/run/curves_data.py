@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kdcore.reports.curves import Curve
 from pages.ui.kit import look
 from pages.ui.kit.formats import arm_name, format_accuracy, format_interval
-from pages.ui.run.view import Curve
+from pages.ui.run.view import has_band
 from pages.ui.session.i18n import _
 
 
@@ -48,9 +49,9 @@ def accuracy_range(curves: Mapping[str, Curve], references: Sequence[Reference])
     """
     loud = [curve for arm, curve in curves.items() if not look.is_control(arm)]
     shown = [*(curve.mean for curve in curves.values())]
-    shown += [values for curve in loud if not curve.has_band for values in curve.per_seed]
+    shown += [values for curve in loud if not has_band(curve) for values in curve.per_seed]
     lows = [value for line in shown for value in line]
-    highs = [value for curve in loud if curve.has_band for value in curve.high or ()]
+    highs = [value for curve in loud if has_band(curve) for value in curve.high or ()]
     tops = [*lows, *highs, *(line.value for line in references)]
     if not tops:
         return 0.0, 1.0
@@ -110,9 +111,9 @@ def _series(arm: str, curve: Curve) -> dict[str, Any]:
         "epochs": list(curve.epochs),
         "mean": percent(curve.mean),
         "quiet": quiet,
-        "low": percent(curve.low) if curve.has_band and not quiet else None,
-        "high": percent(curve.high) if curve.has_band and not quiet else None,
-        "seeds": [] if curve.has_band or quiet else [percent(values) for values in curve.per_seed],
+        "low": percent(curve.low) if has_band(curve) and not quiet else None,
+        "high": percent(curve.high) if has_band(curve) and not quiet else None,
+        "seeds": [] if has_band(curve) or quiet else [percent(values) for values in curve.per_seed],
         "says": [_tooltip_text(arm, curve, index) for index in range(len(curve.epochs))],
     }
 

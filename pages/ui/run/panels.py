@@ -37,7 +37,7 @@ def start(config: RunConfig) -> None:
 
     store = cache.store()
     parent, most = controls.parent_run(), controls.most_runs()
-    state.set_run_id(jobs.submit(store, config, state.visitor_id(), parent=parent, most=most))
+    state.set_run_id(jobs.submit(store, config, state.visitor_id(), parent=parent, limit=most))
     state.clear_parent_run()
     jobs.advance(store)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdcore.events import TeacherEpochEnded
-from kdcore.reports.comparison import claim_counts
+from kdcore.reports.comparison import claim_counts, claims_in_words
 from pages.ui.kit.formats import (
     BAND_SEEDS,
     format_accuracy,
@@ -59,16 +59,15 @@ def outcome_words(counts: Mapping[str, int]) -> str:
     """Return the outcome of a sweep in one sentence: how often each claim holds. No point is called the best.
 
     Args:
-        counts: number of points by claim ("distilled", "baseline", "none"), from `run_comparison.claims`.
+        counts: number of points by claim ("distilled", "baseline", "none"), from `claim_counts`.
     """
     texts = {
         "distilled": _("distilled is better in {k} of {n} settings"),
         "baseline": _("the baseline is better in {k} of {n} settings"),
         "none": _("no difference can be claimed in {k} of {n} settings"),
     }
-    n = sum(counts.values())
-    said = "; ".join(texts[claim].format(k=k, n=n) for claim, k in counts.items() if k)
-    return f"{said[:1].upper()}{said[1:]}."
+    outcome = claims_in_words(counts, texts)
+    return f"{outcome[:1].upper()}{outcome[1:]}."
 
 
 def progress_sentence(view: RunView, place: int) -> str:

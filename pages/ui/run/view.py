@@ -9,38 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
-from kdcore.reports.curves import seed_interval
-from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, arms_in_order, format_accuracy, format_interval
-
-RECENT_EPOCHS = 8  # epochs that the time left is estimated from: few, because other work on the machine comes and goes
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One quantity of one arm over the epochs at which it was measured.
-
-    Attributes:
-        epochs: numbers of those epochs, [E].
-        mean: over the seeds, [E].
-        low, high: ends of the 95 % interval over the seeds, [E]; None with one seed.
-        per_seed: the values of each seed, [S][E]; empty unless there is an interval and every epoch has all seeds.
-    """
-
-    arm: str
-    epochs: tuple[int, ...]
-    mean: tuple[float, ...]
-    low: tuple[float, ...] | None
-    high: tuple[float, ...] | None
-    per_seed: tuple[tuple[float, ...], ...] = ()
-
-    @property
-    def has_band(self) -> bool:
-        """Whether to draw the interval as a band. With two seeds it would fill the chart; their lines are drawn."""
-        return self.low is not None and not 1 < len(self.per_seed) < BAND_SEEDS
+from kdcore.reports.arms import arms_in_order
+from kdcore.reports.curves import Curve, make_curve
+from kdcore.reports.time_left import RECENT_EPOCHS, seconds_left
+from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, format_accuracy, format_interval
 
 
 @dataclass(frozen=True)
@@ -97,8 +72,7 @@ def run_view(events: Sequence[Event]) -> RunView:
         else "preparing"
     )  # fmt: skip
     recent = [by_epoch[epoch].seconds for epoch in sorted(by_epoch)[-RECENT_EPOCHS:]]
-    timed = [seconds for seconds in recent if seconds > 0]
-    left = fmean(timed) * (epochs - done) if timed and phase == "training" else None
+    left = seconds_left(recent, epochs - done) if phase == "training" else None
     trained = started.arms if started else ()
     arms = [arm for arm in arms_in_order(dict.fromkeys(trained)) if arm != "teacher"]
     return RunView(
@@ -107,8 +81,8 @@ def run_view(events: Sequence[Event]) -> RunView:
         epochs=epochs,
         num_seeds=started.num_seeds if started else 0,
         seconds_left=left,
-        accuracy={arm: _curve(by_epoch, arm, "validation_accuracy", 1.0) for arm in arms},
-        loss={arm: _curve(by_epoch, arm, "train_loss", math.inf) for arm in arms},
+        accuracy={arm: make_curve(by_epoch, arm, "validation_accuracy", 1.0) for arm in arms},
+        loss={arm: make_curve(by_epoch, arm, "train_loss", math.inf) for arm in arms},
         result=finished.result if finished else None,
         failure=failure,
         device=started.device if started else "",
@@ -116,29 +90,9 @@ def run_view(events: Sequence[Event]) -> RunView:
     )
 
 
-def _curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, top: float) -> Curve:
-    """Build the curve of one quantity of one arm; epochs at which it was not measured are left out.
-
-    Args:
-        quantity: key in the event's curves, such as "train_loss".
-        top: largest possible value, at which the interval is cut off; it is cut off at 0 too.
-    """
-    told = [(epoch, by_epoch[epoch].curves.get(arm, {}).get(quantity, [])) for epoch in sorted(by_epoch)]
-    # The store writes a loss that is not a number (of a diverged run) as None.
-    points = [(epoch, [value for value in values if value is not None]) for epoch, values in told]
-    measured = [(epoch, values) for epoch, values in points if values]
-    intervals = [seed_interval(values) for _epoch, values in measured]
-    known = [interval for interval in intervals if interval is not None]
-    whole = len(known) == len(measured) and bool(known)
-    same = len({len(values) for _epoch, values in measured}) == 1
-    return Curve(
-        arm=arm,
-        epochs=tuple(epoch for epoch, _values in measured),
-        mean=tuple(fmean(values) for _epoch, values in measured),
-        low=tuple(max(0.0, low) for low, _high in known) if whole else None,
-        high=tuple(min(top, high) for _low, high in known) if whole else None,
-        per_seed=tuple(zip(*(values for _epoch, values in measured), strict=True)) if whole and same else (),
-    )
+def has_band(curve: Curve) -> bool:
+    """Whether to draw the curve's interval as a band. With two seeds it would fill the chart; their lines are drawn."""
+    return curve.low is not None and not 1 < len(curve.per_seed) < BAND_SEEDS
 
 
 def live_readouts(view: RunView) -> list[Readout]:

@@ -81,7 +81,7 @@ def deleted_runs(visitor: str | None) -> None:
     Args:
         visitor: whose runs; None for all.
     """
-    runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True, short=True)
+    runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True, with_per_class=False)
     if not runs:
         return
     label = ngettext("{n} deleted run", "{n} deleted runs", len(runs)).format(n=len(runs))

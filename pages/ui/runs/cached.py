@@ -9,7 +9,7 @@ import streamlit as st
 from pages.ui.engine.cache import store
 
 if TYPE_CHECKING:
-    from pages.ui.run.view import Curve
+    from kdcore.reports.curves import Curve
 
 
 @st.cache_resource(show_spinner=False, max_entries=24)

@@ -7,10 +7,10 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from kdcore.reports.curves import Curve
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle
 from pages.ui.kit.formats import arm_name, format_accuracy
-from pages.ui.run.view import Curve
 from pages.ui.session.i18n import _
 
 LETTERS = "ABCDEF"

@@ -12,12 +12,12 @@ from kdcore.reports.comparison import compare
 from pages.ui.engine import cache
 from pages.ui.frame import page_parts
 from pages.ui.kit import formats, tables
-from pages.ui.run import view as vm
 from pages.ui.runs import cached, comparison_charts, comparison_table
 from pages.ui.session import state
 from pages.ui.session.i18n import _, ngettext
 
 if TYPE_CHECKING:
+    from kdcore.reports.curves import Curve
     from kdcore.store import RunRow
 
 MOST = len(comparison_charts.LETTERS)
@@ -102,7 +102,7 @@ def _compare(runs: list[RunRow]) -> None:
         st.caption(note)
 
 
-def _curves(run: RunRow) -> dict[str, vm.Curve]:
+def _curves(run: RunRow) -> dict[str, Curve]:
     if run.done:
         return cached.finished_curves(run.id, run.attempts, run.status)
     return cached.latest_curves(run.id)

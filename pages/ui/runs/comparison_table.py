@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from kdcore.reports.arms import arms_in_order
 from kdcore.reports.comparison import AccuracyDifference, Comparison
 from pages.ui.kit.formats import (
     arm_name,
-    arms_in_order,
     format_accuracy,
     format_duration,
     format_interval,
@@ -48,7 +48,7 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
     for arm in arms_in_order(dict.fromkeys(comparison.arms)):
         cells = tuple(_share(_figure(result, arm, "accuracy")) for result in results)
         rows.append((arm, Row(arm_name(arm), _("test pictures right"), cells)))
-        steps = comparison.steps[arm]
+        steps = comparison.differences[arm]
         if arm in ("distilled", "baseline") and any(step.mean is not None for step in steps[1:]):
             label = _("{name}, minus {letter}").format(name=arm_name(arm), letter=LETTERS[0])
             rows.append(("", Row(label, _("points"), (Cell(""), *map(_points, steps[1:])))))

@@ -35,7 +35,7 @@ def visitor() -> str | None:
 
 def visible_runs() -> list[RunRow]:
     """Return the runs that this visitor may see without a link, newest first."""
-    return cache.store().list_runs(visitor=visitor(), limit=MAX_LISTED, short=True)
+    return cache.store().list_runs(visitor=visitor(), limit=MAX_LISTED, with_per_class=False)
 
 
 def opened_run() -> RunRow | None:

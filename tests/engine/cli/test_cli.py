@@ -1,4 +1,4 @@
-"""The command line, as people and scripts meet it: one JSON object, or one line and the right exit status."""
+"""The command line as people and scripts use it: one JSON object, or one line of error and the right exit status."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RUN = ["run", "--dataset", "digits", "--labels", "40", "--epochs", "2", "--seeds
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home for this module, so that one run serves all tests that need one."""
+    """One home folder for this module, so that all tests that need a run share one."""
     home = tmp_path_factory.mktemp("cli")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDCORE_HOME", str(home))
@@ -48,7 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def finished(home: Path) -> dict[str, Any]:
-    """What `kdcore run --json` printed, as a process of its own."""
+    """What `kdcore run --json` printed, started as a process of its own."""
     done = kdcore(*RUN, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     result: dict[str, Any] = json.loads(done.stdout)
@@ -70,7 +70,7 @@ def kdcore(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Said:
-    """Runs commands in this process and keeps what they printed."""
+    """Runs commands in this process and returns what they printed."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
         self.capfd = capfd
@@ -92,7 +92,7 @@ class Said:
         return out
 
     def refusal(self, *arguments: str, status: int = 2) -> str:
-        """The one line of an error, with and without --json."""
+        """Run a command that fails, with and without --json; return its one line of error."""
         lines = []
         for extra in ([], ["--json"]):
             self.capfd.readouterr()
@@ -341,7 +341,7 @@ def test_runs_are_shown_and_exported(said: Said, finished: dict[str, Any], tmp_p
 
 
 def add_run(status: str = "finished", tags: tuple[str, ...] = (), gain: float | None = None, **settings: Any) -> str:
-    """A run as a row, as if it had been trained."""
+    """Add a run to the store as if it had been trained; return its id."""
     run_id, config = new_id(), {**make_run_config("digits", **SHORT).to_json(), **settings}
     result = None
     if gain is not None:
@@ -366,7 +366,7 @@ def add_run(status: str = "finished", tags: tuple[str, ...] = (), gain: float | 
 
 @pytest.fixture
 def fresh(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Said:
-    """Commands on a store without a run."""
+    """A runner of commands on a store without runs."""
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
     return said
 
@@ -492,7 +492,7 @@ def test_the_events_in_the_store_are_the_engines(finished: dict[str, Any]) -> No
     events = list(train(make_run_config("digits", **SHORT)))
     with Store() as store:
         stored = [one.event for one in store.events(finished["run_id"])]
-    curves = [[event.curves for event in told if isinstance(event, EpochEnded)] for told in (stored, events)]
+    curves = [[event.curves for event in found if isinstance(event, EpochEnded)] for found in (stored, events)]
     assert curves[0] == curves[1]
 
 
@@ -505,7 +505,7 @@ def test_tune_shows_the_whole_grid_and_its_best(said: Said) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches one process only where signals exist")
 def test_ctrl_c_stops_the_run_and_says_so(home: Path) -> None:
-    # Nothing that ends by itself.
+    # This run is too long to end by itself.
     size = ["--student", "mlp-256-256", "--labels", "1000", "--epochs", "1000", "--seeds", "4"]
     command = [sys.executable, "-m", "kdcore.cli", "run", "--dataset", "digits", *size, "--json"]
     pipe = subprocess.PIPE

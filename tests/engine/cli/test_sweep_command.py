@@ -20,7 +20,7 @@ import torch
 
 from kdcore import jobs
 from kdcore.cli import text, training
-from kdcore.cli.answer import VISITOR, Answer
+from kdcore.cli.answer import Answer
 from kdcore.events import EpochEnded
 from kdcore.methods.registry import METHODS, total_loss
 from kdcore.reports.comparison import compare
@@ -40,7 +40,7 @@ DIGITS = ["--dataset", "digits", "--student", "mlp-8", "--device", "cpu"]
 
 @pytest.fixture
 def said(store: Store, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    """The command line, which puts a run into the queue and does not stay with it."""
+    """A runner of commands that put a run into the queue but do not follow it."""
     monkeypatch.setattr(training, "follow", lambda store, run_id: Answer({"run_id": run_id}, ""))
     return Said(capfd)
 
@@ -77,16 +77,16 @@ def test_methods_are_listed_with_paper_and_parameters(said: Said) -> None:
 @pytest.mark.parametrize("name", list(METHODS))
 def test_a_method_names_the_settings_that_change_what_its_student_learns(name: str) -> None:
     teacher = "digits+mnist" if name == "multi-teacher" else None
-    dataset = "creatures" if METHODS[name].uses == "features" else "digits"  # whose student has inner maps
+    dataset = "creatures" if METHODS[name].uses == "features" else "digits"  # its student has feature maps inside
     config = make_run_config(dataset, method=name, teacher=teacher, temperature=4.0, distill_weight=0.5)
     generator = torch.Generator().manual_seed(0)
     student_logits, hard_labels = 3 * torch.randn(5, 10, generator=generator), torch.arange(5)
-    teacher_logits = 3 * torch.randn(5, 2, 10, generator=generator)  # of two members
-    told = teacher_logits if name == "multi-teacher" else teacher_logits[:, 0]
+    teacher_logits = 3 * torch.randn(5, 2, 10, generator=generator)  # logits of two members
+    targets = teacher_logits if name == "multi-teacher" else teacher_logits[:, 0]
 
     def loss(one: RunConfig) -> float:
         objective = objective_of(one)
-        return float(total_loss(objective.method, student_logits, told, hard_labels, objective.numbers()))
+        return float(total_loss(objective.method, student_logits, targets, hard_labels, objective.numbers()))
 
     changed = {"temperature": replace(config, temperature=7.0), "distill_weight": replace(config, distill_weight=0.3)}
     counts = {setting: loss(one) != pytest.approx(loss(config)) for setting, one in changed.items()}
@@ -144,7 +144,7 @@ def test_what_is_not_legal_is_one_sentence_and_nothing_else(
     assert store.list_runs() == []
 
 
-# --- what a run is told ---
+# --- the settings that reach a run ---
 
 
 def test_parameters_and_controls_reach_the_run(store: Store, said: Said) -> None:
@@ -154,12 +154,12 @@ def test_parameters_and_controls_reach_the_run(store: Store, said: Said) -> None
     assert config["controls"] == ["shuffled", "noise"]
     assert config_of(store, said, "run", *DIGITS, "--controls", "all")["controls"] == list(CONTROLS)
     config = config_of(store, said, "run", *DIGITS, "--method", "rkd", "--set", "teacher_layer=10")
-    assert config["parameters"]["teacher_layer"] == "10"  # the path of a layer, which may look like a number
+    assert config["parameters"]["teacher_layer"] == "10"  # the path of a layer, a text that looks like a number
 
 
 def test_another_run_with_a_change_keeps_what_still_fits(store: Store, said: Said) -> None:
     settings = {"method": "dkd", "temperature": 3.0, "parameters": {"target_weight": 2.0}, "controls": ["noise"]}
-    before = jobs.submit(store, make_run_config("digits", **settings), VISITOR)
+    before = jobs.submit(store, make_run_config("digits", **settings), jobs.LOCAL_VISITOR)
     again = config_of(store, said, "runs", "rerun", before, "--set", "non_target_weight=5")
     assert again["parameters"] == {"target_weight": 2.0, "non_target_weight": 5.0}
     assert (again["temperature"], again["controls"]) == (3.0, ["noise"])
@@ -169,13 +169,13 @@ def test_another_run_with_a_change_keeps_what_still_fits(store: Store, said: Sai
     assert (other["parameters"], other["distill_weight"]) == ({"between_weight": 2.0, "within_weight": 1.0}, 0.5)
     elsewhere = config_of(store, said, "runs", "rerun", before, "--dataset", "creatures")
     assert (elsewhere["parameters"]["target_weight"], elsewhere["controls"]) == (2.0, ["noise"])
-    varied = jobs.submit(store, make_run_config("digits", vary={"temperature": (1.0, 4.0)}), VISITOR)
+    varied = jobs.submit(store, make_run_config("digits", vary={"temperature": (1.0, 4.0)}), jobs.LOCAL_VISITOR)
     assert config_of(store, said, "runs", "rerun", varied, "--epochs", "3")["vary"] == {"temperature": [1.0, 4.0]}
 
 
 def test_what_is_given_to_a_rerun_varies_no_more(store: Store, said: Said) -> None:
     def again(vary: dict[str, Any], *words: str, **settings: Any) -> dict[str, Any]:
-        before = jobs.submit(store, make_run_config("digits", vary=vary, **settings), VISITOR)
+        before = jobs.submit(store, make_run_config("digits", vary=vary, **settings), jobs.LOCAL_VISITOR)
         return config_of(store, said, "runs", "rerun", before, *words)
 
     def facts(config: dict[str, Any]) -> tuple[Any, ...]:
@@ -211,29 +211,29 @@ def test_a_sweep_is_gone_on_with_until_it_is_finished(store: Store, said: Said) 
     command = ["sweep", *DIGITS, "--vary", "temperature=1,4", "--vary", "labels=20,40"]
     first = said.data(*command)["run_id"]
     assert store.run(first).config["vary"] == {"temperature": [1.0, 4.0], "labels": [20, 40]}
-    assert said.data(*command)["run_id"] == first  # it waits
+    assert said.data(*command)["run_id"] == first  # the sweep still waits
     jobs.cancel(store, first)
     assert said.data(*command)["run_id"] == first and store.run(first).status == "queued"
-    assert said.data(*command, "--epochs", "7")["run_id"] != first  # another one
+    assert said.data(*command, "--epochs", "7")["run_id"] != first  # another configuration is another run
     theirs = make_run_config("digits", student="mlp-8", device="cpu", vary={"temperature": (1.0, 5.0)})
     foreign = jobs.submit(store, theirs, "a visitor")
     assert said.data(*command[:-3], "temperature=1,5")["run_id"] != foreign
     with store.write() as connection:
         connection.execute(sa.update(runs).where(runs.c.id == first).values(status="finished", result="{}"))
-    assert said.data(*command)["run_id"] != first  # a finished one is trained again
+    assert said.data(*command)["run_id"] != first  # a finished sweep is trained again
 
 
 @pytest.mark.skipif(
     sys.platform == "win32", reason="ends a process group, which is POSIX; jobs are killed in test_faults"
 )
 def test_a_sweep_that_was_killed_is_continued_by_the_same_command(store: Store) -> None:
-    """`kill -9` for the command and its worker, in the second of two trainings; then the same words again."""
+    """Kill the command and its worker during the second of two trainings; then give the same command again."""
     command = [sys.executable, "-m", "kdcore.cli", "sweep", *DIGITS, "--epochs", "60", "--seeds", "2"]
     command += ["--vary", "temperature=1,4", "--vary", "labels=50,400", "--json"]
 
     def epochs(run_id: str) -> dict[int, tuple[float, Any]]:
-        told = [one for one in store.events(run_id) if isinstance(one.event, EpochEnded)]
-        return {one.event.epoch: (one.seq, one.event.curves) for one in told}
+        stored = [one for one in store.events(run_id) if isinstance(one.event, EpochEnded)]
+        return {one.event.epoch: (one.seq, one.event.curves) for one in stored}
 
     end = time.monotonic() + 200
     pipe = subprocess.PIPE
@@ -243,7 +243,7 @@ def test_a_sweep_that_was_killed_is_continued_by_the_same_command(store: Store) 
             time.sleep(0.02)
         (row,) = rows
         worker = psutil.Process(store.run(row.id).worker_pid)
-        worker.suspend()  # before it is looked at again: on a busy machine it may get far meanwhile
+        worker.suspend()  # so that it gets no further before the test looks again, however busy the machine is
         os.killpg(process.pid, signal.SIGKILL)
         worker.kill()
         out, _ = process.communicate(timeout=60)
@@ -257,7 +257,7 @@ def test_a_sweep_that_was_killed_is_continued_by_the_same_command(store: Store) 
     assert result["run_id"] == row.id and [one.id for one in store.list_runs()] == [row.id]
     after = epochs(row.id)
     assert list(after) == list(range(1, 121))
-    # Not one epoch that was told is told again: it would have a later place. That holds for what was on the disk too.
+    # No epoch is reported twice (its number in the store would be larger), so none was trained twice.
     assert before.items() <= after.items()
     assert store.run(row.id).attempts == 2
     values = [dict(point.values) for point in points(make_run_config("digits", vary=result["config"]["vary"]))]
@@ -267,10 +267,10 @@ def test_a_sweep_that_was_killed_is_continued_by_the_same_command(store: Store) 
 
 
 def test_the_line_of_an_epoch_is_of_the_runs_own_point() -> None:
-    """Students that learn alone are told first, whatever point they are of."""
+    """Students that train outside a team are reported first, whichever point of the sweep they belong to."""
     arms = ("teacher", "baseline", "distilled", "shuffled", "noise")
-    told = ["distilled (method=rkd)", "distilled (method=fitnets)", "distilled (method=dist)", "noise", *arms[1:4]]
-    event = EpochEnded(2, 4, 3.0, {arm: {"validation_accuracy": [0.01 * len(arm)]} for arm in told})
+    in_order = ["distilled (method=rkd)", "distilled (method=fitnets)", "distilled (method=dist)", "noise", *arms[1:4]]
+    event = EpochEnded(2, 4, 3.0, {arm: {"validation_accuracy": [0.01 * len(arm)]} for arm in in_order})
     line = text.epoch(event, arms)
     assert line == "epoch 2 of 4   baseline 8.0 %   distilled 9.0 %   shuffled 8.0 %   6 s left"
     other = EpochEnded(3, 4, 3.0, {"distilled (labels=9)": {"validation_accuracy": [0.5]}})

@@ -1,4 +1,4 @@
-"""Whose turn is next, how long that takes, and who may add, stop and resume: on rows alone, with no worker."""
+"""The order of the queue, the expected wait, and who may submit, stop and resume runs; no worker is started."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "student": "mlp-8", "device": "c
 
 def submit(store: Store, visitor: str = "someone", **settings: object) -> str:
     config = make_run_config("digits", **{**SHORT, **settings})
-    return jobs.submit(store, config, visitor, most=jobs.MAX_QUEUED)
+    return jobs.submit(store, config, visitor, limit=jobs.MAX_QUEUED)
 
 
 def set_row(store: Store, run_id: str, **values: object) -> None:
@@ -52,7 +52,7 @@ def finish(store: Store, row: RunRow) -> None:
 
 
 def train_all(store: Store, by_id: dict[str, str]) -> str:
-    """The letters of the runs in the order in which they get their turns."""
+    """Claim and finish all waiting runs; return their letters in the order in which they started."""
     order = ""
     while (row := jobs.claim(store)) is not None:
         order += by_id[row.id]
@@ -65,7 +65,7 @@ def train_all(store: Store, by_id: dict[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Waiting:
-    """As much of a row as its turn depends on."""
+    """A stand-in for a row of the store, with the columns that decide its turn."""
 
     number: int
     visitor: str
@@ -74,7 +74,8 @@ class Waiting:
 
 
 def order_of(text: str, turns: dict[str, int] | None = None) -> str:
-    """Runs of visitors a to z as they came, `!` for a measurement, a capital for one that had begun."""
+    """Return the fair order of runs that arrived as in `text`: a letter names the visitor, a capital a run that had
+    begun, and `!` is a measurement."""
     rows = [
         Waiting(n, letter.lower(), "latency" if letter == "!" else "run", 1.0 if letter.isupper() else None)
         for n, letter in enumerate(text, 1)
@@ -87,13 +88,13 @@ def order_of(text: str, turns: dict[str, int] | None = None) -> str:
     ("came", "turns", "order"),
     [
         ("aaa", {}, "a1 a2 a3"),
-        ("aaab", {}, "a1 b4 a2 a3"),  # of two who had none yet, the one who came first
-        ("aaab", {"a": 1}, "b4 a1 a2 a3"),  # and then whoever had none
+        ("aaab", {}, "a1 b4 a2 a3"),  # neither visitor had a turn yet, so the first to arrive starts
+        ("aaab", {"a": 1}, "b4 a1 a2 a3"),  # visitor b had no turn yet
         ("aaabbb", {}, "a1 b4 a2 b5 a3 b6"),
-        ("aabbc", {"a": 3, "b": 1, "c": 2}, "b3 c5 a1 b4 a2"),  # the longest ago first
+        ("aabbc", {"a": 3, "b": 1, "c": 2}, "b3 c5 a1 b4 a2"),  # whose last turn is longest ago comes first
         ("a" * 50 + "b", {"a": 9, "b": 8}, "b51 " + " ".join(f"a{n}" for n in range(1, 51))),
-        ("aabAb", {"a": 9}, "a4 b3 a1 b5 a2"),  # the run that lost its process first, and no turn is taken for that
-        ("aa!b", {"a": 9}, "a1 a2 !3 b4"),  # what came before a measurement starts before it, the others after it
+        ("aabAb", {"a": 9}, "a4 b3 a1 b5 a2"),  # the run that lost its process continues first, which counts as no turn
+        ("aa!b", {"a": 9}, "a1 a2 !3 b4"),  # runs that arrived before a measurement start before it
         ("!a!b", {}, "!1 a2 !3 b4"),
         ("", {}, ""),
     ],
@@ -135,9 +136,9 @@ def test_another_visitors_run_comes_next_before_fifty_of_one(store: Store) -> No
 def test_the_place_is_what_then_happens(store: Store) -> None:
     letters = "aabcabac"
     ids = {submit(store, letter): f"{letter}{n}" for n, letter in enumerate(letters)}
-    said = sorted(ids, key=lambda one: jobs.position(store, one))
-    assert [jobs.position(store, one) for one in said] == list(range(1, 9))
-    assert train_all(store, ids) == "".join(ids[one] for one in said) == "a0b2c3a1b5c7a4a6"
+    by_position = sorted(ids, key=lambda one: jobs.position(store, one))
+    assert [jobs.position(store, one) for one in by_position] == list(range(1, 9))
+    assert train_all(store, ids) == "".join(ids[one] for one in by_position) == "a0b2c3a1b5c7a4a6"
 
 
 def test_turns_are_counted_and_no_clock_is_asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +146,8 @@ def test_turns_are_counted_and_no_clock_is_asked(store: Store, monkeypatch: pyte
     assert claim(store).id == first
     finish(store, store.run(first))
     real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() - 7200)  # two hours back: a's turn lies in the future now
+    # The clock is set back two hours, so that a's turn lies in the future.
+    monkeypatch.setattr(time, "time", lambda: real() - 7200)
     ids = {submit(store, letter): letter for letter in "bbbaa"}
     assert train_all(store, ids) == "babab"
 
@@ -183,15 +185,15 @@ def test_a_run_that_lost_its_worker_goes_on_before_others(store: Store) -> None:
 
 
 def trained(store: Store, seconds: tuple[float, float, float], **settings: object) -> str:
-    """A finished run that took so long before, during and after its epochs."""
+    """Add a finished run that took these seconds before, during and after its epochs; return its id."""
     run_id = submit(store, "earlier", **settings)
     row = claim(store)
     assert row.id == run_id
-    held = Lease(store, run_id, row.attempts)
+    worker_lease = Lease(store, run_id, row.attempts)
     epochs = int(row.config["epochs"])
-    held.record(TeacherCached("digits", 1, 0.0, False))
+    worker_lease.record(TeacherCached("digits", 1, 0.0, False))
     for epoch in range(1, epochs + 1):
-        held.record(EpochEnded(epoch, epochs, seconds[1] / epochs, {}))
+        worker_lease.record(EpochEnded(epoch, epochs, seconds[1] / epochs, {}))
     finish(store, row)
     begun = 1_000_000.0
     marks = [begun, *(begun + sum(seconds[:n]) for n in (1, 2, 3))]
@@ -206,7 +208,7 @@ def trained(store: Store, seconds: tuple[float, float, float], **settings: objec
 def test_the_wait_is_unknown_before_anything_like_it_was_finished(store: Store) -> None:
     trained(store, (2, 8, 1), student="mlp-16")
     first, second = submit(store), submit(store)
-    assert jobs.expected_wait(store, first) == 0.0  # nothing is before it
+    assert jobs.expected_wait(store, first) == 0.0  # no run is before it
     assert jobs.expected_wait(store, second) is None
     with pytest.raises(RunNotFound):
         jobs.expected_wait(store, new_id())
@@ -222,7 +224,8 @@ def test_the_wait_grows_with_pictures_epochs_and_seeds(store: Store) -> None:
     assert jobs.position(store, last) == 5
     assert jobs.expected_wait(store, last) == pytest.approx((3 + 8) + (3 + 16) + (3 + 24) + (3 + 40))
     mine = submit(store, "b")
-    assert jobs.expected_wait(store, mine) == pytest.approx(3 + 8)  # it is second: visitors take turns
+    # Only one run is before it, because visitors take turns.
+    assert jobs.expected_wait(store, mine) == pytest.approx(3 + 8)
 
 
 def test_the_middle_of_three_earlier_runs_is_believed(store: Store) -> None:
@@ -244,18 +247,18 @@ def test_what_is_left_of_the_running_run_counts(store: Store) -> None:
     first, second = submit(store, "a", epochs=10), submit(store, "b")
     row = claim(store)
     assert row.id == first
-    whole = 2 + 40 + 1
-    assert jobs.expected_wait(store, second) == pytest.approx(whole, abs=1)  # it has begun just now
+    total = 2 + 40 + 1
+    assert jobs.expected_wait(store, second) == pytest.approx(total, abs=1)  # it has begun just now
     set_row(store, first, started=time.time() - 20)
-    assert jobs.expected_wait(store, second) == pytest.approx(whole - 20, abs=1)
+    assert jobs.expected_wait(store, second) == pytest.approx(total - 20, abs=1)
     set_row(store, first, started=time.time() - 500)
     assert jobs.expected_wait(store, second) == 0.0
-    held = Lease(store, first, 1)
-    for epoch, seconds in enumerate((50.0, *[3.0] * 3, 0.0), 1):  # the last one is repeated after a checkpoint
-        held.record(EpochEnded(epoch, 10, seconds, {}))
+    worker_lease = Lease(store, first, 1)
+    for epoch, seconds in enumerate((50.0, *[3.0] * 3, 0.0), 1):  # the last one was restored, not trained
+        worker_lease.record(EpochEnded(epoch, 10, seconds, {}))
     assert jobs.expected_wait(store, second) == pytest.approx((50 + 3 * 3) / 4 * 5 + 1)
     assert jobs.expected_wait(store, first) == 0.0
-    # The run that lost its process repeats no finished epoch.
+    # When the run loses its process and waits again, its finished epochs still count.
     set_row(store, first, status="queued")
     assert jobs.expected_wait(store, second) == pytest.approx(2 + 20 + 1)
 
@@ -284,16 +287,16 @@ def test_a_visitor_has_a_few_runs_and_the_person_at_the_machine_many(store: Stor
     config = make_run_config("digits", **SHORT)
     for _ in range(jobs.MAX_UNFINISHED):
         jobs.submit(store, config, "a")
-    claim(store)  # a run that trains counts too
+    claim(store)  # a training run counts as well as waiting ones
     with pytest.raises(jobs.TooManyRuns, match="5 of your runs are waiting or training already") as refused:
         jobs.submit(store, config, "a")
     assert str(refused.value).count(".") == 1 and str(refused.value).endswith(".")
     jobs.submit(store, config, "b")
     for _ in range(jobs.MAX_UNFINISHED + 1):
         jobs.submit(store, config, jobs.LOCAL_VISITOR)
-    jobs.submit(store, config, "a", most=jobs.MAX_QUEUED)
+    jobs.submit(store, config, "a", limit=jobs.MAX_QUEUED)
     with pytest.raises(jobs.TooManyRuns, match="One of your runs is"):
-        jobs.submit(store, config, "b", most=1)
+        jobs.submit(store, config, "b", limit=1)
     mine = [row.id for row in store.list_runs("a")]
     jobs.cancel(store, mine[0])
     jobs.cancel(store, mine[1])
@@ -304,10 +307,10 @@ def test_of_twenty_at_the_same_moment_no_more_than_a_few_come_in(store: Store) -
     config, start, refused = make_run_config("digits", **SHORT), threading.Barrier(8), []
 
     def push() -> None:
-        with Store() as own:
+        with Store() as own_store:
             start.wait()
             try:
-                jobs.submit(own, config, "a")
+                jobs.submit(own_store, config, "a")
             except jobs.TooManyRuns as error:
                 refused.append(error)
 
@@ -329,16 +332,16 @@ def test_a_run_knows_what_it_repeats(store: Store) -> None:
 
 
 def stopped(store: Store, kind: str = "cancelled", epochs: int = 1) -> str:
-    """A run that was ended after some epochs."""
+    """Add a run that ended early after some epochs; return its id."""
     run_id = submit(store)
     row = claim(store)
-    held = Lease(store, run_id, row.attempts)
-    held.take()
-    held.record(RunStarted({}, ("teacher", "baseline", "distilled"), 2, "cpu", "fp32", 40, 1))
+    worker_lease = Lease(store, run_id, row.attempts)
+    worker_lease.take()
+    worker_lease.record(RunStarted({}, ("teacher", "baseline", "distilled"), 2, "cpu", "fp32", 40, 1))
     for epoch in range(1, epochs + 1):
-        held.record(EpochEnded(epoch, 2, 0.1, {}))
-    status = {"error": "failed"}.get(kind, kind)
-    held.end(status, RunFailed("It ended early.", kind), error="It ended early.")  # type: ignore[arg-type]
+        worker_lease.record(EpochEnded(epoch, 2, 0.1, {}))
+    status = "failed" if kind == "error" else kind
+    worker_lease.end(status, RunFailed("It ended early.", kind), error="It ended early.")  # type: ignore[arg-type]
     return run_id
 
 
@@ -351,12 +354,12 @@ def test_a_run_that_ended_early_waits_again_as_if_undisturbed(store: Store, kind
     assert row.status == "queued" and not row.done and jobs.position(store, run_id) == 1
     assert (row.error, row.finished, row.started, row.setbacks, row.cancel_requested) == (None, None, None, 0, False)
     assert [one.event.type for one in store.events(run_id)] == ["RunStarted", "EpochEnded"]
-    jobs.resume(store, run_id)  # another tab did it just before
+    jobs.resume(store, run_id)  # as from a second browser tab
     assert store.run(run_id) == row
     again = claim(store)
     assert again.id == run_id and again.attempts == 2
     with pytest.raises(LeaseLost):
-        Lease(store, run_id, 1).record(EpochEnded(2, 2, 0.1, {}))  # its former worker wakes up
+        Lease(store, run_id, 1).record(EpochEnded(2, 2, 0.1, {}))  # as its former worker would, if it woke up
 
 
 def test_what_cannot_be_resumed_says_why(store: Store) -> None:
@@ -389,8 +392,8 @@ def test_a_resumed_run_counts_like_a_new_one(store: Store) -> None:
         submit(store)
     with pytest.raises(jobs.TooManyRuns):
         jobs.resume(store, run_id)
-    jobs.resume(store, run_id, most=jobs.MAX_QUEUED)
-    assert jobs.position(store, run_id) == 1  # of one's own runs, the one that came first
+    jobs.resume(store, run_id, limit=jobs.MAX_QUEUED)
+    assert jobs.position(store, run_id) == 1  # a visitor's own runs keep their order of arrival
 
 
 def test_stop_and_resume_in_two_tabs_leave_one_of_both(store: Store) -> None:
@@ -398,11 +401,11 @@ def test_stop_and_resume_in_two_tabs_leave_one_of_both(store: Store) -> None:
     start, wrong = threading.Barrier(4), []
 
     def press(action: object) -> None:
-        with Store() as own:
+        with Store() as own_store:
             start.wait()
             for _ in range(15):
                 try:
-                    action(own, run_id)  # type: ignore[operator]
+                    action(own_store, run_id)  # type: ignore[operator]
                 except KdError as error:
                     wrong.append(error)
 
@@ -421,7 +424,7 @@ def test_stop_and_resume_in_two_tabs_leave_one_of_both(store: Store) -> None:
 def test_a_cancellation_is_not_lost_while_the_run_goes_back_into_the_queue(store: Store) -> None:
     run_id = submit(store)
     claim(store)
-    set_row(store, run_id, status="queued", worker_pid=None)  # it lost its worker after the page was drawn
+    set_row(store, run_id, status="queued", worker_pid=None)  # the run lost its worker after the page was drawn
     jobs.cancel(store, run_id)
     row = store.run(run_id)
     assert row.status == "cancelled" and row.error == "The run was stopped before it ended."
@@ -434,11 +437,11 @@ def test_a_worker_that_was_never_started_is_found_out(store: Store) -> None:
     run_id = submit(store)
     row = claim(store)
     assert row.worker_pid == os.getpid() and is_alive(row)
-    set_row(store, run_id, heartbeat=time.time() - lease.HEARTBEAT_STALE_SECONDS - 1)  # this process lives, and yet
+    set_row(store, run_id, heartbeat=time.time() - lease.HEARTBEAT_STALE_SECONDS - 1)  # although this process lives
     assert not is_alive(store.run(run_id))
     Lease(store, run_id, 1).take()
     set_row(store, run_id, heartbeat=time.time() - 3600)
-    assert is_alive(store.run(run_id))  # it holds the run itself
+    assert is_alive(store.run(run_id))  # now this process holds the run as its worker
 
 
 def test_after_a_restart_of_the_machine_its_numbers_are_given_anew(store: Store) -> None:
@@ -450,7 +453,7 @@ def test_after_a_restart_of_the_machine_its_numbers_are_given_anew(store: Store)
     jobs.advance(store, slots=0)
     assert store.run(run_id).status == "queued"
     assert claim(store).attempts == 2
-    # Under another name, too: a container, say, or a laptop in another network.
+    # The same holds if the machine had another name before, as a container or a laptop in another network may have.
     set_row(store, run_id, host="its former name", heartbeat=long_ago)
     jobs.advance(store, slots=0)
     assert store.run(run_id).status == "queued"
@@ -475,7 +478,7 @@ def test_a_suspended_worker_is_ended_when_it_was_asked_to_stop(store: Store) -> 
         old = time.time() - lease.HEARTBEAT_STALE_SECONDS - 1
         set_row(store, run_id, worker_pid=child.pid, worker_started=child.create_time(), heartbeat=old)
         jobs.advance(store)
-        assert process.poll() is None and store.run(run_id).status == "running"  # it may go on: it was not asked
+        assert process.poll() is None and store.run(run_id).status == "running"  # nobody has asked it to stop
         jobs.cancel(store, run_id)
         set_row(store, run_id, heartbeat=time.time())
         jobs.advance(store)
@@ -491,7 +494,7 @@ def test_no_other_process_is_ended_with_it(store: Store) -> None:
     run_id = submit(store)
     claim(store)
     jobs.cancel(store, run_id)
-    me = psutil.Process()  # an app, say, that held the run while it started its worker
+    me = psutil.Process()  # stands for an app that held the run while it started the worker
     set_row(store, run_id, worker_pid=me.pid, worker_started=me.create_time(), heartbeat=0.0)
     jobs.advance(store)
     assert me.is_running()
@@ -508,5 +511,5 @@ def test_a_run_that_does_not_fit_on_the_disk_is_refused(store: Store, monkeypatc
     with pytest.raises(jobs.NoSpace):
         jobs.resume(store, ended)
     assert store.run(ended).status == "cancelled"
-    monkeypatch.setattr(disk, "free_space", lambda folder: None)  # a system that does not tell
+    monkeypatch.setattr(disk, "free_space", lambda folder: None)  # a system that does not say how much is free
     submit(store)

@@ -1,7 +1,7 @@
 """Kills at random moments, disks that fill up or cannot be written, and several apps at once: nothing is lost.
 
-`KDCORE_KILLS` and `KDCORE_RUNS` say how often and how many, `KDCORE_SEED` chooses other moments, and `KDCORE_MOUNTS=1`
-adds a disk of its own that is really full or read-only (Linux, as root).
+`KDCORE_KILLS` is the number of kills, `KDCORE_RUNS` the number of runs, `KDCORE_SEED` chooses other moments, and
+`KDCORE_MOUNTS=1` adds a disk of its own that is really full or read-only (Linux, as root).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SPOILT = {**KILLED, "epochs": 60, "seeds": 1}
 TINY = {"labels": 20, "epochs": 1, "seeds": 1, "student": "mlp-8", "device": "cpu"}
 LONGEST_LIFE = 5.0  # seconds: a worker imports for about two and then trains
 
-# A process that does what the app does while a page is open.
+# The code of a process that does what the app does while a page is open.
 APP = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
@@ -57,7 +57,7 @@ print("ready", flush=True)
 count = int(sys.stdin.readline())
 for _ in range(count):
     config = make_run_config("digits", labels=20, epochs=1, seeds=1, student="mlp-8", device="cpu")
-    mine.append(jobs.submit(store, config, sys.argv[2], most=count))
+    mine.append(jobs.submit(store, config, sys.argv[2], limit=count))
 while not (mine and all(store.run(one).done for one in mine)):
     try:
         jobs.advance(store)
@@ -66,8 +66,8 @@ while not (mine and all(store.run(one).done for one in mine)):
     time.sleep(0.1)
 """
 
-# A worker on a disk that a file switches to full or read-only: where the operating system would answer so, and in
-# SQLite itself, whose files may then grow no more.
+# The code of a worker on a disk that becomes full or read-only as soon as a file (the switch) exists: the calls to the
+# operating system then fail accordingly, and SQLite may not let its files grow.
 WORKER = """
 import errno, os, sys, tempfile
 switch, files, store, patience, run_id, attempt, root = sys.argv[1:]
@@ -113,13 +113,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def store(home: Path) -> Iterator[Store]:
     with Store() as store:
         yield store
-        for row in store.list_runs():  # a test that failed leaves no worker behind
+        for row in store.list_runs():  # so that a failed test leaves no worker behind
             jobs.cancel(store, row.id)
         wait_for(lambda: not any(row.worker_pid and not row.done and is_alive(row) for row in store.list_runs()), 60)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
-    """Look until it is so; how long that takes is the machine's business, and too long is a failure."""
+    """Wait until the condition holds; fail after `seconds`, which leave time enough for a slow machine."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -127,7 +127,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
 
 
 def submit(store: Store, **settings: object) -> str:
-    return jobs.submit(store, make_run_config("digits", **settings), "someone", most=jobs.MAX_QUEUED)
+    return jobs.submit(store, make_run_config("digits", **settings), "someone", limit=jobs.MAX_QUEUED)
 
 
 def epochs(store: Store, run_id: str) -> list[EpochEnded]:
@@ -138,7 +138,7 @@ Peace = tuple[list[tuple[int, Any]], dict[str, Any]]
 
 
 def in_peace(settings: dict[str, Any]) -> Peace:
-    """The curves and the result of a run that nothing disturbs."""
+    """Train a run without any fault; return its curves and its result."""
     events = list(train(make_run_config("digits", **settings)))
     last = events[-1]
     assert isinstance(last, RunFinished)
@@ -148,12 +148,12 @@ def in_peace(settings: dict[str, Any]) -> Peace:
 
 @pytest.fixture(scope="module")
 def undisturbed() -> Peace:
-    """What the run on a spoilt disk would have been."""
+    """The curves and the result that the run on a faulty disk should have."""
     return in_peace(SPOILT)
 
 
 def check_whole(store: Store, run_id: str, undisturbed: Peace) -> None:
-    """The run reads and ended as if nothing had happened."""
+    """Check that a run has the same events and result as an undisturbed one."""
     curves, result = undisturbed
     row = store.run(run_id)
     assert row.status == "finished" and row.result is not None, row.error
@@ -169,7 +169,7 @@ def check_whole(store: Store, run_id: str, undisturbed: Peace) -> None:
 
 
 def check_store(store: Store) -> None:
-    """The database is not damaged, by its own judgement."""
+    """Check with SQLite's own integrity check that the database is not damaged."""
     with contextlib.closing(sqlite3.connect(store.home / "runs.sqlite")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] > 0
@@ -180,7 +180,7 @@ def check_store(store: Store) -> None:
 
 @dataclass
 class App:
-    """The process that plays the app."""
+    """A process that does what the app does while a page is open (`APP`)."""
 
     visitor: str = "app"
     process: subprocess.Popen[str] = field(init=False)
@@ -214,12 +214,16 @@ def kill_worker(store: Store, app: App) -> bool:
     return False
 
 
-def check_nothing_lost(store: Store, told: dict[str, dict[int, Any]]) -> None:
-    """Every epoch that was ever told is still told, and on the disk."""
+def check_nothing_lost(store: Store, reported: dict[str, dict[int, Any]]) -> None:
+    """Check that every epoch that was ever reported is still reported, and is covered by a checkpoint.
+
+    Args:
+        reported: run_id -> number of an epoch -> its curves, as of the last call; brought up to date.
+    """
     for row in store.list_runs():
         now = {event.epoch: event.curves for event in epochs(store, row.id)}
-        assert told.get(row.id, {}).items() <= now.items(), f"{row.id}: told epochs are gone"
-        told[row.id] = now
+        assert reported.get(row.id, {}).items() <= now.items(), f"{row.id}: reported epochs are gone"
+        reported[row.id] = now
         folder = jobs.runs_dir(row.id)
         if now and not row.done:
             pointer = json.loads((folder / "checkpoint.json").read_text())
@@ -230,25 +234,25 @@ def check_nothing_lost(store: Store, told: dict[str, dict[int, Any]]) -> None:
 @pytest.mark.timeout(900)
 def test_kills_at_random_moments_lose_nothing(store: Store) -> None:
     chance = random.Random(SEED)
-    app, told, kills = App(), {}, {"worker": 0, "app": 0, "both": 0}
+    app, reported, kills = App(), {}, {"worker": 0, "app": 0, "both": 0}
     app.start()
     try:
         while sum(kills.values()) < KILLS:
             if not any(not row.done for row in store.list_runs()):
                 submit(store, **KILLED)
-            time.sleep(chance.uniform(0, LONGEST_LIFE))  # the moment is the point
+            time.sleep(chance.uniform(0, LONGEST_LIFE))  # so that the kill hits a random moment
             victim = chance.choice(["worker", "worker", "app", "both"])
             if victim != "app" and not kill_worker(store, app):
-                continue  # it was between two workers
+                continue  # no worker was running at this moment
             if victim != "worker":
                 app.kill()
             kills[victim] += 1
-            if victim != "app":  # now nobody writes
-                check_nothing_lost(store, told)
+            if victim != "app":  # without a worker nobody writes while this test reads
+                check_nothing_lost(store, reported)
             if app.process.poll() is not None:
                 app.start()
             for row in store.list_runs():
-                if row.status == "interrupted":  # three kills before an epoch ended: it says so, and can be resumed
+                if row.status == "interrupted":  # it was killed three times before an epoch ended
                     jobs.resume(store, row.id)
         wait_for(lambda: resumed_and_done(store))
     finally:
@@ -256,12 +260,12 @@ def test_kills_at_random_moments_lose_nothing(store: Store) -> None:
     ids, undisturbed = [row.id for row in store.list_runs()], in_peace(KILLED)
     for run_id in ids:
         check_whole(store, run_id, undisturbed)
-    check_nothing_lost(store, told)
+    check_nothing_lost(store, reported)
     check_store(store)
     housekeeping.clean(store)
     assert [run_id for run_id in ids if (jobs.runs_dir(run_id) / "checkpoints").exists()] == []
     attempts = [store.run(run_id).attempts for run_id in ids]
-    print(f"\n{kills} in {len(ids)} runs; attempts {attempts}; epochs told {sum(map(len, told.values()))}")
+    print(f"\n{kills} in {len(ids)} runs; attempts {attempts}; epochs reported {sum(map(len, reported.values()))}")
 
 
 def resumed_and_done(store: Store) -> bool:
@@ -286,7 +290,7 @@ class Disk:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, files: str, store: str, patience: float) -> None:
-        """Start a worker on it, and fail when some epochs are told."""
+        """Start a worker on this disk, and switch the fault on once three epochs were reported."""
         self.run_id = submit(self.store, **SPOILT)
         row = jobs.claim(self.store)
         assert row is not None
@@ -296,7 +300,7 @@ class Disk:
         self.switch.touch()
 
     def ended(self) -> str:
-        """What the worker said at its end."""
+        """Wait for the worker to end and return what it printed on standard error."""
         assert self.process is not None
         return self.process.communicate(timeout=120)[1].decode()
 
@@ -311,11 +315,11 @@ def a_disk(home: Path, store: Store, tmp_path: Path) -> Iterator[Disk]:
 
 
 def no_epoch_for(store: Store, run_id: str, seconds: float) -> None:
-    """Nothing is told that is not on the disk."""
-    told, since = len(epochs(store, run_id)), time.monotonic()
+    """Check that for so many seconds no further epoch is reported, because it could not be saved."""
+    reported, since = len(epochs(store, run_id)), time.monotonic()
     while time.monotonic() - since < seconds:
         now = len(epochs(store, run_id))
-        told, since = (now, time.monotonic()) if now > told else (told, since)
+        reported, since = (now, time.monotonic()) if now > reported else (reported, since)
         assert now < SPOILT["epochs"], "it went on"
         time.sleep(0.05)
 
@@ -355,16 +359,15 @@ def test_a_disk_that_stays_so_ends_the_run_with_a_sentence_and_it_can_be_resumed
 def test_a_run_whose_end_could_not_be_written_is_continued(a_disk: Disk, undisturbed: Peace) -> None:
     a_disk.start("read-only", "read-only", patience=0.5)
     said = a_disk.ended()
-    assert (
-        "runs.sqlite cannot be written; set KDCORE_HOME" in said and said.count("\n") == 1
-    )  # there was nowhere else to say it
+    # The store cannot be written, so the error stands in the log only.
+    assert "runs.sqlite cannot be written; set KDCORE_HOME" in said and said.count("\n") == 1
     store, run_id = a_disk.store, a_disk.run_id
-    assert store.run(run_id).status == "running"  # as far as anybody could write
-    told = epochs(store, run_id)
+    assert store.run(run_id).status == "running"  # the end of the run could not be stored
+    reported = epochs(store, run_id)
     a_disk.switch.unlink()
-    jobs.advance(store)  # whoever looks next
+    jobs.advance(store)  # as the next process that looks at the queue
     wait_for(lambda: store.run(run_id).done)
-    assert epochs(store, run_id)[: len(told)] == told
+    assert epochs(store, run_id)[: len(reported)] == reported
     check_whole(store, run_id, undisturbed)
     check_store(store)
 
@@ -398,8 +401,8 @@ if REAL_DISKS:
         store = Store()
         run_id = start_and(store, lambda: fill(mounted))
         wait_for(lambda: not is_alive(store.run(run_id)) or store.run(run_id).done)
-        row, told = store.run(run_id), epochs(store, run_id)
-        print("\nfull for good:", row.status, row.error, "epochs told", len(told))
+        row, reported = store.run(run_id), epochs(store, run_id)
+        print("\nfull for good:", row.status, row.error, "epochs told", len(reported))
         print((jobs.runs_dir(run_id) / "worker.log").read_text())
         with pytest.raises(jobs.NoSpace) as refused:
             submit(store, **TINY)
@@ -408,16 +411,16 @@ if REAL_DISKS:
         if row.done:
             jobs.resume(store, run_id)
         jobs.advance(store)
-        wait_for(lambda: len(epochs(store, run_id)) > len(told))
+        wait_for(lambda: len(epochs(store, run_id)) > len(reported))
         fill(mounted)
-        told = epochs(store, run_id)
+        reported = epochs(store, run_id)
         time.sleep(3.0)
         assert len(epochs(store, run_id)) < 400
         (mounted / "filler").unlink()
         wait_for(lambda: store.run(run_id).done)
         row = store.run(run_id)
         print("full for a while:", row.status, row.error, "epochs told", len(epochs(store, run_id)))
-        assert row.status == "finished" and epochs(store, run_id)[: len(told)] == told
+        assert row.status == "finished" and epochs(store, run_id)[: len(reported)] == reported
         check_store(store)
         store.close()
 

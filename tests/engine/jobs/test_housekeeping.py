@@ -34,8 +34,8 @@ TINY = {"labels": 20, "epochs": 1, "seeds": 2, "student": "mlp-8", "device": "cp
 
 
 def made(store: Store, status: str, days_ago: float = 0.0, **values: object) -> Path:
-    """The folder of a run that ended so many days ago, with everything that can be in it."""
-    run_id = jobs.submit(store, make_run_config("digits", **TINY), "a", most=jobs.MAX_QUEUED)
+    """Add a run that ended so many days ago, with every kind of file that its folder can hold; return the folder."""
+    run_id = jobs.submit(store, make_run_config("digits", **TINY), "a", limit=jobs.MAX_QUEUED)
     ended = time.time() - days_ago * DAY
     with store.write() as connection:
         changed = sa.update(run_table).where(run_table.c.id == run_id)
@@ -70,9 +70,9 @@ EVERYTHING = {"checkpoints", "pointer", "models", "log"}
         ("failed", 31, {"models"}),
         ("interrupted", 6.9, EVERYTHING),
         ("interrupted", 7.1, {"models", "log"}),
-        ("cancelled", -400, EVERYTHING),  # the clock was set back since
+        ("cancelled", -400, EVERYTHING),  # the clock was set back after the run ended
         ("running", 400, EVERYTHING),
-        ("queued", 400, EVERYTHING),  # resumed, say
+        ("queued", 400, EVERYTHING),  # as after it was resumed
     ],
 )
 def test_what_stays_of_a_run(store: Store, status: str, days_ago: float, left: set[str]) -> None:
@@ -108,7 +108,7 @@ def test_a_deleted_run_is_gone_after_a_week_and_not_before(store: Store) -> None
 
 def test_a_folder_without_a_run_waits_a_week_from_when_it_was_found(store: Store) -> None:
     folder, now = filled(jobs.runs_dir(new_id())), time.time()
-    os.utime(folder, (now - 400 * DAY,) * 2)  # another database knew it for a year
+    os.utime(folder, (now - 400 * DAY,) * 2)  # as if another database had known it for a year
     assert clean(store, now) == Cleaned() and kept(folder) == EVERYTHING
     assert clean(store, now + 6.9 * DAY) == Cleaned() and kept(folder) == EVERYTHING
     strange = filled(store.home / "runs" / "not of ours")
@@ -118,7 +118,7 @@ def test_a_folder_without_a_run_waits_a_week_from_when_it_was_found(store: Store
 
 def test_a_run_that_is_known_again_is_left_alone(store: Store) -> None:
     folder = made(store, "cancelled")
-    (folder / housekeeping.NO_RUN_NOTE).write_text("0\n")  # while the store was another one
+    (folder / housekeeping.NO_RUN_NOTE).write_text("0\n")  # as noted while another store was in use
     assert clean(store) == Cleaned() and kept(folder) == EVERYTHING
     assert not (folder / housekeeping.NO_RUN_NOTE).exists()
 
@@ -132,7 +132,7 @@ def test_what_a_killed_writer_left_goes_after_a_day(
     def killed(handle: int) -> None:
         raise SystemExit
 
-    with monkeypatch.context() as patch:  # the names are those that are really given
+    with monkeypatch.context() as patch:  # so that temporary files get the names that are really used
         patch.setattr(os, "fsync", killed)
         patch.setattr(Path, "unlink", lambda self: None)
         for place in places:
@@ -163,10 +163,10 @@ def test_many_at_once_are_harmless(store: Store) -> None:
     start, wrong = threading.Barrier(4), []
 
     def sweep() -> None:
-        with Store() as own:
+        with Store() as own_store:
             start.wait()
             try:
-                clean(own, now=time.time() + 8 * DAY)
+                clean(own_store, now=time.time() + 8 * DAY)
             except Exception as error:
                 wrong.append(error)
 
@@ -203,16 +203,17 @@ SEVERAL = {"method": "teacher-assistant", "parameters": {"assistants": "mlp-800-
 @pytest.mark.parametrize(("student", "more"), [("mlp-8", {}), ("mlp-800-800", {}), ("mlp-8", SEVERAL)])
 def test_the_estimate_covers_what_a_run_really_writes(store: Store, student: str, more: dict[str, Any]) -> None:
     config = make_run_config("digits", **{**TINY, "student": student, "seeds": 1, **more})
-    folder, most = store.home / "runs" / new_id(), 0
+    folder, largest = store.home / "runs" / new_id(), 0
     for event in train(config, run_dir=folder):
         if isinstance(event, CheckpointSaved | RunFinished):
             files = [path.stat().st_size for path in store.home.rglob("*") if path.is_file()]
             checkpoint = (folder / "checkpoints").glob("*.safetensors")
-            most = max(most, sum(files) + max(path.stat().st_size for path in checkpoint))  # the next one beside it
+            # A new checkpoint is written before the old one is removed.
+            largest = max(largest, sum(files) + max(path.stat().st_size for path in checkpoint))
     needed = space_needed(config) - MARGIN
-    assert needed + MARGIN > most
-    if student == "mlp-800-800" or more:  # where the students weigh more than the rest
-        assert needed / 2 < most < needed
+    assert needed + MARGIN > largest
+    if student == "mlp-800-800" or more:  # only where the students take more space than everything else
+        assert needed / 2 < largest < needed
 
 
 def test_peers_and_the_regressors_of_hints_are_counted() -> None:

@@ -36,13 +36,13 @@ LONG = {"labels": 400, "epochs": 1000, "seeds": 4, "device": "cpu"}
 @pytest.fixture
 def store(store: Store) -> Iterator[Store]:
     yield store
-    for row in store.list_runs():  # a test that failed leaves no worker behind
+    for row in store.list_runs():  # so that a failed test leaves no worker behind
         jobs.cancel(store, row.id)
     wait_for(lambda: not any(map(trains_elsewhere, store.list_runs())), 60)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
-    """Look until it is so; how long that takes is the machine's business, and too long is a failure."""
+    """Wait until the condition holds; fail after `seconds`, which leave time enough for a slow machine."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -58,7 +58,7 @@ def digits(**settings: object) -> RunConfig:
 
 
 def submit(store: Store, visitor: str = "someone", **settings: object) -> str:
-    return jobs.submit(store, digits(**{**SHORT, **settings}), visitor, most=jobs.MAX_QUEUED)
+    return jobs.submit(store, digits(**{**SHORT, **settings}), visitor, limit=jobs.MAX_QUEUED)
 
 
 def set_row(store: Store, run_id: str, **values: object) -> None:
@@ -71,7 +71,7 @@ def epochs(store: Store, run_id: str) -> list[EpochEnded]:
 
 
 def worker(store: Store, run_id: str) -> psutil.Process:
-    """The process that trains a run, once it has put its own name on it."""
+    """Wait until a worker has recorded itself as the holder of a run; return its process."""
     wait_for(lambda: len(store.events(run_id)) > 0)
     pid = store.run(run_id).worker_pid
     assert pid is not None and pid != os.getpid()
@@ -130,7 +130,7 @@ def test_two_processes_claim_twenty_runs_each_once(store: Store) -> None:
         return [process.stdout.readline().strip() for process in processes if process.stdout is not None]
 
     assert answers() == ["ready", "ready"]
-    taken = [run_id for _ in range(10) for run_id in ask()]  # ten rounds, both at the same moment
+    taken = [run_id for _ in range(10) for run_id in ask()]  # in each of ten rounds, both ask at the same moment
     assert sorted(taken) == sorted(ids)
     assert ask() == ["None", "None"]
     for process in processes:
@@ -161,7 +161,7 @@ def test_a_waiting_run_is_cancelled_at_once(store: Store) -> None:
     assert row.status == "cancelled" and row.finished is not None and row.error
     assert [one.event for one in store.events(first)] == [RunFailed(row.error, "cancelled")]
     assert jobs.position(store, second) == 1
-    jobs.cancel(store, first)  # again, without harm
+    jobs.cancel(store, first)  # a second call does no harm
     assert len(store.events(first)) == 1
     with pytest.raises(RunNotFound):
         jobs.cancel(store, new_id())
@@ -180,10 +180,12 @@ def row_of(store: Store, pid: int, born: float, **values: object) -> RunRow:
 def test_who_is_alive(store: Store) -> None:
     me = psutil.Process()
     now, long_ago = time.time(), time.time() - 3600
-    assert is_alive(row_of(store, me.pid, me.create_time(), heartbeat=long_ago))  # a laptop that slept
+    assert is_alive(row_of(store, me.pid, me.create_time(), heartbeat=long_ago))  # as after a laptop slept
     assert not is_alive(row_of(store, *a_dead_process(), heartbeat=now))
-    assert not is_alive(row_of(store, me.pid, me.create_time() - 500, heartbeat=long_ago))  # the number was given again
-    assert is_alive(row_of(store, me.pid, me.create_time() - 500, heartbeat=now))  # the clock was set
+    # Another process got the id since.
+    assert not is_alive(row_of(store, me.pid, me.create_time() - 500, heartbeat=long_ago))
+    # The clock was set, which changes the start time.
+    assert is_alive(row_of(store, me.pid, me.create_time() - 500, heartbeat=now))
     assert is_alive(row_of(store, 1, 0.0, host="elsewhere", heartbeat=now))
     assert not is_alive(row_of(store, 1, 0.0, host="elsewhere", heartbeat=long_ago))
     assert not is_alive(row_of(store, 1, 0.0, host="elsewhere", heartbeat=None))
@@ -209,8 +211,8 @@ def test_a_former_holder_cannot_write(store: Store) -> None:
     set_row(store, run_id, status="queued")
     second = jobs.claim(store)
     assert second is not None and second.attempts == 2
-    with former.beating():
-        wait_for(former.stopping)
+    with former.heartbeats():
+        wait_for(former.should_stop)
     for write in (
         former.take,
         lambda: former.record(EpochEnded(1, 2, 0.1, {})),
@@ -263,7 +265,8 @@ def test_a_worker_says_what_is_wrong_with_its_run(
     store: Store, capfd: pytest.CaptureFixture[str], change: dict[str, object], words: str
 ) -> None:
     run_id = submit(store)
-    set_row(store, run_id, config=to_text({**store.run(run_id).config, **change}))  # an older version's row, say
+    # As a row that an older version wrote.
+    set_row(store, run_id, config=to_text({**store.run(run_id).config, **change}))
     assert jobs.claim(store) is not None
     assert worker_main([run_id, "--attempt", "1"]) == 1
     row = store.run(run_id)
@@ -330,14 +333,14 @@ def test_nothing_trains_during_a_measurement(store: Store) -> None:
         assert store.run(run_id).status == "queued" and jobs.position(store, run_id) == 1
         with pytest.raises(jobs.MachineBusy, match="Another measurement"), jobs.reserve_machine(store, "latency"):
             pytest.fail("two turns at once")
-        assert store.list_runs()[0].id == run_id  # a measurement is no run
+        assert store.list_runs()[0].id == run_id  # a measurement is not listed as a run
         jobs.cancel(store, run_id)
     assert jobs.claim(store) is None
 
 
 def test_a_measurement_waits_for_a_run_and_says_for_which(store: Store) -> None:
     run_id = submit(store)
-    assert jobs.claim(store) is not None  # held by this process, which lives
+    assert jobs.claim(store) is not None  # this process holds the run, and it lives
     with (
         pytest.raises(jobs.MachineBusy, match="A run is using the machine") as busy,
         jobs.reserve_machine(store, "latency"),
@@ -357,8 +360,8 @@ def test_a_measurement_has_its_place_in_the_queue(store: Store) -> None:
     seen = []
 
     def measure() -> None:
-        with Store() as own, jobs.reserve_machine(own, "latency", wait=60):
-            seen.append([row.status for row in own.list_runs()])
+        with Store() as own_store, jobs.reserve_machine(own_store, "latency", wait=60):
+            seen.append([row.status for row in own_store.list_runs()])
 
     thread = threading.Thread(target=measure)
     thread.start()
@@ -392,7 +395,7 @@ def test_the_turn_of_a_dead_measurement_is_free(store: Store) -> None:
 
 def test_two_runs_train_one_after_the_other_with_nobody_watching(store: Store) -> None:
     first, second = submit(store), submit(store)
-    jobs.advance(store)  # the last that this process does for them
+    jobs.advance(store)  # from now on the workers start each other
     wait_for(lambda: store.run(second).done)
     a, b = store.run(first), store.run(second)
     assert (a.status, b.status) == ("finished", "finished"), (a.error, b.error)
@@ -403,13 +406,13 @@ def test_two_runs_train_one_after_the_other_with_nobody_watching(store: Store) -
     kinds = [one.event.type for one in store.events(first)]
     assert kinds[0] == "RunStarted" and kinds[-1] == "RunFinished" and kinds.count("EpochEnded") == 2
     # The same run in this process gives the same numbers: how it is started does not matter.
-    here = list(train(digits(**SHORT)))
-    assert [event.curves for event in here if isinstance(event, EpochEnded)] == [
+    own_events = list(train(digits(**SHORT)))
+    assert [event.curves for event in own_events if isinstance(event, EpochEnded)] == [
         event.curves for event in epochs(store, first)
     ]
-    assert isinstance(here[-1], RunFinished)
+    assert isinstance(own_events[-1], RunFinished)
     for arm in ("baseline", "distilled"):
-        assert here[-1].result["arms"][arm]["accuracy"] == a.result["arms"][arm]["accuracy"]
+        assert own_events[-1].result["arms"][arm]["accuracy"] == a.result["arms"][arm]["accuracy"]
 
 
 def test_a_killed_worker_is_continued_and_ends_as_if_undisturbed(store: Store) -> None:
@@ -417,16 +420,16 @@ def test_a_killed_worker_is_continued_and_ends_as_if_undisturbed(store: Store) -
     run_id = submit(store, **settings)
     jobs.advance(store)
     process = worker(store, run_id)
-    for finished in (5, 25):  # killed twice, in the middle
+    for finished in (5, 25):  # it is killed twice, in the middle of training
         wait_for(lambda: len(epochs(store, run_id)) >= finished)  # noqa: B023
         process.kill()
         wait_for(lambda: not is_alive(store.run(run_id)))
-        told = len(epochs(store, run_id))
-        assert told < 60, "the run was over before it could be killed"
+        epochs_before = len(epochs(store, run_id))
+        assert epochs_before < 60, "the run was over before it could be killed"
         jobs.advance(store)
         row = store.run(run_id)
         assert row.status == "running" and row.worker_pid != process.pid
-        wait_for(lambda: len(epochs(store, run_id)) > told or store.run(run_id).done)  # noqa: B023
+        wait_for(lambda: len(epochs(store, run_id)) > epochs_before or store.run(run_id).done)  # noqa: B023
         process = psutil.Process(store.run(run_id).worker_pid)
     wait_for(lambda: store.run(run_id).done)
     row = store.run(run_id)

@@ -1,4 +1,4 @@
-"""A run as a file: the page stands alone and holds the result's numbers, whatever the run was and whoever named it."""
+"""Exported runs: the HTML page needs nothing else and holds the result's numbers, for every run and any names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DRAWN = {"circle", "line", "polygon", "polyline", "rect"}
 
 
 class Page(HTMLParser):
-    """Checks nesting while it reads, and keeps what could fetch or run something."""
+    """A parser that checks the nesting of tags and collects everything that could load or run something."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -216,7 +216,7 @@ def test_charts_put_larger_values_further() -> None:
     circles = re.findall(r'<circle cx="([0-9.]+)" cy="\d+\.\d" r="7', svg)
     assert float(squares[0]) < float(diamonds[0]) < float(circles[-1])  # 64.2, 72.3, 98.7 %
     assert all(0 <= value <= 720 for key in ("x1", "x2", "cx", "x") for value in numbers(svg, key))
-    assert "baseline 64.2 % (61.3 to 67.1 %)" in svg  # for who cannot see it
+    assert "baseline 64.2 % (61.3 to 67.1 %)" in svg  # in the label for screen readers
     Page(svg)
 
 

@@ -1,4 +1,4 @@
-"""Reports of runs with other methods, controls and sweeps: everything in its table, nothing said that is not so."""
+"""Reports of runs with other methods, controls and sweeps: every figure has its place, and every sentence is true."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_controls_have_a_table_and_no_column() -> None:
     assert "What carries the gain" not in page_of(replace(ROW, config=CONTROLLED, result=none)).text
     # noise 20 (15 to 25) minus distilled 72.3 (69.4 to 75.2): the ends are 5 and 2.9 away, √33.4 together
     assert "-52.3 points, 95 % interval -58.1 to -46.5" in page.text
-    assert "as if the two were independent" in page.text  # a result of before they were paired
+    assert "as if the two were independent" in page.text  # an old result, whose controls were not paired
     (chart,) = (value for name, value in page.attributes if name == "aria-label" and "test pictures" in value)
     assert "shuffled within classes 70.0 % (66.0 to 74.0 %)" in chart
     assert "Decoupled distillation" in page.text and "non target weight 4" in page.text
@@ -92,23 +92,23 @@ def test_what_is_said_of_a_method_is_so(name: str) -> None:
     teacher = "digits+mnist" if name == "multi-teacher" else "digits"
     config = make_run_config("digits", student="convnet-4", method=name, teacher=teacher, seeds=2).to_json()
     page = page_of(replace(ROW, config=config))
-    said = " ".join(measurement_paragraphs(replace(ROW, config=config)))
-    assert (METHODS[name].sentence in said) == (name != "kd")
-    assert ("at temperature" in said) == (name != "label-smoothing")
+    paragraphs = " ".join(measurement_paragraphs(replace(ROW, config=config)))
+    assert (METHODS[name].sentence in paragraphs) == (name != "kd")
+    assert ("at temperature" in paragraphs) == (name != "label-smoothing")
     # Who teaches, and with whom agreement is measured, in the report and in the terminal.
-    told = {
+    taught = {
         "label-smoothing": "without a teacher",
         "mutual": "and its peer",
         "born-again": "taught by itself, trained before",
         "teacher-assistant": "taught by digits through an assistant",
     }.get(name, f"taught by {teacher}")
     printed = text.result({**RESULT, "config": config})
-    assert page.words[0].endswith(f"convnet-4 {told}") and f"convnet-4 {told}, {name}," in printed
+    assert page.words[0].endswith(f"convnet-4 {taught}") and f"convnet-4 {taught}, {name}," in printed
     alone = name in ("label-smoothing", "mutual", "born-again")
     assert ("Agreement with digits, which taught none of them" in page.text) == alone
     assert ("Agreement with the teacher" in page.text) == (not alone)
     assert ("agreement is with digits, which taught none of them" in printed) == alone
-    assert ("hold for this one teacher" in said) == (not alone)
+    assert ("hold for this one teacher" in paragraphs) == (not alone)
     assert alone == ("teacher" not in METHODS[name].settings)
     assert ("distill weight" in page.text.lower()) == (name != "label-smoothing")
 
@@ -140,9 +140,9 @@ def test_settings_are_read_flat_and_those_of_before_are_no_difference() -> None:
 
 def test_other_points_of_a_sweep_are_no_arms() -> None:
     started = RunStarted({}, ("teacher", "baseline", "distilled"), 2, "cpu", "fp32", 50, 2)
-    told_of = {
+    curves_of_epoch = {
         arm: {"validation_accuracy": [0.5, 0.7]} for arm in ("baseline", "distilled", "distilled (temperature=8)")
     }
-    curves = validation_curves([started, EpochEnded(1, 2, 0.1, told_of)])
+    curves = validation_curves([started, EpochEnded(1, 2, 0.1, curves_of_epoch)])
     assert list(curves) == ["baseline", "distilled"] and curves["distilled"].mean == pytest.approx((0.6,))
-    assert "temperature=8" not in page_of(ROW, told(started, EpochEnded(1, 2, 0.1, told_of))).text
+    assert "temperature=8" not in page_of(ROW, told(started, EpochEnded(1, 2, 0.1, curves_of_epoch))).text

@@ -10,7 +10,7 @@ import pytest
 from kdcore.events import EpochEnded
 from kdcore.reports.comparison import claim_counts, compare, difference_of
 from kdcore.reports.curves import seed_interval, validation_curves
-from kdcore.reports.selection import SORTS, STATUSES, Selection, accuracy, duration, gain, select
+from kdcore.reports.selection import SORTS, STATUSES, Selection, accuracy, gain, run_seconds, select
 from kdcore.settings.describe import differing_settings, own_point
 from kdcore.store import ENDED, UNFINISHED, RunRow
 
@@ -110,15 +110,15 @@ def test_every_status_of_the_store_can_be_asked_for() -> None:
 )
 def test_runs_are_found(asked: dict[str, Any], found: list[int]) -> None:
     assert numbers(**asked) == found
-    assert Selection(**asked).chooses and not Selection(text="  ", sort="gain").chooses
+    assert Selection(**asked).has_conditions and not Selection(text="  ", sort="gain").has_conditions
 
 
 def test_a_sweep_has_no_one_gain() -> None:
-    """Its own point is one of many, so it does not stand before runs that gained less than that."""
+    """A sweep has a gain at each of its points, so it is sorted with the runs that have none."""
     found = result(0.95, 0.50)
     found["sweep"] = {"varied": ["temperature"], "rows": [{"claim": one} for one in ("none", "distilled", "none")]}
     sweep = run(7, found, vary={"temperature": [1.0, 4.0, 8.0]})
-    assert gain(sweep) is None and accuracy(sweep) is None and duration(sweep) == 10.0
+    assert gain(sweep) is None and accuracy(sweep) is None and run_seconds(sweep) == 10.0
     for sort in ("gain", "accuracy"):
         assert select([sweep, *RUNS[:3]], Selection(sort=sort))[2:] == [sweep, RUNS[1]]
     assert claim_counts(sweep.result) == {"distilled": 1, "baseline": 0, "none": 2}
@@ -134,9 +134,9 @@ def test_the_own_point_of_a_sweep_is_read_from_what_is_there() -> None:
 
 
 def test_figures_of_a_run_without_them_are_none() -> None:
-    assert gain(run(1)) is None and duration(run(1)) is None
+    assert gain(run(1)) is None and run_seconds(run(1)) is None
     assert gain(run(1, {"paired_difference": None})) is None and gain(run(1, {})) is None
-    assert duration(run(1, times=(10.0, 4.0))) == 0.0  # the clock was set back
+    assert run_seconds(run(1, times=(10.0, 4.0))) == 0.0  # the clock was set back
 
 
 # --- comparison
@@ -164,7 +164,7 @@ def test_a_difference_joins_both_intervals() -> None:
 def test_runs_are_compared_with_the_first() -> None:
     found = compare([run(1, result(0.70, 0.60)), run(2, result(0.73, 0.61)), run(3, None, "failed"), RUNS[5]])
     assert found.arms == ("baseline", "distilled") and not found.settings
-    first, second, failed, empty = found.steps["distilled"]
+    first, second, failed, empty = found.differences["distilled"]
     assert (first.mean, first.ci95, failed.mean, empty.mean) == (0.0, None, None, None)
     assert second.mean == pytest.approx(0.03)
     assert second.ci95 == pytest.approx((0.03 - 0.03 * math.sqrt(2), 0.03 + 0.03 * math.sqrt(2)))
@@ -176,12 +176,12 @@ def test_runs_are_compared_with_the_first() -> None:
 def test_accuracies_on_other_pictures_are_not_subtracted() -> None:
     found = compare([run(1, result(0.7, 0.6)), run(2, result(0.7, 0.6, sha="b"))])
     assert not found.same_pictures
-    assert all(step.mean is None for steps in found.steps.values() for step in steps)
+    assert all(step.mean is None for steps in found.differences.values() for step in steps)
 
 
 def test_without_any_result_there_are_still_the_settings() -> None:
     found = compare([run(1, None, "failed"), run(2, None, "queued", temperature=1.0)])
-    assert [one.name for one in found.settings] == ["temperature"] and found.arms == () and found.steps == {}
+    assert [one.name for one in found.settings] == ["temperature"] and found.arms == () and found.differences == {}
 
 
 # --- curves
@@ -202,7 +202,8 @@ def test_a_band_is_students_t_over_the_seeds() -> None:
 
 def test_curves_leave_out_what_is_no_number() -> None:
     events = [ended(1, baseline=[None, None]), ended(2, baseline=[0.5, 0.7]), ended(3, baseline=[None, 0.8])]
-    curve = validation_curves([*events, ended(3, baseline=[0.6, 0.8])])["baseline"]  # told again: the last word counts
+    # Epoch 3 is reported twice: the later event counts.
+    curve = validation_curves([*events, ended(3, baseline=[0.6, 0.8])])["baseline"]
     assert curve.epochs == (2, 3) and curve.mean == pytest.approx((0.6, 0.7)) and curve.low is not None
     alone = validation_curves(events)["baseline"]
     assert alone.mean == pytest.approx((0.6, 0.8)) and (alone.low, alone.high) == (None, None)

@@ -1,4 +1,4 @@
-"""The runs database: what is written is read, twice told is once kept, and every fault is one sentence."""
+"""The runs database: what was written is read back, a repeated event is stored once, each fault is one sentence."""
 
 from __future__ import annotations
 
@@ -85,16 +85,16 @@ def test_runs_are_listed_newest_first_and_by_visitor(store: Store) -> None:
 def test_a_short_list_leaves_out_the_figures_of_classes(store: Store) -> None:
     waiting, run_id, failed = add_run(store), add_run(store), end(store, add_run(store), "failed")
     figures = {"accuracy": {"mean": 0.5}, "confusion": [[1, 2], [3, 4]], "per_class": [{"n": 1}]}
-    whole = {"seconds": 2.0, "arms": {"baseline": figures}}
-    assert [row.result for row in store.list_runs(short=True)] == [None, None, None]
-    with store.write() as connection:  # as a worker in another process does
-        ended = {"status": "finished", "result": to_text(whole)}
+    result = {"seconds": 2.0, "arms": {"baseline": figures}}
+    assert [row.result for row in store.list_runs(with_per_class=False)] == [None, None, None]
+    with store.write() as connection:  # as a worker in another process would
+        ended = {"status": "finished", "result": to_text(result)}
         connection.execute(sa.update(run_table).where(run_table.c.id == run_id).values(**ended))
     for _time in range(2):
-        rows = store.list_runs(short=True)
+        rows = store.list_runs(with_per_class=False)
         assert [row.id for row in rows] == [failed, run_id, waiting]
         assert rows[1].result == {"seconds": 2.0, "arms": {"baseline": {"accuracy": {"mean": 0.5}}}}
-    assert store.run(run_id).result == store.list_runs()[1].result == whole
+    assert store.run(run_id).result == store.list_runs()[1].result == result
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_ids_cannot_be_guessed_and_are_safe_everywhere() -> None:
     ids = {new_id() for _ in range(2000)}
     assert len(ids) == 2000
     assert all(len(one) == 14 and one.isalnum() and one == one.lower() for one in ids)
-    assert 14 * math.log2(31) > 64  # bits that a guess would have to hit
+    assert 14 * math.log2(31) > 64  # bits of randomness
 
 
 def test_epochs_of_several_teachers_are_told_apart(store: Store) -> None:
@@ -135,15 +135,15 @@ def test_stages_that_no_checkpoint_covers_are_told_again_and_teachers_are_not(st
 
 def test_every_event_comes_back_equal_and_in_order(store: Store) -> None:
     run_id, other = add_run(store), add_run(store)
-    told = [started(), TeacherCached("digits", 1, 0.5, False), epoch(1), CheckpointSaved(1, "ab", "checkpoints/ab")]
-    told += [RunFinished({"accuracy": 0.5, "arms": {"baseline": [1, 2]}}), RunFailed("No more.", "error")]
-    for event in told:
+    reported = [started(), TeacherCached("digits", 1, 0.5, False), epoch(1), CheckpointSaved(1, "ab", "checkpoints/ab")]
+    reported += [RunFinished({"accuracy": 0.5, "arms": {"baseline": [1, 2]}}), RunFailed("No more.", "error")]
+    for event in reported:
         tell(store, run_id, event)
         tell(store, other, epoch(7))
     stored = store.events(run_id)
-    assert [one.event for one in stored] == told
+    assert [one.event for one in stored] == reported
     assert [one.seq for one in stored] == sorted({one.seq for one in stored})
-    assert [one.event for one in store.events(run_id, after=stored[2].seq)] == told[3:]
+    assert [one.event for one in store.events(run_id, after=stored[2].seq)] == reported[3:]
     assert store.events(run_id, after=stored[-1].seq) == []
 
 
@@ -161,7 +161,7 @@ def test_a_run_that_goes_back_is_told_from_there(store: Store) -> None:
     tell(store, run_id, started(1), epoch(1), epoch(2, loss=0.5), CheckpointSaved(2, "c", "c"))
     again = [epoch(2, loss=0.5), CheckpointSaved(2, "c", "c")]
     assert [one.event for one in store.events(run_id)] == [started(), epoch(1), CheckpointSaved(1, "a", "a"), *again]
-    assert [one.event for one in store.events(run_id, after=seen)] == again  # a reader misses nothing
+    assert [one.event for one in store.events(run_id, after=seen)] == again  # so a reader misses nothing
 
 
 def test_numbers_that_json_does_not_know_become_null(store: Store) -> None:
@@ -195,9 +195,9 @@ def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path) -> None
         run_id = add_run(writer)
         with writer.write() as connection:
             add_event(connection, run_id, epoch(1))
-            began = time.perf_counter()
+            start = time.perf_counter()
             assert reader.events(run_id) == []
-            assert time.perf_counter() - began < 1.0
+            assert time.perf_counter() - start < 1.0
         assert len(reader.events(run_id)) == 1
 
 
@@ -209,7 +209,7 @@ def test_processes_that_create_the_store_at_once_share_it(tmp_path: Path) -> Non
 
 
 def open_at_once(home: Path) -> None:
-    """Four processes open the store of this home in the same moment; none may fail."""
+    """Open the store of this home in four processes at the same moment; check that none fails."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path; from kdcore.store import Store\n"
@@ -222,13 +222,13 @@ def open_at_once(home: Path) -> None:
     processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    for process in processes:  # all have imported and wait at the same line
+    for process in processes:  # all have done their imports and wait at the same line
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        out, said = process.communicate(timeout=60)
-        assert (process.returncode, out, said) == (0, "", "")
+        out, errors = process.communicate(timeout=60)
+        assert (process.returncode, out, errors) == (0, "", "")
 
 
 # --- tags, deletion ---
@@ -275,7 +275,7 @@ def test_a_deleted_run_is_hidden_everywhere_until_it_is_restored(store: Store) -
     kept, run_id = add_run(store), end(store, add_run(store))
     store.tag(run_id, ["mine"])
     tell(store, run_id, started(), epoch(1))
-    whole = store.run(run_id)
+    row = store.run(run_id)
     store.delete(run_id)
     assert [row.id for row in store.list_runs()] == [kept]
     assert [row.id for row in store.list_runs(deleted=True)] == [run_id]
@@ -286,11 +286,11 @@ def test_a_deleted_run_is_hidden_everywhere_until_it_is_restored(store: Store) -
         assert "restore" in sentence(error)
     when = store.run(run_id, deleted=True).deleted
     assert when is not None and abs(when - time.time()) < 60
-    store.delete(run_id)  # another tab did it too
+    store.delete(run_id)  # as from a second browser tab
     assert store.run(run_id, deleted=True).deleted == when
     store.undelete(run_id)
     store.undelete(run_id)
-    assert store.run(run_id) == whole and len(store.events(run_id)) == 2
+    assert store.run(run_id) == row and len(store.events(run_id)) == 2
 
 
 @pytest.mark.parametrize(("status", "doing"), [("queued", "waits in the queue"), ("running", "is training")])
@@ -350,7 +350,7 @@ def test_a_file_of_version_1_is_brought_up_in_place(tmp_path: Path) -> None:
         assert (row.tags, row.deleted, row.parent) == ((), None, None)
         assert store.tag(row.id, ["old"]) == ("old",)
         old = "INSERT INTO runs (id, visitor, kind, status, config, created, attempts, setbacks, cancel_requested)"
-        with store.write() as connection:  # a process that opened it before still writes its own columns
+        with store.write() as connection:  # as a process of version 1 that opened the file before does
             connection.execute(sa.text(f"{old} VALUES ('qpnmkjhgfedcba', 'x', 'run', 'queued', '{{}}', 6, 0, 0, 0)"))
         assert store.run("qpnmkjhgfedcba").tags == ()
     with Store(home=tmp_path) as store:
@@ -369,9 +369,8 @@ def test_processes_that_bring_it_up_at_once_do_it_once(tmp_path: Path) -> None:
 def test_a_failed_step_up_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = version_1(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            schema, "_COLUMNS_ADDED", {2: ("tags", "deleted", "id")}
-        )  # the last of the three is there already
+        # The last column exists already, so adding it fails.
+        patch.setattr(schema, "_COLUMNS_ADDED", {2: ("tags", "deleted", "id")})
         with pytest.raises(StoreError):
             Store(home=home)
     with Store(home=home) as store:
@@ -395,7 +394,7 @@ def test_a_database_with_damaged_pages(tmp_path: Path) -> None:
             tell(store, run_id, epoch(number))
     file = tmp_path / "runs.sqlite"
     data = bytearray(file.read_bytes())
-    data[4096:] = b"\xff" * (len(data) - 4096)  # the header stays, so that it still opens as a database
+    data[4096:] = b"\xff" * (len(data) - 4096)  # the header stays intact, so that the file still opens as a database
     file.write_bytes(data)
     with pytest.raises(StoreError) as error, Store(home=tmp_path) as store:
         store.events(run_id)
@@ -432,7 +431,7 @@ def test_a_full_disk_is_said_and_damages_nothing(tmp_path: Path) -> None:
         run_id = add_run(store)
 
         def limit(connection: sqlite3.Connection, record: object) -> None:
-            connection.execute("PRAGMA max_page_count=20")  # SQLite's own way to say that there is no more space
+            connection.execute("PRAGMA max_page_count=20")  # makes SQLite report a full disk
 
         store.close()
         sa.event.listen(store._engine, "connect", limit)

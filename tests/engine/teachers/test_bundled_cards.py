@@ -66,7 +66,7 @@ def test_the_command_of_every_card_would_rebuild_it(card: ModelCard, monkeypatch
     """The recipe that the card's command would train is the recipe on the card."""
     program, *words = card.command.split()
     options = build_parser().parse_args(words)
-    assert (program, options.command) == ("kdcore", "commands.teachers_train")
+    assert (program, options.command) == ("kdcore", "teachers.train")
     if card.role == "teacher":
         assert options.name == card.name
         assert_same(card.recipe, recipes.teacher_recipe(options.name))

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from kdcore.reports.curves import Curve
 from pages.ui.compare import tradeoff_chart
 from pages.ui.kit import bars, chart_style, look, tables
 from pages.ui.kit.formats import Readout
 from pages.ui.run import charts, curves_data
-from pages.ui.run.view import Curve
 
 CURVES = {
-    "distilled": Curve("distilled", (2, 4), (0.5, 0.7), (0.45, 0.66), (0.55, 0.74)),
-    "baseline": Curve("baseline", (2, 4), (0.4, 0.6), None, None),
+    "distilled": Curve((2, 4), (0.5, 0.7), (0.45, 0.66), (0.55, 0.74)),
+    "baseline": Curve((2, 4), (0.4, 0.6), None, None),
 }
 
 
@@ -58,7 +58,7 @@ def test_the_axis_is_there_from_the_start_and_moves_in_tens() -> None:
     assert empty["last"] > 40 and empty["ticks"][0] == 0 and empty["series"] == []
     ranges = []
     for top in (0.22, 0.4, 0.55, 0.7):
-        curve = {"baseline": Curve("baseline", (1, 2), (0.21, top), None, None)}
+        curve = {"baseline": Curve((1, 2), (0.21, top), None, None)}
         ranges.append(curves_data.accuracy_range(curve, [curves_data.teacher_reference(0.752)]))
     assert set(ranges) == {(0.1, 0.8)}, "a growing curve moved the axis"
     assert curves_data.accuracy_range({}, []) == (0.0, 1.0)
@@ -66,7 +66,7 @@ def test_the_axis_is_there_from_the_start_and_moves_in_tens() -> None:
 
 def test_every_point_lies_inside_the_axis() -> None:
     for low, high in itertools.combinations((0.0, 0.05, 0.3, 0.62, 0.97, 1.0), 2):
-        bottom, top = curves_data.accuracy_range({"a": Curve("a", (1, 2), (low, high), None, None)}, [])
+        bottom, top = curves_data.accuracy_range({"a": Curve((1, 2), (low, high), None, None)}, [])
         assert bottom <= low and high <= top
 
 

@@ -13,6 +13,7 @@ import pytest
 from kdcore.events import EpochEnded, Event, RunStarted, TeacherCached, TeacherEpochEnded, event_from_json
 from kdcore.methods.registry import METHODS
 from kdcore.reports.comparison import claim_counts
+from kdcore.reports.curves import Curve
 from kdcore.settings.config import make_run_config
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point
@@ -325,8 +326,7 @@ def test_controls_stand_behind_the_arms_with_what_theory_says() -> None:
 
 def test_a_control_is_drawn_thin_and_first() -> None:
     curves = {
-        arm: vm.Curve(arm, (1, 2), (0.4, 0.5), (0.3, 0.4), (0.5, 0.9), ((0.4, 0.5),) * 3)
-        for arm in ("distilled", "noise")
+        arm: Curve((1, 2), (0.4, 0.5), (0.3, 0.4), (0.5, 0.9), ((0.4, 0.5),) * 3) for arm in ("distilled", "noise")
     }
     noise, distilled = curves_data.curves_data(curves, 2)["series"]
     assert noise["quiet"] and noise["low"] is None and not distilled["quiet"] and distilled["low"] is not None

@@ -9,6 +9,8 @@ import pytest
 from scipy import stats
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
+from kdcore.reports.arms import arms_in_order
+from kdcore.reports.curves import seed_interval
 from pages.ui.compare.trio import Answer, answer_of, shown_classes
 from pages.ui.kit import bars, formats
 from pages.ui.run import curves_data, sentences
@@ -76,11 +78,11 @@ def test_other_numbers() -> None:
 def test_the_interval_over_seeds_is_students(seeds: int) -> None:
     values = np.random.default_rng(seeds).normal(0.7, 0.02, seeds)
     low, high = stats.t.interval(0.95, seeds - 1, values.mean(), stats.sem(values))
-    assert vm.seed_interval(values.tolist()) == pytest.approx((low, high))
+    assert seed_interval(values.tolist()) == pytest.approx((low, high))
 
 
 def test_one_seed_has_no_interval() -> None:
-    assert vm.seed_interval([0.7]) is None
+    assert seed_interval([0.7]) is None
     only = EpochEnded(1, 1, 1.0, {"baseline": {"train_loss": [1.0], "validation_accuracy": [0.5]}})
     curve = vm.run_view([started(1, 1), only]).accuracy["baseline"]
     assert (curve.mean, curve.low, curve.high) == ((0.5,), None, None)
@@ -104,7 +106,7 @@ def test_bands_stay_within_what_is_possible() -> None:
     view = vm.run_view([started(), epoch(1, [0.0, 0.4, 0.8])])
     baseline = view.accuracy["baseline"]
     assert baseline.low == (0.0,)
-    assert baseline.high is not None and baseline.high[0] == min(1.0, vm.seed_interval([0.0, 0.4, 0.8])[1])
+    assert baseline.high is not None and baseline.high[0] == min(1.0, seed_interval([0.0, 0.4, 0.8])[1])
 
 
 def test_an_epoch_heard_twice_counts_once() -> None:
@@ -228,7 +230,7 @@ def test_readouts_show_a_dash_before_there_is_a_number() -> None:
 
 def test_arms_have_one_order() -> None:
     arms = dict.fromkeys(["baseline", "control", "distilled", "teacher", "posterior"], math.nan)
-    assert list(formats.arms_in_order(arms)) == ["teacher", "posterior", "distilled", "baseline", "control"]
+    assert list(arms_in_order(arms)) == ["teacher", "posterior", "distilled", "baseline", "control"]
 
 
 def test_a_loss_that_is_no_number_any_more_is_left_out() -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.events import Event
 from kdcore.reports import tables
-from kdcore.reports.charts import accuracy_chart, arms_in_order, curves_chart, marker
+from kdcore.reports.arm_style import arms_in_order
+from kdcore.reports.charts import accuracy_chart, curves_chart, marker
 from kdcore.reports.comparison import CLAIMS, claim_counts
 from kdcore.reports.curves import validation_curves
 from kdcore.reports.tables import cell, points, settings, table
@@ -111,7 +112,7 @@ def _results(result: Mapping[str, Any], teacher: str, at: str) -> list[str]:
         teacher: words for the network with which the arms' agreement was measured.
         at: for a sweep, words for the point that the figures belong to; "" for a plain run.
     """
-    arms, every = result["arms"], arms_in_order(result["arms"])
+    arms, every = result["arms"], list(arms_in_order(result["arms"]))
     order = [arm for arm in every if arm not in CONTROLS]
     ceiling = result.get("bayes_accuracy")
     chart = accuracy_chart({arm: arms[arm]["accuracy"] for arm in every}, ceiling)

@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 import kdcore.datasets
 from kdcore.datasets import Dataset, FetchProgress, Split, list_datasets, load_dataset
 from kdcore.errors import DatasetUnavailable
-from pages.ui.datasets.views import PICTURES_A_CLASS, balance_sentence, dataset_view, groups
+from pages.ui.datasets.views import PICTURES_A_CLASS, balance_sentence, class_groups, dataset_view
 from pages.ui.frame.download_bar import fetch_sentence
 from tests.pages.conftest import html_of, in_address
 
@@ -46,7 +46,7 @@ def own_home(drawn_creatures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shutil.copy(drawn_creatures, kept)
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KDCORE_DATA", raising=False)
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: True)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: True)
     forget()
     yield
     forget()
@@ -112,11 +112,11 @@ def test_many_classes_are_divided_so_that_each_is_in_one_group_and_can_be_found_
     above: tuple[str, ...] | None,
 ) -> None:
     view = dataset_view(made([1] * 50, superclasses=above))
-    found = groups(view)
+    found = class_groups(view)
     assert sorted(index for group in found for index in group.classes) == list(range(50))
     assert all(len(group.classes) <= 12 for group in found)
     assert all(view.classes[index].name in group.label for group in found for index in group.classes)
-    assert len(groups(dataset_view(made([1] * 20)))) == 1
+    assert len(class_groups(dataset_view(made([1] * 20)))) == 1
 
 
 def test_how_far_a_download_is_in_words() -> None:
@@ -165,7 +165,7 @@ def test_a_copy_in_the_data_folder_is_read_in_place(data_dir: Path, monkeypatch:
 
 def test_a_folder_of_the_machine_is_shown_to_nobody_else(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KDCORE_DATA", str(data_dir))
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: False)
     forget()
     app = datasets(dataset_shown="mnist")
     fine(app)
@@ -178,7 +178,7 @@ def test_a_folder_of_the_machine_is_shown_to_nobody_else(data_dir: Path, monkeyp
 def test_a_visitor_from_elsewhere_downloads_nothing_and_sees_no_folder(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: False)
     app = datasets(dataset_shown=name)
     fine(app)
     assert not [button for button in app.button if button.key == "dataset_fetch"]

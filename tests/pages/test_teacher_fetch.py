@@ -31,7 +31,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No teacher but the bundled ones, and the person at the machine itself."""
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: True)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: True)
     st.cache_resource.clear()
     yield
     st.cache_resource.clear()
@@ -59,7 +59,7 @@ def test_text_is_escaped() -> None:
 
 
 def test_a_visitor_from_elsewhere_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: False)
     app = offered()
     assert not app.button
     assert not app.expander

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure, wrap_name
-from pages.ui.kit.formats import arm_name, arms_in_order, format_signed
+from pages.ui.kit.formats import arm_name, format_signed
 from pages.ui.session.i18n import _, ngettext
 
 if TYPE_CHECKING:

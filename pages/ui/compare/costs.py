@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pages.ui.kit.formats import arm_name, arms_in_order, format_count, format_ms
+from kdcore.reports.arm_style import arms_in_order
+from pages.ui.kit.formats import arm_name, format_count, format_ms
 from pages.ui.kit.tables import Cell, Row, Table
 from pages.ui.session.i18n import _, ngettext
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.compare import charts, costs, heatmap, speed
 from pages.ui.compare.panels import draw_picture_answers
 from pages.ui.compare.trio import Trio
@@ -163,7 +164,7 @@ def _calibration(trio: Trio) -> None:
             formats.Readout(
                 arm, formats.arm_name(arm), formats.format_accuracy(row["mean"]), formats.format_interval(row["ci95"])
             )
-            for arm, row in formats.arms_in_order(ece).items()
+            for arm, row in arms_in_order(ece).items()
         ]))  # fmt: skip
         note = _("Above: the calibration error (ECE) with its 95 % interval, over all seeds. In the chart: 15 groups "
                  "of equally many test pictures by confidence, with Wilson intervals.")  # fmt: skip

@@ -1,20 +1,15 @@
-"""Numbers, names and times in the words of the pages. Pure, no streamlit."""
+"""Numbers, names and times as the pages write them; the functions here only return texts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from kdcore.settings.controls import CONTROLS
 from pages.ui.kit import look
 from pages.ui.session.i18n import _
-
-# The order of arms in legends and tables: the teacher, then the students, the best taught first.
-ARM_ORDER = ("teacher", "posterior", "distilled", "baseline")
-
 
 BAND_SEEDS = 3  # fewest seeds for an interval band; with two (Student's t = 12.7) it would cover the chart
 
@@ -77,11 +72,16 @@ def format_when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
-def join_names(names: Sequence[str], most: int = 12) -> str:
-    """Join names, and count those after the first `most`: `wolf, dog and 105 more`."""
-    shown = ", ".join(names[:most])
-    more = len(names) - most
+def join_names(names: Sequence[str], limit: int = 12) -> str:
+    """Join names by commas, and count those after the first `limit`: `wolf, dog and 105 more`."""
+    shown = ", ".join(names[:limit])
+    more = len(names) - limit
     return _("{names} and {n} more").format(names=shown, n=more) if more > 0 else shown
+
+
+def join_with_and(names: Sequence[str]) -> str:
+    """Join all names for a sentence: `wolf, dog and fox`."""
+    return _("{names} and {last}").format(names=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]
 
 
 def arm_name(arm: str) -> str:
@@ -112,12 +112,6 @@ class Readout:
     name: str
     value: str
     detail: str
-
-
-def arms_in_order(arms: Mapping[str, Any]) -> dict[str, Any]:
-    """Sort a mapping by arm into the order of `ARM_ORDER`; other arms (controls) come last."""
-    names = [*(arm for arm in ARM_ORDER if arm in arms), *(arm for arm in arms if arm not in ARM_ORDER)]
-    return {arm: arms[arm] for arm in names}
 
 
 def no_break_percent(words: str) -> str:

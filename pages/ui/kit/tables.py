@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.formats import (
     Readout,
     arm_name,
-    arms_in_order,
     format_accuracy,
     format_count,
     format_interval,
@@ -87,8 +87,8 @@ def cost_table(arms: Mapping[str, Any], latency: Mapping[str, Sequence[Mapping[s
         latency: by arm, the engine's measurements, one per batch size; None while they are not finished.
     """
     ordered = arms_in_order(arms)
-    sizes = sorted({int(one["batch_size"]) for many in (latency or {}).values() for one in many}) or [1, 64]
-    rows = [_latency_row(list(ordered), latency, size) for size in sizes]
+    measured = {int(one["batch_size"]) for times in (latency or {}).values() for one in times}
+    rows = [_latency_row(list(ordered), latency, size) for size in sorted(measured) or (1, 64)]
     rows += [
         Row(
             _("Parameters"),
@@ -109,17 +109,19 @@ def _latency_row(arms: Sequence[str], latency: Mapping[str, Any] | None, batch_s
     label = _("Time, 1 picture") if batch_size == 1 else _("Time, {n} pictures").format(n=batch_size)
     cells = []
     for arm in arms:
-        found = next((one for one in (latency or {}).get(arm, ()) if one["batch_size"] == batch_size), None)
-        detail = _("p95 {ms}").format(ms=format_ms(found["p95"])) if found else ""
-        cells.append(Cell(format_ms(found["p50"]), detail) if found else Cell("…"))
+        measured = next((one for one in (latency or {}).get(arm, ()) if one["batch_size"] == batch_size), None)
+        if measured is None:
+            cells.append(Cell("…"))
+        else:
+            cells.append(Cell(format_ms(measured["p50"]), _("p95 {ms}").format(ms=format_ms(measured["p95"]))))
     return Row(label, _("p50 at batch {n}").format(n=batch_size), tuple(cells))
 
 
 def _estimate(row: Mapping[str, Any], name: str) -> Cell:
-    found = row.get(name)
-    if found is None:
+    estimate = row.get(name)
+    if estimate is None:
         return Cell(MISSING_VALUE)
-    return Cell(format_accuracy(found["mean"]), format_interval(found["ci95"]) if found["ci95"] else "")
+    return Cell(format_accuracy(estimate["mean"]), format_interval(estimate["ci95"]) if estimate["ci95"] else "")
 
 
 def join_tables(*tables: Table) -> Table:
@@ -156,27 +158,27 @@ def status_html(status: str, name: str, when: str) -> str:
     return f'<div class="kd-status">{dot}{escape(name)}<small>{escape(when)}</small></div>'
 
 
-def readouts_html(readouts: Sequence[Readout], marked: bool = True) -> str:
+def readouts_html(readouts: Sequence[Readout], with_marks: bool = True) -> str:
     """Return HTML with the latest value of each arm in large type; above a chart it also serves as the legend.
 
     Controls follow below the other arms, in smaller type.
 
     Args:
-        marked: whether each value carries its arm's marker and colour; False where all values are of one network.
+        with_marks: whether each value carries its arm's marker and colour; False where all values are of one network.
     """
-    large = [one for one in readouts if not (marked and look.is_control(one.arm))]
+    large = [one for one in readouts if not (with_marks and look.is_control(one.arm))]
     small = [one for one in readouts if one not in large]
-    return _readouts(large, marked, "") + (_readouts(small, marked, " kd-small") if small else "")
+    return _readouts(large, with_marks, "") + (_readouts(small, with_marks, " kd-small") if small else "")
 
 
-def _readouts(readouts: Sequence[Readout], marked: bool, kind: str) -> str:
+def _readouts(readouts: Sequence[Readout], with_marks: bool, css_class: str) -> str:
     items = "".join(
         f'<div class="kd-readout"><b>{escape(one.value)}</b>'
-        f"<span>{arm_mark(one.arm) if marked else ''}{escape(one.name)}</span>"
+        f"<span>{arm_mark(one.arm) if with_marks else ''}{escape(one.name)}</span>"
         f"<small>{escape(no_break_percent(one.detail))}</small></div>"
         for one in readouts
     )
-    return f'<div class="kd-readouts{kind}">{items}</div>'
+    return f'<div class="kd-readouts{css_class}">{items}</div>'
 
 
 def arm_mark(arm: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, error_bar, style_figure, with_opacity, wrap_name
-from pages.ui.kit.formats import arm_name, arms_in_order, format_accuracy
+from pages.ui.kit.formats import arm_name, format_accuracy
 from pages.ui.run.view import Curve
 from pages.ui.session.i18n import _
 

@@ -13,8 +13,9 @@ from statistics import fmean
 from typing import Any
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
+from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.curves import seed_interval
-from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, arms_in_order, format_accuracy, format_interval
+from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, format_accuracy, format_interval
 
 RECENT_EPOCHS = 8  # epochs that the time left is estimated from: few, because other work on the machine comes and goes
 

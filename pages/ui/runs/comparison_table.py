@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.comparison import AccuracyDifference, Comparison
 from pages.ui.kit.formats import (
     arm_name,
-    arms_in_order,
     format_accuracy,
     format_duration,
     format_interval,

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.compare.trio import Answer, answer_of, shown_classes
 from pages.ui.kit import bars, formats
 from pages.ui.run import curves_data, sentences
@@ -227,7 +228,7 @@ def test_readouts_show_a_dash_before_there_is_a_number() -> None:
 
 def test_arms_have_one_order() -> None:
     arms = dict.fromkeys(["baseline", "control", "distilled", "teacher", "posterior"], math.nan)
-    assert list(formats.arms_in_order(arms)) == ["teacher", "posterior", "distilled", "baseline", "control"]
+    assert list(arms_in_order(arms)) == ["teacher", "posterior", "distilled", "baseline", "control"]
 
 
 def test_a_loss_that_is_no_number_any_more_is_left_out() -> None:

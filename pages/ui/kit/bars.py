@@ -11,12 +11,12 @@ from html import escape
 from pages.ui.kit import look
 
 
-def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], alt: str = "", others: bool = False) -> str:
+def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], words: str = "", others: bool = False) -> str:
     """Return HTML that draws probabilities as horizontal bars, in the order given, with the largest one emphasised.
 
     Args:
         shares: the probability of each row, from 0 to 1.
-        alt: the text alternative, for screen readers.
+        words: the text alternative, for screen readers.
         others: whether the last row sums up the classes that are not shown; such a row is never emphasised.
     """
     named = shares[:-1] if others else shares
@@ -28,4 +28,4 @@ def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], alt: str
         f"<span>{escape(look.percent(share))}</span></div>"
         for index, (name, share) in enumerate(zip(class_names, shares, strict=True))
     )
-    return f'<div class="kd-bars" role="img" aria-label="{escape(alt)}">{rows}</div>'
+    return f'<div class="kd-bars" role="img" aria-label="{escape(words)}">{rows}</div>'

@@ -118,10 +118,10 @@ def _latency_row(arms: Sequence[str], latency: Mapping[str, Any] | None, batch_s
 
 
 def _estimate(row: Mapping[str, Any], name: str) -> Cell:
-    estimate = row.get(name)
-    if estimate is None:
+    found = row.get(name)
+    if found is None:
         return Cell(MISSING_VALUE)
-    return Cell(format_accuracy(estimate["mean"]), format_interval(estimate["ci95"]) if estimate["ci95"] else "")
+    return Cell(format_accuracy(found["mean"]), format_interval(found["ci95"]) if found["ci95"] else "")
 
 
 def join_tables(*tables: Table) -> Table:
@@ -158,23 +158,23 @@ def status_html(status: str, name: str, when: str) -> str:
     return f'<div class="kd-status">{dot}{escape(name)}<small>{escape(when)}</small></div>'
 
 
-def readouts_html(readouts: Sequence[Readout], with_marks: bool = True) -> str:
+def readouts_html(readouts: Sequence[Readout], marked: bool = True) -> str:
     """Return HTML with the latest value of each arm in large type; above a chart it also serves as the legend.
 
     Controls follow below the other arms, in smaller type.
 
     Args:
-        with_marks: whether each value carries its arm's marker and colour; False where all values are of one network.
+        marked: whether each value carries its arm's marker and colour; False where all values are of one network.
     """
-    large = [one for one in readouts if not (with_marks and look.is_control(one.arm))]
+    large = [one for one in readouts if not (marked and look.is_control(one.arm))]
     small = [one for one in readouts if one not in large]
-    return _readouts(large, with_marks, "") + (_readouts(small, with_marks, " kd-small") if small else "")
+    return _readouts(large, marked, "") + (_readouts(small, marked, " kd-small") if small else "")
 
 
-def _readouts(readouts: Sequence[Readout], with_marks: bool, css_class: str) -> str:
+def _readouts(readouts: Sequence[Readout], marked: bool, css_class: str) -> str:
     items = "".join(
         f'<div class="kd-readout"><b>{escape(one.value)}</b>'
-        f"<span>{arm_mark(one.arm) if with_marks else ''}{escape(one.name)}</span>"
+        f"<span>{arm_mark(one.arm) if marked else ''}{escape(one.name)}</span>"
         f"<small>{escape(no_break_percent(one.detail))}</small></div>"
         for one in readouts
     )

@@ -106,7 +106,7 @@ def _nats(ci95: tuple[float, float] | None) -> str:
 
 def readouts_html(found: Sequence[formats.Readout]) -> str:
     """Return the figures as HTML, without the markers of arms, since all are of one network."""
-    return tables.readouts_html([replace(one, value=no_break_percent(one.value)) for one in found], with_marks=False)
+    return tables.readouts_html([replace(one, value=no_break_percent(one.value)) for one in found], marked=False)
 
 
 def facts_html(card: ModelCard) -> str:

@@ -1,4 +1,4 @@
-"""The instrument: its view-model against NumPy, and its JavaScript against NumPy in a real browser."""
+"""The instrument: its data in Python, and its JavaScript in a real browser, both compared with NumPy."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def shown(page: Any) -> dict[str, float]:
 
 
 def settle(page: Any) -> None:
-    """Until what was asked for is painted: a paint happens in the next animation frame."""
+    """Wait until a change is painted, which happens in the next animation frame."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

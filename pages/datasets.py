@@ -15,9 +15,9 @@ panels.style()
 page_title(_("What is there to learn from?"))
 
 with page_parts.errors_as_sentences():
-    choices, whole = st.columns((1, 2.6), gap="large")
-    with choices:
+    list_column, detail_column = st.columns((1, 2.6), gap="large")
+    with list_column:
         chosen = panels.pick_dataset()
         panels.own_data_form()
-    with whole, st.container(key="kd_dataset"):
+    with detail_column, st.container(key="kd_dataset"):
         panels.show_dataset(chosen)

@@ -8,7 +8,7 @@ from pages.ui.frame import page_parts
 from pages.ui.frame.shell import link, open_page, page_title
 from pages.ui.kit import settings_words
 from pages.ui.run import panels
-from pages.ui.session import state
+from pages.ui.session import browser
 from pages.ui.session.i18n import _
 from pages.ui.settings_form import explain_panel, run_form
 
@@ -24,17 +24,17 @@ with page_parts.errors_as_sentences():
 lead.html(page_parts.paragraph(settings_words.pair_sentence(run.config if run else run_form.asked()), "kd-lead"))
 
 with st.container(key="kd_with_run" if run else "kd_without_run"):
-    settings, stage = st.columns((1, 2.7), gap="large")
+    form_column, run_column = st.columns((1, 2.7), gap="large")
 
 config = None
-with settings, page_parts.errors_as_sentences():
+with form_column, page_parts.errors_as_sentences():
     config = run_form.run_form()
-    busy = run is not None and not run.done and run.visitor == state.visitor_id()
+    busy = run is not None and not run.done and run.visitor == browser.visitor_id()
     if st.button(_("Start"), type="primary", key="kd-start", disabled=busy, width="stretch"):
         panels.start(config)
         st.rerun()
 
-with stage, page_parts.errors_as_sentences():
+with run_column, page_parts.errors_as_sentences():
     if run is not None:
         panels.show_run(run)
         if run.result is not None:

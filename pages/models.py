@@ -16,10 +16,10 @@ panels.style()
 page_title(_("What does each network know?"))
 
 with page_parts.errors_as_sentences():
-    choices, whole = st.columns((1, 3), gap="large")
-    with choices:
+    list_column, detail_column = st.columns((1, 3), gap="large")
+    with list_column:
         chosen = panels.pick_card()
-    with whole, st.container(key="kd_card"):
+    with detail_column, st.container(key="kd_card"):
         panels.show_card(chosen)
-    with choices:  # run last, because nothing after it is drawn while a download runs
+    with list_column:  # run last, because nothing after it is drawn while a download runs
         fetch_panel.offer_published()

@@ -8,9 +8,9 @@ from kdcore.errors import KdError
 from pages.ui.components.instrument import instrument
 from pages.ui.frame.shell import open_page, page_title
 from pages.ui.pictures import cached, creature_picker, pickers
-from pages.ui.session import state
+from pages.ui.session import visitor_picture
 from pages.ui.session.i18n import _, language
-from pages.ui.session.state import VisitorPicture
+from pages.ui.session.visitor_picture import VisitorPicture
 from pages.ui.teachers import fetch_panel, opinion_panel
 
 open_page("soft_labels")
@@ -30,8 +30,8 @@ try:
             chosen, sampled = pickers.pick_sample()
         card = pickers.pick_teacher(source)
         if source == "upload":
-            way = pickers.pick_way()
-            if way == "file":
+            upload_way = pickers.pick_way()
+            if upload_way == "file":
                 chosen = pickers.pick_file(width=300)
     if source == "creature":
         main, beside = st.columns([7, 2], gap="medium")
@@ -42,7 +42,7 @@ try:
         scene = cached.creature(card.name, traits, language())
     else:
         main = st.container()
-        if source == "upload" and way == "camera":
+        if source == "upload" and upload_way == "camera":
             beside, main = st.columns([2, 5], gap="medium")
             with beside:
                 chosen = pickers.take_photo()
@@ -53,10 +53,10 @@ try:
             st.info(_("Choose or take a picture, and the teacher answers here at once."), icon=":material/image:")
             cached.warm_up(card.name)
         else:
-            state.keep_picture(chosen)
+            visitor_picture.keep_picture(chosen)
             opinion_panel.show_none_of_these_warning(card, scene)
-            hand = instrument(scene.data(lead=LEAD), key="instrument")
-            opinion_panel.show_members(card, scene, hand)
+            positions = instrument(scene.data(lead=LEAD), key="instrument")
+            opinion_panel.show_members(card, scene, positions)
         if source == "dataset" and card.dataset != sampled:
             st.caption(_("This teacher learned {other}, not {name}.").format(other=card.dataset, name=sampled))
         if source != "creature":

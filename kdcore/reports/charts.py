@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import CONTROL_COLOUR, arm_colour, arms_in_order
 from kdcore.reports.curves import Curve
 from kdcore.settings.controls import CONTROLS
 
-# Okabe and Ito's colour-blind safe palette. Each arm also has its own marker and dash, so colour is never the only cue.
-COLOURS = {"teacher": "#0072B2", "baseline": "#D55E00", "distilled": "#009E73", "posterior": "#CC79A7"}
 DASHES = {"baseline": "8 5", "posterior": "2 4"}
-OTHER_COLOUR = "#6b7080"
 WIDTH, LEFT, RIGHT = 720, 130, 24
 
 
@@ -49,10 +46,10 @@ def accuracy_chart(arms: Mapping[str, Any], ceiling: float | None = None) -> str
         parts.append(_line(x(value), 18, x(value), height - foot, "#d8dae0"))
         parts.append(_text(x(value), height - 12, _percent(value, step), "middle"))
     if ceiling is not None:
-        parts.append(_line(x(ceiling), 18, x(ceiling), height - foot, OTHER_COLOUR, 1.6, "2 4"))
+        parts.append(_line(x(ceiling), 18, x(ceiling), height - foot, CONTROL_COLOUR, 1.6, "2 4"))
         parts.append(_text(x(ceiling), 12, f"ceiling {100 * ceiling:.1f} %", "middle"))
     for place, (arm, accuracy) in enumerate(measured.items()):
-        y, colour = 40 + 44 * place, COLOURS.get(arm, OTHER_COLOUR)
+        y, colour = 40 + 44 * place, arm_colour(arm)
         parts.append(_text(left - 14, y + 5, arm_title(arm), "end"))
         if len(accuracy["per_seed"]) > 1:
             seeds = (value for value in accuracy["per_seed"] if value is not None)
@@ -101,11 +98,11 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
         if curve.low and curve.high:
             upper_edge = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.high, strict=True)]
             lower_edge = [f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.low, strict=True)]
-            outline, colour = " ".join(upper_edge + lower_edge[::-1]), COLOURS.get(arm, OTHER_COLOUR)
+            outline, colour = " ".join(upper_edge + lower_edge[::-1]), arm_colour(arm)
             parts.append(f'<polygon points="{outline}" fill="{colour}" opacity=".15"/>')
     controls_first = [arm for arm in measured if arm in CONTROLS] + list(main)  # so that they lie under the other lines
     for arm in controls_first:
-        colour, dash, width = COLOURS.get(arm, OTHER_COLOUR), DASHES.get(arm, ""), 2.5 if arm in main else 1.2
+        colour, dash, width = arm_colour(arm), DASHES.get(arm, ""), 2.5 if arm in main else 1.2
         curve = measured[arm]
         points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.mean, strict=True))
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
@@ -148,7 +145,7 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 
 
 def _marker(arm: str, x: float, y: float, r: float) -> str:
-    fill = f'fill="{COLOURS.get(arm, OTHER_COLOUR)}"'
+    fill = f'fill="{arm_colour(arm)}"'
     if arm == "baseline":
         return f'<rect x="{x - r:.1f}" y="{y - r:.1f}" width="{2 * r:.1f}" height="{2 * r:.1f}" {fill}/>'
     if arm in ("distilled", "posterior"):
@@ -160,7 +157,7 @@ def _marker(arm: str, x: float, y: float, r: float) -> str:
         return f'<polygon points="{points}" {fill}/>'
     if arm in CONTROLS:
         ends = ((x - r, y - r, x + r, y + r), (x - r, y + r, x + r, y - r))
-        return "".join(_line(*end, OTHER_COLOUR, 0.45 * r) for end in ends)
+        return "".join(_line(*end, CONTROL_COLOUR, 0.45 * r) for end in ends)
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {fill}/>'
 
 

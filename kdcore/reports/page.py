@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.events import Event
 from kdcore.reports import tables
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.charts import accuracy_chart, curves_chart, marker
 from kdcore.reports.comparison import CLAIMS, claim_counts
 from kdcore.reports.curves import validation_curves

@@ -1,4 +1,4 @@
-"""What the pages about runs share in tests: a home with a store, a run that really trained, and pages as they open."""
+"""Shared by the tests of pages: a home folder with a store, a run that was really trained, and opened pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ OpenPage = Callable[..., AppTest]
 
 @pytest.fixture(autouse=True)
 def main_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An app under test takes the main program's place, from which every process that is spawned later would start."""
+    """Put the main program back after each test.
+
+    An app under test takes its place, and every process that is spawned later would start from the app.
+    """
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
@@ -47,13 +50,13 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained_store(trained_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """The store of that home, which is the app's for this test."""
+    """The store of `trained_home`, which the app uses during this test."""
     yield from _store(trained_home, monkeypatch)
 
 
 @pytest.fixture
 def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store without a run, which is the app's for this test."""
+    """A store without a run, which the app uses during this test."""
     yield from _store(tmp_path, monkeypatch)
 
 
@@ -71,7 +74,7 @@ def _store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @pytest.fixture
 def open_page() -> OpenPage:
-    """`open_page("runs", run="…")`: a page as a link opens it, for the visitor who made the runs."""
+    """`open_page("runs", run="…")` opens a page with a query in its URL, for the visitor who started the runs."""
 
     def opened(name: str, visitor: str = VISITOR, **query: str) -> AppTest:
         app = AppTest.from_file(str(APP), default_timeout=240)
@@ -85,10 +88,10 @@ def open_page() -> OpenPage:
 
 
 def wait_until(condition: Callable[[], bool], step: Callable[[], object] = lambda: None, seconds: float = 240) -> None:
-    """Look until it is so; how long that takes is the machine's business, too long is a failure."""
+    """Call `step` until `condition` holds; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not come true in time"
         step()
         time.sleep(0.05)
 
@@ -116,7 +119,7 @@ def chart_of(app: AppTest, key: str) -> dict[str, Any]:
 
 
 def curves_of(app: AppTest) -> dict[str, Any]:
-    """What the component of the growing curves was given."""
+    """The data that the component of the growing curves was given."""
     found = next(part.proto for part in app.get("bidi_component") if part.proto.component_name == "kd_curves")
     data: dict[str, Any] = json.loads(found.json)
     return data
@@ -131,6 +134,6 @@ def bars_of(app: AppTest) -> list[dict[str, float]]:
 
 
 def in_address(app: AppTest, key: str) -> str | None:
-    """What the address says after a run of the page."""
+    """The value of `key` in the URL after a run of the page; None if it is missing."""
     found = app.query_params.get(key)
     return found[0] if isinstance(found, list) else found

@@ -1,4 +1,4 @@
-"""The Datasets page, run by Streamlit's own test harness: with data, without any, with a download that is played."""
+"""The Datasets page, run by Streamlit's own test harness: with data, without any, and with a simulated download."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 import kdcore.datasets
 from kdcore.datasets import Dataset, FetchProgress, Split, list_datasets, load_dataset
 from kdcore.errors import DatasetUnavailable
-from pages.ui.datasets.views import PICTURES_A_CLASS, balance_sentence, dataset_view, groups
+from pages.ui.datasets.views import PICTURES_A_CLASS, balance_sentence, class_groups, dataset_view
 from pages.ui.frame.download_bar import fetch_sentence
 from tests.pages.conftest import html_of, in_address
 
@@ -40,13 +40,13 @@ def drawn_creatures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_home(drawn_creatures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No dataset but the embedded ones, and the person at the machine itself."""
-    kept = tmp_path / "home" / "datasets"
-    kept.mkdir(parents=True)
-    shutil.copy(drawn_creatures, kept)
+    """Every test starts with the embedded datasets alone, as the person at the machine, and with empty caches."""
+    folder = tmp_path / "home" / "datasets"
+    folder.mkdir(parents=True)
+    shutil.copy(drawn_creatures, folder)
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KDCORE_DATA", raising=False)
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: True)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: True)
     forget()
     yield
     forget()
@@ -71,7 +71,7 @@ def fine(app: AppTest) -> None:
 
 
 def folders(place: Path, classes: tuple[str, ...] = ("oak", "elm"), pictures: int = 12) -> Path:
-    """Class folders of small pictures, each of another colour."""
+    """Write folders of small random pictures, one folder a class, below `place`."""
     rng = np.random.default_rng(0)
     for name in classes:
         (place / name).mkdir(parents=True)
@@ -82,14 +82,14 @@ def folders(place: Path, classes: tuple[str, ...] = ("oak", "elm"), pictures: in
 
 
 def made(counts: list[int], side: int = 8, superclasses: tuple[str, ...] | None = None) -> Dataset:
-    """A dataset whose every picture has one grey level, its number in the train split."""
+    """A dataset whose pictures have one grey level each: the picture's index in the train split, modulo 256."""
     labels = torch.cat([torch.full((count,), index) for index, count in enumerate(counts)])
     labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
     images = torch.arange(len(labels)).remainder(256).to(torch.uint8)[:, None, None, None].expand(-1, 1, side, side)
     split = Split(images.contiguous(), labels)
     names = tuple(f"class {index}" for index in range(len(counts)))
-    few = split.select(torch.arange(2))
-    return Dataset("made", names, superclasses or names, split, few, few, "ab" * 32)
+    two = split.select(torch.arange(2))
+    return Dataset("made", names, superclasses or names, split, two, two, "ab" * 32)
 
 
 def test_a_strip_holds_the_first_training_pictures_of_its_class_and_the_counts_are_those_of_train() -> None:
@@ -112,11 +112,11 @@ def test_many_classes_are_divided_so_that_each_is_in_one_group_and_can_be_found_
     above: tuple[str, ...] | None,
 ) -> None:
     view = dataset_view(made([1] * 50, superclasses=above))
-    found = groups(view)
-    assert sorted(index for group in found for index in group.classes) == list(range(50))
-    assert all(len(group.classes) <= 12 for group in found)
-    assert all(view.classes[index].name in group.label for group in found for index in group.classes)
-    assert len(groups(dataset_view(made([1] * 20)))) == 1
+    groups = class_groups(view)
+    assert sorted(index for group in groups for index in group.classes) == list(range(50))
+    assert all(len(group.classes) <= 12 for group in groups)
+    assert all(view.classes[index].name in group.label for group in groups for index in group.classes)
+    assert len(class_groups(dataset_view(made([1] * 20)))) == 1
 
 
 def test_how_far_a_download_is_in_words() -> None:
@@ -165,7 +165,7 @@ def test_a_copy_in_the_data_folder_is_read_in_place(data_dir: Path, monkeypatch:
 
 def test_a_folder_of_the_machine_is_shown_to_nobody_else(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KDCORE_DATA", str(data_dir))
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: False)
     forget()
     app = datasets(dataset_shown="mnist")
     fine(app)
@@ -178,15 +178,15 @@ def test_a_folder_of_the_machine_is_shown_to_nobody_else(data_dir: Path, monkeyp
 def test_a_visitor_from_elsewhere_downloads_nothing_and_sees_no_folder(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: False)
     app = datasets(dataset_shown=name)
     fine(app)
     assert not [button for button in app.button if button.key == "dataset_fetch"]
     (info,) = app.info
     assert "is not on the machine that runs this app" in info.value
     assert ("kdcore datasets get cifar10" in info.value) is (name == "cifar10")
-    words = [html_of(app), *(one.value for kind in (app.info, app.caption, app.markdown) for one in kind)]
-    assert not [one for one in words if str(tmp_path) in one or "KDCORE" in one]
+    texts = [html_of(app), *(one.value for kind in (app.info, app.caption, app.markdown) for one in kind)]
+    assert not [text for text in texts if str(tmp_path) in text or "KDCORE" in text]
 
 
 def test_a_download_shows_its_way_and_ends_with_the_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,25 +199,25 @@ def test_a_download_shows_its_way_and_ends_with_the_dataset(monkeypatch: pytest.
     )
     monkeypatch.setattr("pages.ui.frame.download_bar.REDRAW_SECONDS", 0.0)
 
-    def play(name: str) -> Iterator[FetchProgress]:
+    def simulated(name: str) -> Iterator[FetchProgress]:
         assert name == "mnist"
         for done in (0, 1, 3, 4):
             yield FetchProgress("train.gz", done, 4)
 
-    monkeypatch.setattr(kdcore.datasets, "fetch_dataset", play)
+    monkeypatch.setattr(kdcore.datasets, "fetch_dataset", simulated)
     app = datasets(dataset_shown="mnist")
     app.button(key="dataset_fetch").click().run()
     fine(app)
     assert drawn == [0.0, 0.0, 0.25, 0.75, 1.0]
-    assert app.button(key="dataset_fetch")  # the played download brought nothing, and the page looked again
+    assert app.button(key="dataset_fetch")  # the simulated download brought nothing, and the page looked again
 
 
 def test_a_download_that_fails_says_why_and_can_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def play(name: str) -> Iterator[FetchProgress]:
+    def simulated(name: str) -> Iterator[FetchProgress]:
         yield FetchProgress("train.gz", 1, 4)
         raise DatasetUnavailable("train.gz could not be fetched (example: not reachable).")
 
-    monkeypatch.setattr(kdcore.datasets, "fetch_dataset", play)
+    monkeypatch.setattr(kdcore.datasets, "fetch_dataset", simulated)
     app = datasets(dataset_shown="fashion-mnist")
     app.button(key="dataset_fetch").click().run()
     assert not app.exception

@@ -1,4 +1,4 @@
-"""Ensembles, and pictures of no class, on the pages: run by Streamlit's own test harness with real teachers."""
+"""Ensembles, and pictures of none of the classes, run by Streamlit's own test harness with real teachers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from kdcore import jobs
+from kdcore.jobs import worker
 from kdcore.metrics.soft_labels import soften
 from kdcore.networks.registry import build_model
+from kdcore.settings.config import make_run_config
 from kdcore.store import Store
 from kdcore.teachers.ensembles import member_logits
 from kdcore.teachers.load import load_teacher
@@ -36,7 +39,12 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def add_teacher(home: Path, name: str, like: str, **changes: object) -> None:
-    """A teacher under another name, as if it had been trained here."""
+    """Copy a bundled teacher to another name, as if it had been trained on this machine.
+
+    Args:
+        like: the bundled teacher.
+        changes: what its card says differently.
+    """
     folder = home / "models"
     folder.mkdir(exist_ok=True)
     shutil.copy(BUNDLED / f"{like}.safetensors", folder / f"{name}.safetensors")
@@ -50,7 +58,7 @@ def fine(app: AppTest) -> None:
 
 
 def rows_of(app: AppTest) -> dict[str, list[str]]:
-    """The table of members: by name, its cells as they are read."""
+    """The texts of the cells in the table of members, by the member's name."""
     (table,) = re.findall(r'<table class="kd-members".*?</table>', html_of(app), re.S)
     rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', table, re.S)
     return {name: re.findall(r">([^<>]+)<", cells) for name, cells in rows}
@@ -109,10 +117,6 @@ def test_a_teacher_without_an_equal_stands_alone(open_page: OpenPage) -> None:
 def test_the_form_offers_ensembles_and_a_run_of_one_can_be_compared(
     tmp_path: Path, empty_store: Store, open_page: OpenPage
 ) -> None:
-    from kdcore import jobs
-    from kdcore.jobs import worker
-    from kdcore.settings.config import make_run_config
-
     add_teacher(tmp_path, "twin", "digits")
     app = open_page("distil", dataset="digits", distil_teacher="digits+twin@logits")
     fine(app)
@@ -127,19 +131,19 @@ def test_the_form_offers_ensembles_and_a_run_of_one_can_be_compared(
 
 
 def test_a_picture_of_no_class_is_said_to_be_none(tmp_path: Path, open_page: OpenPage) -> None:
-    known = {"false_alarms": {"mean": 0.048, "ci95": [0.04, 0.056]}, "found": {"vehicles": 0.5}}
-    figures = {**load_single("digits").card.figures, "none_of_these": known}
+    none_of_these = {"false_alarms": {"mean": 0.048, "ci95": [0.04, 0.056]}, "found": {"vehicles": 0.5}}
+    figures = {**load_single("digits").card.figures, "none_of_these": none_of_these}
     for name, none_below in (("unsure", 1e6), ("sure", -1e6)):
         add_teacher(tmp_path, name, "digits", none_below=none_below, figures=figures)
         app = open_page("soft_labels", source="digit", teacher=name)
         fine(app)
-        said = [info.value.replace("\u00a0", " ") for info in app.info]
+        warnings = [info.value.replace("\u00a0", " ") for info in app.info]
         if name == "sure":
-            assert said == []
+            assert warnings == []
         else:
-            (words,) = said
-            assert "none of the 10 classes that unsure knows" in words
-            assert "4.8 %" in words
+            (warning,) = warnings
+            assert "none of the 10 classes that unsure knows" in warning
+            assert "4.8 %" in warning
 
 
 def test_whose_figure_a_teachers_accuracy_is_stands_beside_it() -> None:
@@ -151,14 +155,14 @@ def test_whose_figure_a_teachers_accuracy_is_stands_beside_it() -> None:
 
 
 def test_a_thousand_classes_are_answered_and_averaged(tmp_path: Path, open_page: OpenPage) -> None:
-    """As ImageNet's teachers: long names, superclasses, a size of their own for pictures."""
+    """The teachers are like those of ImageNet: long class names, superclasses, and pictures of another size."""
     names = tuple(f"American Staffordshire terrier, number {index}" for index in range(1000))
-    above = tuple(f"kind {index % 30}" for index in range(1000))
+    superclasses = tuple(f"kind {index % 30}" for index in range(1000))
     for seed, name in enumerate(("many", "more")):
         card = {**vars(load_single("creatures").card), "name": name, "model": "convnet-4", "dataset": "imagenet"}
         card |= {
             "class_names": names,
-            "superclasses": above,
+            "superclasses": superclasses,
             "image_shape": (3, 64, 64),
             "resize": 72,
             "accuracy": None,

@@ -17,7 +17,7 @@ from kdcore.store import Store, add_event, new_id, to_text
 from kdcore.store.schema import runs as run_table
 from pages.ui.runs import actions
 from pages.ui.runs import list as run_list
-from pages.ui.session import state
+from pages.ui.session import browser, state
 from tests.pages.conftest import OTHER, VISITOR, OpenPage, chart_of, curves_of, html_of, in_address, only_run
 
 TABLE = 'class="kd-table kd-comparison"'
@@ -39,7 +39,7 @@ def test_runs_are_the_visitors_own_newest_first(
         app = open_page("runs")
         assert _listed(app) == [ids[2], ids[0]]
         assert html_of(app).count("No result yet") == 2
-        monkeypatch.setattr(state, "is_local", lambda: True)  # the person at the machine
+        monkeypatch.setattr(browser, "is_local", lambda: True)  # the person at the machine
         assert _listed(open_page("runs")) == ids[::-1]
         for run_id in ids:
             jobs.cancel(empty_store, run_id)
@@ -295,7 +295,7 @@ def test_somebody_elses_run_is_read_only(
     app = opened(open_page, visitor=OTHER, run=run_id)
     assert not mine & keys(app) and "kd-export-html" in keys(app)
     assert "<span>theirs</span>" in html_of(app)
-    monkeypatch.setattr(state, "visitor_id", lambda: OTHER)
+    monkeypatch.setattr(browser, "visitor_id", lambda: OTHER)
     monkeypatch.setattr(state, "keep", lambda slot, value: None)
     monkeypatch.setattr(state, "widget_value", lambda key: ["mine now"])
     for act in (actions._delete, actions._resume, actions._retag):
@@ -310,7 +310,7 @@ def test_the_person_at_the_machine_may_change_all(
     empty_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = add_run(empty_store, "cancelled", visitor=OTHER)
-    monkeypatch.setattr(state, "is_local", lambda: True)
+    monkeypatch.setattr(browser, "is_local", lambda: True)
     app = opened(open_page, run=run_id)
     assert {f"kd-tags-{run_id}", "kd-delete", "kd-resume"} <= keys(app)
     app.button(key="kd-delete").click().run()

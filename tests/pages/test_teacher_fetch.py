@@ -1,4 +1,4 @@
-"""More teachers, by Streamlit's own test harness: offered, fetched from this machine, refused, and used on the page."""
+"""The panel with more teachers, run by Streamlit's own test harness: offers, downloads, errors, use."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from pages.ui.teachers.offers import Offer, offer_html
 from tests.pages.conftest import html_of
 
 APP = Path(__file__).parents[2] / "app.py"
-SCRIPT = "from pages.ui.teachers import fetch_panel as teacher_fetch\nteacher_fetch.offer_published()\n"
+SCRIPT = "from pages.ui.teachers import fetch_panel\nfetch_panel.offer_published()\n"
 SMALL = "mobilenet_v3_large"
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No teacher but the bundled ones, and the person at the machine itself."""
+    """Every test starts with the bundled teachers alone, as the person at the machine, and with empty caches."""
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: True)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: True)
     st.cache_resource.clear()
     yield
     st.cache_resource.clear()
@@ -59,7 +59,7 @@ def test_text_is_escaped() -> None:
 
 
 def test_a_visitor_from_elsewhere_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.ui.session.state.is_local", lambda: False)
+    monkeypatch.setattr("pages.ui.session.browser.is_local", lambda: False)
     app = offered()
     assert not app.button
     assert not app.expander
@@ -107,12 +107,12 @@ def test_a_download_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     )
     monkeypatch.setattr("pages.ui.frame.download_bar.REDRAW_SECONDS", 0.0)
 
-    def play(name: str) -> Iterator[FetchProgress]:
+    def simulated(name: str) -> Iterator[FetchProgress]:
         assert name == "resnet18"
         for done in (0, 1, 4):
             yield FetchProgress("resnet18.pth", done * 10**6, 4 * 10**6)
 
-    monkeypatch.setattr(torchvision, "fetch_published", play)
+    monkeypatch.setattr(torchvision, "fetch_published", simulated)
     app = offered()
     app.button(key="teacher_get_resnet18").click().run()
     assert not app.exception

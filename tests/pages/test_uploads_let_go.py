@@ -1,4 +1,4 @@
-"""Files that a session sent: the newest stay, the others go, and another session's are nobody's business."""
+"""Uploaded files: a session keeps its newest ones in memory, and those of other sessions are not touched."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure, wrap_name
 from pages.ui.kit.formats import arm_name, format_signed

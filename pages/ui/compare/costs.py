@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit.formats import arm_name, format_count, format_ms
 from pages.ui.kit.tables import Cell, Row, Table
 from pages.ui.session.i18n import _, ngettext

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from kdcore.metrics.paired import mcnemar
 from kdcore.metrics.soft_labels import soften
 from kdcore.teachers.answers import PICTURE_GROUPS, STUDENT_ARMS, PictureAnswers, pictures_of_group
-from pages.ui.kit import bars, look
+from pages.ui.kit import bars, images, look
 from pages.ui.kit.formats import arm_name, format_count, probabilities_caption
 from pages.ui.kit.tables import arm_mark
 from pages.ui.session.i18n import _
@@ -114,11 +110,7 @@ def _card(answers: PictureAnswers, index: int, temperature: float) -> PictureCar
 
 def _png(picture: Tensor) -> str:
     """Return a picture, uint8 [C, H, W], as a data URL. The style sheet enlarges it, without smoothing."""
-    pixels = picture.permute(1, 2, 0).numpy()
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return images.data_url(images.picture_of(picture), "PNG")
 
 
 def cards_html(found: Sequence[PictureCard]) -> str:

@@ -16,7 +16,7 @@ from pages.ui.engine import cache
 from pages.ui.frame.page_parts import errors_as_sentences
 from pages.ui.kit import bars, formats, look, tables
 from pages.ui.pictures import cached, pickers
-from pages.ui.session import state
+from pages.ui.session import browser, state, visitor_picture
 from pages.ui.session.i18n import _
 from pages.ui.teachers import ensemble_pickers, none_of_these
 
@@ -78,7 +78,7 @@ def _ensemble_card(result: Mapping[str, Any]) -> dict[str, ModelCard]:
 
 
 def _last_finished() -> RunRow | None:
-    runs = cache.store().list_runs(visitor=state.visitor_id())
+    runs = cache.store().list_runs(visitor=browser.visitor_id())
     return next((run for run in runs if run.result is not None), None)
 
 
@@ -142,14 +142,14 @@ def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
     with errors_as_sentences():  # a file that cannot be read leaves the previous picture in place
         uploaded = pickers.pick_upload()
     fitting = FITTING_SOURCE.get(trio.dataset)
-    current = state.picture()
-    found = uploaded if uploaded and uploaded != state.picture("upload") else None
+    current = visitor_picture.last_picture()
+    found = uploaded if uploaded and uploaded != visitor_picture.last_picture("upload") else None
     if found is not None:
-        state.keep_picture(found)
+        visitor_picture.keep_picture(found)
     if found is None and current is not None and current.source in ("upload", fitting):
         found = current
     if found is None and fitting is not None:
-        found = state.picture(fitting)
+        found = visitor_picture.last_picture(fitting)
     if found is not None:
         opened = Image.open(io.BytesIO(found.png))
         return opened, found.name, opened

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.compare import charts, costs, heatmap, speed
 from pages.ui.compare.panels import draw_picture_answers
 from pages.ui.compare.trio import Trio

@@ -15,7 +15,7 @@ from pages.ui.engine import cache
 from pages.ui.frame.page_parts import chart_text_style, draw_chart, errors_as_sentences
 from pages.ui.kit import tables
 from pages.ui.kit.formats import no_break_percent
-from pages.ui.session import state
+from pages.ui.session import browser, state
 from pages.ui.session.i18n import _, ngettext
 
 RETRY_SECONDS = 2.0
@@ -90,7 +90,7 @@ def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
         loaded = {arm: network(trio, arm) for arm in trio.arms}
         timed = {arm: (found.network.network, found.card.image_shape) for arm, found in loaded.items()}
         try:
-            with jobs.reserve_machine(cache.store(), "latency", state.visitor_id()):
+            with jobs.reserve_machine(cache.store(), "latency", browser.visitor_id()):
                 found = measure_latency(timed, cache.device(), (size,), progress=_progress_bar(sizes, size))
         except jobs.MachineBusy:
             st.info(_("A run is training now. Times are measured when it has ended, so that they are true."))

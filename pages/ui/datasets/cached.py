@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.ui.datasets import views
 from pages.ui.engine.cache import dataset_statuses
 
-if TYPE_CHECKING:
-    from pages.ui.datasets.views import DatasetView
 
-
-def dataset_view(name: str) -> DatasetView:
+def dataset_view(name: str) -> views.DatasetView:
     """Return the counts and a few pictures of each class of a dataset, without keeping the dataset in memory.
 
     Raises:
@@ -24,9 +21,8 @@ def dataset_view(name: str) -> DatasetView:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _dataset_view(name: str, place: str, changed: float) -> DatasetView:
+def _dataset_view(name: str, place: str, changed: float) -> views.DatasetView:
     # `place` and `changed` only distinguish cache entries: the files of a dataset may be replaced or moved.
-    from kdcore.datasets import load_dataset
-    from pages.ui.datasets.views import dataset_view
+    from kdcore.datasets import load_dataset  # loads torch, which takes seconds
 
-    return dataset_view(load_dataset(name))
+    return views.dataset_view(load_dataset(name))

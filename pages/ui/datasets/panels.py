@@ -14,14 +14,15 @@ from pages.ui.datasets import cached, views
 from pages.ui.engine import cache
 from pages.ui.frame import download_bar
 from pages.ui.frame.shell import link_only
-from pages.ui.session import state
+from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
     from kdcore.datasets import DatasetInfo, DatasetStatus
 
-SHOWN = "dataset_shown"
-_DOWNLOADING, _PROBLEM, _ADDED = "dataset_fetched", "dataset_problem", "dataset_added"
+SHOWN_KEY = "dataset_shown"  # key in the URL of the dataset that the page shows
+_DOWNLOADS = download_bar.Downloads("dataset")
+_ADDED = "dataset_added"  # session slot: the dataset that was added last, until the page has chosen it
 
 
 def style() -> None:
@@ -37,10 +38,10 @@ def pick_dataset() -> DatasetInfo:
     added = state.kept(_ADDED)
     if added in infos:
         state.keep(_ADDED, None)
-        state.set_choice(SHOWN, str(added), names)
+        state.set_choice(SHOWN_KEY, str(added), names)
         state.set_widget("dataset_pick", added)
     elif state.widget_value("dataset_pick") not in infos:
-        state.set_widget("dataset_pick", state.choice(SHOWN, names))
+        state.set_widget("dataset_pick", state.choice(SHOWN_KEY, names))
     chosen = st.radio(
         _("Dataset"),
         names,
@@ -49,9 +50,9 @@ def pick_dataset() -> DatasetInfo:
         label_visibility="collapsed",
         key="dataset_pick",
         on_change=state.on_choice,
-        args=(SHOWN, "dataset_pick", names),
+        args=(SHOWN_KEY, "dataset_pick", names),
     )
-    state.set_choice(SHOWN, chosen, names)
+    state.set_choice(SHOWN_KEY, chosen, names)
     return infos[chosen]
 
 
@@ -60,10 +61,10 @@ def show_dataset(info: DatasetInfo) -> None:
     status = _statuses()[info.name]
     st.subheader(info.title, anchor=False)
     st.html(f'<p class="kd-lead">{_description(info)}</p>')
-    if status.ready and state.kept(_DOWNLOADING) != info.name:
+    if status.ready and _DOWNLOADS.running != info.name:
         _pictures(info, status)
     else:
-        st.html(views.facts_html(info, status, None, state.is_local()))
+        st.html(views.facts_html(info, status, None, browser.is_local()))
         show_missing(info, status)
 
 
@@ -72,22 +73,22 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
         with st.spinner(_("Reading {title}: the first time can take half a minute…").format(title=info.title)):
             view = cached.dataset_view(info.name)
     except DatasetUnavailable as error:
-        st.error(str(error) if state.is_local() else views.other_machine_sentence(info))
+        st.error(str(error) if browser.is_local() else views.not_here_sentence(info))
         if info.download_bytes is not None:
             _fetch_button(info, _("Fetch it again"))
         if _is_own(info):
             _remove_button(info)
         return
-    st.html(views.facts_html(info, status, view, state.is_local()))
+    st.html(views.facts_html(info, status, view, browser.is_local()))
     with st.container(key="kd_dataset_next", horizontal=True, gap="small", vertical_alignment="center"):
         link_only("distil", _("Train a student on it"), {"dataset": info.name})
         if _is_own(info):
             _remove_button(info)
-    found = views.groups(view)
-    group = found[0]
-    if len(found) > 1:
+    groups = views.class_groups(view)
+    group = groups[0]
+    if len(groups) > 1:
         group = st.selectbox(
-            _("Classes"), found, format_func=lambda one: one.label, key=f"classes_of_{info.name}", width=380,
+            _("Classes"), groups, format_func=lambda one: one.label, key=f"classes_of_{info.name}", width=380,
             persist_state="session",
         )  # fmt: skip
     st.html(views.classes_html(view, group.classes))
@@ -96,39 +97,34 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
 
 def show_missing(info: DatasetInfo, status: DatasetStatus) -> None:
     """Draw what is missing for a dataset to be used, and a button that downloads it."""
-    if state.kept(_DOWNLOADING) == info.name and state.is_local():
+    if _DOWNLOADS.running == info.name and browser.is_local():
         _fetch(info)
         return
-    problem = state.kept(_PROBLEM)
-    if isinstance(problem, tuple) and problem[0] == info.name and state.is_local():
+    problem = _DOWNLOADS.problem
+    if problem is not None and problem[0] == info.name and browser.is_local():
         st.error(problem[1])
-    elif state.is_local():
+    elif browser.is_local():
         st.info(status.needs, icon=":material/download:")
     else:  # `status.needs` names folders of this machine, which other visitors should not see
-        st.info(views.other_machine_sentence(info), icon=":material/download:")
+        st.info(views.not_here_sentence(info), icon=":material/download:")
     if info.download_bytes is not None:
         _fetch_button(info, _("Download"))
-    ready = {name for name, one in _statuses().items() if one.ready}
+    ready = {name for name, status in _statuses().items() if status.ready}
     st.caption(views.ready_sentence(cache.dataset_infos(), ready))
 
 
 def _fetch_button(info: DatasetInfo, label: str) -> None:
     """Draw the download button, only for the person at the machine: a download fills that machine's disk."""
-    if not state.is_local():
+    if not browser.is_local():
         return
     st.button(
         label,
         key="dataset_fetch",
         type="primary",
         icon=":material/download:",
-        on_click=_start_download,
+        on_click=_DOWNLOADS.start,
         args=(info.name,),
     )
-
-
-def _start_download(name: str) -> None:
-    state.keep(_PROBLEM, None)
-    state.keep(_DOWNLOADING, name)
 
 
 def _fetch(info: DatasetInfo) -> None:
@@ -136,27 +132,21 @@ def _fetch(info: DatasetInfo) -> None:
 
     A rerun stops the download at its next step; the bytes that have arrived are kept, and the next download continues.
     """
-    from kdcore.datasets import fetch_dataset
+    from kdcore.datasets import fetch_dataset  # loads torch, which takes seconds
 
-    bar, button = st.columns((5, 1), vertical_alignment="bottom", gap="medium")
-    button.button(
-        _("Stop"), key="dataset_stop", icon=":material/stop_circle:", on_click=state.keep, args=(_DOWNLOADING, None),
-        width="stretch",
-    )  # fmt: skip
-    shown = bar.progress(0.0, text=_("Looking for what is here already…"))
+    wide, narrow = st.columns((5, 1), vertical_alignment="bottom", gap="medium")
+    with narrow:
+        _DOWNLOADS.stop_button(width="stretch")
+    bar = wide.progress(0.0, text=_("Looking for what is here already…"))
     st.caption(download_bar.stay_on_page_sentence())
-    try:
-        download_bar.show_progress(fetch_dataset(info.name), shown)
-    except KdError as error:
-        state.keep(_PROBLEM, (info.name, str(error)))
-    state.keep(_DOWNLOADING, None)
+    _DOWNLOADS.run(info.name, fetch_dataset, bar)
     cache.clear_dataset_cache()
     st.rerun()
 
 
 def own_data_form() -> None:
     """Draw the form that adds a folder or a parquet file of this machine, only for the person at the machine."""
-    if not state.is_local():
+    if not browser.is_local():
         st.caption(_("Your own pictures are added on the machine itself: `kdcore datasets add PATH`."))
         return
     with st.expander(_("Add your own pictures"), key="own_data"):
@@ -177,19 +167,20 @@ def own_data_form() -> None:
 
 
 def _add(path: str, name: str | None) -> None:
-    from kdcore.datasets import add_dataset
+    """Add a folder or file as a dataset, and then draw the page anew with that dataset chosen."""
+    from kdcore.datasets import add_dataset  # loads torch, which takes seconds
 
-    bar, drawn = st.progress(0.0, text=_("Reading the pictures…")), 0.0
+    bar, drawn_at = st.progress(0.0, text=_("Reading the pictures…")), 0.0
 
-    def draw(done: int, total: int) -> None:
-        nonlocal drawn
-        if time.monotonic() - drawn >= download_bar.REDRAW_SECONDS:
-            drawn = time.monotonic()
-            words = _("Reading picture {done:,} of {total:,}").format(done=done, total=total)
-            bar.progress(min(1.0, done / max(1, total)), text=words)
+    def show_progress(done: int, total: int) -> None:
+        nonlocal drawn_at
+        if time.monotonic() - drawn_at >= download_bar.REDRAW_SECONDS:
+            drawn_at = time.monotonic()
+            text = _("Reading picture {done:,} of {total:,}").format(done=done, total=total)
+            bar.progress(min(1.0, done / max(1, total)), text=text)
 
     try:
-        added = add_dataset(Path(path), name, progress=draw)
+        added = add_dataset(Path(path), name, progress=show_progress)
     except KdError as error:
         bar.empty()
         st.error(str(error))
@@ -200,7 +191,8 @@ def _add(path: str, name: str | None) -> None:
 
 
 def _remove_button(info: DatasetInfo) -> None:
-    if not state.is_local():
+    """Draw the button that removes a dataset the visitor added, only for the person at the machine."""
+    if not browser.is_local():
         return
     with st.popover(_("Remove"), key="own_remove"):
         st.write(_("Forget {name}? The pictures that it was made from stay where they are.").format(name=info.title))
@@ -208,12 +200,12 @@ def _remove_button(info: DatasetInfo) -> None:
 
 
 def _forget(name: str) -> None:
-    from kdcore.datasets import remove_dataset
+    from kdcore.datasets import remove_dataset  # loads torch, which takes seconds
 
     try:
         remove_dataset(name)
     except KdError as error:
-        state.keep(_PROBLEM, (name, str(error)))
+        _DOWNLOADS.report(name, error)
     cache.clear_dataset_cache()
 
 
@@ -222,7 +214,7 @@ def _description(info: DatasetInfo) -> str:
 
 
 def _is_own(info: DatasetInfo) -> bool:
-    from kdcore.datasets import DATASETS
+    from kdcore.datasets import DATASETS  # loads torch, which takes seconds
 
     return info.name not in DATASETS
 

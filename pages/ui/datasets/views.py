@@ -11,20 +11,16 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from pages.ui.kit import formats, look
-from pages.ui.kit.images import png_of, size_words, strip_url
+from pages.ui.kit.images import picture_of, png_of, size_words, strip_url
 from pages.ui.session.i18n import _, ngettext
 
 if TYPE_CHECKING:
-    import torch
-
     from kdcore.datasets import Dataset, DatasetInfo, DatasetStatus
 
 PICTURES_A_CLASS = 8  # training pictures shown of each class
 SAMPLES_A_CLASS = 6  # test pictures of each class that a visitor can show to a teacher
-CLASSES_A_GROUP = 12  # classes shown at once where there are more than UNDIVIDED and no superclasses
+CLASSES_A_GROUP = 12  # classes shown at once where there are more than MAX_UNDIVIDED and no superclasses
 MAX_UNDIVIDED = 20  # up to this number, all classes are shown at once
 
 
@@ -67,7 +63,7 @@ class DatasetView:
 
 
 @dataclass(frozen=True)
-class Group:
+class ClassGroup:
     """Classes that are shown together; `classes` are their indices in the dataset."""
 
     label: str
@@ -76,29 +72,22 @@ class Group:
 
 def dataset_view(dataset: Dataset) -> DatasetView:
     """Summarise a loaded dataset; the summary keeps no reference to it, so that its memory can be freed."""
-    import torch
-
     train = dataset.train
     counts = train.hard_labels.bincount(minlength=dataset.num_classes).tolist()
     classes = []
     for index, name in enumerate(dataset.class_names):
-        rows = torch.nonzero(train.hard_labels == index)[:PICTURES_A_CLASS, 0]
-        above = dataset.superclasses[index]
+        rows = (train.hard_labels == index).nonzero()[:PICTURES_A_CLASS, 0]
+        superclass = dataset.superclasses[index] if dataset.superclasses[index] != name else ""
         strip = strip_url(train.images[rows]) if len(rows) else ""
-        unseen = torch.nonzero(dataset.test.hard_labels == index)[:SAMPLES_A_CLASS, 0]
-        samples = tuple(_png(dataset.test.images[row]) for row in unseen.tolist())
-        classes.append(ClassView(name, above if above != name else "", counts[index], strip, len(rows), samples))
+        unseen = (dataset.test.hard_labels == index).nonzero()[:SAMPLES_A_CLASS, 0]
+        samples = tuple(png_of(picture_of(dataset.test.images[row])) for row in unseen.tolist())
+        classes.append(ClassView(name, superclass, counts[index], strip, len(rows), samples))
     return DatasetView(
         tuple(classes), len(train), len(dataset.validation), len(dataset.test), dataset.image_shape, dataset.sha256
     )
 
 
-def _png(image: torch.Tensor) -> bytes:
-    pixels = image.permute(1, 2, 0).contiguous().numpy()  # [H, W, C]
-    return png_of(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
-
-
-def groups(view: DatasetView) -> tuple[Group, ...]:
+def class_groups(view: DatasetView) -> tuple[ClassGroup, ...]:
     """Divide the classes into groups that are shown at once.
 
     Up to `MAX_UNDIVIDED` classes form one group. More are grouped by superclass, or `CLASSES_A_GROUP` at a time
@@ -107,16 +96,16 @@ def groups(view: DatasetView) -> tuple[Group, ...]:
     """
     everything = range(len(view.classes))
     if len(view.classes) <= MAX_UNDIVIDED:
-        return (Group(_("All classes"), tuple(everything)),)
-    above = sorted({one.superclass or one.name for one in view.classes})
-    if len(above) < len(view.classes):
-        found = [
+        return (ClassGroup(_("All classes"), tuple(everything)),)
+    superclasses = sorted({one.superclass or one.name for one in view.classes})
+    if len(superclasses) < len(view.classes):
+        groups = [
             (name, [i for i in everything if name in (view.classes[i].superclass, view.classes[i].name)])
-            for name in above
+            for name in superclasses
         ]
     else:
         starts = range(0, len(everything), CLASSES_A_GROUP)
-        found = [
+        groups = [
             (
                 _("{number} of {pages}").format(number=number, pages=len(starts)),
                 list(everything[start : start + CLASSES_A_GROUP]),
@@ -124,8 +113,8 @@ def groups(view: DatasetView) -> tuple[Group, ...]:
             for number, start in enumerate(starts, start=1)
         ]
     return tuple(
-        Group(f"{label}: {', '.join(view.classes[index].name for index in classes)}", tuple(classes))
-        for label, classes in found
+        ClassGroup(f"{label}: {', '.join(view.classes[index].name for index in classes)}", tuple(classes))
+        for label, classes in groups
     )
 
 
@@ -137,17 +126,19 @@ def classes_html(view: DatasetView, shown: Sequence[int]) -> str:
     Args:
         shown: indices of the classes to show.
     """
-    most = max(one.count for one in view.classes) or 1
-    return f'<div class="kd-classes">{"".join(_class_html(view.classes[index], most) for index in shown)}</div>'
+    largest = max(one.count for one in view.classes) or 1
+    return f'<div class="kd-classes">{"".join(_class_html(view.classes[index], largest) for index in shown)}</div>'
 
 
-def _class_html(one: ClassView, most: int) -> str:
-    above = f"<small>{escape(one.superclass)}</small>" if one.superclass else ""
+def _class_html(one: ClassView, largest: int) -> str:
+    """Return the HTML row of a class; `largest` is the number of training pictures of the most frequent class."""
+    superclass = f"<small>{escape(one.superclass)}</small>" if one.superclass else ""
     alt = ngettext("{n} picture: {name}", "{n} pictures: {name}", one.shown).format(n=one.shown, name=one.name)
     strip = f'<img src="{one.strip}" alt="{escape(alt)}">' if one.strip else "<span></span>"
+    width = f"{100 * one.count / largest:.2f}%"
     return (
-        f'<div class="kd-class"><div class="kd-class-name"><b>{escape(one.name)}</b>{above}</div>'
-        f'<div class="kd-balance"><div><i style="width:{100 * one.count / most:.2f}%;background:{look.MUTE}"></i></div>'
+        f'<div class="kd-class"><div class="kd-class-name"><b>{escape(one.name)}</b>{superclass}</div>'
+        f'<div class="kd-balance"><div><i style="width:{width};background:{look.MUTE}"></i></div>'
         f"<span>{one.count:,}</span></div>{strip}</div>"
     )
 
@@ -180,22 +171,23 @@ def facts_html(info: DatasetInfo, status: DatasetStatus, view: DatasetView | Non
         view: the loaded dataset's summary; None leaves out what only a loaded dataset tells.
         show_place: whether this visitor may see the names of folders on the machine.
     """
-    facts = [(_("Classes"), f"{info.num_classes}")]
+    sizes = [(_("Classes"), f"{info.num_classes}")]
     if view is None:
-        facts += [(_("Train"), f"{info.train_size:,}")]
+        sizes += [(_("Train"), f"{info.train_size:,}")]
     else:
-        facts += [(_("Train"), f"{view.train:,}"), (_("Validation"), f"{view.validation:,}")]
-        facts += [(_("Test"), f"{view.test:,}")]
-    facts.append((_("Pixels"), size_words(info.image_shape)))
-    found = []
+        sizes += [(_("Train"), f"{view.train:,}"), (_("Validation"), f"{view.validation:,}")]
+        sizes += [(_("Test"), f"{view.test:,}")]
+    sizes.append((_("Pixels"), size_words(info.image_shape)))
+    place_and_hash = []  # name and HTML
     if status.ready:
         place = _("comes with the engine") if info.embedded else _("on this machine")
-        whole = status.where if show_place and not info.embedded else place
-        found.append((_("Where"), f'<span title="{escape(whole)}">{escape(_shortened(whole))}</span>'))
+        if show_place and not info.embedded:
+            place = status.where
+        place_and_hash.append((_("Where"), f'<span title="{escape(place)}">{escape(_shortened(place))}</span>'))
     if view is not None:
         code = f'<code class="kd-hash" title="{view.sha256}">{view.sha256}</code>'
-        found.append((_("Hash (SHA-256)"), code))
-    rows = ([(name, escape(value)) for name, value in facts], found)
+        place_and_hash.append((_("Hash (SHA-256)"), code))
+    rows = ([(name, escape(value)) for name, value in sizes], place_and_hash)
     return "".join(
         f'<dl class="kd-facts">{"".join(f"<div><dt>{escape(n)}</dt><dd>{value}</dd></div>" for n, value in row)}</dl>'
         for row in rows
@@ -207,7 +199,7 @@ def _shortened(place: str) -> str:
     return str(path) if len(str(path)) <= 40 else f"…/{'/'.join(path.parts[-2:])}"
 
 
-def other_machine_sentence(info: DatasetInfo) -> str:
+def not_here_sentence(info: DatasetInfo) -> str:
     """Return the sentence on a missing dataset for visitors from another machine; it names no folder of this one."""
     if info.download_bytes is None:
         return _("{title} is not on the machine that runs this app; the person at that machine can add it.").format(

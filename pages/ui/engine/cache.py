@@ -1,6 +1,9 @@
-"""All of the app's `st.cache_data` and `st.cache_resource` functions, each with a bounded number of entries.
+"""Cached calls to kdcore that several pages share; each cache has a bounded number of entries.
 
 A function here may be slow at its first call (it imports PyTorch and reads weights) and returns at once afterwards.
+
+The imports inside the functions load PyTorch, which takes seconds, or SQLAlchemy, which Home does not need: a page
+appears before they are loaded.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from kdcore.errors import UnknownName
+from kdcore.teachers.card import read_cards
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 @st.cache_resource(show_spinner=False)
 def device() -> Device:
     """Return the device that this machine computes on."""
-    from kdcore.machine.device import pick_device
+    from kdcore.machine.device import pick_device  # loads torch
 
     return pick_device("auto")
 
@@ -37,6 +42,7 @@ def store() -> Store:
     Raises:
         StoreError: the database cannot be read or written.
     """
+    # These load SQLAlchemy.
     from kdcore import jobs
     from kdcore.jobs import housekeeping
     from kdcore.store import Store
@@ -53,8 +59,6 @@ def _cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
 
     Both are looked up again after ten seconds, because a run may have trained a teacher in the meantime.
     """
-    from kdcore.teachers.card import read_cards
-
     return read_cards()
 
 
@@ -83,6 +87,7 @@ def test_mistakes(name: str, sha256: str) -> MistakeSummary:
     Raises:
         KdError: the network or its dataset is not on this machine, or not as its card says.
     """
+    # These load torch.
     from kdcore.datasets import load_dataset
     from kdcore.teachers.mistakes import find_mistakes
     from kdcore.teachers.teacher import load_single
@@ -93,13 +98,14 @@ def test_mistakes(name: str, sha256: str) -> MistakeSummary:
 
 def clear_teacher_cache() -> None:
     """Clear the cached cards and teachers; call this after a teacher was downloaded."""
-    for kept in (_cards, teacher):
-        kept.clear()
+    for cached in (_cards, teacher):
+        cached.clear()
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def teacher(name: str) -> Teacher:
     """Return a network of this machine, loaded and frozen; `name` is that of a teacher, bundled student or ensemble."""
+    # These load torch.
     from kdcore.teachers.ensembles import ensemble_of_loaded
     from kdcore.teachers.teacher import load_single
 
@@ -114,11 +120,10 @@ def teacher_card(name: str) -> ModelCard:
     Raises:
         KdError: it is not on this machine; for an ensemble, also when its members do not fit together.
     """
-    from kdcore.errors import UnknownName
-    from kdcore.teachers.ensembles import ensemble_card
-
     cards = {card.name: card for card in teacher_cards()}
     if is_ensemble(name):
+        from kdcore.teachers.ensembles import ensemble_card  # loads torch
+
         return ensemble_card(name, cards.values())
     if name not in cards:
         raise UnknownName("teacher", name, cards)
@@ -133,7 +138,7 @@ def dataset(name: str) -> Dataset:
         UnknownName: no dataset has this name.
         DatasetUnavailable: it is not on this machine, or damaged.
     """
-    from kdcore.datasets import load_dataset
+    from kdcore.datasets import load_dataset  # loads torch
 
     return load_dataset(name)
 
@@ -144,6 +149,7 @@ def run_model(run_id: str, arm: str) -> Teacher:
 
     It can be cached without a time limit, because a finished run never changes.
     """
+    # These load SQLAlchemy and torch.
     from kdcore.jobs import runs_dir
     from kdcore.teachers.teacher import load_model
 
@@ -158,13 +164,12 @@ def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], datase
         run_id: the run whose students of the first seed are asked; None for bundled students.
         models: (arm, name of its network) for teacher, distilled and baseline.
     """
+    # These load torch.
     from kdcore.datasets import load_dataset
     from kdcore.teachers.answers import answer_test_split
 
-    bundled = {arm: name for arm, name in models if run_id is None or arm == "teacher"}
     networks = {
-        arm: teacher(bundled[arm]) if run_id is None or arm in bundled else run_model(run_id, arm)
-        for arm, _name in models
+        arm: teacher(name) if run_id is None or arm == "teacher" else run_model(run_id, arm) for arm, name in models
     }
     return answer_test_split(networks, load_dataset(dataset_name))
 
@@ -175,7 +180,7 @@ def dataset_statuses() -> list[DatasetStatus]:
 
     The state is looked up again after half a minute.
     """
-    from kdcore.datasets import dataset_status, list_datasets
+    from kdcore.datasets import dataset_status, list_datasets  # loads torch
 
     return [dataset_status(info.name) for info in list_datasets()]
 
@@ -183,31 +188,31 @@ def dataset_statuses() -> list[DatasetStatus]:
 @st.cache_resource(show_spinner=False, ttl=30)
 def dataset_infos() -> tuple[DatasetInfo, ...]:
     """Return all known datasets, ready or not; they are looked up again after half a minute."""
-    from kdcore.datasets import list_datasets
+    from kdcore.datasets import list_datasets  # loads torch
 
     return list_datasets()
 
 
 # Clear functions of caches in rooms above this one, which hold what was computed from datasets.
-_clear_too: list[Callable[[], None]] = []
+_upper_room_clears: list[Callable[[], None]] = []
 
 
 def clear_with_datasets(clear: Callable[[], None]) -> None:
     """Call `clear` too whenever the datasets of this machine change."""
-    _clear_too.append(clear)
+    _upper_room_clears.append(clear)
 
 
 def clear_dataset_cache() -> None:
     """Look the datasets up again, after one was fetched, added or removed."""
-    for kept in (dataset_statuses, dataset_infos, dataset, test_answers):
-        kept.clear()
-    for clear in _clear_too:
+    for cached in (dataset_statuses, dataset_infos, dataset, test_answers):
+        cached.clear()
+    for clear in _upper_room_clears:
         clear()
 
 
 @st.cache_resource(show_spinner=False, max_entries=32, ttl=3600)
 def teacher_seconds(name: str) -> float | None:
     """Return about how many seconds it takes to train a teacher on this machine; None without a known recipe."""
-    from kdcore.teachers.building.on_demand import estimate_teacher_seconds
+    from kdcore.teachers.building.on_demand import estimate_teacher_seconds  # loads torch
 
     return estimate_teacher_seconds(name)

@@ -12,16 +12,14 @@ import streamlit as st
 
 from kdcore.errors import KdError
 from pages.ui.kit import chart_style, formats
-from pages.ui.session import state
+from pages.ui.session import browser, state
+from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-from pages.ui.session.i18n import _
 
 LARGE_TYPE = 20  # pixels of text on charts in presenter mode, readable from the back row
-
-
-LIGHT_TEXT = "#d9d5ca"
+LIGHT_TEXT = "#d9d5ca"  # colour of text on charts in the dark theme
 
 
 def style() -> None:
@@ -29,30 +27,29 @@ def style() -> None:
     st.html(f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>")
 
 
-def paragraph(words: str, name: str) -> str:
+def paragraph(text: str, css_class: str) -> str:
     """Return an HTML paragraph of plain text, which is escaped.
 
     Args:
-        words: the text.
-        name: CSS class of the paragraph, one of those in `page.css`.
+        css_class: one of those in `page.css`.
     """
-    return f'<p class="{name}">{escape(formats.no_break_percent(words))}</p>'
+    return f'<p class="{css_class}">{escape(formats.no_break_percent(text))}</p>'
 
 
 def chart_text_style() -> chart_style.TextStyle:
     """Return the text style for charts in the current theme and mode; Plotly does not take it from the page's CSS."""
     size = LARGE_TYPE if state.widget_value("present") else chart_style.TEXT_STYLE.size
-    return chart_style.TextStyle(size, LIGHT_TEXT) if state.is_dark() else chart_style.TextStyle(size)
+    return chart_style.TextStyle(size, LIGHT_TEXT) if browser.is_dark() else chart_style.TextStyle(size)
 
 
-def draw_chart(figure: go.Figure, key: str, words: str) -> None:
+def draw_chart(figure: go.Figure, key: str, alt: str) -> None:
     """Draw a chart.
 
     Args:
         key: the same on every rerun, so that the chart is updated in place.
-        words: the alternative text for screen readers.
+        alt: the text alternative, for screen readers.
     """
-    st.plotly_chart(figure, config=chart_style.CONFIG, key=key, alt=words)
+    st.plotly_chart(figure, config=chart_style.CONFIG, key=key, alt=alt)
 
 
 @contextlib.contextmanager
@@ -60,8 +57,8 @@ def errors_as_sentences() -> Iterator[None]:
     """Show an error of the engine as one sentence on the page, not as a traceback; the rest of the block is skipped."""
     try:
         yield
-    except TeacherMissing as told:  # not a fault: the first run trains the teacher
-        st.info(str(told), icon=":material/school:")
+    except TeacherMissing as notice:  # not a fault: the first run trains the teacher
+        st.info(str(notice), icon=":material/school:")
     except KdError as error:
         st.error(str(error))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui.components import visitor
+from pages.ui.components.visitor import remember
 from pages.ui.kit import look
-from pages.ui.session import state, uploads
+from pages.ui.session import browser, state, uploads
 from pages.ui.session.i18n import _
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -50,10 +50,10 @@ def open_page(key: str) -> None:
     """Configure the page, draw the navigation and apply the style sheet; every page script calls this first."""
     uploads.keep_uploads_in_memory()
     uploads.remove_old_uploads()
-    here = next(page for page in pages() if page.key == key)
+    this_page = next(page for page in pages() if page.key == key)
     name = _("Dark Knowledge Lab")
     st.set_page_config(
-        page_title=name if key == "home" else f"{here.title} · {name}",
+        page_title=name if key == "home" else f"{this_page.title} · {name}",
         page_icon=str(_ROOT / "assets" / "icon.svg"),  # Streamlit fetches an icon given by name from the network
         layout="wide",
         initial_sidebar_state="collapsed",
@@ -65,8 +65,8 @@ def open_page(key: str) -> None:
             _link(page.key, page.title, "here" if page.key == key else "nav")
         presenter = st.toggle(_("Large type"), key="present", bind="query-params")
     st.html(f"<style>{look.css()}{look.PRESENTER_CSS if presenter else ''}</style>")
-    if not state.visitor_is_remembered():
-        visitor.remember(state.VISITOR_COOKIE, state.visitor_id())
+    if not browser.visitor_is_remembered():
+        remember(browser.VISITOR_COOKIE, browser.visitor_id())
 
 
 def page_title(text: str) -> None:
@@ -87,9 +87,9 @@ def link(key: str, label: str, *, primary: bool = False, **query: str) -> None:
 def link_only(key: str, label: str, query: dict[str, str]) -> None:
     """Draw a link to another page that carries `query` and, of the URL, only the language and the type size."""
     page = next(page for page in pages() if page.key == key)
-    kept = {name: value for name, value in state.link_params().items() if name in ("lang", "present")}
+    display = {name: value for name, value in state.link_params().items() if name in ("lang", "present")}
     with st.container(key=f"kd_side_{key}_afresh", width="content"):
-        st.page_link(page.script, label=label, query_params={**kept, **query})
+        st.page_link(page.script, label=label, query_params={**display, **query})
 
 
 def _link(key: str, label: str, kind: str, **query: str) -> None:

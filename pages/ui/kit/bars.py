@@ -1,7 +1,6 @@
-"""Data of the charts that change while the visitor watches: curves of a running training, and bars of probabilities.
+"""Bars of probabilities, as HTML; the function here only returns it.
 
-These charts are redrawn in place; a Plotly chart is rebuilt whenever its data changes, which makes it flicker. The
-functions here only return data and HTML; they draw nothing themselves.
+They are redrawn in place; a Plotly chart is rebuilt whenever its data changes, which makes it flicker.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], words: s
         words: the text alternative, for screen readers.
         others: whether the last row sums up the classes that are not shown; such a row is never emphasised.
     """
-    winner = max(range(len(shares) - others), key=lambda index: shares[index])
+    named = shares[:-1] if others else shares
+    winner = max(range(len(named)), key=lambda index: named[index])
     colour = look.arm_colour(arm)
     rows = "".join(
         f'<div class="kd-bar{" kd-won" if index == winner else ""}"><b>{escape(name)}</b>'

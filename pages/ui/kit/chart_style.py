@@ -1,4 +1,4 @@
-"""The style that all Plotly charts share: type sizes, grid, error bars and colours. Pure, no streamlit."""
+"""The style that all Plotly charts share: type sizes, grid, error bars and colours."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import plotly.graph_objects as go
 
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "responsive": True}
-
-
 GRID = "rgba(128,132,145,0.22)"
 
 
@@ -32,6 +30,11 @@ TEXT_STYLE = TextStyle()
 
 
 def error_bar(accuracy: Mapping[str, Any], colour: str) -> dict[str, Any]:
+    """Return a 95 % interval (0 to 1, drawn in percent) as an error bar of Plotly; an invisible one without interval.
+
+    Args:
+        accuracy: with "mean" and "ci95", as in a run's result.
+    """
     interval = accuracy.get("ci95")
     if not interval:
         return {"visible": False}
@@ -43,6 +46,13 @@ def error_bar(accuracy: Mapping[str, Any], colour: str) -> dict[str, Any]:
 
 
 def style_figure(figure: go.Figure, text: TextStyle, revision: str, legend: bool = False, top: int = 12) -> None:
+    """Give a figure the style that all charts share: text, grid, margins, legend and hover labels.
+
+    Args:
+        revision: while it stays the same, Plotly keeps what the visitor did to the chart, such as hiding a curve.
+        legend: whether a legend is shown above the chart.
+        top: margin above a chart without legend, in pixels.
+    """
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font=text.font,
         margin={"l": 8, "r": 12, "t": 44 if legend else top, "b": 8}, showlegend=legend, hovermode="x unified",
@@ -60,5 +70,6 @@ def wrap_name(name: str) -> str:
 
 
 def with_opacity(colour: str, opacity: float) -> str:
+    """Return a colour such as `#0072B2` with an opacity (0 to 1), for CSS and Plotly."""
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"

@@ -1,4 +1,4 @@
-"""Numbers, names and times in the words of the pages. Pure, no streamlit."""
+"""Numbers, names and times as the pages write them; the functions here only return texts."""
 
 from __future__ import annotations
 
@@ -72,11 +72,16 @@ def format_when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
-def join_names(names: Sequence[str], most: int = 12) -> str:
-    """Join names, and count those after the first `most`: `wolf, dog and 105 more`."""
-    shown = ", ".join(names[:most])
-    more = len(names) - most
+def join_names(names: Sequence[str], limit: int = 12) -> str:
+    """Join names by commas, and count those after the first `limit`: `wolf, dog and 105 more`."""
+    shown = ", ".join(names[:limit])
+    more = len(names) - limit
     return _("{names} and {n} more").format(names=shown, n=more) if more > 0 else shown
+
+
+def join_with_and(names: Sequence[str]) -> str:
+    """Join all names for a sentence: `wolf, dog and fox`."""
+    return _("{names} and {last}").format(names=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]
 
 
 def arm_name(arm: str) -> str:

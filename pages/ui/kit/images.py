@@ -1,4 +1,4 @@
-"""Pictures as PNG files and data URLs for the browser. Pure, no streamlit."""
+"""Pictures as PNG files and data URLs for the browser; the functions here draw nothing on a page."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
     import torch
+
+
+LOSSLESS_SIDE = 32  # pictures of at most this size, in pixels, are shown without compression losses
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,15 @@ def png_of(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-LOSSLESS_SIDE = 32  # pictures of at most this height, in pixels, are shown without compression losses
+def pixel_arrays(images: torch.Tensor) -> NDArray[np.uint8]:
+    """Convert pictures uint8 [N, C, H, W] to [N, H, W, 3], or [N, H, W] where they are grey."""
+    pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+def picture_of(image: torch.Tensor) -> Image.Image:
+    """Convert a picture uint8 [C, H, W], grey or in colour, to a picture of Pillow."""
+    return Image.fromarray(pixel_arrays(image[None])[0])
 
 
 def strip_url(images: torch.Tensor) -> str:
@@ -91,8 +102,8 @@ def strip_url(images: torch.Tensor) -> str:
     count, channels, height, width = images.shape
     gap = max(1, width // 10)
     board = np.zeros((height, count * (width + gap) - gap, 4), np.uint8)
-    for place, pixels in enumerate(images.permute(0, 2, 3, 1).numpy()):
-        left = place * (width + gap)
+    for index, pixels in enumerate(images.permute(0, 2, 3, 1).numpy()):
+        left = index * (width + gap)
         board[:, left : left + width, :3] = pixels if channels == 3 else np.repeat(pixels, 3, -1)
         board[:, left : left + width, 3] = 255
     picture = Image.fromarray(board)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Okabe and Ito's palette: people with any of the common colour-vision deficiencies can tell these colours apart.
-TEACHER = "#0072B2"
-BASELINE = "#D55E00"
-DISTILLED = "#009E73"
-POSTERIOR = "#CC79A7"
-GLOW = "#f0c14b"  # the instrument's accent while the winning class is hidden ("Lights off")
-MUTE = "#6b7080"
+from kdcore.reports import arm_style
 
-ARM_COLOURS = {"teacher": TEACHER, "baseline": BASELINE, "distilled": DISTILLED, "posterior": POSTERIOR}
+ARM_COLOURS = arm_style.ARM_COLOURS
+TEACHER, BASELINE = ARM_COLOURS["teacher"], ARM_COLOURS["baseline"]
+DISTILLED, POSTERIOR = ARM_COLOURS["distilled"], ARM_COLOURS["posterior"]
+GLOW = "#f0c14b"  # the instrument's accent while the winning class is hidden ("Lights off")
+MUTE = arm_style.CONTROL_COLOUR  # the grey of controls and of everything that should not draw the eye
 ARM_MARKERS = {"teacher": "circle", "baseline": "square", "distilled": "diamond", "posterior": "triangle-up"}
 ARM_DASHES = {"teacher": "solid", "baseline": "dash", "distilled": "solid", "posterior": "dot"}
 
 
 def arm_colour(arm: str) -> str:
-    """Return the arm's colour; all controls share one grey, because there can be many."""
-    return ARM_COLOURS.get(arm, MUTE)
+    """Return the arm's colour; all controls share one grey."""
+    return arm_style.arm_colour(arm)
 
 
 def arm_marker(arm: str) -> str:

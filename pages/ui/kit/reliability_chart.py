@@ -1,4 +1,4 @@
-"""The reliability diagram: confidence against accuracy, with its caption. Pure, no streamlit."""
+"""The reliability diagram: confidence against accuracy, with its caption; the functions here only return them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import TEXT_STYLE, TextStyle, style_figure
 from pages.ui.kit.formats import arm_name, format_accuracy
@@ -33,24 +33,25 @@ def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Text
             line={"color": look.MUTE, "width": 1.6, "dash": "dot"},
         )
     )  # fmt: skip
-    for arm, many in arms_in_order(bins).items():
+    for arm, groups in arms_in_order(bins).items():
         colour = look.arm_colour(arm)
         figure.add_trace(
             go.Scatter(
-                x=[100 * one.confidence for one in many], y=[100 * one.accuracy for one in many], name=arm_name(arm),
-                mode="markers+lines", line={"color": colour, "width": 1.5, "dash": look.arm_dash(arm)},
+                x=[100 * one.confidence for one in groups], y=[100 * one.accuracy for one in groups],
+                name=arm_name(arm), mode="markers+lines",
+                line={"color": colour, "width": 1.5, "dash": look.arm_dash(arm)},
                 marker={"color": colour, "size": 11, "symbol": look.arm_marker(arm)},
                 error_y={
                     "type": "data", "color": colour, "thickness": 1.2, "width": 3,
-                    "array": [100 * (one.ci95[1] - one.accuracy) for one in many],
-                    "arrayminus": [100 * (one.accuracy - one.ci95[0]) for one in many],
+                    "array": [100 * (one.ci95[1] - one.accuracy) for one in groups],
+                    "arrayminus": [100 * (one.accuracy - one.ci95[0]) for one in groups],
                 },
-                customdata=[one.n for one in many],
+                customdata=[one.n for one in groups],
                 hovertemplate="%{x:.1f} % → %{y:.1f} % (n = %{customdata})<extra></extra>",
             )
         )  # fmt: skip
     style_figure(figure, text, "reliability", legend=True)
-    low = min((one.confidence for many in bins.values() for one in many), default=0.0)
+    low = min((one.confidence for groups in bins.values() for one in groups), default=0.0)
     start = 10 * math.floor(10 * low)
     figure.update_layout(height=470, hovermode="closest")
     figure.update_xaxes(title_text=_("mean confidence"), ticksuffix=" %", range=[start - 1, 102], dtick=20)
@@ -67,10 +68,10 @@ def reliability_caption(bins: Mapping[str, Sequence[ReliabilityBin]], ece: Mappi
     """
     reading = _("Below the dotted line a network is surer than it is right, above it too modest.")
     furthest = max(bins, key=lambda arm: ece[arm]["mean"] if arm in ece else 0.0)
-    many = bins[furthest]
-    pictures = sum(one.n for one in many)
-    confidence = sum(one.n * one.confidence for one in many) / pictures
-    accuracy = sum(one.n * one.accuracy for one in many) / pictures
+    groups = bins[furthest]
+    pictures = sum(one.n for one in groups)
+    confidence = sum(one.n * one.confidence for one in groups) / pictures
+    accuracy = sum(one.n * one.accuracy for one in groups) / pictures
     text = _("Furthest off, {arm}: {confidence} sure on average, and right in {accuracy}.")
     return f"{reading} " + text.format(
         arm=arm_name(furthest), confidence=format_accuracy(confidence), accuracy=format_accuracy(accuracy)

@@ -78,12 +78,16 @@ def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     varied = _varied(config)
     names = ["dataset", "labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs"]
     names = [name for name in names if name not in SOFT_SETTINGS or name in _soft_settings(config)]
-    known = setting_names()
+    titles = setting_names()
     values = {"method": method_of(config), **{name: config[name] for name in names if name in config}}
-    facts = [(known[name], varied.get(name) or setting_value(name, values[name])) for name in names]
-    own = dict(config.get("parameters") or {})
-    facts += [(parameter_name(name), varied.get(name) or setting_value(name, own[name])) for name in own if own[name]]
-    facts += [(parameter_name(name), some) for name, some in varied.items() if name not in (*names, *own)]
+    facts = [(titles[name], varied.get(name) or setting_value(name, values[name])) for name in names]
+    parameters = dict(config.get("parameters") or {})
+    facts += [
+        (parameter_name(name), varied.get(name) or setting_value(name, value))
+        for name, value in parameters.items()
+        if value
+    ]
+    facts += [(parameter_name(name), values) for name, values in varied.items() if name not in (*names, *parameters)]
     if controls := config.get("controls"):
         facts.append((_("Controls"), ", ".join(map(arm_name, controls))))
     return [*facts, (_("Seeds"), str(len(config["seeds"])))]
@@ -104,15 +108,15 @@ def config_sentence(config: Mapping[str, Any]) -> str:
         "distill_weight": _("weight\u00a0{w:g}").format(w=config["distill_weight"]),
     }
     parts += [(name, soft[name]) for name in _soft_settings(config)]
-    said = [words for name, words in parts if name not in varied]
+    texts = [text for name, text in parts if name not in varied]
     for name, values in varied.items():
         n = len(config["vary"][name])
-        many = ngettext("{n} value", "{n} values", n).format(n=n)
-        said.append(f"{setting_name(name)}\u00a0({values if len(values) <= MAX_VALUES_LENGTH else many})")
+        count = ngettext("{n} value", "{n} values", n).format(n=n)
+        texts.append(f"{setting_name(name)}\u00a0({values if len(values) <= MAX_VALUES_LENGTH else count})")
     if controls := config.get("controls"):
-        said.append(ngettext("{n}\u00a0control", "{n}\u00a0controls", len(controls)).format(n=len(controls)))
+        texts.append(ngettext("{n}\u00a0control", "{n}\u00a0controls", len(controls)).format(n=len(controls)))
     seeds = ngettext("{n}\u00a0seed", "{n}\u00a0seeds", len(config["seeds"]))
-    return ", ".join([*said, seeds.format(n=len(config["seeds"]))])
+    return ", ".join([*texts, seeds.format(n=len(config["seeds"]))])
 
 
 def setting_names() -> dict[str, str]:
@@ -167,10 +171,10 @@ def own_point_text(config: Mapping[str, Any]) -> str:
 
 def point_text(values: Mapping[str, Any]) -> str:
     """Return one point of a sweep in words, such as "temperature 4, labelled pictures 100"."""
-    said = {name: setting_value(name, value) for name, value in values.items()}
-    if "method" in said:  # quoted, because a method's title can be several words
-        said["method"] = _("“{name}”").format(name=said["method"])
-    return ", ".join(f"{setting_name(name)} {value}" for name, value in said.items())
+    texts = {name: setting_value(name, value) for name, value in values.items()}
+    if "method" in texts:  # quoted, because a method's title can be several words
+        texts["method"] = _("“{name}”").format(name=texts["method"])
+    return ", ".join(f"{setting_name(name)} {text}" for name, text in texts.items())
 
 
 def _varied(config: Mapping[str, Any]) -> dict[str, str]:
@@ -230,14 +234,14 @@ def weight_note(config: Mapping[str, Any]) -> str:
 
 def extra_arms_sentence(config: Mapping[str, Any]) -> str:
     """Return what is trained besides the pairs: the points of a sweep and the controls; "" where there are neither."""
-    said = []
+    sentences = []
     for name, values in _varied(config).items():
         text = _("The pairs are trained at several values of a setting. {setting}: {values}.")
-        said.append(text.format(setting=parameter_name(name), values=values))
+        sentences.append(text.format(setting=parameter_name(name), values=values))
     if controls := config.get("controls"):
         text = _("One more student is trained for each control: {names}.")
-        said.append(text.format(names=", ".join(map(arm_name, controls))))
-    return " ".join(said)
+        sentences.append(text.format(names=", ".join(map(arm_name, controls))))
+    return " ".join(sentences)
 
 
 def control_sentences(name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.formats import (
     Readout,
@@ -87,8 +87,8 @@ def cost_table(arms: Mapping[str, Any], latency: Mapping[str, Sequence[Mapping[s
         latency: by arm, the engine's measurements, one per batch size; None while they are not finished.
     """
     ordered = arms_in_order(arms)
-    sizes = sorted({int(one["batch_size"]) for many in (latency or {}).values() for one in many}) or [1, 64]
-    rows = [_latency_row(list(ordered), latency, size) for size in sizes]
+    measured = {int(one["batch_size"]) for times in (latency or {}).values() for one in times}
+    rows = [_latency_row(list(ordered), latency, size) for size in sorted(measured) or (1, 64)]
     rows += [
         Row(
             _("Parameters"),
@@ -109,9 +109,11 @@ def _latency_row(arms: Sequence[str], latency: Mapping[str, Any] | None, batch_s
     label = _("Time, 1 picture") if batch_size == 1 else _("Time, {n} pictures").format(n=batch_size)
     cells = []
     for arm in arms:
-        found = next((one for one in (latency or {}).get(arm, ()) if one["batch_size"] == batch_size), None)
-        detail = _("p95 {ms}").format(ms=format_ms(found["p95"])) if found else ""
-        cells.append(Cell(format_ms(found["p50"]), detail) if found else Cell("…"))
+        measured = next((one for one in (latency or {}).get(arm, ()) if one["batch_size"] == batch_size), None)
+        if measured is None:
+            cells.append(Cell("…"))
+        else:
+            cells.append(Cell(format_ms(measured["p50"]), _("p95 {ms}").format(ms=format_ms(measured["p95"]))))
     return Row(label, _("p50 at batch {n}").format(n=batch_size), tuple(cells))
 
 
@@ -169,14 +171,14 @@ def readouts_html(readouts: Sequence[Readout], marked: bool = True) -> str:
     return _readouts(large, marked, "") + (_readouts(small, marked, " kd-small") if small else "")
 
 
-def _readouts(readouts: Sequence[Readout], marked: bool, kind: str) -> str:
+def _readouts(readouts: Sequence[Readout], marked: bool, css_class: str) -> str:
     items = "".join(
         f'<div class="kd-readout"><b>{escape(one.value)}</b>'
         f"<span>{arm_mark(one.arm) if marked else ''}{escape(one.name)}</span>"
         f"<small>{escape(no_break_percent(one.detail))}</small></div>"
         for one in readouts
     )
-    return f'<div class="kd-readouts{kind}">{items}</div>'
+    return f'<div class="kd-readouts{css_class}">{items}</div>'
 
 
 def arm_mark(arm: str) -> str:

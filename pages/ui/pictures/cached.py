@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
+from kdcore.pictures.decode import open_picture
 from kdcore.teachers.ensemble_names import members_of
 from pages.ui.engine.cache import clear_with_datasets, dataset, teacher, teacher_cards
+from pages.ui.frame.page_parts import TeacherMissing
 from pages.ui.kit import images
-from pages.ui.pictures import scenes
-
-if TYPE_CHECKING:
-    from pages.ui.pictures.example import Example
-    from pages.ui.pictures.scenes import Scene
+from pages.ui.pictures import example, scenes
+from pages.ui.pictures.scenes import Scene
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def hesitant_example(dataset_name: str, teacher_name: str) -> Example:
+def hesitant_example(dataset_name: str, teacher_name: str) -> example.Example:
     """Return a picture of the dataset about which the teacher hesitates, with the teacher's logits.
 
     Raises:
         TeacherMissing: the teacher, or a member of the ensemble, is not on this machine.
     """
-    from pages.ui.frame.page_parts import TeacherMissing
-    from pages.ui.pictures.example import hesitant_example
-
-    here = {card.name for card in teacher_cards()}
+    names = {card.name for card in teacher_cards()}
     for member in members_of(teacher_name):
-        if member not in here:
+        if member not in names:
             raise TeacherMissing(member)
-    return hesitant_example(dataset_name, teacher(teacher_name))
+    return example.hesitant_example(dataset_name, teacher(teacher_name))
 
 
 clear_with_datasets(hesitant_example.clear)
@@ -58,9 +52,9 @@ def _sharp_morphs() -> set[tuple[str, str]]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _morph(teacher_name: str, language: str, eye: int) -> Scene:
+def _morph(teacher_name: str, language: str, side: int) -> Scene:
     # `language` only distinguishes cache entries, because a scene contains texts.
-    return scenes.morph_scene(teacher(teacher_name), eye)
+    return scenes.morph_scene(teacher(teacher_name), side)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -91,8 +85,6 @@ def opened_picture(data: bytes, name: str) -> bytes:
     Raises:
         PictureError: the bytes are not a picture that can be opened safely.
     """
-    from kdcore.pictures.decode import open_picture
-
     return images.png_of(open_picture(data, name))
 
 

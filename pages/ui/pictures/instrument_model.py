@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from pages.ui.kit import look
 from pages.ui.kit.images import Sheet
 from pages.ui.session.i18n import _
+from pages.ui.session.state import TEMPERATURE_RANGE
 
-ROWS_AT_FIRST = 10  # rows shown at first where there are more than 12 classes; up to 12 classes are all shown
+MAX_UNDIVIDED_ROWS = 12  # up to this number, all classes are shown at first
+ROWS_AT_FIRST = 10  # classes shown at first where there are more
 
 
 @dataclass(frozen=True)
@@ -31,20 +33,24 @@ class Morph:
     label: str
     stops: tuple[tuple[str, int], ...]
 
+    def data(self) -> dict[str, Any]:
+        """Return the slider as a dictionary that can be written as JSON."""
+        return {"label": self.label, "stops": [{"name": name, "frame": frame} for name, frame in self.stops]}
+
 
 def instrument_data(
     *,
     class_names: Sequence[str],
     logits: NDArray[np.floating[Any]],  # [F, K], calibrated
     picture: Sheet,
-    sees: Sheet | None = None,
+    teacher_view: Sheet | None = None,
     posterior: NDArray[np.floating[Any]] | None = None,  # [F, K]
     superclasses: Sequence[str] | None = None,
     morph: Morph | None = None,
     frame: int = 0,
     caption: str = "",
     lead: tuple[str, str] | None = None,
-    temperature_range: tuple[float, float] = (0.2, 20.0),
+    temperature_range: tuple[float, float] = TEMPERATURE_RANGE,
 ) -> dict[str, Any]:
     """Return everything that the component draws, its texts included, because the component has no texts of its own.
 
@@ -52,7 +58,7 @@ def instrument_data(
         class_names: names of the K classes.
         logits: calibrated logits [F, K] of each frame.
         picture: the frames as the visitor sees them.
-        sees: the frames as the teacher sees them; None where they are not shown.
+        teacher_view: the frames as the teacher sees them; None where they are not shown.
         posterior: the true probabilities [F, K]; None where they are unknown.
         superclasses: the superclass of each class; None where there are none.
         morph: the slider over the frames; None for a single picture.
@@ -64,34 +70,39 @@ def instrument_data(
     Raises:
         ValueError: shapes do not agree, or a logit is not finite; the chart would be wrong.
     """
-    if logits.ndim != 2 or logits.shape[1] != len(class_names):
-        raise ValueError(f"logits {logits.shape} do not fit {len(class_names)} classes")
-    if posterior is not None and posterior.shape != logits.shape:
-        raise ValueError(f"posterior {posterior.shape} does not fit logits {logits.shape}")
-    if not np.isfinite(logits).all():
-        raise ValueError("a logit is not finite")
+    _check(class_names, logits, posterior)
     return {
         "class_names": list(class_names),
         "logits": [[round(float(z), 6) for z in row] for row in logits],
         "posterior": None if posterior is None else [[float(f"{p:.8g}") for p in row] for row in posterior],
         "superclasses": None if superclasses is None else list(superclasses),
         "picture": vars(picture).copy(),
-        "sees": None if sees is None else vars(sees).copy(),
-        "morph": None
-        if morph is None
-        else {"label": morph.label, "stops": [{"name": name, "frame": at} for name, at in morph.stops]},
+        "sees": None if teacher_view is None else vars(teacher_view).copy(),
+        "morph": None if morph is None else morph.data(),
         "frame": frame,
         "caption": caption,
         "lead": None if lead is None else {"on": lead[0], "off": lead[1]},
-        "top": len(class_names) if len(class_names) <= 12 else ROWS_AT_FIRST,
+        "top": len(class_names) if len(class_names) <= MAX_UNDIVIDED_ROWS else ROWS_AT_FIRST,
         "temperature_range": list(temperature_range),
         "colours": {"teacher": look.TEACHER, "truth": look.POSTERIOR, "glow": look.GLOW},
-        "texts": _texts(sees),
+        "texts": _texts(teacher_view),
     }
 
 
-def _texts(sees: Sheet | None) -> dict[str, str]:
-    size = f"{sees.width} × {sees.height}" if sees else ""
+def _check(
+    class_names: Sequence[str], logits: NDArray[np.floating[Any]], posterior: NDArray[np.floating[Any]] | None
+) -> None:
+    if logits.ndim != 2 or logits.shape[1] != len(class_names):
+        raise ValueError(f"logits {logits.shape} do not fit {len(class_names)} classes")
+    if posterior is not None and posterior.shape != logits.shape:
+        raise ValueError(f"posterior {posterior.shape} does not fit logits {logits.shape}")
+    if not np.isfinite(logits).all():
+        raise ValueError("a logit is not finite")
+
+
+def _texts(teacher_view: Sheet | None) -> dict[str, str]:
+    """Return all texts that the component shows or speaks, by the key by which its script looks them up."""
+    size = f"{teacher_view.width} × {teacher_view.height}" if teacher_view else ""
     return {
         "hard_label": _("hard label"),
         "lights_off": _("Lights off"),

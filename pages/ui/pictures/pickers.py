@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import streamlit as st
 
 from kdcore.errors import KdError
+from kdcore.teachers.card_facts import figure
 from kdcore.teachers.ensemble_names import is_ensemble
 from pages.ui.datasets import cached
 from pages.ui.engine import cache
 from pages.ui.kit import look
 from pages.ui.pictures import cached as picture_cached
-from pages.ui.session import state
+from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
+from pages.ui.session.visitor_picture import VisitorPicture, last_picture
 from pages.ui.teachers import ensemble_pickers
 
 if TYPE_CHECKING:
@@ -61,10 +63,11 @@ def pick_teacher(source: str) -> ModelCard:
     names = _teachers(source)
     if not names:
         raise KdError(_("No teacher is on this machine; train one with: kdcore teachers train creatures"))
-    asked = ensemble_pickers.asked_ensemble("teacher")
+    url_ensemble = ensemble_pickers.ensemble_in_url("teacher")
     first = state.choice("teacher", names)
-    if asked is not None:
-        first = str(held) if (held := state.widget_value("teacher_pick")) in asked.members else asked.members[0]
+    if url_ensemble is not None:
+        current = state.widget_value("teacher_pick")
+        first = str(current) if current in url_ensemble.members else url_ensemble.members[0]
     chosen = st.selectbox(
         _("Teacher"),
         names,
@@ -74,7 +77,7 @@ def pick_teacher(source: str) -> ModelCard:
         on_change=state.on_choice,
         args=("teacher", "teacher_pick", names),
     )
-    name = ensemble_pickers.pick_members(chosen, asked, names[0])
+    name = ensemble_pickers.pick_members(chosen, url_ensemble, names[0])
     state.set_choice("teacher", name, names)
     return cache.teacher_card(name)
 
@@ -86,7 +89,8 @@ def _teachers(source: str) -> list[str]:
 
 
 def _teacher_of(dataset: str) -> str:
-    from kdcore.settings.defaults import defaults_for
+    """Return the name of the teacher with which runs on this dataset start by default."""
+    from kdcore.settings.defaults import defaults_for  # loads torch, which takes seconds
 
     return defaults_for(dataset).teacher
 
@@ -105,8 +109,6 @@ def teacher_description(card: ModelCard) -> str:
 
 def _quality(card: ModelCard) -> str:
     """Return a teacher's accuracy in words, and whether it was measured here or published."""
-    from kdcore.teachers.card_facts import figure
-
     if (measured := figure(card, "accuracy")) is not None:
         return _("right on {accuracy} of the test pictures").format(accuracy=look.percent(measured.mean))
     if (published := figure(card, "published_accuracy")) is not None:
@@ -124,14 +126,14 @@ def pick_digit() -> bytes:
     digit = st.selectbox(
         _("Digit"), list(scans), index=list(scans).index(start), key="digit_pick", persist_state="session", width=90
     )
-    place = st.slider(
+    number = st.slider(
         _("From clear to ambiguous"),
         1, len(scans[digit]), len(scans[digit]), key=f"scan_{digit}", persist_state="session", width=215,
     )  # fmt: skip
-    return scans[digit][place - 1]
+    return scans[digit][number - 1]
 
 
-def pick_sample() -> tuple[state.VisitorPicture | None, str]:
+def pick_sample() -> tuple[VisitorPicture | None, str]:
     """Let the visitor choose one of a dataset's test pictures, from which no teacher has learned.
 
     Returns:
@@ -151,14 +153,14 @@ def pick_sample() -> tuple[state.VisitorPicture | None, str]:
         return None, ""
     label = st.selectbox(_("Class"), list(classes), key=f"sample_class_{name}", persist_state="session", width=150)
     samples = classes[label].samples
-    turn = state.kept("sample_turn")
-    number = turn if isinstance(turn, int) else 0
+    clicks = state.kept("sample_turn")
+    number = clicks if isinstance(clicks, int) else 0
     st.button(_("Another one"), key="sample_next", on_click=state.keep, args=("sample_turn", number + 1))
-    what = _("Really a {name}").format(name=label)
-    return state.VisitorPicture(samples[number % len(samples)], what, "dataset"), name
+    title = _("Really a {name}").format(name=label)
+    return VisitorPicture(samples[number % len(samples)], title, "dataset"), name
 
 
-def pick_upload() -> state.VisitorPicture | None:
+def pick_upload() -> VisitorPicture | None:
     """Let the visitor choose an own picture from a file or the camera; the session keeps the last one.
 
     Returns:
@@ -186,7 +188,7 @@ def pick_way() -> str:
     )
 
 
-def pick_file(width: int | Literal["stretch"] = "stretch") -> state.VisitorPicture | None:
+def pick_file(width: int | Literal["stretch"] = "stretch") -> VisitorPicture | None:
     """Let the visitor upload a picture from a file, and return it, or the last own picture where none is uploaded.
 
     Args:
@@ -204,11 +206,11 @@ def pick_file(width: int | Literal["stretch"] = "stretch") -> state.VisitorPictu
         help=_("It stays in this machine's memory and is written nowhere."),
     )
     if file is None:
-        return state.picture("upload")
-    return state.VisitorPicture(picture_cached.opened_picture(file.getvalue(), file.name), file.name, "upload")
+        return last_picture("upload")
+    return VisitorPicture(picture_cached.opened_picture(file.getvalue(), file.name), file.name, "upload")
 
 
-def take_photo() -> state.VisitorPicture | None:
+def take_photo() -> VisitorPicture | None:
     """Let the visitor take a photo, and return it, or the last own picture where none is taken.
 
     Where browsers allow no camera at this address, a sentence explains why.
@@ -216,22 +218,22 @@ def take_photo() -> state.VisitorPicture | None:
     Raises:
         PictureError: the photo cannot be opened.
     """
-    if not state.may_use_camera():
+    if not browser.may_use_camera():
         st.info(
             _("Browsers give a camera only to a page on HTTPS or on localhost, and this address is neither: upload a "
               "picture instead, or open the page on the machine itself."),
             icon=":material/no_photography:",
         )  # fmt: skip
-        return state.picture("upload")
+        return last_picture("upload")
     file = st.camera_input(_("Take a photo"), key="camera", label_visibility="collapsed")
     if file is not None:
         name = _("Your photo")
-        return state.VisitorPicture(picture_cached.opened_picture(file.getvalue(), name), name, "upload")
+        return VisitorPicture(picture_cached.opened_picture(file.getvalue(), name), name, "upload")
     st.caption(
         _("The browser asks for permission first. If you refused it once, allow the camera again beside the address. "
           "The photo stays in this machine's memory and is written nowhere.")
     )  # fmt: skip
-    return state.picture("upload")
+    return last_picture("upload")
 
 
 def _on_source_change() -> None:
@@ -241,6 +243,7 @@ def _on_source_change() -> None:
 
 
 def _take_first_teacher(source: str) -> None:
+    """Select the teacher that knows pictures of this source, in the list and in the URL."""
     names = _teachers(source)
     if names:
         state.set_choice("teacher", names[0], names)

@@ -1,6 +1,7 @@
 """Scenes of the instrument: a picture as the visitor sees it, as the teacher sees it, and the teacher's answer.
 
-The functions here are pure and may take seconds, so pages call the cached versions of them.
+The functions here draw nothing on a page and may take seconds, so pages call the cached versions of them. The imports
+inside them load PyTorch, which takes seconds; a page appears before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pages.ui.kit.images import Sheet, picture_sheet, png_of, sheet
+from pages.ui.kit.images import LOSSLESS_SIDE, Sheet, picture_of, picture_sheet, pixel_arrays, png_of, sheet
 from pages.ui.pictures.instrument_model import Morph, instrument_data
 from pages.ui.session.i18n import _
 
@@ -40,7 +41,7 @@ class Scene:
         logits: the teacher's calibrated logits [F, K].
         posterior: the true probabilities [F, K]; None where they are unknown.
         picture: the frames as the visitor sees them.
-        sees: the frames as the teacher sees them.
+        teacher_view: the frames as the teacher sees them.
         morph: the slider over the frames; None for a single picture.
         frame: index of the frame shown first.
         members: name and calibrated logits [F, K] of each member of an ensemble; empty for a single teacher.
@@ -51,7 +52,7 @@ class Scene:
     logits: NDArray[np.floating[Any]]
     posterior: NDArray[np.floating[Any]] | None
     picture: Sheet
-    sees: Sheet
+    teacher_view: Sheet
     morph: Morph | None = None
     frame: int = 0
     members: tuple[tuple[str, NDArray[np.floating[Any]]], ...] = ()
@@ -69,7 +70,7 @@ class Scene:
             logits=self.logits,
             posterior=self.posterior,
             picture=self.picture,
-            sees=self.sees,
+            teacher_view=self.teacher_view,
             morph=self.morph,
             frame=self.frame,
             caption=caption,
@@ -77,20 +78,20 @@ class Scene:
         )
 
 
-def morph_scene(teacher: Teacher, eye: int = FULL_SIDE) -> Scene:
+def morph_scene(teacher: Teacher, side: int = FULL_SIDE) -> Scene:
     """Return the morph from wolf through dog and fox to cat with a teacher's answers.
 
     Args:
-        eye: side of the pictures drawn for the visitor, in pixels.
+        side: of the pictures drawn for the visitor, in pixels.
     """
-    from kdcore.datasets import creatures
+    from kdcore.datasets import creatures  # loads torch
 
     count = FRAMES_A_STEP * (len(MORPH_STOPS) - 1) + 1
     traits = creatures.morph(MORPH_STOPS, count)
-    scene = _creatures(teacher, traits, eye)
+    scene = _creatures(teacher, traits, side)
     stops = tuple((stop, i * FRAMES_A_STEP) for i, stop in enumerate(MORPH_STOPS))
     return Scene(
-        scene.class_names, scene.superclasses, scene.logits, scene.posterior, scene.picture, scene.sees,
+        scene.class_names, scene.superclasses, scene.logits, scene.posterior, scene.picture, scene.teacher_view,
         Morph(_("Morph"), stops), _first_ambiguous_frame(scene.logits),
     )  # fmt: skip
 
@@ -104,30 +105,33 @@ def creature_scene(teacher: Teacher, traits: Mapping[str, float]) -> Scene:
     Args:
         traits: the value of every trait, by name.
     """
-    import torch
-
-    from kdcore.datasets import creatures
-
-    values = torch.tensor([[float(traits[trait.name]) for trait in creatures.TRAITS]])
-    return _creatures(teacher, values, FULL_SIDE)
+    return _creatures(teacher, _trait_values(traits), FULL_SIDE)
 
 
 def picture_scene(teacher: Teacher, png: bytes, alt: str) -> Scene:
     """Return the scene of any picture with any teacher's answer; `alt` is the picture's text alternative."""
     picture = Image.open(io.BytesIO(png))
     seen = teacher.prepare(picture)
-    eye = picture_sheet(picture, alt) if max(picture.size) > 32 else sheet(_frames(seen), alt, lossless=True)
-    return _scene(teacher, seen, eye, None)
+    is_large = max(picture.size) > LOSSLESS_SIDE
+    shown = picture_sheet(picture, alt) if is_large else sheet(pixel_arrays(seen), alt, lossless=True)
+    return _scene(teacher, seen, shown, None)
 
 
 def creature_png(traits: Mapping[str, float]) -> bytes:
     """Return the PNG of a creature as networks see it, 32 x 32 pixels; `traits` has every trait's value by name."""
+    from kdcore.datasets import creatures  # loads torch
+
+    return png_of(picture_of(creatures.render(_trait_values(traits))[0]))
+
+
+def _trait_values(traits: Mapping[str, float]) -> torch.Tensor:
+    """Return the traits of one creature [1, number of traits], in the order in which the engine draws them."""
+    # These load torch.
     import torch
 
     from kdcore.datasets import creatures
 
-    values = torch.tensor([[float(traits[trait.name]) for trait in creatures.TRAITS]])
-    return png_of(Image.fromarray(_frames(creatures.render(values))[0]))
+    return torch.tensor([[float(traits[trait.name]) for trait in creatures.TRAITS]])
 
 
 def digit_scans(teacher: Teacher, digits: Dataset) -> tuple[dict[str, list[bytes]], str]:
@@ -139,9 +143,8 @@ def digit_scans(teacher: Teacher, digits: Dataset) -> tuple[dict[str, list[bytes
     test = digits.test
     logits = teacher.logits(test.images).double()
     dark = 1 - logits.softmax(1).amax(1)
-    frames = _frames(test.images)
     scans = {
-        name: [png_of(Image.fromarray(frames[i])) for i in dark.argsort().tolist() if test.hard_labels[i] == k]
+        name: [png_of(picture_of(test.images[i])) for i in dark.argsort().tolist() if test.hard_labels[i] == k]
         for k, name in enumerate(digits.class_names)
     }
     return scans, digits.class_names[int(test.hard_labels[dark.argmax()])]
@@ -152,39 +155,43 @@ def blank_png() -> bytes:
     return png_of(Image.new("RGB", (64, 64), "white"))
 
 
-def _creatures(teacher: Teacher, traits: torch.Tensor, size: int) -> Scene:
-    from kdcore.datasets import creatures
+def _creatures(teacher: Teacher, traits: torch.Tensor, side: int) -> Scene:
+    """Return the scene of creatures, drawn from their traits [F, number of traits]; `side` as in `morph_scene`.
+
+    A teacher that did not learn the creatures is asked about the first one only.
+    """
+    from kdcore.datasets import creatures  # loads torch
 
     small = creatures.render(traits)
-    eye = sheet(_frames(creatures.render(traits, size=size)), _("Drawn animal head"))
+    shown = sheet(pixel_arrays(creatures.render(traits, size=side)), _("Drawn animal head"))
     if teacher.card.dataset == "creatures":
-        return _scene(teacher, small, eye, creatures.posterior(traits).numpy())
-    seen = [teacher.prepare(Image.fromarray(frame)) for frame in _frames(small)]
-    return _scene(teacher, seen[0], eye, None)
+        return _scene(teacher, small, shown, creatures.posterior(traits).numpy())
+    return _scene(teacher, teacher.prepare(picture_of(small[0])), shown, None)
 
 
-def _scene(teacher: Teacher, seen: torch.Tensor, eye: Sheet, posterior: NDArray[np.floating[Any]] | None) -> Scene:
+def _scene(teacher: Teacher, seen: torch.Tensor, shown: Sheet, posterior: NDArray[np.floating[Any]] | None) -> Scene:
+    """Ask a teacher about pictures.
+
+    Args:
+        seen: the pictures as the teacher sees them, uint8 [F, C, H, W].
+        shown: the pictures as the visitor sees them.
+        posterior: the true probabilities [F, K]; None where they are unknown.
+    """
     card = teacher.card
-    grouped = card.superclasses if card.superclasses != card.class_names else None
+    superclasses = card.superclasses if card.superclasses != card.class_names else None
     logits = teacher.logits(seen).double().numpy()
-    pixels = sheet(_frames(seen), lossless=True)
-    return Scene(card.class_names, grouped, logits, posterior, eye, pixels, members=_members(teacher, seen))
+    view = sheet(pixel_arrays(seen), lossless=True)
+    return Scene(card.class_names, superclasses, logits, posterior, shown, view, members=_members(teacher, seen))
 
 
 def _members(teacher: Teacher, seen: torch.Tensor) -> tuple[tuple[str, NDArray[np.floating[Any]]], ...]:
     """Return the name and logits [F, K] of each member of an ensemble; empty for a single network."""
     if not teacher.members:
         return ()
-    from kdcore.teachers.ensembles import member_logits
+    from kdcore.teachers.ensembles import member_logits  # loads torch
 
-    each = member_logits(teacher, seen).double().numpy()  # [F, M, K]
-    return tuple((member.name, each[:, index]) for index, member in enumerate(teacher.members))
-
-
-def _frames(images: torch.Tensor) -> NDArray[np.uint8]:
-    """Convert pictures uint8 [N, C, H, W] to [N, H, W, 3], or [N, H, W] where they are grey."""
-    frames = images.permute(0, 2, 3, 1).contiguous().numpy()
-    return frames[..., 0] if frames.shape[-1] == 1 else frames
+    logits = member_logits(teacher, seen).double().numpy()  # [F, M, K]
+    return tuple((member.name, logits[:, index]) for index, member in enumerate(teacher.members))
 
 
 def _first_ambiguous_frame(logits: NDArray[np.floating[Any]]) -> int:
@@ -194,5 +201,5 @@ def _first_ambiguous_frame(logits: NDArray[np.floating[Any]]) -> int:
     """
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     dark = 1 - shifted.max(1) / shifted.sum(1)
-    doubtful = np.flatnonzero(dark >= 0.1)
-    return int(doubtful[0]) if len(doubtful) else 0
+    ambiguous = np.flatnonzero(dark >= 0.1)
+    return int(ambiguous[0]) if len(ambiguous) else 0

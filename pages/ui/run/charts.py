@@ -11,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.curves import Curve
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, error_bar, style_figure, with_opacity, wrap_name

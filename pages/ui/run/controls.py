@@ -9,7 +9,7 @@ import streamlit as st
 
 from kdcore.errors import KdError, RunNotFound
 from pages.ui.engine import cache
-from pages.ui.session import state
+from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _REFUSAL = "control_refusal"  # session slot: the error message of the last butt
 
 def may_stop(run: RunRow) -> bool:
     """Return whether this visitor may stop a run: their own runs, or any run for the person at the machine."""
-    return run.visitor == state.visitor_id() or state.is_local()
+    return run.visitor == browser.visitor_id() or browser.is_local()
 
 
 def most_runs() -> int | None:
@@ -30,7 +30,7 @@ def most_runs() -> int | None:
     """
     from kdcore import jobs
 
-    return jobs.MAX_QUEUED if state.is_local() else None
+    return jobs.MAX_QUEUED if browser.is_local() else None
 
 
 def parent_run() -> str | None:

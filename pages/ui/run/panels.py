@@ -15,7 +15,7 @@ from pages.ui.kit import formats, settings_words, tables
 from pages.ui.run import charts, control_views, controls, curves_data, queue_words, sentences, sweep_panels
 from pages.ui.run import view as vm
 from pages.ui.run.controls import may_stop
-from pages.ui.session import state
+from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
 from pages.ui.settings_form.run_form import preset_settings
 
@@ -37,7 +37,7 @@ def start(config: RunConfig) -> None:
 
     store = cache.store()
     parent, most = controls.parent_run(), controls.most_runs()
-    state.set_run_id(jobs.submit(store, config, state.visitor_id(), parent=parent, limit=most))
+    state.set_run_id(jobs.submit(store, config, browser.visitor_id(), parent=parent, limit=most))
     state.clear_parent_run()
     jobs.advance(store)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.curves import Curve, make_curve
 from kdcore.reports.time_left import RECENT_EPOCHS, seconds_left
 from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, format_accuracy, format_interval

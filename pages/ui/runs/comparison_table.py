@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.comparison import AccuracyDifference, Comparison
 from pages.ui.kit.formats import (
     arm_name,

@@ -14,7 +14,7 @@ from pages.ui.frame.shell import link
 from pages.ui.kit import formats, settings_words, tables
 from pages.ui.run import panels, sentences
 from pages.ui.runs import actions, comparison_panel
-from pages.ui.session import state
+from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ WIDTHS = (0.75, 1.15, 2.7, 3.1, 0.9)
 
 def visitor() -> str | None:
     """Return whose runs are listed: this visitor's id, or None (all runs) for the person at the machine."""
-    return None if state.is_local() else state.visitor_id()
+    return None if browser.is_local() else browser.visitor_id()
 
 
 def visible_runs() -> list[RunRow]:

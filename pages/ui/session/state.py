@@ -1,6 +1,7 @@
-"""The only module of the app that reads and writes `st.session_state`, `st.query_params` and `st.context`.
+"""What the app keeps in a visitor's session and in the URL; this room alone reads and writes them.
 
-Values that a link must share are kept in the URL; values that concern only this visitor are kept in the session.
+Values that a link must share are kept in the URL (`st.query_params`); values that concern only this visitor are kept in
+the session (`st.session_state`).
 Streamlit itself stores the values of widgets that have `bind="query-params"` or `persist_state="session"`; the URL
 keys of such widgets must not be written here.
 """
@@ -9,17 +10,13 @@ from __future__ import annotations
 
 import math
 import re
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar, cast
-from urllib.parse import urlsplit
 
 import streamlit as st
 
 T = TypeVar("T")
 
-VISITOR_COOKIE = "kd_visitor"
 TEMPERATURE_RANGE = (0.2, 20.0)
 # The URL keys that every link to another page carries, so that going there and back loses no choice.
 SHARED_KEYS = (
@@ -32,80 +29,8 @@ SHARED_KEYS = (
     "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown", "sample_of", "model", "networks",
 )  # fmt: skip
 
-_PICTURES, _CURRENT, _VISITOR = "_pictures", "_current_picture", "_visitor_id"
-_ID = re.compile(r"[0-9a-f]{32}")
 
-
-@dataclass(frozen=True)
-class VisitorPicture:
-    """The picture that the visitor last looked at.
-
-    Attributes:
-        png: the decoded picture (RGB or grey, at most 1024 pixels a side) as a lossless PNG of at most about 3 MB.
-        name: the name that the page shows for it.
-        source: where it came from: "upload", "creature", "digit" or "dataset".
-    """
-
-    png: bytes
-    name: str
-    source: str
-
-
-# --- the visitor
-
-
-def visitor_id() -> str:
-    """Return this browser's random id: 32 hexadecimal digits, kept in a cookie so that it survives a reload."""
-    if _VISITOR not in st.session_state:
-        kept = str(st.context.cookies.get(VISITOR_COOKIE, ""))
-        st.session_state[_VISITOR] = kept if _ID.fullmatch(kept) else uuid.uuid4().hex
-    return str(st.session_state[_VISITOR])
-
-
-def visitor_is_remembered() -> bool:
-    """Whether the browser sent the cookie with the visitor's id, so that it need not be written again."""
-    return st.context.cookies.get(VISITOR_COOKIE) == visitor_id()
-
-
-def is_local() -> bool:
-    """Whether the visitor sits at the machine that runs the app.
-
-    True when the request came from a loopback address, to a loopback host name, and through no proxy.
-    """
-    headers = st.context.headers
-    if any(headers.get(name) for name in ("X-Forwarded-For", "X-Real-Ip", "Forwarded")):
-        return False
-    host = str(headers.get("Host", "")).rsplit(":", 1)[0].strip("[]")
-    address = st.context.ip_address
-    return host in ("localhost", "127.0.0.1", "::1") and (address is None or address in ("127.0.0.1", "::1"))
-
-
-def may_use_camera() -> bool:
-    """Whether browsers allow a page at this address to use the camera: only on HTTPS or on the machine itself."""
-    found = urlsplit(st.context.url or "")
-    host = found.hostname or "localhost"
-    here = host in ("localhost", "::1") or host.endswith(".localhost") or re.fullmatch(r"127(\.\d+){3}", host)
-    return found.scheme != "http" or bool(here)
-
-
-def is_dark() -> bool:
-    """Whether the visitor uses the dark theme."""
-    return st.context.theme.type == "dark"
-
-
-def picture(source: str | None = None) -> VisitorPicture | None:
-    """Return the visitor's current picture, or the last one from `source`; None where there is none."""
-    kept = st.session_state.get(_PICTURES, {})
-    return kept.get(source or st.session_state.get(_CURRENT, ""))
-
-
-def keep_picture(chosen: VisitorPicture) -> None:
-    """Make `chosen` the visitor's current picture; the session keeps the last picture of each source."""
-    st.session_state[_PICTURES] = {**st.session_state.get(_PICTURES, {}), chosen.source: chosen}
-    st.session_state[_CURRENT] = chosen.source
-
-
-# --- other values kept in the session
+# --- values kept in the session
 
 
 def keep(slot: str, value: object) -> None:
@@ -200,8 +125,8 @@ def on_choice(key: str, widget_key: str, legal: Sequence[str]) -> None:
 
 def choice(key: str, legal: Sequence[str]) -> str:
     """Return the URL's value of `key` if it is in `legal`, else `legal[0]`."""
-    found = _query(key)
-    return found if found in legal else legal[0]
+    value = _query(key)
+    return value if value in legal else legal[0]
 
 
 def set_choice(key: str, value: str, legal: Sequence[str]) -> None:
@@ -214,8 +139,8 @@ def set_choice(key: str, value: str, legal: Sequence[str]) -> None:
 
 def choices(key: str, legal: Sequence[str]) -> list[str]:
     """Return the values in the URL's comma-separated list `key` that are in `legal`, in the order of `legal`."""
-    asked = _query(key).split(",")
-    return [name for name in legal if name in asked]
+    in_url = _query(key).split(",")
+    return [name for name in legal if name in in_url]
 
 
 def set_choices(key: str, values: Sequence[str]) -> None:

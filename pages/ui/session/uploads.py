@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from starlette.formparsers import MultiPartParser
+from streamlit import config
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -11,9 +13,6 @@ def keep_uploads_in_memory() -> None:
 
     A visitor's picture must not reach the disk.
     """
-    from starlette.formparsers import MultiPartParser
-    from streamlit import config
-
     limit = int(config.get_option("server.maxUploadSize")) * 2**20 + 2**20
     MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, limit)
 
@@ -27,6 +26,6 @@ def remove_old_uploads(newest: int = 2) -> None:
     context = get_script_run_ctx()
     if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         return
-    sent = list(context.uploaded_file_mgr.file_storage.get(context.session_id, ()))
-    for file_id in sent[:-newest]:
+    file_ids = list(context.uploaded_file_mgr.file_storage.get(context.session_id, ()))
+    for file_id in file_ids[:-newest]:
         context.uploaded_file_mgr.remove_file(context.session_id, file_id)

@@ -41,7 +41,7 @@ def _draw_labels(config: RunConfig, example: Example) -> None:
     name = example.class_names[example.hard_label]
     with picture, st.container(key="kd-picture"):
         st.image(example.picture, caption=_("Really a {name}").format(name=name), width="stretch")
-    told = example.told_to_baseline()
+    told = example.hard_label_shares()
     with hard:
         _bars("baseline", _("is told the hard label"), example, told)
     with soft:

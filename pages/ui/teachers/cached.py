@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
-if TYPE_CHECKING:
-    from pages.ui.teachers.offers import Offer
+from pages.ui.teachers import offers
 
 
 @st.cache_resource(show_spinner=False)
-def published_offers() -> tuple[Offer, ...]:
-    """Return the published teachers that can be downloaded, those already here included; imports torchvision."""
-    from pages.ui.teachers import offers
-
+def published_offers() -> tuple[offers.Offer, ...]:
+    """Return all published teachers, those on this machine included; the first call imports torchvision."""
     return offers.published_offers()

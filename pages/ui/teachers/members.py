@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pages.ui.kit import look
-from pages.ui.kit.formats import no_break_percent
+from pages.ui.kit.formats import join_with_and, no_break_percent
 from pages.ui.session.i18n import _
 
-MAX_CLASSES_SHOWN = 5  # number of classes shown; more where the members choose more
+MAX_CLASSES_SHOWN = 5  # more classes are shown only where the members choose more
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MemberAnswer:
     """The answer of one member, or of the average, to one picture.
 
     Attributes:
-        name: the member's name, or the word for the average.
+        name: the member's name, or the translated word "average".
         shares: probabilities of the classes shown, at the temperature shown.
         entropy: entropy of the soft labels over all classes, in nats.
         chosen: name of the class with the highest probability.
@@ -44,11 +44,11 @@ class MemberAnswers:
 
     Attributes:
         class_names: the classes shown, in the teacher's order.
-        others: the number of classes that are not shown.
+        num_hidden: the number of classes that are not shown.
     """
 
     class_names: tuple[str, ...]
-    others: int
+    num_hidden: int
     members: tuple[MemberAnswer, ...]
     average: MemberAnswer
 
@@ -70,6 +70,7 @@ def member_answers(
         average: logits [K] of the ensemble.
         temperature: the temperature at which probabilities are shown.
     """
+    # These load torch, which takes seconds.
     import torch
 
     from kdcore.metrics.soft_labels import entropy, soften
@@ -78,29 +79,29 @@ def member_answers(
     soft_labels = soften(rows, temperature)
     chosen = rows.argmax(-1).tolist()
     likeliest = soft_labels[-1].argsort(descending=True).tolist()
-    kept = list(dict.fromkeys([*chosen, *likeliest]))[: max(MAX_CLASSES_SHOWN, len(set(chosen)))]
-    shown = sorted(kept)
+    shown = sorted(list(dict.fromkeys([*chosen, *likeliest]))[: max(MAX_CLASSES_SHOWN, len(set(chosen)))])
     names = (*(name for name, _logits in members), _("average"))
     shares, nats = soft_labels[:, shown].tolist(), entropy(soft_labels).tolist()
-    found = [
+    answers = [
         MemberAnswer(name, tuple(shares[row]), nats[row], class_names[chosen[row]]) for row, name in enumerate(names)
     ]
     shown_names = tuple(class_names[index] for index in shown)
-    return MemberAnswers(shown_names, len(class_names) - len(shown), tuple(found[:-1]), found[-1])
+    return MemberAnswers(shown_names, len(class_names) - len(shown), tuple(answers[:-1]), answers[-1])
 
 
 def sentence(table: MemberAnswers) -> str:
     """Return sentences on whether the members agree, which class their average chooses, and how sure the average is."""
     average = table.average
     share = look.percent(average.shares[table.class_names.index(average.chosen)])
-    choices = list(dict.fromkeys(one.chosen for one in table.members))
+    choices = list(dict.fromkeys(member.chosen for member in table.members))
     if len(choices) == 1:
-        both = len(table.members) == 2
-        text = _("Both members choose {name}") if both else _("All members choose {name}")
+        text = _("Both members choose {name}") if len(table.members) == 2 else _("All members choose {name}")
         text += _("; their average gives it {share}.")
         return no_break_percent(text.format(name=choices[0], share=share) + _entropy_sentence(table))
-    who = {name: listed([one.name for one in table.members if one.chosen == name]) for name in choices}
-    parts = "; ".join(_("{class_name}: {members}").format(class_name=name, members=who[name]) for name in choices)
+    voters = {
+        name: join_with_and([member.name for member in table.members if member.chosen == name]) for name in choices
+    }
+    parts = "; ".join(_("{class_name}: {members}").format(class_name=name, members=voters[name]) for name in choices)
     text = _("The members disagree ({parts}). Their average chooses {name}, with {share}.")
     return no_break_percent(text.format(parts=parts, name=average.chosen, share=share) + _entropy_sentence(table))
 
@@ -110,7 +111,7 @@ def _entropy_sentence(table: MemberAnswers) -> str:
 
     "" where the two differ by at most 0.005 nats.
     """
-    mean = fmean(one.entropy for one in table.members)
+    mean = fmean(member.entropy for member in table.members)
     if table.average.entropy > mean + 0.005:
         text = _("Averaging softens: {average} nats of entropy, against a mean of {members} over the members.")
     elif table.average.entropy < mean - 0.005:
@@ -118,11 +119,6 @@ def _entropy_sentence(table: MemberAnswers) -> str:
     else:
         return ""
     return " " + text.format(average=f"{table.average.entropy:.2f}", members=f"{mean:.2f}")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Join names for a sentence, such as "a, b and c"."""
-    return _("{names} and {last}").format(names=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]
 
 
 def style() -> str:
@@ -136,7 +132,7 @@ def html(table: MemberAnswers) -> str:
     Every text is escaped.
     """
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.class_names)
-    body = "".join(_row(one, table.class_names) for one in table.members)
+    body = "".join(_row(member, table.class_names) for member in table.members)
     caption = escape(_("What each member says, and their average"))
     return (
         f'<table class="kd-members" style="--classes:{len(table.class_names)}"><caption>{caption}</caption>'
@@ -145,10 +141,10 @@ def html(table: MemberAnswers) -> str:
     )
 
 
-def _row(one: MemberAnswer, class_names: Sequence[str]) -> str:
+def _row(answer: MemberAnswer, class_names: Sequence[str]) -> str:
     cells = "".join(
-        f'<td{" class=kd-chosen" if name == one.chosen else ""}><div><i style="width:{100 * share:.2f}%"></i></div>'
+        f'<td{" class=kd-chosen" if name == answer.chosen else ""}><div><i style="width:{100 * share:.2f}%"></i></div>'
         f"<span>{escape(no_break_percent(look.percent(share)))}</span></td>"
-        for name, share in zip(class_names, one.shares, strict=True)
+        for name, share in zip(class_names, answer.shares, strict=True)
     )
-    return f'<tr><th scope="row">{escape(one.name)}</th>{cells}<td class="kd-nats">{one.entropy:.2f}</td></tr>'
+    return f'<tr><th scope="row">{escape(answer.name)}</th>{cells}<td class="kd-nats">{answer.entropy:.2f}</td></tr>'

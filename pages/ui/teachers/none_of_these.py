@@ -21,6 +21,7 @@ def none_of_these_warning(card: ModelCard, logits: Sequence[float]) -> str:
 
     "" if it probably shows one of them, or if the card has no threshold to decide by.
     """
+    # These load torch, which takes seconds.
     import torch
 
     from kdcore.metrics.soft_labels import none_of_these
@@ -34,9 +35,9 @@ def warning(card: ModelCard) -> str:
         "Probably none of the {count} classes that {teacher} knows. Its soft labels add up to 100 % all the same, "
         "and here they mean little."
     )
-    said = text.format(count=len(card.class_names), teacher=card.name)
-    known = card_facts.none_of_these(card)
-    if known is not None and known.false_alarms is not None:
-        wrong = _("Of test pictures of its own classes, {share} get this warning wrongly.")
-        said += " " + wrong.format(share=look.percent(known.false_alarms.mean))
-    return said
+    warning_text = text.format(count=len(card.class_names), teacher=card.name)
+    figures = card_facts.none_of_these(card)
+    if figures is not None and figures.false_alarms is not None:
+        false_alarms = _("Of test pictures of its own classes, {share} get this warning wrongly.")
+        warning_text += " " + false_alarms.format(share=look.percent(figures.false_alarms.mean))
+    return warning_text

@@ -30,16 +30,17 @@ class Offer:
 
 def published_offers() -> tuple[Offer, ...]:
     """Return all published teachers, whether they are on this machine or not, in the registry's order."""
-    from kdcore.teachers.published import PUBLISHED, published_accuracy, remote_file
+    from kdcore.teachers.published import PUBLISHED, published_accuracy, remote_file  # loads torchvision, takes seconds
 
     return tuple(
-        Offer(one.name, remote_file(one).size, published_accuracy(one), one.notes) for one in PUBLISHED.values()
+        Offer(teacher.name, remote_file(teacher).size, published_accuracy(teacher), teacher.notes)
+        for teacher in PUBLISHED.values()
     )
 
 
-def missing_offers(offers: Collection[Offer], here: Collection[str]) -> tuple[Offer, ...]:
-    """Return the offers that are not on this machine; `here` are the names of those that are."""
-    return tuple(offer for offer in offers if offer.name not in here)
+def missing_offers(offers: Collection[Offer], local_names: Collection[str]) -> tuple[Offer, ...]:
+    """Return the offers that are not on this machine; `local_names` are the names of those that are."""
+    return tuple(offer for offer in offers if offer.name not in local_names)
 
 
 def offer_html(offer: Offer) -> str:
@@ -53,7 +54,7 @@ def offer_html(offer: Offer) -> str:
     )
 
 
-def other_machine_sentence(offers: Collection[Offer]) -> str:
+def how_to_fetch_sentence(offers: Collection[Offer]) -> str:
     """Return the sentence for visitors from another machine, who may not download to this machine's disk."""
     return _(
         "More teachers can be fetched on the machine that runs this app: kdcore teachers get NAME ({names})."

@@ -1,4 +1,4 @@
-"""The instrument: its view-model against NumPy, and its JavaScript against NumPy in a real browser."""
+"""The instrument: its data in Python, and its JavaScript in a real browser, both compared with NumPy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pages.ui.components import instrument
 from pages.ui.components.instrument import SCRIPTS
 from pages.ui.kit import images, look
 from pages.ui.pictures import instrument_model
 
-COMPONENT = Path(instrument_model.__file__).with_name("components") / "instrument"
+COMPONENT = Path(instrument.__file__).parent
 NAMES = ("wolf", "dog", "fox", "cat", "lynx", "bear")
 LOGITS = np.array(
     [[4.0, 2.5, 0.5, -1.0, -3.0, -2.0], [1.0, 3.0, 0.5, -1.0, -3.0, 2.0], [40.0, 2.5, 0.5, -1.0, -9.0, -2.0]]
@@ -44,7 +45,7 @@ def data(**changes: Any) -> dict[str, Any]:
         "class_names": NAMES,
         "logits": LOGITS,
         "picture": images.sheet(pictures(3, 24), "an animal"),
-        "sees": images.sheet(pictures(3, 8), lossless=True),
+        "teacher_view": images.sheet(pictures(3, 8), lossless=True),
         "posterior": POSTERIOR,
         "superclasses": ("canine", "canine", "canine", "feline", "feline", "bear"),
         "morph": instrument_model.Morph("Morph", (("wolf", 0), ("dog", 2))),
@@ -143,7 +144,7 @@ def shown(page: Any) -> dict[str, float]:
 
 
 def settle(page: Any) -> None:
-    """Until what was asked for is painted: a paint happens in the next animation frame."""
+    """Wait until a change is painted, which happens in the next animation frame."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
-from kdcore.reports.arms import arms_in_order
+from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.curves import seed_interval
 from pages.ui.compare.trio import Answer, answer_of, shown_classes
 from pages.ui.kit import bars, formats

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kdcore.reports import charts
-from kdcore.reports.arms import ARM_ORDER
+from kdcore.reports.arm_style import ARM_ORDER
 from kdcore.reports.comparison import compare
 from kdcore.reports.curves import Curve
 from kdcore.store import RunRow
@@ -100,4 +101,8 @@ def test_what_others_wrote_is_escaped() -> None:
 
 
 def test_reports_use_the_colours_and_the_order_of_the_pages() -> None:
-    assert charts.COLOURS == look.ARM_COLOURS and set(ARM_ORDER) == set(look.ARM_COLOURS)
+    accuracy = {arm: {"mean": 0.5, "ci95": None, "per_seed": [0.5]} for arm in sorted(ARM_ORDER)}
+    svg = charts.accuracy_chart(accuracy)
+    assert re.findall(r'text-anchor="end">([a-z]+)<', svg) == list(ARM_ORDER)
+    assert re.findall(r'fill="(#[0-9A-F]{6})"', svg) == [look.ARM_COLOURS[arm] for arm in ARM_ORDER]
+    assert set(look.ARM_COLOURS) == set(ARM_ORDER)

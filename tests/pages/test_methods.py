@@ -258,7 +258,7 @@ def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_pag
         assert sorted(cells) == ["", "temperature 4, labelled pictures 40"]
     sweep = two_runs[1]
     (said,) = re.findall(r'<p class="kd-what">([^<]* settings)</p>', html)  # in the list, and no one point's figures
-    assert said == sentences.outcome_words(claim_counts(sweep.result)).removesuffix(".")
+    assert said == sentences.sweep_outcome_sentence(claim_counts(sweep.result)).removesuffix(".")
     at = "Shown are its networks at temperature 4, labelled pictures 40."
     for run in two_runs:
         app = open_page("compare", run=run.id)

@@ -15,6 +15,7 @@ from kdcore.events import EpochEnded, RunStarted
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, add_event, new_id, to_text
 from kdcore.store.schema import runs as run_table
+from pages.ui.run import controls
 from pages.ui.runs import actions
 from pages.ui.runs import list as run_list
 from pages.ui.session import state
@@ -298,7 +299,7 @@ def test_somebody_elses_run_is_read_only(
     monkeypatch.setattr(state, "visitor_id", lambda: OTHER)
     monkeypatch.setattr(state, "keep", lambda slot, value: None)
     monkeypatch.setattr(state, "widget_value", lambda key: ["mine now"])
-    for act in (actions._delete, actions._resume, actions._retag):
+    for act in (actions._delete, controls._resume, actions._retag):
         act(run_id)  # a callback trusts no button
     assert empty_store.run(run_id).status == "cancelled" and empty_store.run(run_id).tags == ("theirs",)
     empty_store.delete(run_id)

@@ -55,7 +55,7 @@ def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, An
 
 def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw each class as a dot with its interval; colour and marker tell which student is better, if either is."""
-    names = [_named(row) for row in rows]
+    names = [_label(row) for row in rows]
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": look.MUTE, "width": 1.6})
     for claim in ("distilled", "baseline", "none"):
@@ -82,7 +82,7 @@ def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) ->
     return figure
 
 
-def _named(row: ClassRow) -> str:
+def _label(row: ClassRow) -> str:
     return wrap_name(f"{row.name} (n\u00a0=\u00a0{row.n})" if row.n < FEW_PICTURES else row.name)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pages.ui.kit.formats import arm_name, arms_in_order, format_count, format_ms
+from pages.ui.kit.formats import arm_name, arms_in_order, capitalised, format_count, format_ms
 from pages.ui.kit.tables import Cell, Row, Table
 from pages.ui.session.i18n import _, ngettext
 
@@ -114,5 +114,4 @@ def latency_caption(latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             n=last["batch_size"], each=each,
         )  # fmt: skip
         parts.append(said)
-    whole = "; ".join(parts) + "."
-    return whole[:1].upper() + whole[1:]
+    return capitalised("; ".join(parts) + ".")

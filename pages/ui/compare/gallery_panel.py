@@ -12,12 +12,12 @@ from pages.ui.kit.formats import format_count
 from pages.ui.session import state
 from pages.ui.session.i18n import _
 
-PAGE = 12
+CARDS_PER_PAGE = 12
 TEMPERATURES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)
 
 
 @st.fragment
-def gallery(trio: Trio, answers: PictureAnswers) -> None:
+def draw_gallery(trio: Trio, answers: PictureAnswers) -> None:
     """Draw the cards of the chosen group, and above them the number of pictures of every group."""
     st.html(paragraph(compare_gallery.counts_sentence(answers), "kd-lead"))
     named = {
@@ -35,7 +35,7 @@ def gallery(trio: Trio, answers: PictureAnswers) -> None:
     )  # fmt: skip
     slot = f"gallery_{trio.key}_{group}"
     kept = state.kept(slot)
-    count = kept if isinstance(kept, int) else PAGE
+    count = kept if isinstance(kept, int) else CARDS_PER_PAGE
     found = compare_gallery.picture_cards(answers, group, count, temperature)
     if not found:
         st.info(_("There is no such picture among the test pictures."))
@@ -46,4 +46,4 @@ def gallery(trio: Trio, answers: PictureAnswers) -> None:
         n=len(found), all=format_count(total)
     ))  # fmt: skip
     if count < min(total, MOST_PICTURES):
-        st.button(_("Show more"), key="kd-more", on_click=state.keep, args=(slot, count + PAGE))
+        st.button(_("Show more"), key="kd-more", on_click=state.keep, args=(slot, count + CARDS_PER_PAGE))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_TEMPERATURE = 20.0  # highest temperature on offer
 
 
-def likeness(trio: Trio, found: PictureAnswers) -> None:
+def draw_similarity(trio: Trio, found: PictureAnswers) -> None:
     """Draw the similarity of every two classes for a chosen network and temperature, and the tree of the classes.
 
     Args:

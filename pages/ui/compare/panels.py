@@ -45,7 +45,7 @@ def choose_trio() -> Trio:
         return compare_trio.trio_of_run(named.id, named.result, _("This run"), cards)
     if named is not None:
         st.info(_("The run in the address has no result to compare yet; below is what there is."))
-    last = _last_finished()
+    last = _last_finished_run()
     bundled = compare_trio.bundled_trios(cards)
     names = [LAST_RUN] * (last is not None) + list(bundled)
     if not names:
@@ -77,7 +77,7 @@ def _ensemble_card(result: Mapping[str, Any]) -> dict[str, ModelCard]:
     return {name: cache.teacher_card(name)} if ensemble_pickers.is_possible(name) else {}
 
 
-def _last_finished() -> RunRow | None:
+def _last_finished_run() -> RunRow | None:
     runs = cache.store().list_runs(visitor=state.visitor_id())
     return next((run for run in runs if run.result is not None), None)
 
@@ -99,7 +99,7 @@ def draw_picture_answers(trio: Trio) -> None:
     place, *columns = st.columns((0.8, 1, 1, 1), gap="medium")
     with place, st.container(key="kd-picture"):
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
-            picture, name, shown = _picture(trio)
+            picture, name, shown = _picture_to_show(trio)
         st.image(shown, caption=name, width="stretch")
     answers = [_timed_answer(network(trio, arm), arm, picture) for arm in trio.arms]
     if any(answer.none_of_these for answer in answers if answer.arm == "teacher"):
@@ -109,13 +109,13 @@ def draw_picture_answers(trio: Trio) -> None:
     classes = compare_trio.shown_classes(answers)
     for column, answer in zip(columns, answers, strict=True):
         with column:
-            _answer(answer, classes)
+            _draw_answer(answer, classes)
     st.caption(_("These networks know {names}, and answer with one of them whatever they see.").format(
         names=formats.join_names(answers[0].class_names)
     ))  # fmt: skip
 
 
-def _answer(answer: Answer, classes: Sequence[int]) -> None:
+def _draw_answer(answer: Answer, classes: Sequence[int]) -> None:
     detail = f"{look.percent(answer.confidence)}, {formats.format_ms(answer.latency_ms)}"
     head = formats.Readout(answer.arm, formats.arm_name(answer.arm), answer.chosen, detail)
     st.html(tables.readouts_html([head]))
@@ -130,7 +130,7 @@ def _timed_answer(network: Teacher, arm: str, picture: Image.Image) -> Answer:
     return compare_trio.answer_of(arm, [predict(network, picture) for _pass in range(TIMED_PASSES)])
 
 
-def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
+def _picture_to_show(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
     """Return the picture that the networks are asked about.
 
     It is a new upload, else the visitor's current picture if it suits the dataset, else an example of the dataset.

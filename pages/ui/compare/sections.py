@@ -45,7 +45,7 @@ def pick_section() -> str:
     return chosen
 
 
-def show(section: str, trio: Trio) -> None:
+def draw_section(section: str, trio: Trio) -> None:
     """Draw the chosen section. An error in it is shown as one sentence, and the rest of the page is drawn."""
     own = Path(__file__).with_name("compare.css").read_text(encoding="utf-8")
     st.html(f"<style>{own}{look.gallery_css()}</style>")
@@ -142,7 +142,7 @@ def _likeness(trio: Trio) -> None:
     from pages.ui.compare import likeness_panel
 
     st.subheader(_("Which classes look alike to them?"), anchor=False)
-    likeness_panel.likeness(trio, answers(trio))
+    likeness_panel.draw_similarity(trio, answers(trio))
     st.caption(_seeds_note(every_seed=False))
 
 
@@ -200,6 +200,6 @@ def _gallery(trio: Trio) -> None:
 
     st.subheader(_("Where do they differ?"), anchor=False)
     found = answers(trio)
-    gallery_panel.gallery(trio, found)
+    gallery_panel.draw_gallery(trio, found)
     told = _("Bars: the teacher's soft labels at the temperature above; the percentages beside answers are at T = 1.")
     st.caption(f"{told} {_seeds_note(every_seed=False)}")

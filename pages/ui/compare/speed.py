@@ -46,7 +46,7 @@ def draw_figures(trio: Trio) -> None:
     st.html(tables.table_html(table, _("Teacher, distilled and baseline: quality, speed and size")))
 
 
-def tradeoff(trio: Trio) -> None:
+def draw_tradeoff(trio: Trio) -> None:
     """Draw accuracy against the time for one picture; nothing until that is measured."""
     measured = latencies(trio, (1,))
     if measured is None:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from pages.ui.compare.tradeoff_chart import TradeoffPoint
-from pages.ui.kit.formats import arm_name, format_accuracy, format_ms
+from pages.ui.kit.formats import arm_name, capitalised, format_accuracy, format_ms
 from pages.ui.kit.settings_words import agreement_note, config_sentence, own_point_text
 from pages.ui.session.i18n import _, ngettext
 
@@ -137,8 +137,7 @@ def tradeoff_caption(points: Sequence[TradeoffPoint]) -> str:
         text.format(name=arm_name(point.arm), accuracy=format_accuracy(point.accuracy["mean"]), ms=format_ms(point.p50))
         for point in points
     ]
-    whole = "; ".join(parts) + "."
-    return whole[:1].upper() + whole[1:]
+    return capitalised("; ".join(parts) + ".")
 
 
 def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetitions: int) -> str:

@@ -13,6 +13,7 @@ CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "r
 
 
 GRID = "rgba(128,132,145,0.22)"
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # of lines that a colour does not tell apart
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,11 @@ def arms_in_order(arms: Mapping[str, Any]) -> dict[str, Any]:
     return {arm: arms[arm] for arm in names}
 
 
+def capitalised(words: str) -> str:
+    """Return words with a capital first letter; the others stay as they are."""
+    return words[:1].upper() + words[1:]
+
+
 def no_break_percent(words: str) -> str:
     """Put a no-break space before every "%", so that no line starts with a percent sign."""
     return words.replace(" %", "\u00a0%")

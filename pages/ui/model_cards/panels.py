@@ -139,7 +139,7 @@ def _weaknesses(card: ModelCard) -> MistakeSummary | None:
         st.error(str(error))
         return None
     weakest = model_card_words.weakest(views.by_class(reading)) if reading.wrong > 1 else ""
-    st.html(paragraph(f"{model_card_words.reading_sentence(reading)} {weakest}", "kd-lead"))
+    st.html(paragraph(f"{model_card_words.mistakes_sentence(reading)} {weakest}", "kd-lead"))
     if reading.surest:
         st.html(paragraph(model_card_words.surest_sentence(reading), "kd-lead"))
         st.html(views.mistakes_html(reading, card.role))

@@ -25,8 +25,8 @@ MODEL_KEY = "model"  # URL parameter: name of the card that is shown
 DATASETS_WITH_PICTURES = ("creatures", "digits")
 ROLES = ("teacher", "distilled", "baseline")
 SIGNS = {"teacher": ":blue[●]", "distilled": ":green[◆]", "baseline": ":orange[■]"}
-MOST_BARS = 4  # soft labels that are shown of a wrong answer
-MOST_SEEN = 8  # superclasses that are shown of a mean soft label
+MAX_BARS = 4  # soft labels that are shown of a wrong answer
+MAX_SUPERCLASSES = 8  # superclasses that are shown of a mean soft label
 HASH_LENGTH = 12  # characters of a hash that are shown at first; enough to tell the files apart
 
 
@@ -53,11 +53,11 @@ def in_order(cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
 
 def row_caption(card: ModelCard) -> str:
     """Return the caption of a card in the list, as Markdown: its role and its accuracy."""
-    right = _right(card)
+    right = _accuracy_text(card)
     return f"{SIGNS.get(card.role, '')} {formats.arm_name(card.role)}{' · ' + right if right else ''}"
 
 
-def _right(card: ModelCard) -> str:
+def _accuracy_text(card: ModelCard) -> str:
     figure = card_facts.figure(card, "accuracy") or card_facts.figure(card, "published_accuracy")
     return formats.format_accuracy(figure.mean) if figure is not None else ""
 
@@ -185,8 +185,8 @@ def by_size(card: ModelCard) -> tuple[SuperclassAccuracy, ...]:
 
 
 def mean_soft_label_html(mean: MeanSoftLabel, role: str) -> str:
-    """Return a mean soft label as bars, the largest first; the superclasses after `MOST_SEEN` share one bar."""
-    shown = mean.shares[:MOST_SEEN]
+    """Return a mean soft label as bars, the largest first; the superclasses after `MAX_SUPERCLASSES` share one bar."""
+    shown = mean.shares[:MAX_SUPERCLASSES]
     names, values = [name for name, _p in shown], [p for _name, p in shown]
     left = len(mean.shares) - len(shown)
     if left:
@@ -207,11 +207,12 @@ def mistakes_html(reading: MistakeSummary, role: str) -> str:
 
     A card has the picture as the network saw it, its true class, the answer and the soft labels.
     """
-    return f'<div class="kd-cards">{"".join(_mistake(one, reading.class_names, role) for one in reading.surest)}</div>'
+    shown = "".join(_mistake_html(mistake, reading.class_names, role) for mistake in reading.surest)
+    return f'<div class="kd-cards">{shown}</div>'
 
 
-def _mistake(one: Mistake, names: Sequence[str], role: str) -> str:
-    ranked = sorted(range(len(names)), key=lambda index: -one.soft_labels[index])[:MOST_BARS]
+def _mistake_html(one: Mistake, names: Sequence[str], role: str) -> str:
+    ranked = sorted(range(len(names)), key=lambda index: -one.soft_labels[index])[:MAX_BARS]
     shown = sorted(ranked if one.hard_label in ranked else [*ranked[:-1], one.hard_label])
     shares = [one.soft_labels[index] for index in shown]
     labels = [names[index] for index in shown]

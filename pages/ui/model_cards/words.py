@@ -121,7 +121,7 @@ def weakest(shares: Sequence[card_facts.SuperclassAccuracy]) -> str:
     return _("Least often right: {names}.").format(names=", ".join(named))
 
 
-def reading_sentence(reading: MistakeSummary) -> str:
+def mistakes_sentence(reading: MistakeSummary) -> str:
     """Say how many test pictures the network gets wrong, and which classes it confuses most."""
     if not reading.wrong:
         return _("All {n} test pictures are answered rightly.").format(n=formats.format_count(reading.size))

@@ -69,7 +69,7 @@ class RunView:
     teacher: TeacherEpochEnded | None = None  # latest epoch of a teacher or a stage that is trained first
 
     @property
-    def share(self) -> float:
+    def share_done(self) -> float:
         """Share of the epochs that are done, 0 to 1."""
         return self.epochs_done / self.epochs if self.epochs else 0.0
 
@@ -82,20 +82,15 @@ def run_view(events: Sequence[Event]) -> RunView:
     failure = events[-1] if events and isinstance(events[-1], RunFailed) else None
     epochs = started.epochs if started else 0
     done = max(by_epoch, default=0)
-    cached = any(isinstance(event, TeacherCached) for event in events)
-    teaching = [event for event in events if isinstance(event, TeacherEpochEnded)]
-    told = (RunStarted, TeacherCached, TeacherEpochEnded, EpochEnded)
-    last = next((event for event in reversed(events) if isinstance(event, told)), None)
-    phase = (
-        "finished" if finished
-        else "failed" if failure
-        else "teacher" if started is None and teaching
-        else "waiting" if started is None
-        else "stage" if isinstance(last, TeacherEpochEnded) and done < epochs
-        else "measuring" if done >= epochs
-        else "training" if cached or done
-        else "preparing"
-    )  # fmt: skip
+    teacher_epochs = [event for event in events if isinstance(event, TeacherEpochEnded)]
+    if finished:
+        phase = "finished"
+    elif failure:
+        phase = "failed"
+    elif started is None:
+        phase = "teacher" if teacher_epochs else "waiting"
+    else:
+        phase = _started_phase(events, done, epochs)
     recent = [by_epoch[epoch].seconds for epoch in sorted(by_epoch)[-RECENT_EPOCHS:]]
     timed = [seconds for seconds in recent if seconds > 0]
     left = fmean(timed) * (epochs - done) if timed and phase == "training" else None
@@ -112,8 +107,21 @@ def run_view(events: Sequence[Event]) -> RunView:
         result=finished.result if finished else None,
         failure=failure,
         device=started.device if started else "",
-        teacher=teaching[-1] if teaching else None,
+        teacher=teacher_epochs[-1] if teacher_epochs else None,
     )
+
+
+def _started_phase(events: Sequence[Event], epochs_done: int, epochs: int) -> str:
+    """Return the phase of a run that has started and neither finished nor failed."""
+    progress = (RunStarted, TeacherCached, TeacherEpochEnded, EpochEnded)
+    latest = next((event for event in reversed(events) if isinstance(event, progress)), None)
+    if epochs_done >= epochs:
+        return "measuring"
+    if isinstance(latest, TeacherEpochEnded):
+        return "stage"
+    if epochs_done or any(isinstance(event, TeacherCached) for event in events):
+        return "training"
+    return "preparing"
 
 
 def _curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, top: float) -> Curve:
@@ -146,8 +154,9 @@ def live_readouts(view: RunView) -> list[Readout]:
     readouts = [] if view.accuracy else [Readout(arm, arm_name(arm), "–", "") for arm in ("distilled", "baseline")]
     for arm, curve in view.accuracy.items():
         value = format_accuracy(curve.mean[-1]) if curve.mean else "–"
-        known = curve.low is not None and curve.high is not None
-        detail = format_interval((curve.low[-1], curve.high[-1])) if known else ""  # type: ignore[index]
+        detail = ""
+        if curve.low is not None and curve.high is not None:
+            detail = format_interval((curve.low[-1], curve.high[-1]))
         readouts.append(Readout(arm, arm_name(arm), value, detail))
     return readouts
 

@@ -8,13 +8,12 @@ from html import escape
 import plotly.graph_objects as go
 
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle
+from pages.ui.kit.chart_style import DASHES, TEXT_STYLE, TextStyle, style_figure
 from pages.ui.kit.formats import arm_name, format_accuracy
 from pages.ui.run.view import Curve
 from pages.ui.session.i18n import _
 
 LETTERS = "ABCDEF"
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHOWN_ARMS = ("distilled", "baseline")
 HEIGHT = 420
 
@@ -48,14 +47,18 @@ def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Te
                 )
             )  # fmt: skip
             ends.append((curve.epochs[-1], percent[-1], letter, colour))
-    _style(figure, text, revision)
+    style_figure(figure, text, revision)
+    figure.update_layout(height=HEIGHT)
     low, high = _range([value for trace in figure.data for value in trace.y])
-    figure.update_yaxes(range=[low, high])
-    figure.update_xaxes(range=[0, 1.06 * max((end[0] for end in ends), default=1)])
+    figure.update_yaxes(range=[low, high], ticksuffix=" %")
+    last = max((end[0] for end in ends), default=1)
+    figure.update_xaxes(title_text=_("epoch"), tickformat="d", rangemode="tozero", range=[0, 1.06 * last])
     gap = (high - low) * 1.25 * text.size / HEIGHT
     for epoch in {end[0] for end in ends}:  # move apart the letters of lines that end at the same epoch
         here = [end for end in ends if end[0] == epoch]
-        for place, (_epoch, _value, letter, colour) in zip(spread([end[1] for end in here], gap), here, strict=True):
+        for place, (_epoch, _value, letter, colour) in zip(
+            spread_apart([end[1] for end in here], gap), here, strict=True
+        ):
             figure.add_annotation(
                 x=epoch, xanchor="left", xshift=10, y=place, showarrow=False, text=f"<b>{letter}</b>",
                 font={"size": text.size, "color": colour},
@@ -63,7 +66,7 @@ def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Te
     return figure
 
 
-def spread(values: Sequence[float], gap: float) -> list[float]:
+def spread_apart(values: Sequence[float], gap: float) -> list[float]:
     """Move values apart so that neighbours differ by at least `gap`.
 
     Their order stays, and a group of values that had to be moved keeps its mean.
@@ -95,7 +98,7 @@ def overlay_words(runs: Sequence[Mapping[str, Curve]]) -> str:
     return _("Accuracy on the validation pictures at the last epoch. {runs}.").format(runs="; ".join(parts))
 
 
-def line_html(place: int) -> str:
+def dash_html(place: int) -> str:
     """Return a sample of a run's dash as HTML, for the legend. CSS draws it, because `st.html` keeps no SVG.
 
     Args:
@@ -113,14 +116,3 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     """Return an axis range in whole tens of percent around the values, with room for a marker at both ends."""
     low, high = min(values, default=0.0), max(values, default=100.0)
     return 10 * ((low - 0.5) // 10), -10 * ((-high - 0.5) // 10)
-
-
-def _style(figure: go.Figure, text: TextStyle, revision: str) -> None:
-    figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font=text.font, showlegend=False,
-        margin={"l": 8, "r": 12, "t": 12, "b": 8}, hovermode="x unified", hoverlabel={"font": {"size": text.size}},
-        uirevision=revision, dragmode=False, height=HEIGHT,
-    )  # fmt: skip
-    axis = {"title_font": text.font, "tickfont": text.font, "zeroline": False, "fixedrange": True, "automargin": True}
-    figure.update_xaxes(showgrid=False, title_text=_("epoch"), tickformat="d", rangemode="tozero", **axis)
-    figure.update_yaxes(gridcolor=GRID, ticksuffix=" %", **axis)

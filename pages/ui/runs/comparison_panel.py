@@ -20,7 +20,7 @@ from pages.ui.session.i18n import _, ngettext
 if TYPE_CHECKING:
     from kdcore.store import RunRow
 
-MOST = len(comparison_charts.LETTERS)
+MAX_COMPARED = len(comparison_charts.LETTERS)
 
 
 def chosen_runs() -> list[RunRow]:
@@ -29,7 +29,7 @@ def chosen_runs() -> list[RunRow]:
     Runs that no longer exist are taken out of the URL, and a note says how many.
     """
     runs, gone = [], 0
-    for run_id in state.compared_runs()[:MOST]:
+    for run_id in state.compared_runs()[:MAX_COMPARED]:
         try:
             runs.append(cache.store().run(run_id))
         except RunNotFound:
@@ -56,7 +56,7 @@ def draw_run_comparison(runs: list[RunRow]) -> None:
             st.html(f'<p class="kd-what"><b>{count}</b>{hint}</p>', width="content")
             st.button(_("Choose none"), key="kd-compare-none", on_click=state.set_compared_runs, args=((),))
         if len(runs) > 1:
-            _compare(runs)
+            _draw_comparison(runs)
 
 
 def comparison_box(run: RunRow, places: Mapping[str, int]) -> None:
@@ -67,8 +67,8 @@ def comparison_box(run: RunRow, places: Mapping[str, int]) -> None:
     """
     key = f"kd-pick-{run.id}"
     state.set_widget(key, run.id in places)  # the URL decides, after a reload or "Choose none" too
-    full = len(places) >= MOST and run.id not in places
-    help_text = _("{n} runs are the most that a chart can hold.").format(n=MOST) if full else None
+    full = len(places) >= MAX_COMPARED and run.id not in places
+    help_text = _("{n} runs are the most that a chart can hold.").format(n=MAX_COMPARED) if full else None
     letter = comparison_charts.LETTERS[places[run.id]] if run.id in places and len(places) > 1 else ""
     label = f"**{letter}**" if letter else _("compare")
     st.checkbox(label, key=key, on_change=_toggle, args=(run.id,), disabled=full, help=help_text)
@@ -79,14 +79,14 @@ def _toggle(run_id: str) -> None:
     state.set_compared_runs([*others, run_id] if state.widget_value(f"kd-pick-{run_id}") else others)
 
 
-def _compare(runs: list[RunRow]) -> None:
+def _draw_comparison(runs: list[RunRow]) -> None:
     curves = [_curves(run) for run in runs]
     if any(one[arm].mean for one in curves for arm in comparison_charts.SHOWN_ARMS if arm in one):
         arms = "".join(
             f"<span>{tables.arm_mark(arm)}{formats.arm_name(arm)}</span>" for arm in comparison_charts.SHOWN_ARMS
         )
         lines = "".join(
-            f"<span>{comparison_charts.letter_html(place)}{comparison_charts.line_html(place)}</span>"
+            f"<span>{comparison_charts.letter_html(place)}{comparison_charts.dash_html(place)}</span>"
             for place in range(len(runs))
         )
         st.html(f'<div class="kd-legend">{arms}{lines}</div>')

@@ -12,7 +12,7 @@ from pages.ui.engine import cache
 from pages.ui.frame import page_parts
 from pages.ui.frame.shell import link
 from pages.ui.kit import formats, settings_words, tables
-from pages.ui.run import panels, sentences
+from pages.ui.run import controls, panels, sentences
 from pages.ui.runs import actions, comparison_panel
 from pages.ui.session import state
 from pages.ui.session.i18n import _
@@ -54,7 +54,7 @@ def opened_run() -> RunRow | None:
         return None
 
 
-def run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, known_tags: list[str]) -> None:
+def draw_run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, known_tags: list[str]) -> None:
     """Draw one row per run: date and status, settings, outcome. The opened run is drawn in full below its row.
 
     Args:
@@ -69,13 +69,13 @@ def run_list(runs: Sequence[RunRow], asked: Selection, opened: RunRow | None, kn
     shown = list(runs[first : first + RUNS_PER_SCREEN])
     if opened is not None and opened.id not in {run.id for run in shown}:
         shown = [opened, *shown]  # the link opened another visitor's run, or one that is not among those shown
-    places = {run_id: place for place, run_id in enumerate(state.compared_runs()[: comparison_panel.MOST])}
+    places = {run_id: place for place, run_id in enumerate(state.compared_runs()[: comparison_panel.MAX_COMPARED])}
     for run in shown:
         whole = opened is not None and run.id == opened.id
         with st.container(key=f"kd-run-{run.id}"):
-            _row(run, whole, places)
+            _draw_row(run, whole, places)
             if whole:
-                _open(run, known_tags)
+                _draw_opened(run, known_tags)
     if len(runs) > RUNS_PER_SCREEN:
         _screen_buttons(asked, first, len(runs))
 
@@ -95,7 +95,7 @@ def _screen_buttons(asked: Selection, first: int, count: int) -> None:
         st.html(page_parts.paragraph(text, "kd-what"), width="content")
 
 
-def _row(run: RunRow, whole: bool, places: dict[str, int]) -> None:
+def _draw_row(run: RunRow, whole: bool, places: dict[str, int]) -> None:
     choice, when, what, outcome, button = st.columns(WIDTHS, vertical_alignment="center", gap="small")
     with choice:
         comparison_panel.comparison_box(run, places)
@@ -114,11 +114,11 @@ def _toggle(run_id: str | None) -> None:
     state.set_run_id(run_id)
 
 
-def _open(run: RunRow, known_tags: list[str]) -> None:
+def _draw_opened(run: RunRow, known_tags: list[str]) -> None:
     """Draw the opened run in full: its actions, curves, result and settings, and links to other pages."""
     with st.container(key="kd-opened"):
-        actions.say_refusal()
-        actions.actions(run, known_tags)
+        controls.show_refusal()
+        actions.draw_actions(run, known_tags)
         panels.show_run(run, settings=False)
         st.html(tables.facts_html([*settings_words.config_facts(run.config), (_("Run"), run.id)]))
         with st.container(horizontal=True):

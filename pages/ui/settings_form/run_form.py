@@ -27,7 +27,7 @@ FIELDS = {
     "distill_weight": "distill_weight",
     "epochs": "epochs",
 }
-MOST_SEEDS = 20
+MAX_SEEDS = 20
 _EXTRA_STUDENT = "brought_student"  # session slot: a student from a run or a link that is not on the dataset's list
 
 
@@ -92,7 +92,7 @@ def run_form() -> RunConfig:
             disabled=varied == "epochs", help=_("How often every student sees all of its pictures."),
         )  # fmt: skip
         seeds = st.number_input(
-            _("Seeds"), 1, MOST_SEEDS, defaults.seeds, key="seeds", bind="query-params",
+            _("Seeds"), 1, MAX_SEEDS, defaults.seeds, key="seeds", bind="query-params",
             help=_("How many students of each kind: only their spread tells luck from skill."),
         )  # fmt: skip
         controls = method_form.controls_form(method_form.chosen_method())
@@ -109,7 +109,7 @@ def run_form() -> RunConfig:
     return config
 
 
-def asked() -> dict[str, Any]:
+def method_and_vary() -> dict[str, Any]:
     """Return the part of the configuration that is known before the form is drawn.
 
     "method" is the one that the URL names; "vary" has the varied setting as its only key, without values.

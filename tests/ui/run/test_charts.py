@@ -86,7 +86,7 @@ def test_references_stand_at_their_value_and_say_it() -> None:
 
 def test_type_is_readable_and_the_view_stays_while_the_run_does() -> None:
     figures = [
-        charts.loss_curves(CURVES, 10, revision="run1"),
+        charts.loss_chart(CURVES, 10, revision="run1"),
         charts.accuracy_dots({"arms": ARMS}),
         tradeoff_chart.tradeoff([tradeoff_chart.TradeoffPoint("teacher", 1.0, 1.2, ARMS["teacher"]["accuracy"])]),
     ]

@@ -157,7 +157,7 @@ def test_points_at_names_are_drawn_apart(values: tuple[Any, ...], browser: Any) 
     setting = "student" if isinstance(values[0], str) else "temperature"
     arms = {"distilled": estimate(0.7, 0.1), "baseline": estimate(0.6, 0.1)}
     sweep = sweep_views.Sweep((setting,), tuple(sweep_views.SweepPoint({setting: one}, arms) for one in values))
-    folder = Path(sweep_charts.__file__).with_name("components") / "curves"
+    folder = Path(sweep_charts.__file__).parents[1] / "components" / "curves"
     code, css = ((folder / f"curves.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     page = browser.new_page(viewport={"width": 900, "height": 600})
     drawn = page.evaluate(SHAPES, [code, css, sweep_charts.growing_data(sweep)])
@@ -191,11 +191,11 @@ def test_a_table_and_a_sentence_say_every_point() -> None:
     assert re.findall(r"<td>(.*?)<", html) == ["61.0 %", "60.0 %", "+1.0", "70.0 %", "60.0 %", "+10.0", "68.0 %",
                                                "60.0 %", "+8.0"]  # fmt: skip
     assert "+7.0 to +13.0" in html and "<caption><" not in html
-    words = sweep_views.sweep_words(sweep, "On test:")
+    words = sweep_views.sweep_caption(sweep, "On test:")
     assert "temperature 4: distilled 70.0 % (68.0 to 72.0 %), baseline 60.0 %" in words
-    told = sentences.outcome_words(claim_counts(BY_TEMPERATURE))
+    told = sentences.sweep_outcome_sentence(claim_counts(BY_TEMPERATURE))
     assert told == "Distilled is better in 2 of 3 settings; no difference can be claimed in 1 of 3 settings."
-    assert sentences.outcome_words(claim_counts(BY_BOTH)) == "The baseline is better in 4 of 4 settings."
+    assert sentences.sweep_outcome_sentence(claim_counts(BY_BOTH)) == "The baseline is better in 4 of 4 settings."
     assert sentences.short_outcome("finished", {**BY_BOTH, "verdict": {"claim": "distilled"}}) == (
         "The baseline is better in 4 of 4 settings"
     )
@@ -258,9 +258,8 @@ def test_a_stage_is_told_as_one() -> None:
     started = RunStarted({}, ("teacher", "baseline", "distilled"), 10, "cpu", "fp32", 100, 3)
     heard: list[Event] = [started, TeacherCached("t", 1, 0.1, True), TeacherEpochEnded("generation 1", 3, 10, 0.5, 1.0)]
     view = vm.run_view(heard)
-    assert view.phase == "stage" and "generation 1: epoch 3 of 10, about 7 s to go" in sentences.progress_sentence(
-        view, 0
-    )
+    assert view.phase == "stage"
+    assert "generation 1: epoch 3 of 10, about 7 s to go" in sentences.progress_sentence(view)
     assert vm.run_view([*heard, EpochEnded(1, 10, 1.0, {})]).phase == "training"
     assert vm.run_view(heard[:1]).phase == "preparing"
 
@@ -282,7 +281,7 @@ def test_a_stage_of_a_later_point_is_shown_while_it_trains(tmp_path: Path) -> No
             for name in (name for point in group for name in event_names(point)):
                 found = view(TeacherEpochEnded(name, 1, 2, None, 30.0))
                 assert found.phase == "stage"
-                shown.append(sentences.progress_sentence(found, 0))
+                shown.append(sentences.progress_sentence(found))
                 view(TeacherEpochEnded(name, 2, 2, 0.5, 30.0))
             for _ in (1, 2):
                 done += 1
@@ -294,7 +293,7 @@ def test_a_stage_of_a_later_point_is_shown_while_it_trains(tmp_path: Path) -> No
 def test_what_was_not_measured_of_a_teacher_is_not_said() -> None:
     def sentence(accuracy: float | None) -> str:
         event = event_from_json(json.loads(to_text(TeacherEpochEnded("t", 1, 3, accuracy, 5.0).to_json())))
-        return sentences.progress_sentence(vm.run_view([event]), 0)
+        return sentences.progress_sentence(vm.run_view([event]))
 
     assert "right on 50.0 % of validation" in sentence(0.5).replace("\u00a0", " ")
     for nothing in (None, 0.0):  # 0 is how it was written once

@@ -11,7 +11,7 @@ from scipy import stats
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from pages.ui.compare.trio import Answer, answer_of, shown_classes
 from pages.ui.kit import bars, formats
-from pages.ui.run import curves_data, sentences
+from pages.ui.run import curves_data, queue_words, sentences
 from pages.ui.run import view as vm
 
 ARMS = ("teacher", "baseline", "distilled")
@@ -136,7 +136,7 @@ def test_a_run_that_was_interrupted_and_continued_has_not_failed() -> None:
 def test_time_left_is_judged_by_the_recent_epochs() -> None:
     slow_then_fast = [epoch(n, None, 20, seconds=10.0 if n <= 2 else 1.0) for n in range(1, 13)]
     view = vm.run_view([started(20), *slow_then_fast])
-    assert view.share == pytest.approx(0.6)
+    assert view.share_done == pytest.approx(0.6)
     assert view.seconds_left == pytest.approx(8.0)  # 8 epochs, 1 s each
     assert vm.run_view([started(20)]).seconds_left is None
 
@@ -240,8 +240,9 @@ def test_a_loss_that_is_no_number_any_more_is_left_out() -> None:
 
 def test_progress_and_endings_in_words() -> None:
     training = vm.run_view([started(10), epoch(1, None, 10, seconds=3.0)])
-    assert sentences.progress_sentence(training, 0) == "Epoch 1 of 10, about 27 s left"
-    assert sentences.progress_sentence(vm.run_view([]), 2) == "Waiting: place 2 in the queue. It starts by itself."
+    assert sentences.progress_sentence(training) == "Epoch 1 of 10, about 27 s left"
+    assert sentences.progress_sentence(vm.run_view([])) == "Starting"
+    assert queue_words.waiting_sentence(2, None) == "Waiting: place 2 in the queue. It starts by itself."
     assert sentences.ending_sentence("cancelled", None, 3, 40) == "This run was stopped after 3 of 40 epochs."
     assert sentences.ending_sentence("cancelled", None, 0, 40) == "This run was stopped before it began."
     assert sentences.ending_sentence("failed", "The disk is full.", 3, 40) == "The disk is full."

@@ -59,7 +59,7 @@ def test_a_chart_without_a_curve_can_be_drawn() -> None:
 
 @pytest.mark.parametrize("values", [[], [3.0], [1, 1, 1], [0, 10], [5, 4.5, 1, 1.2, 5.1], [1, 1.5, 2.4, 3.3, 9]])
 def test_letters_are_moved_apart_and_no_further(values: list[float]) -> None:
-    places = comparison_charts.spread(values, 1.0)
+    places = comparison_charts.spread_apart(values, 1.0)
     assert all(high - low >= 1.0 - 1e-9 for low, high in itertools.pairwise(sorted(places)))
     order = sorted(range(len(values)), key=lambda index: (values[index], index))
     assert order == sorted(range(len(values)), key=lambda index: places[index])

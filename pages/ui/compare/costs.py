@@ -109,9 +109,9 @@ def latency_caption(latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     for arm, times in arms_in_order(latency).items():
         first, last = times[0], times[-1]
         each = format_ms(last["p50"] / last["batch_size"])
-        said = text.format(
+        words = text.format(
             name=arm_name(arm), one=format_ms(first["p50"]), many=format_ms(last["p50"]),
             n=last["batch_size"], each=each,
         )  # fmt: skip
-        parts.append(said)
+        parts.append(words)
     return capitalised("; ".join(parts) + ".")

@@ -27,15 +27,15 @@ def draw_similarity(trio: Trio, found: PictureAnswers) -> None:
     Raises:
         ConfigError: a class has no test picture.
     """
-    from kdcore.metrics.class_similarity import class_similarity, class_tree
+    from kdcore.metrics.class_similarity import class_similarity, class_tree  # loads torch, which takes seconds
 
-    whose, heat = st.columns((1, 1), gap="large", vertical_alignment="bottom")
-    with whose:
+    arm_column, temperature_column = st.columns((1, 1), gap="large", vertical_alignment="bottom")
+    with arm_column:
         arm = st.segmented_control(
             _("Whose answers"), list(trio.arms), default="teacher", required=True, key="likeness_arm",
             format_func=formats.arm_name, label_visibility="collapsed", persist_state="session",
         )  # fmt: skip
-    with heat:
+    with temperature_column:
         temperature = st.slider(
             _("Temperature"), 1.0, MAX_TEMPERATURE, min(MAX_TEMPERATURE, max(1.0, trio.temperature)), 0.5, format="%g",
             key="likeness_t", persist_state="session",

@@ -108,8 +108,8 @@ def _draw(run: RunRow) -> None:
         return
     if run.result is not None and run.config.get("vary"):
         sweep_panels.draw_finished_sweep(run.result, chart_text_style())
-        at = settings_words.own_point_text(run.config)
-        st.subheader(_("In detail: {point}").format(point=at), anchor=False)
+        point = settings_words.own_point_text(run.config)
+        st.subheader(_("In detail: {point}").format(point=point), anchor=False)
         st.html(paragraph(sentences.outcome_sentence(run.result), "kd-lead"))
     if not run.done or any(curve.mean for curve in view.accuracy.values()):
         _draw_curves(run, view)
@@ -178,11 +178,11 @@ def _draw_details(result: dict[str, Any], view: vm.RunView) -> None:
     table = tables.quality_table(arms, settings_words.agreement_note(result["config"]))
     st.html(tables.table_html(table, _("What each arm reached on the test pictures")))
     st.caption(formats.no_break_percent(sentences.interval_note(result)))
-    controls_table = control_views.controls_html(result["arms"], _("What each control reached on the test pictures"))
-    if controls_table:
+    controls_html = control_views.controls_html(result["arms"], _("What each control reached on the test pictures"))
+    if controls_html:
         gains = result["verdict"]["claim"] == "distilled"
         st.subheader(_("What carries the gain?") if gains else _("The controls"), anchor=False)
-        st.html(controls_table)
+        st.html(controls_html)
         st.caption(control_views.controls_note(result["arms"]))
     if words := sentences.full_data_sentence(result):
         st.html(paragraph(words, "kd-what"))

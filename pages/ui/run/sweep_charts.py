@@ -116,7 +116,7 @@ def _growing_series(
     arm: str, name: str, positions: Sequence[float], points: Sequence[SweepPoint], varied: Sequence[str]
 ) -> dict[str, Any]:
     means = [100 * point.arms[arm]["mean"] for point in points]
-    bounds = [point.arms[arm].get("ci95") for point in points]
+    bounds: list[Any] = [point.arms[arm].get("ci95") for point in points]
     seeds = min((len(point.arms[arm]["per_seed"]) for point in points), default=0)
     has_band = seeds >= BAND_SEEDS and all(bounds)
     return {

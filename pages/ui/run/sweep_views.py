@@ -18,9 +18,8 @@ from pages.ui.kit.tables import MISSING_VALUE, accuracy_cell, arm_mark, cells_ht
 from pages.ui.session.i18n import _
 
 ARMS = ("distilled", "baseline")
-LOG_AXIS_RATIO = (
-    4.0  # an axis of positive values is logarithmic if the largest is at least this many times the smallest
-)
+# An axis of positive values is logarithmic if the largest is at least this many times the smallest.
+LOG_AXIS_RATIO = 4.0
 # Settings from 0 to 1: a log scale would hide that they are shares of a whole.
 SHARE_SETTINGS = ("distill_weight", "label_smoothing", "smoothing", "hint_share")
 
@@ -92,7 +91,7 @@ def finished_sweep(result: Mapping[str, Any]) -> Sweep | None:
 
 def growing_sweep(config: Mapping[str, Any], events: Sequence[Event]) -> Sweep | None:
     """Return the sweep of a run that still trains, with the latest validation accuracies; None for a plain run."""
-    from kdcore.settings.sweeps import arms_of
+    from kdcore.settings.sweeps import arms_of  # loads torch, which takes seconds
 
     if not config.get("vary"):
         return None

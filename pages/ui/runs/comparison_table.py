@@ -62,9 +62,9 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
 def comparison_html(comparison: Comparison, caption: str) -> str:
     """Return the comparison as an HTML table; every text is escaped."""
     heads = "".join(
-        f'<th scope="col">{letter_html(place)}{dash_html(place)}<small>{escape(_head(row.status, row.created))}</small>'
+        f'<th scope="col">{letter_html(index)}{dash_html(index)}<small>{escape(_head(row.status, row.created))}</small>'
         f"<small>{escape(', '.join(row.tags))}</small></th>"
-        for place, row in enumerate(comparison.rows)
+        for index, row in enumerate(comparison.rows)
     )
     settings = [("", row) for row in setting_rows(comparison)]
     same = _("All settings are the same.")

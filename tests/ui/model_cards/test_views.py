@@ -1,4 +1,4 @@
-"""The view-models of model cards: order, words and bars, with every figure missing once."""
+"""The view-models of model cards: their order, sentences and bars, also where a card lacks any one figure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def card(bundled: str = "creatures", /, **changes: Any) -> ModelCard:
 
 
 def reading(wrong: int = 3) -> MistakeSummary:
-    """Of 10 pictures some are wrong: the traits agree with the network in the first mistake only."""
+    """Return the mistakes on 10 pictures; the true posterior agrees with the network in the first mistake only."""
     mistakes = [
         Mistake(4, torch.zeros(3, 8, 8, dtype=torch.uint8), 0, 2, (0.1, 0.2, 0.7), (0.1, 0.2, 0.7)),
         Mistake(7, torch.zeros(3, 8, 8, dtype=torch.uint8), 1, 0, (0.5, 0.4, 0.1), (0.3, 0.6, 0.1)),
@@ -190,7 +190,7 @@ def test_what_is_taken_for_none_in_words() -> None:
 
 
 def with_less(one: ModelCard) -> Iterator[ModelCard]:
-    """The card with each figure missing, or of a wrong kind, and without any."""
+    """Yield copies of a card: each figure once missing or of a wrong type, and finally a card without figures."""
     for name in one.figures:
         for value in (None, [], "x", {"mean": None}, {"a": {"b": 1}}):
             yield replace(one, figures={**one.figures, name: value})

@@ -1,4 +1,4 @@
-"""Charts show the numbers that they were given, and nothing else."""
+"""Charts of a run, bars and tables hold exactly the numbers that they were given."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_costs_wait_for_their_measurement() -> None:
 
 
 def test_html_escapes_what_others_wrote() -> None:
-    """A folder's name can become an arm's or a dataset's name."""
+    """Visitors name folders and files, and these names can become the name of an arm or a dataset."""
     attack = "<img src=x onerror=alert(1)>"
     row = tables.Row(attack, attack, (tables.Cell(attack, attack),))
     html = "".join(

@@ -108,7 +108,7 @@ def test_bands_stay_within_what_is_possible() -> None:
 
 
 def test_an_epoch_heard_twice_counts_once() -> None:
-    """A continued run repeats its last finished epoch."""
+    """A resumed run repeats its last finished epoch."""
     again = [started(), epoch(1, [0.3, 0.3, 0.3]), started(), epoch(1, [0.3, 0.3, 0.3], seconds=0.0)]
     view = vm.run_view(again)
     assert (view.epochs_done, view.accuracy["baseline"].epochs) == (1, (1,))
@@ -157,7 +157,7 @@ def test_the_sentence_says_what_the_claim_allows() -> None:
 
 
 def test_the_sentence_agrees_with_the_engines() -> None:
-    """The engine words the same numbers in English; the page must not say something else."""
+    """The engine's verdict and the page's sentence are written separately; both must hold the same numbers."""
     from kdcore.metrics.scores import Estimate, verdict
 
     for mean, half in ((0.08, 0.02), (-0.03, 0.01), (0.004, 0.02)):
@@ -197,16 +197,16 @@ def test_what_all_pictures_would_take_and_a_teacher_that_was_trained_first() -> 
     assert sentences.full_data_sentence(taught).endswith(
         "12 min. Its teacher was trained first, in 1 min 35 s; it is kept, and the next run begins at once."
     )
-    several = {**taught, "config": {"labels": 500, "controls": ["smoothed-teacher"]}}  # not the run's own
+    several = {**taught, "config": {"labels": 500, "controls": ["smoothed-teacher"]}}  # a control's teacher, too
     assert sentences.full_data_sentence(several).endswith(
         "12 min. Teachers that were missing were trained first, in 1 min 35 s; they are kept for the next run."
     )
     assert sentences.full_data_sentence({**whole, "config": {"labels": 45_000}}) == ""
-    assert sentences.full_data_sentence({"config": {"labels": 500}}) == ""  # a run of before
+    assert sentences.full_data_sentence({"config": {"labels": 500}}) == ""  # a result of an older version
 
 
 def test_two_seeds_are_two_lines_and_three_a_band() -> None:
-    """The 95 % interval of two seeds is 12.7 standard errors to each side: it would hide what it is about."""
+    """The 95 % interval of two seeds is 12.7 standard errors to each side: a band that wide would hide the curves."""
     for seeds in (1, 2, 3):
         values = [0.4, 0.6, 0.5][:seeds]
         view = vm.run_view([started(4, seeds), epoch(1, values), epoch(2, values[::-1])])
@@ -261,13 +261,13 @@ def test_of_many_classes_those_that_any_network_finds_likely_are_shown() -> None
     names = tuple("abcdef")
     one = Answer("teacher", names, (0.5, 0.1, 0.1, 0.1, 0.1, 0.1), 1.0)
     other = Answer("baseline", names, (0.02, 0.02, 0.02, 0.02, 0.02, 0.9), 1.0)
-    assert shown_classes([one, other], most=2) == [0, 5]
+    assert shown_classes([one, other], count=2) == [0, 5]
     assert shown_classes([one, other]) == [0, 1, 2, 3, 4, 5]
     narrow = Answer("distilled", tuple("abcdef"), (0.1, 0.1, 0.1, 0.3, 0.2, 0.2), 1.0)
     third = Answer("baseline", tuple("abcdef"), (0.4, 0.02, 0.02, 0.02, 0.52, 0.02), 1.0)
-    assert shown_classes([narrow, third], most=2) == [3, 4]  # what each chose, though "a" is likelier
+    assert shown_classes([narrow, third], count=2) == [3, 4]  # what each chose, though "a" is likelier
     assert other.chosen == "f" and other.confidence == 0.9
-    assert other.only([0, 5]) == (["a", "f"], [0.02, 0.9])
+    assert other.restricted_to([0, 5]) == (["a", "f"], [0.02, 0.9])
 
 
 def test_the_row_of_all_other_classes_never_wins() -> None:

@@ -101,7 +101,11 @@ def test_a_link_carries_method_controls_and_sweep(empty_store: Store, open_page:
 def test_values_that_are_no_values_are_one_sentence(empty_store: Store, open_page: OpenPage) -> None:
     app = open_page("distil", dataset="digits", vary="temperature")
     assert app.text_input(key="vary_values").value == "1, 2, 4, 8, 20" and not app.error
-    for text, words in (("1, hot", "temperature is a number, not 'hot'"), ("4, 4", "differ"), (" ", "Enter the values")):
+    for text, words in (
+        ("1, hot", "temperature is a number, not 'hot'"),
+        ("4, 4", "differ"),
+        (" ", "Enter the values"),
+    ):
         app.text_input(key="vary_values").set_value(text).run()
         assert not app.exception and words in app.error[0].value
     app.selectbox(key="vary_pick").select("student").run()

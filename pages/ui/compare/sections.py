@@ -62,7 +62,7 @@ def batch_sizes(section: str) -> Sequence[int]:
     return CURVE_SIZES if section == "cost" else speed.TABLE_SIZES
 
 
-def answers(trio: Trio) -> PictureAnswers:
+def answers_to_test_pictures(trio: Trio) -> PictureAnswers:
     """Return the answers of the three networks to the test pictures. The first call is slow; the result is cached.
 
     A note is drawn if the dataset is no longer the one that the figures were measured on.
@@ -71,11 +71,11 @@ def answers(trio: Trio) -> PictureAnswers:
         KdError: the dataset or a network is no longer on this machine.
     """
     with st.spinner(_("The three networks look at the test pictures")):
-        found = cache.test_answers(trio.run_id, tuple(trio.models.items()), trio.dataset)
-    if found.dataset_sha256 != trio.dataset_sha256:
+        answers = cache.test_answers(trio.run_id, tuple(trio.models.items()), trio.dataset)
+    if answers.dataset_sha256 != trio.dataset_sha256:
         text = _("The pictures of {name} on this machine are not those that the figures above were measured on.")
         st.caption(text.format(name=trio.dataset))
-    return found
+    return answers
 
 
 def _picture(trio: Trio) -> None:
@@ -88,7 +88,7 @@ def _mixups(trio: Trio) -> None:
     confusion = {arm: row["confusion"] for arm, row in trio.arms.items() if "confusion" in row}
     every_seed = len(confusion) == len(trio.arms)
     if not every_seed:
-        confusion = _first_seed_confusion(answers(trio))
+        confusion = _first_seed_confusion(answers_to_test_pictures(trio))
     names = {arm: formats.arm_name(arm) for arm in trio.arms} | {heatmap.DIFFERENCE: _("distilled minus baseline")}
     arm = st.segmented_control(
         _("Whose answers"), list(names), default="distilled", required=True, key="mixups_arm",
@@ -104,10 +104,10 @@ def _mixups(trio: Trio) -> None:
         st.caption(f"{heatmap.how_to_read(matrix, len(trio.class_names))} {_seeds_note(every_seed=every_seed)}")
 
 
-def _first_seed_confusion(found: PictureAnswers) -> dict[str, Sequence[Sequence[int]]]:
+def _first_seed_confusion(answers: PictureAnswers) -> dict[str, Sequence[Sequence[int]]]:
     from kdcore.metrics.scores import confusion  # loads torch and SciPy, which takes seconds
 
-    return {arm: confusion(found.decisions(arm)[None], found.hard_labels).tolist() for arm in found.chosen}
+    return {arm: confusion(answers.decisions(arm)[None], answers.hard_labels).tolist() for arm in answers.chosen}
 
 
 def _seeds_note(*, every_seed: bool) -> str:
@@ -122,7 +122,7 @@ def _seeds_note(*, every_seed: bool) -> str:
 
 def _classes(trio: Trio) -> None:
     st.subheader(_("Which classes gain from the teacher?"), anchor=False)
-    rows = charts.class_rows(trio.class_names, trio.by_class or _first_seed_differences(answers(trio)))
+    rows = charts.class_rows(trio.class_names, trio.by_class or _first_seed_differences(answers_to_test_pictures(trio)))
     every_seed = trio.by_class is not None
     words = charts.classes_caption(rows, len(trio.class_names), every_seed)
     draw_chart(charts.class_differences(rows, chart_text_style()), "kd-classes", words)
@@ -133,16 +133,16 @@ def _classes(trio: Trio) -> None:
     st.caption(" ".join(note for note in notes if note))
 
 
-def _first_seed_differences(found: PictureAnswers) -> list[dict[str, Any]]:
+def _first_seed_differences(answers: PictureAnswers) -> list[dict[str, Any]]:
     from kdcore.metrics.paired import per_class_difference  # loads torch and SciPy, which takes seconds
 
-    distilled, baseline = found.decisions("distilled")[None], found.decisions("baseline")[None]
-    return [difference.to_json() for difference in per_class_difference(distilled, baseline, found.hard_labels)]
+    distilled, baseline = answers.decisions("distilled")[None], answers.decisions("baseline")[None]
+    return [difference.to_json() for difference in per_class_difference(distilled, baseline, answers.hard_labels)]
 
 
 def _likeness(trio: Trio) -> None:
     st.subheader(_("Which classes look alike to them?"), anchor=False)
-    likeness_panel.draw_similarity(trio, answers(trio))
+    likeness_panel.draw_similarity(trio, answers_to_test_pictures(trio))
     st.caption(_seeds_note(every_seed=False))
 
 
@@ -150,8 +150,8 @@ def _calibration(trio: Trio) -> None:
     from kdcore.metrics.reliability import reliability  # loads torch and SciPy, which takes seconds
 
     st.subheader(_("Do they know how sure to be?"), anchor=False)
-    found = answers(trio)
-    bins = {arm: reliability(logits.float(), found.hard_labels) for arm, logits in found.logits.items()}
+    answers = answers_to_test_pictures(trio)
+    bins = {arm: reliability(logits.float(), answers.hard_labels) for arm, logits in answers.logits.items()}
     ece = {arm: row["ece"] for arm, row in trio.arms.items() if "ece" in row}
     words = reliability_chart.reliability_caption(bins, ece)
     chart, figures = st.columns((1.9, 1), gap="large")
@@ -199,7 +199,7 @@ def _gallery(trio: Trio) -> None:
     from pages.ui.compare import gallery_panel  # loads torch and SciPy, which takes seconds
 
     st.subheader(_("Where do they differ?"), anchor=False)
-    found = answers(trio)
-    gallery_panel.draw_gallery(trio, found)
+    answers = answers_to_test_pictures(trio)
+    gallery_panel.draw_gallery(trio, answers)
     note = _("Bars: the teacher's soft labels at the temperature above; the percentages beside answers are at T = 1.")
     st.caption(f"{note} {_seeds_note(every_seed=False)}")

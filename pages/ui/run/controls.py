@@ -81,9 +81,27 @@ def resume_button(run: RunRow, before: Callable[[], None] | None = None) -> None
         )  # fmt: skip
 
 
-def keep_refusal(error: KdError) -> None:
-    """Keep the message of an error in a button's callback, which cannot draw, for `show_refusal`."""
-    state.keep(_REFUSAL, str(error))
+def act_on_own_run(run_id: str, action: Callable[[Store, str], object], deleted: bool = False) -> bool:
+    """Carry out `action` on a run in the callback of a button; the message of an error is kept for `show_refusal`.
+
+    The run is read from the store again, because its owner must be checked on the server: the browser could send a
+    click for a button that was never drawn.
+
+    Args:
+        deleted: whether the run may be a deleted one; otherwise that is an error.
+
+    Returns:
+        Whether the action was carried out: False after an error, or for a run that this visitor may not change.
+    """
+    try:
+        store = cache.store()
+        if not may_stop(store.run(run_id, deleted=deleted)):
+            return False
+        action(store, run_id)
+    except KdError as error:
+        state.keep(_REFUSAL, str(error))
+        return False
+    return True
 
 
 def show_refusal() -> None:
@@ -94,7 +112,7 @@ def show_refusal() -> None:
 
 
 def _stop(run_id: str) -> None:
-    _act_on_own_run(run_id, jobs.cancel)
+    act_on_own_run(run_id, jobs.cancel)
 
 
 def _resume(run_id: str, before: Callable[[], None] | None = None) -> None:
@@ -106,18 +124,4 @@ def _resume(run_id: str, before: Callable[[], None] | None = None) -> None:
 
     if before is not None:
         before()
-    _act_on_own_run(run_id, resume)
-
-
-def _act_on_own_run(run_id: str, action: Callable[[Store, str], None]) -> None:
-    """Carry out `action` on a run and keep the message of an error for the page.
-
-    The run is read from the store again, because its owner must be checked on the server: the browser could send a
-    click for a button that was never drawn.
-    """
-    try:
-        store = cache.store()
-        if may_stop(store.run(run_id)):
-            action(store, run_id)
-    except KdError as error:
-        keep_refusal(error)
+    act_on_own_run(run_id, resume)

@@ -1,7 +1,6 @@
-"""View-models: what the pages show, computed from the engine's events, results and cards by pure functions.
+"""The state of a run and its figures, computed from its events and its result. Pure, no streamlit.
 
-No widget and no chart is made here. Shares are 0 to 1 until a `format_*` function turns them into text; these functions
-format all numbers on the pages.
+Accuracies are from 0 to 1 until a `format_*` function turns them into text.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore.errors import KdError, RunNotFound
+from kdcore.errors import RunNotFound
 from kdcore.reports import export
 from pages.ui.engine import cache
 from pages.ui.frame import page_parts
@@ -122,55 +122,33 @@ def _export(store: Store, run_id: str, form: str) -> str:
     return export.export_text(store.run(run_id), store.events(run_id), form)
 
 
-def _changeable(run_id: str) -> RunRow | None:
-    """Return the run, deleted or not, if this visitor may change it, else None.
-
-    Callbacks must ask here, because the browser could send a click for a button that was never drawn.
-    """
-    run = cache.store().run(run_id, deleted=True)
-    return run if may_stop(run) else None
-
-
 def _deleted_run(run_id: str) -> RunRow | None:
+    """Return the run if it is deleted and this visitor may change it, else None; None for "" too."""
     if not run_id:
         return None
     try:
-        run = _changeable(run_id)
+        run = cache.store().run(run_id, deleted=True)
     except RunNotFound:
         return None
-    return run if run is not None and run.deleted is not None else None
+    return run if run.deleted is not None and may_stop(run) else None
 
 
 def _retag(run_id: str) -> None:
     forget_undo()
-    chosen = state.widget_value(f"kd-tags-{run_id}")
-    try:
-        if _changeable(run_id) is not None and isinstance(chosen, list):
-            cache.store().tag(run_id, chosen)
-    except KdError as error:
-        controls.keep_refusal(error)
+    tags = state.widget_value(f"kd-tags-{run_id}")
+    if isinstance(tags, list):
+        controls.act_on_own_run(run_id, lambda store, run_id: store.tag(run_id, tags), deleted=True)
 
 
 def _delete(run_id: str) -> None:
-    try:
-        if _changeable(run_id) is None:
-            return
-        cache.store().delete(run_id)
-    except KdError as error:
-        controls.keep_refusal(error)
-        return
-    state.keep(_LAST_DELETED, run_id)
-    state.set_run_id(None)
-    state.set_compared_runs([other for other in state.compared_runs() if other != run_id])
+    if controls.act_on_own_run(run_id, lambda store, run_id: store.delete(run_id), deleted=True):
+        state.keep(_LAST_DELETED, run_id)
+        state.set_run_id(None)
+        state.set_compared_runs([other for other in state.compared_runs() if other != run_id])
 
 
 def _restore(run_id: str, opened: bool = False) -> None:
     forget_undo()
-    try:
-        if _changeable(run_id) is not None:
-            cache.store().undelete(run_id)
-    except KdError as error:
-        controls.keep_refusal(error)
-        return
-    if opened:
+    restored = controls.act_on_own_run(run_id, lambda store, run_id: store.undelete(run_id), deleted=True)
+    if restored and opened:
         state.set_run_id(run_id)

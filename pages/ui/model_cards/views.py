@@ -46,7 +46,7 @@ def in_order(cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
         role = ROLES.index(card.role) if card.role in ROLES else len(ROLES)
         # Keep the two students of one run together: sort by the part of the name that they share.
         pair = card.name.removesuffix(f"-{card.role}") if role else ""
-        return (dataset, card.dataset, min(role, 1), f"{pair}/{role}/{card.name}")
+        return (dataset, card.dataset, 1 if role else 0, f"{pair}/{role}/{card.name}")
 
     return tuple(sorted(cards, key=sort_key))
 

@@ -219,8 +219,7 @@ def test_a_sweep_shows_its_chart_its_table_and_its_own_point(
 def test_a_sweep_whose_dataset_is_gone_is_shown_whole(
     two_runs: tuple[RunRow, RunRow], open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = {name: info for name, info in DATASETS.items() if name != "digits"}
-    monkeypatch.setattr("kdcore.datasets.DATASETS", without)
+    monkeypatch.delitem(DATASETS, "digits")
     st.cache_data.clear()
     with pytest.raises(UnknownName):
         make_run_config("digits")

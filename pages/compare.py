@@ -20,11 +20,11 @@ with page_parts.errors_as_sentences():
     with left:
         speed.draw_figures(trio)
     with right:
-        speed.tradeoff(trio)
+        speed.draw_tradeoff(trio)
         measurement = st.container(key="kd-latency")
     section = sections.pick_section()
     with st.container(key="kd-section"):
-        sections.show(section, trio)
+        sections.draw_section(section, trio)
     link("distil", _("Train two students of your own"))
     with measurement:  # run last: the measurement takes seconds, and the rest should not wait for it
         speed.draw_or_measure(trio, sections.batch_sizes(section))

@@ -21,7 +21,8 @@ run = None
 with page_parts.errors_as_sentences():
     run = panels.run_in_url()
 
-lead.html(page_parts.paragraph(settings_words.pair_sentence(run.config if run else run_form.asked()), "kd-lead"))
+shown_config = run.config if run else run_form.method_and_vary()
+lead.html(page_parts.paragraph(settings_words.pair_sentence(shown_config), "kd-lead"))
 
 with st.container(key="kd_with_run" if run else "kd_without_run"):
     form_column, run_column = st.columns((1, 2.7), gap="large")

@@ -7,6 +7,7 @@ import streamlit as st
 from kdcore.reports.selection import select
 from pages.ui.frame import page_parts
 from pages.ui.frame.shell import link, open_page, page_title
+from pages.ui.run import controls
 from pages.ui.runs import actions, comparison_panel, filter, list
 from pages.ui.session.i18n import _
 
@@ -19,7 +20,7 @@ with page_parts.errors_as_sentences():
     actions.undo_bar()
     opened = list.opened_run()
     if opened is None:
-        actions.say_refusal()
+        controls.show_refusal()
 
 with page_parts.errors_as_sentences():
     runs = list.visible_runs()
@@ -27,7 +28,7 @@ with page_parts.errors_as_sentences():
         selection = filter.run_filter(runs)
         chosen = select(runs, selection)
         comparison_panel.draw_run_comparison(comparison_panel.chosen_runs())
-        list.run_list(chosen, selection, opened, sorted({tag for run in runs for tag in run.tags}))
+        list.draw_run_list(chosen, selection, opened, sorted({tag for run in runs for tag in run.tags}))
         if runs and not chosen:
             st.html(page_parts.paragraph(_("No run matches these filters."), "kd-lead"))
             st.button(_("Show all"), key="kd-show-all", on_click=filter.clear_filter)

@@ -27,13 +27,13 @@ ARMS = ("teacher", "distilled", "baseline")
 
 @pytest.fixture(autouse=True)
 def few_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is shown does not depend on how often it was timed; that has tests of its own."""
+    """Time each network only a few times: what the page shows does not depend on the number of repetitions."""
     monkeypatch.setattr("kdcore.networks.latency.REPETITIONS", 20)
     monkeypatch.setattr("kdcore.networks.latency.FEWER_REPETITIONS", {256: 2})
 
 
 def png(side: int = 24) -> bytes:
-    """A grey scribble, not square."""
+    """Return the bytes of a grey picture that is not square."""
     pixels = np.random.default_rng(3).integers(0, 256, (side, side + 7), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -41,7 +41,7 @@ def png(side: int = 24) -> bytes:
 
 
 def networks_of(run: RunRow, store: Store) -> dict[str, Teacher]:
-    """The three networks of the run on digits, as the engine loads them."""
+    """Return the teacher and the two students of the run on digits, loaded by the engine."""
     folder = jobs.runs_dir(run.id, store.home) / "models"
     students = {arm: load_model(folder / f"{arm}.safetensors") for arm in ("distilled", "baseline")}
     return {"teacher": load_single("digits"), **students}
@@ -162,7 +162,7 @@ SECTIONS = ("picture", "mixups", "classes", "likeness", "calibration", "cost", "
 
 
 def heat_of(app: AppTest) -> tuple[list[str], np.ndarray]:
-    """The confusion table on the page: its true classes, and the shares that its shades stand for."""
+    """Return the true classes of the confusion table on the page, and the shares that its shades stand for."""
     table = re.search(r'<table class="kd-heat.*?</table>', html_of(app))
     assert table is not None
     shades = [float(one) / 70 for one in re.findall(r" ([0-9.]+)%, transparent", table.group())]
@@ -220,7 +220,7 @@ def test_the_confusion_is_the_results_and_agrees_with_the_accuracy(trained_store
 
 
 def share_right(run: RunRow, arm: str, digit: int) -> float:
-    """Of the test pictures of a digit, over all seeds, by the counts of the confusion matrix."""
+    """Return the share of a digit's test pictures that an arm has right over all seeds, from its confusion matrix."""
     assert run.result is not None
     answers = run.result["arms"][arm]["confusion"][digit]
     return float(answers[digit] / sum(answers))

@@ -351,7 +351,7 @@ def test_every_chart_has_words(trained_store: Store, open_page: OpenPage) -> Non
 
 
 def test_nothing_is_trained_in_the_pages_process() -> None:
-    """Pages and what they share name no optimiser and no loop over data."""
+    """The pages contain no training code: neither an optimiser nor a loop over data."""
     root = Path(__file__).parents[2] / "pages"
     for path in root.rglob("*.py"):
         source = path.read_text(encoding="utf-8")

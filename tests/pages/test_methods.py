@@ -76,7 +76,7 @@ def test_a_method_brings_its_settings_and_takes_them_away(empty_store: Store, op
     assert sorted(smoothed.values())[-2:] == [1.0, 91.0] and "spread over all classes" in html_of(app)
     app.selectbox(key="method_pick").select("mutual").run()
     assert not app.exception and len(bars_of(app)) == 1 and "two students that start differently" in html_of(app)
-    assert app.number_input(key="temperature").value == 1.0  # each of the two is softened by it
+    assert app.number_input(key="temperature").value == 1.0  # both students' soft labels use it
     assert "does not teach by this method" in app.selectbox(key="distil_teacher").help
     app.selectbox(key="method_pick").select("kd").run()
     assert not app.exception and not app.error
@@ -101,7 +101,11 @@ def test_a_link_carries_method_controls_and_sweep(empty_store: Store, open_page:
 def test_values_that_are_no_values_are_one_sentence(empty_store: Store, open_page: OpenPage) -> None:
     app = open_page("distil", dataset="digits", vary="temperature")
     assert app.text_input(key="vary_values").value == "1, 2, 4, 8, 20" and not app.error
-    for text, words in (("1, hot", "temperature is a number, not 'hot'"), ("4, 4", "differ"), (" ", "over which")):
+    for text, words in (
+        ("1, hot", "temperature is a number, not 'hot'"),
+        ("4, 4", "differ"),
+        (" ", "Enter the values"),
+    ):
         app.text_input(key="vary_values").set_value(text).run()
         assert not app.exception and words in app.error[0].value
     app.selectbox(key="vary_pick").select("student").run()
@@ -143,7 +147,7 @@ def test_a_temperature_that_a_visitor_sets_holds_for_every_method(empty_store: S
 
 def test_methods_bring_their_own_settings_unless_a_visitor_sets_them(empty_store: Store, open_page: OpenPage) -> None:
     link = {"dataset": "digits", "vary": "method", "vary_values": "standardised-kd, dkd"}
-    app = open_page("distil", method="dist", between_weight="3", **link)  # neither is one of them
+    app = open_page("distil", method="dist", between_weight="3", **link)  # not a method of the sweep
     assert started(app, empty_store) == make_run_config("digits", vary={"method": ("standardised-kd", "dkd")})
 
 
@@ -176,7 +180,7 @@ def test_a_run_with_controls_shows_what_each_takes_away(two_runs: tuple[RunRow, 
 
 
 def minus_distilled(run: RunRow, arm: str) -> list[float]:
-    """The interval of a control's accuracy minus distilled's: Student's t over two seeds, test pictures added."""
+    """Return the interval of a control's accuracy minus distilled's from the result, after checking its differences."""
     assert run.result is not None
     row, distilled = (run.result["arms"][name] for name in (arm, "distilled"))
     steps = [a - b for a, b in zip(row["accuracy"]["per_seed"], distilled["accuracy"]["per_seed"], strict=True)]
@@ -215,8 +219,7 @@ def test_a_sweep_shows_its_chart_its_table_and_its_own_point(
 def test_a_sweep_whose_dataset_is_gone_is_shown_whole(
     two_runs: tuple[RunRow, RunRow], open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = {name: info for name, info in DATASETS.items() if name != "digits"}
-    monkeypatch.setattr("kdcore.datasets.DATASETS", without)
+    monkeypatch.delitem(DATASETS, "digits")
     st.cache_data.clear()
     with pytest.raises(UnknownName):
         make_run_config("digits")
@@ -258,7 +261,7 @@ def test_the_other_pages_take_them_too(two_runs: tuple[RunRow, RunRow], open_pag
         assert sorted(cells) == ["", "temperature 4, labelled pictures 40"]
     sweep = two_runs[1]
     (said,) = re.findall(r'<p class="kd-what">([^<]* settings)</p>', html)  # in the list, and no one point's figures
-    assert said == sentences.outcome_words(claim_counts(sweep.result)).removesuffix(".")
+    assert said == sentences.sweep_outcome_sentence(claim_counts(sweep.result)).removesuffix(".")
     at = "Shown are its networks at temperature 4, labelled pictures 40."
     for run in two_runs:
         app = open_page("compare", run=run.id)

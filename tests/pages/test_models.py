@@ -1,4 +1,4 @@
-"""The page of model cards, run by Streamlit's own test harness: every card, and cards that say little or nothing."""
+"""The Model cards page in Streamlit's test harness: every card, and cards that lack most of their contents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CARDS = {path.stem: ModelCard.read(path) for path in sorted(BUNDLED.glob("*.json
 
 @pytest.fixture(autouse=True)
 def fresh(own_home: Path) -> Iterator[None]:
-    """No answer of another test; the creatures are drawn once for all of them."""
+    """Clear the app's caches before and after each test. The creatures, which are slow to draw, are drawn only once."""
     forget()
     yield
     forget()
@@ -29,7 +29,7 @@ def fresh(own_home: Path) -> Iterator[None]:
 
 @pytest.fixture
 def models(own_home: Path) -> Iterator[Path]:
-    """The folder of what was trained or fetched here, empty afterwards."""
+    """The folder of networks that were trained or fetched on this machine; it is removed after the test."""
     folder = own_home / "models"
     folder.mkdir(exist_ok=True)
     yield folder
@@ -42,7 +42,7 @@ def forget() -> None:
 
 
 def put(folder: Path, name: str, base: str = "digits", **changes: Any) -> None:
-    """A card of this machine, with its weights."""
+    """Write a card of this machine, with its weights."""
     values = {**CARDS[base].to_json(), "name": name, **changes}
     (folder / f"{name}.json").write_text(json.dumps(values))
     shutil.copy(BUNDLED / f"{base}.safetensors", folder / f"{name}.safetensors")

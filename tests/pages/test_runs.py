@@ -1,4 +1,4 @@
-"""The Runs page: whose runs are shown, in which order, and what one of them says."""
+"""The Runs page: whose runs are listed, in which order, how they are compared, and what can be done with one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kdcore.events import EpochEnded, RunStarted
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, add_event, new_id, to_text
 from kdcore.store.schema import runs as run_table
+from pages.ui.run import controls
 from pages.ui.runs import actions
 from pages.ui.runs import list as run_list
 from pages.ui.session import browser, state
@@ -83,7 +84,7 @@ def add_run(
     store: Store, status: str = "finished", gain: float | None = 0.05, visitor: str = VISITOR,
     tags: tuple[str, ...] = (), loss: float | None = 1.0, **settings: Any,
 ) -> str:  # fmt: skip
-    """A run as rows of the store, as if it had been trained."""
+    """Write a run into the store as if it had been trained, and return its id."""
     run_id = new_id()
     config = {**make_run_config("digits", **SMALL).to_json(), **settings}
     result: dict[str, Any] | None = None
@@ -160,7 +161,7 @@ def test_two_hundred_runs_are_drawn_a_screenful_at_a_time(empty_store: Store, op
     assert _listed(app) == ids[: run_list.RUNS_PER_SCREEN] and app.button(key="kd-back").disabled
     app.button(key="kd-more").click().run()
     assert _listed(app) == ids[run_list.RUNS_PER_SCREEN : 2 * run_list.RUNS_PER_SCREEN]
-    app.text_input(key="words").set_value("mlp-9").run()  # another question begins at its start
+    app.text_input(key="words").set_value("mlp-9").run()  # a changed filter starts at its first run
     assert _listed(app) == [run_id for place, run_id in enumerate(ids) if place % 2 == 0][: run_list.RUNS_PER_SCREEN]
     app.text_input(key="words").set_value("").run()
     assert _listed(app) == ids[: run_list.RUNS_PER_SCREEN]
@@ -298,8 +299,8 @@ def test_somebody_elses_run_is_read_only(
     monkeypatch.setattr(browser, "visitor_id", lambda: OTHER)
     monkeypatch.setattr(state, "keep", lambda slot, value: None)
     monkeypatch.setattr(state, "widget_value", lambda key: ["mine now"])
-    for act in (actions._delete, actions._resume, actions._retag):
-        act(run_id)  # a callback trusts no button
+    for act in (actions._delete, controls._resume, actions._retag):
+        act(run_id)  # a callback checks the owner again, whatever button was drawn
     assert empty_store.run(run_id).status == "cancelled" and empty_store.run(run_id).tags == ("theirs",)
     empty_store.delete(run_id)
     actions._restore(run_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -13,9 +13,6 @@ from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure, wrap_name
 from pages.ui.kit.formats import arm_name, format_signed
 from pages.ui.session.i18n import _, ngettext
-
-if TYPE_CHECKING:
-    pass
 
 MOST_CLASSES = 20
 FEW_PICTURES = 50  # a class with fewer test pictures has their number beside its name
@@ -34,7 +31,9 @@ class ClassRow:
     @property
     def claim(self) -> str:
         """The better student, "distilled" or "baseline"; "none" if the interval contains 0."""
-        return "distilled" if self.low > 0 else "baseline" if self.high < 0 else "none"
+        if self.low > 0:
+            return "distilled"
+        return "baseline" if self.high < 0 else "none"
 
 
 def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, Any]]) -> list[ClassRow]:
@@ -46,9 +45,9 @@ def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, An
         differences: distilled minus baseline for every class, with "mean", "ci95" and "n".
     """
     rows = [
-        ClassRow(name, one["mean"], one["ci95"][0], one["ci95"][1], one["n"])
-        for name, one in zip(class_names, differences, strict=True)
-        if one["n"]
+        ClassRow(name, difference["mean"], difference["ci95"][0], difference["ci95"][1], difference["n"])
+        for name, difference in zip(class_names, differences, strict=True)
+        if difference["n"]
     ]
     largest = sorted(range(len(rows)), key=lambda index: -abs(rows[index].mean))[:MOST_CLASSES]
     return [rows[index] for index in sorted(largest)]
@@ -56,7 +55,7 @@ def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, An
 
 def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw each class as a dot with its interval; colour and marker tell which student is better, if either is."""
-    names = [_named(row) for row in rows]
+    names = [_label(row) for row in rows]
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": look.MUTE, "width": 1.6})
     for claim in ("distilled", "baseline", "none"):
@@ -83,7 +82,7 @@ def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) ->
     return figure
 
 
-def _named(row: ClassRow) -> str:
+def _label(row: ClassRow) -> str:
     return wrap_name(f"{row.name} (n\u00a0=\u00a0{row.n})" if row.n < FEW_PICTURES else row.name)
 
 
@@ -95,21 +94,21 @@ def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) ->
         every_seed: whether the differences are over all seeds. If False, they are of one pair of networks, and the
             sentence speaks only of this pair.
     """
-    gained = sum(row.claim == "distilled" for row in rows)
-    lost = sum(row.claim == "baseline" for row in rows)
+    claims = [row.claim for row in rows]
+    gained, lost = claims.count("distilled"), claims.count("baseline")
     best, worst = max(rows, key=lambda row: row.mean), min(rows, key=lambda row: row.mean)
     better = _("Of {n} classes, the distilled student is better at {gained} and the baseline at {lost}")
     pair = _("Of {n} classes, this distilled network has more pictures right in {gained} and this baseline in {lost}")
     rest = _("for the others the interval holds 0. Most: {best} {high} points; least: {worst} {low}.")
     text = f"{better if every_seed else pair}; {rest}"
-    said = text.format(
+    caption = text.format(
         n=len(rows), gained=gained, lost=lost, best=best.name, high=format_signed(best.mean), worst=worst.name,
         low=format_signed(worst.mean),
     )  # fmt: skip
     if len(rows) < classes:
         more = _("Shown are the {n} largest differences of {all} classes; of so many, some are large by chance.")
-        said += " " + more.format(n=len(rows), all=classes)
-    return said
+        caption += " " + more.format(n=len(rows), all=classes)
+    return caption
 
 
 def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: TextStyle = TEXT_STYLE) -> go.Figure:
@@ -148,7 +147,7 @@ def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Text
 
 def few_pictures_note(rows: Sequence[ClassRow]) -> str:
     """Say how many classes have fewer than `FEW_PICTURES` test pictures; "" when there is none."""
-    few = sum(row.n < FEW_PICTURES for row in rows)
+    few = len([row for row in rows if row.n < FEW_PICTURES])
     text = ngettext(
         "{n} class has fewer than {few} test pictures, which its wide interval shows.",
         "{n} classes have fewer than {few} test pictures, which their wide intervals show.",

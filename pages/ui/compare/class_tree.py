@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from pages.ui.compare.heat_table import DEEPEST_SHADE, heat_cell, heat_table_html
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure
 from pages.ui.kit.formats import arm_name
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MOST_IN_TABLE = 20  # classes; with more of them only the tree is drawn
 MANY_CLASSES = 7  # with more classes than this the cells are narrow
 NUM_NAMED_PAIRS = 3  # most similar pairs of classes that are named in words
+MAX_FURTHEST = 6  # classes furthest from the rest that are named in words; more would not be read
 LEAF_HEIGHT = 26  # pixels of height per class
 
 
@@ -28,13 +29,13 @@ def branches(tree: ClassTree) -> list[tuple[tuple[float, float, float, float], t
     x is the distance at which the branches join, y the row of the leaf: 0 for the first, which is on top, then -1, -2.
     """
     leaves = len(tree.order)
-    at = {leaf: (0.0, float(-place)) for place, leaf in enumerate(tree.order)}
-    drawn = []
+    ends = {leaf: (0.0, float(-index)) for index, leaf in enumerate(tree.order)}  # right end of each branch: x and y
+    brackets = []
     for number, merge in enumerate(tree.merges):
-        (left_x, left_y), (right_x, right_y) = at[merge.left], at[merge.right]
-        drawn.append(((left_x, merge.distance, merge.distance, right_x), (left_y, left_y, right_y, right_y)))
-        at[leaves + number] = (merge.distance, (left_y + right_y) / 2)
-    return drawn
+        (left_x, left_y), (right_x, right_y) = ends[merge.left], ends[merge.right]
+        brackets.append(((left_x, merge.distance, merge.distance, right_x), (left_y, left_y, right_y, right_y)))
+        ends[leaves + number] = (merge.distance, (left_y + right_y) / 2)
+    return brackets
 
 
 def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text: TextStyle = TEXT_STYLE) -> go.Figure:
@@ -56,7 +57,7 @@ def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text
     )
     names = [class_names[leaf] for leaf in tree.order]
     figure.update_yaxes(
-        tickvals=[-place for place in range(len(names))], ticktext=names, showgrid=False,
+        tickvals=[-index for index in range(len(names))], ticktext=names, showgrid=False,
         range=[0.6 - len(names), 0.6],
     )  # fmt: skip
     return figure
@@ -74,29 +75,21 @@ def similarity_html(
         arm: whose colour the cells have.
     """
     least = min(share for row in similarity for share in row)
-    head = "".join(f'<th scope="col"><span>{escape(class_names[leaf])}</span></th>' for leaf in tree.order)
-    body = "".join(
-        f'<tr><th scope="row">{escape(class_names[row])}</th>'
-        + "".join(
+    names = [class_names[leaf] for leaf in tree.order]
+    cells = [
+        [
             _cell(similarity[row][column], least, arm, f"{class_names[row]}, {class_names[column]}")
             for column in tree.order
-        )
-        + "</tr>"
+        ]
         for row in tree.order
-    )
-    many = " kd-many" if len(tree.order) > MANY_CLASSES else ""
-    return (
-        f'<div class="kd-heat-box" role="region" tabindex="0" aria-label="{escape(caption)}">'
-        f'<table class="kd-heat{many}"><caption>{escape(caption)}</caption>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    ]
+    return heat_table_html(names, names, cells, caption, narrow=len(names) > MANY_CLASSES)
 
 
 def _cell(share: float, least: float, arm: str, pair: str) -> str:
-    written = f"{100 * share:.0f}" if share >= 0.005 else ""
+    text = f"{100 * share:.0f}" if share >= 0.005 else ""
     above = (share - least) / (1 - least) if least < 1 else 1.0
-    shade = f"color-mix(in srgb, {look.arm_colour(arm)} {70 * above:.1f}%, transparent)"
-    return f'<td style="background:{shade}" title="{escape(pair)}: {escape(look.percent(share))}">{written}</td>'
+    return heat_cell(look.arm_colour(arm), DEEPEST_SHADE * above, f"{pair}: {look.percent(share)}", text)
 
 
 def most_similar_pairs(
@@ -113,17 +106,16 @@ def similarity_words(
     """Describe the tree in words: the most similar pairs, and the classes that join the rest last, if they are few."""
     text = _("For the {arm} at T = {t:g}, most alike: {pairs}.")
     pairs = ", ".join(
-        _("{one} and {other} ({share})").format(one=other, other=one, share=look.percent(share))
-        for one, other, share in most_similar_pairs(similarity, class_names)
+        _("{one} and {other} ({share})").format(one=earlier, other=later, share=look.percent(share))
+        for later, earlier, share in most_similar_pairs(similarity, class_names)
     )
-    said = text.format(arm=arm_name(arm), t=temperature, pairs=pairs)
+    words = text.format(arm=arm_name(arm), t=temperature, pairs=pairs)
     last = tree.merges[-1]
-    sides = [_members(tree, branch) for branch in (last.left, last.right)]
-    few = min(sides, key=len)
-    if len(class_names) > 2 and len(few) <= 6:
-        names = ", ".join(class_names[leaf] for leaf in few)
-        said += " " + _("Furthest from the rest: {names}.").format(names=names)
-    return said
+    smaller = min((_members(tree, branch) for branch in (last.left, last.right)), key=len)
+    if len(class_names) > 2 and len(smaller) <= MAX_FURTHEST:
+        names = ", ".join(class_names[leaf] for leaf in smaller)
+        words += " " + _("Furthest from the rest: {names}.").format(names=names)
+    return words
 
 
 def _members(tree: ClassTree, branch: int) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdcore.reports.arm_style import arms_in_order
-from pages.ui.kit.formats import arm_name, format_count, format_ms
+from pages.ui.kit.formats import arm_name, capitalised, format_count, format_ms
 from pages.ui.kit.tables import Cell, Row, Table
 from pages.ui.session.i18n import _, ngettext
 
@@ -110,10 +110,9 @@ def latency_caption(latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     for arm, times in arms_in_order(latency).items():
         first, last = times[0], times[-1]
         each = format_ms(last["p50"] / last["batch_size"])
-        said = text.format(
+        words = text.format(
             name=arm_name(arm), one=format_ms(first["p50"]), many=format_ms(last["p50"]),
             n=last["batch_size"], each=each,
         )  # fmt: skip
-        parts.append(said)
-    whole = "; ".join(parts) + "."
-    return whole[:1].upper() + whole[1:]
+        parts.append(words)
+    return capitalised("; ".join(parts) + ".")

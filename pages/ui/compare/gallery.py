@@ -18,7 +18,7 @@ from pages.ui.session.i18n import _
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_BARS = 4
+MAX_BARS = 4  # soft labels of the teacher that are shown on a card
 ARMS = ("teacher", *STUDENT_ARMS)
 
 
@@ -64,17 +64,17 @@ def difference_groups(answers: PictureAnswers) -> tuple[DifferenceGroup, ...]:
 
 def counts_sentence(answers: PictureAnswers) -> str:
     """Say how often only one of the students is right, and whether that can be chance (exact McNemar test)."""
-    one, other = (len(pictures_of_group(answers, arm)) for arm in STUDENT_ARMS)
+    distilled, baseline = (len(pictures_of_group(answers, arm)) for arm in STUDENT_ARMS)
     text = _("Of {n} test pictures, only the distilled student has {one} right, only the baseline {other}.")
-    said = text.format(n=format_count(len(answers)), one=format_count(one), other=format_count(other))
-    chance = mcnemar(one, other)
-    if one + other == 0:
-        return said
+    counts = text.format(n=format_count(len(answers)), one=format_count(distilled), other=format_count(baseline))
+    if distilled + baseline == 0:
+        return counts
+    chance = mcnemar(distilled, baseline)
     if chance < 0.001:
         test = _("If both were equally good, chance would do this less than once in 1,000 times (exact McNemar test).")
     else:
         test = _("If both were equally good, chance would do this, or more, in {p} of cases (exact McNemar test).")
-    return f"{said} " + test.format(p=look.percent(chance))
+    return f"{counts} " + test.format(p=look.percent(chance))
 
 
 def picture_cards(answers: PictureAnswers, group: str, count: int, temperature: float) -> list[PictureCard]:
@@ -90,21 +90,20 @@ def picture_cards(answers: PictureAnswers, group: str, count: int, temperature: 
 
 def _card(answers: PictureAnswers, index: int, temperature: float) -> PictureCard:
     truth, names = int(answers.hard_labels[index]), answers.class_names
-    said = []
+    by_arm = []
     for arm in ARMS:
-        choice = int(answers.chosen[arm][index])
-        share = float(soften(answers.logits[arm][index])[choice])
-        said.append((arm, names[choice], share, choice == truth))
-    soft_labels = soften(answers.logits["teacher"][index], temperature)
-    likeliest = soft_labels.argsort(descending=True, stable=True)[:MOST_BARS].tolist()
-    shown = sorted(likeliest if truth in likeliest else [*likeliest[:-1], truth])
+        chosen = int(answers.chosen[arm][index])
+        share = float(soften(answers.logits[arm][index])[chosen])
+        by_arm.append((arm, names[chosen], share, chosen == truth))
+    soft_labels = soften(answers.logits["teacher"][index], temperature).tolist()
+    shown = bars.largest_with(soft_labels, truth, MAX_BARS)
     return PictureCard(
         index,
         _png(answers.pictures[index]),
         names[truth],
-        tuple(said),
-        tuple(names[one] for one in shown),
-        tuple(float(soft_labels[one]) for one in shown),
+        tuple(by_arm),
+        tuple(names[label] for label in shown),
+        tuple(soft_labels[label] for label in shown),
     )
 
 
@@ -113,9 +112,9 @@ def _png(picture: Tensor) -> str:
     return images.data_url(images.picture_of(picture), "PNG")
 
 
-def cards_html(found: Sequence[PictureCard]) -> str:
+def cards_html(cards: Sequence[PictureCard]) -> str:
     """Return the cards as an HTML grid that adapts to the screen."""
-    return f'<div class="kd-cards">{"".join(_card_html(card) for card in found)}</div>'
+    return f'<div class="kd-cards">{"".join(_card_html(card) for card in cards)}</div>'
 
 
 def _card_html(card: PictureCard) -> str:

@@ -1,15 +1,11 @@
-"""A confusion matrix as an HTML table with shaded cells. Pure, no streamlit.
-
-It is a table and not a chart, so that screen readers can read it, it takes the page's theme and font, and it can be
-scrolled on a phone.
-"""
+"""A confusion matrix as an HTML table with shaded cells. Pure, no streamlit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
+from pages.ui.compare.heat_table import DEEPEST_SHADE, heat_cell, heat_table_html
 from pages.ui.kit import look
 from pages.ui.kit.formats import arm_name, format_accuracy, format_count, format_signed
 from pages.ui.session.i18n import _
@@ -17,6 +13,8 @@ from pages.ui.session.i18n import _
 MOST_CLASSES = 20  # of more classes, show the superclasses, else the classes that are confused most
 MOST_CONFUSED = 12  # classes shown when there are too many and no superclasses
 MAX_COLUMNS_BESIDE_TEXT = 13  # with more columns the text is below the table instead of beside it
+MANY_CLASSES = 10  # with more columns than this the cells are narrow
+SMALLEST_WRITTEN = 0.005  # a smaller share would be written as 0; its cell is left empty
 DIFFERENCE = "difference"  # instead of an arm: distilled minus baseline
 
 Counts = Sequence[Sequence[int]]  # [K][K], row = true class, column = answer
@@ -32,8 +30,8 @@ class Heatmap:
         columns: names of the answers; there may be one more than rows, for all other classes.
         shares: [row][column]; a row sums to 1, or to 0 for a difference.
         counts: number of answers in each row; in a difference, of distilled.
-        fold: "" when all classes are shown, "superclasses" when superclasses are, or "confused" when only the classes
-            that are confused most are.
+        grouping: "" when all classes are shown, "superclasses" when superclasses are, or "confused" when only the
+            classes that are confused most are.
     """
 
     arm: str
@@ -41,7 +39,7 @@ class Heatmap:
     columns: tuple[str, ...]
     shares: tuple[tuple[float, ...], ...]
     counts: tuple[int, ...]
-    fold: str
+    grouping: str
 
 
 def heatmap(
@@ -55,15 +53,15 @@ def heatmap(
         class_names: [K].
         superclasses: name of the superclass of each class, [K].
     """
-    rows, columns, fold = _grouping(confusion, class_names, superclasses)
-    folded = {name: _grouped_counts(counts, rows, columns) for name, counts in confusion.items()}
+    rows, columns, grouping = _grouping(confusion, class_names, superclasses)
+    grouped = {name: _grouped_counts(counts, rows, columns) for name, counts in confusion.items()}
     if arm == DIFFERENCE:
-        pairs = zip(_shares(folded["distilled"]), _shares(folded["baseline"]), strict=True)
-        shares = tuple(tuple(a - b for a, b in zip(one, other, strict=True)) for one, other in pairs)
-        counts = tuple(sum(row) for row in folded["distilled"])
+        pairs = zip(_shares(grouped["distilled"]), _shares(grouped["baseline"]), strict=True)
+        shares = tuple(tuple(a - b for a, b in zip(distilled, baseline, strict=True)) for distilled, baseline in pairs)
     else:
-        shares, counts = _shares(folded[arm]), tuple(sum(row) for row in folded[arm])
-    return Heatmap(arm, tuple(rows), tuple(columns), shares, counts, fold)
+        shares = _shares(grouped[arm])
+    counts = tuple(sum(row) for row in grouped["distilled" if arm == DIFFERENCE else arm])
+    return Heatmap(arm, tuple(rows), tuple(columns), shares, counts, grouping)
 
 
 Groups = dict[str, list[int]]  # name -> indices of the classes that are counted together
@@ -72,18 +70,18 @@ Groups = dict[str, list[int]]  # name -> indices of the classes that are counted
 def _grouping(
     confusion: Mapping[str, Counts], names: Sequence[str], superclasses: Sequence[str]
 ) -> tuple[Groups, Groups, str]:
-    """Return the groups of classes for rows and columns, and the `fold`.
+    """Return the groups of classes for rows and columns, and the `grouping` of `Heatmap`.
 
     They are the same for all arms, so that their tables can be compared.
     """
     if len(names) <= MOST_CLASSES:
-        each = {name: [index] for index, name in enumerate(names)}
-        return each, each, ""
-    above: Groups = {}
+        single = {name: [index] for index, name in enumerate(names)}
+        return single, single, ""
+    by_superclass: Groups = {}
     for index, name in enumerate(superclasses):
-        above.setdefault(name, []).append(index)
-    if 2 <= len(above) <= MOST_CLASSES:
-        return above, above, "superclasses"
+        by_superclass.setdefault(name, []).append(index)
+    if 2 <= len(by_superclass) <= MOST_CLASSES:
+        return by_superclass, by_superclass, "superclasses"
     wrong = [0] * len(names)
     for counts in confusion.values():
         for true, row in enumerate(counts):
@@ -91,9 +89,10 @@ def _grouping(
                 if true != answer:
                     wrong[true] += count
                     wrong[answer] += count
-    most = sorted(sorted(range(len(names)), key=lambda index: -wrong[index])[:MOST_CONFUSED])
-    rows = {names[index]: [index] for index in most}
-    return rows, {**rows, _("others"): [index for index in range(len(names)) if index not in most]}, "confused"
+    confused = sorted(sorted(range(len(names)), key=lambda index: -wrong[index])[:MOST_CONFUSED])
+    rows = {names[index]: [index] for index in confused}
+    others = [index for index in range(len(names)) if index not in confused]
+    return rows, {**rows, _("others"): others}, "confused"
 
 
 def _grouped_counts(counts: Counts, rows: Groups, columns: Groups) -> list[list[int]]:
@@ -107,59 +106,49 @@ def _shares(counts: Counts) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(count / max(1, sum(row)) for count in row) for row in counts)
 
 
-def heatmap_html(map_: Heatmap, caption: str) -> str:
+def heatmap_html(matrix: Heatmap, caption: str) -> str:
     """Return the HTML table. The larger a cell's share, the darker it is.
 
     In a difference, the cell has the colour of the student that gives this answer more often.
     """
-    signed = map_.arm == DIFFERENCE
-    most = max((abs(share) for row in map_.shares for share in row), default=0.0) if signed else 1.0
-    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in map_.columns)
-    body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(
-            _cell(map_, share, most, f"{name} → {answer}")
-            for answer, share in zip(map_.columns, map_.shares[row], strict=True)
-        )
-        + "</tr>"
-        for row, name in enumerate(map_.rows)
-    )
-    many = " kd-many" if len(map_.columns) > 10 else ""
-    return (
-        f'<div class="kd-heat-box" role="region" tabindex="0" aria-label="{escape(caption)}">'
-        f'<table class="kd-heat{many}"><caption>{escape(caption)}</caption>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    largest = max((abs(share) for row in matrix.shares for share in row), default=0.0)
+    darkest = largest if matrix.arm == DIFFERENCE else 1.0
+    cells = [
+        [
+            _cell(matrix.arm, share, darkest, f"{name} → {answer}")
+            for answer, share in zip(matrix.columns, row, strict=True)
+        ]
+        for name, row in zip(matrix.rows, matrix.shares, strict=True)
+    ]
+    return heat_table_html(matrix.rows, matrix.columns, cells, caption, narrow=len(matrix.columns) > MANY_CLASSES)
 
 
-def _cell(map_: Heatmap, share: float, most: float, what: str) -> str:
-    signed = map_.arm == DIFFERENCE
-    arm = ("distilled" if share > 0 else "baseline") if signed else map_.arm
-    shade = 70 * abs(share) / most if most else 0.0
-    written = f"{100 * share:+.0f}".replace("-", "−") if signed else f"{100 * share:.0f}"
-    if abs(share) < 0.005:
-        written = ""
-    exact = f"{format_signed(share)} " + _("points") if signed else look.percent(share)
-    return (
-        f'<td style="background:color-mix(in srgb, {look.ARM_COLOURS[arm]} {shade:.1f}%, transparent)" '
-        f'title="{escape(what)}: {escape(exact)}">{written}</td>'
-    )
+def _cell(arm: str, share: float, darkest: float, classes: str) -> str:
+    """Return one cell as HTML; a share of `darkest` has the deepest shade, none is larger."""
+    text = f"{100 * share:.0f}" if abs(share) >= SMALLEST_WRITTEN else ""
+    exact = look.percent(share)
+    if arm == DIFFERENCE:
+        arm = "distilled" if share > 0 else "baseline"
+        text = f"{100 * share:+.0f}".replace("-", "−") if abs(share) >= SMALLEST_WRITTEN else ""
+        exact = f"{format_signed(share)} " + _("points")
+    shade = DEEPEST_SHADE * abs(share) / darkest if darkest else 0.0
+    return heat_cell(look.ARM_COLOURS[arm], shade, f"{classes}: {exact}", text)
 
 
-def caption(map_: Heatmap) -> str:
+def caption(matrix: Heatmap) -> str:
     """Describe the table in words: the most frequent confusion of two classes.
 
     For a difference, it is the confusion that is reduced most from baseline to distilled.
     """
     cells = [
         (share, true, answer)
-        for true, row in zip(map_.rows, map_.shares, strict=True)
-        for answer, share in zip(map_.columns, row, strict=True)
+        for true, row in zip(matrix.rows, matrix.shares, strict=True)
+        for answer, share in zip(matrix.columns, row, strict=True)
         if true != answer
     ]
     if not cells:
         return ""
-    if map_.arm == DIFFERENCE:
+    if matrix.arm == DIFFERENCE:
         share, true, answer = min(cells, key=lambda cell: cell[0])
         if share >= 0:
             return _("No mix-up is rarer with the distilled student.")
@@ -167,26 +156,26 @@ def caption(map_: Heatmap) -> str:
         return text.format(true=true, answer=answer, points=format_signed(-share).lstrip("+"))
     share, true, answer = max(cells, key=lambda cell: cell[0])
     text = _("Most frequent mix-up, {arm}: {true} taken for {answer}, {share} of the time.")
-    return text.format(arm=arm_name(map_.arm), true=true, answer=answer, share=format_accuracy(share))
+    return text.format(arm=arm_name(matrix.arm), true=true, answer=answer, share=format_accuracy(share))
 
 
-def how_to_read(map_: Heatmap, classes: int) -> str:
+def how_to_read(matrix: Heatmap, classes: int) -> str:
     """Say what rows, columns and colours mean, and how the classes were reduced.
 
     Args:
         classes: number of classes of the dataset.
     """
     parts = [_("Rows: what it really is. Columns: what is answered. Numbers: percent of the row's pictures.")]
-    if map_.arm == DIFFERENCE:
+    if matrix.arm == DIFFERENCE:
         parts = [
             _("Rows: what it really is. Columns: what is answered. Numbers: percentage points of the row."),
             _("Green: the distilled student answers so more often; orange: the baseline does. Green belongs on the "
               "diagonal."),
         ]  # fmt: skip
-    if map_.fold == "superclasses":
+    if matrix.grouping == "superclasses":
         text = _("{n} classes are too many to read, so these are their superclasses; a mix-up inside one is not seen.")
         parts.append(text.format(n=format_count(classes)))
-    elif map_.fold == "confused":
+    elif matrix.grouping == "confused":
         text = _("Of {n} classes, these {m} are mixed up most; all others are in the last column.")
-        parts.append(text.format(n=format_count(classes), m=len(map_.rows)))
+        parts.append(text.format(n=format_count(classes), m=len(matrix.rows)))
     return " ".join(parts)

@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 MAX_TEMPERATURE = 20.0  # highest temperature on offer
 
 
-def likeness(trio: Trio, found: PictureAnswers) -> None:
+def draw_similarity(trio: Trio, answers: PictureAnswers) -> None:
     """Draw the similarity of every two classes for a chosen network and temperature, and the tree of the classes.
 
     Args:
-        found: the answers of the three networks to the test pictures.
+        answers: the answers of the three networks to the test pictures.
 
     Raises:
         ConfigError: a class has no test picture.
     """
-    from kdcore.metrics.class_similarity import class_similarity, class_tree
+    from kdcore.metrics.class_similarity import class_similarity, class_tree  # loads torch, which takes seconds
 
-    whose, heat = st.columns((1, 1), gap="large", vertical_alignment="bottom")
-    with whose:
+    arm_column, temperature_column = st.columns((1, 1), gap="large", vertical_alignment="bottom")
+    with arm_column:
         arm = st.segmented_control(
             _("Whose answers"), list(trio.arms), default="teacher", required=True, key="likeness_arm",
             format_func=formats.arm_name, label_visibility="collapsed", persist_state="session",
         )  # fmt: skip
-    with heat:
+    with temperature_column:
         temperature = st.slider(
             _("Temperature"), 1.0, MAX_TEMPERATURE, min(MAX_TEMPERATURE, max(1.0, trio.temperature)), 0.5, format="%g",
             key="likeness_t", persist_state="session",
         )  # fmt: skip
-    similarity = class_similarity(found.logits[arm].float(), found.hard_labels, temperature)
+    similarity = class_similarity(answers.logits[arm].float(), answers.hard_labels, temperature)
     tree, shares = class_tree(similarity), similarity.tolist()
     words = compare_class_tree.similarity_words(shares, tree, trio.class_names, arm, temperature)
     small = len(trio.class_names) <= compare_class_tree.MOST_IN_TABLE

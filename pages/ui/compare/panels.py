@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 TIMED_PASSES = 5  # timed passes of one picture, a rough figure; the table of the page measures carefully
 LAST_RUN = "last"  # URL value for the last finished run, instead of the name of bundled networks
-FITTING_SOURCE = {"creatures": "creature", "digits": "digit"}
 
 
 def choose_trio() -> Trio:
@@ -45,9 +44,9 @@ def choose_trio() -> Trio:
         return compare_trio.trio_of_run(named.id, named.result, _("This run"), cards)
     if named is not None:
         st.info(_("The run in the address has no result to compare yet; below is what there is."))
-    last = _last_finished()
+    last = _last_finished_run()
     bundled = compare_trio.bundled_trios(cards)
-    names = [LAST_RUN] * (last is not None) + list(bundled)
+    names = list(bundled) if last is None else [LAST_RUN, *bundled]
     if not names:
         raise KdError(_("No bundled students are on this machine; start a run on the Distil page and compare that."))
     chosen = _pick_networks(names)
@@ -77,7 +76,7 @@ def _ensemble_card(result: Mapping[str, Any]) -> dict[str, ModelCard]:
     return {name: cache.teacher_card(name)} if ensemble_pickers.is_possible(name) else {}
 
 
-def _last_finished() -> RunRow | None:
+def _last_finished_run() -> RunRow | None:
     runs = cache.store().list_runs(visitor=browser.visitor_id())
     return next((run for run in runs if run.result is not None), None)
 
@@ -96,10 +95,10 @@ def network(trio: Trio, arm: str) -> Teacher:
 def draw_picture_answers(trio: Trio) -> None:
     """Draw the picture that the visitor chose, and each network's answer to it with the time that it took."""
     warning = st.container()
-    place, *columns = st.columns((0.8, 1, 1, 1), gap="medium")
-    with place, st.container(key="kd-picture"):
+    picture_column, *columns = st.columns((0.8, 1, 1, 1), gap="medium")
+    with picture_column, st.container(key="kd-picture"):
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
-            picture, name, shown = _picture(trio)
+            picture, name, shown = _picture_to_show(trio)
         st.image(shown, caption=name, width="stretch")
     answers = [_timed_answer(network(trio, arm), arm, picture) for arm in trio.arms]
     if any(answer.none_of_these for answer in answers if answer.arm == "teacher"):
@@ -109,51 +108,59 @@ def draw_picture_answers(trio: Trio) -> None:
     classes = compare_trio.shown_classes(answers)
     for column, answer in zip(columns, answers, strict=True):
         with column:
-            _answer(answer, classes)
+            _draw_answer(answer, classes)
     st.caption(_("These networks know {names}, and answer with one of them whatever they see.").format(
         names=formats.join_names(answers[0].class_names)
     ))  # fmt: skip
 
 
-def _answer(answer: Answer, classes: Sequence[int]) -> None:
+def _draw_answer(answer: Answer, classes: Sequence[int]) -> None:
     detail = f"{look.percent(answer.confidence)}, {formats.format_ms(answer.latency_ms)}"
     head = formats.Readout(answer.arm, formats.arm_name(answer.arm), answer.chosen, detail)
     st.html(tables.readouts_html([head]))
-    names, shares = answer.only(classes)
+    names, shares = answer.restricted_to(classes)
     st.html(bars.bars(answer.arm, names, shares, formats.probabilities_caption(names, shares)))
 
 
 def _timed_answer(network: Teacher, arm: str, picture: Image.Image) -> Answer:
-    from kdcore.teachers.predict import predict
+    from kdcore.teachers.predict import predict  # loads torch, which takes seconds
 
     predict(network, picture)  # a warm-up: the first pass is slower, because it also sets up the network
     return compare_trio.answer_of(arm, [predict(network, picture) for _pass in range(TIMED_PASSES)])
 
 
-def _picture(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
-    """Return the picture that the networks are asked about.
-
-    It is a new upload, else the visitor's current picture if it suits the dataset, else an example of the dataset.
+def _picture_to_show(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
+    """Return the picture that the networks are asked about: the visitor's own, else an example of the dataset.
 
     Returns:
         The picture for the networks, its caption, and the picture to display, which may be larger.
     """
-    uploaded = None
-    with errors_as_sentences():  # a file that cannot be read leaves the previous picture in place
-        uploaded = pickers.pick_upload()
-    fitting = FITTING_SOURCE.get(trio.dataset)
-    current = visitor_picture.last_picture()
-    found = uploaded if uploaded and uploaded != visitor_picture.last_picture("upload") else None
-    if found is not None:
-        visitor_picture.keep_picture(found)
-    if found is None and current is not None and current.source in ("upload", fitting):
-        found = current
-    if found is None and fitting is not None:
-        found = visitor_picture.last_picture(fitting)
-    if found is not None:
-        opened = Image.open(io.BytesIO(found.png))
-        return opened, found.name, opened
+    chosen = _visitors_picture(pickers.FITTING_SOURCE.get(trio.dataset))
+    if chosen is not None:
+        opened = Image.open(io.BytesIO(chosen.png))
+        return opened, chosen.name, opened
     example = cached.hesitant_example(trio.dataset, trio.models["teacher"])
     name = example.class_names[example.hard_label]
     words = _("Really a {name}, until you choose a picture").format(name=name)
     return Image.fromarray(example.pixels), words, Image.fromarray(example.picture)
+
+
+def _visitors_picture(source: str | None) -> visitor_picture.VisitorPicture | None:
+    """Draw the upload and return the visitor's picture for a dataset; None where there is none.
+
+    It is a new upload, else the picture that the visitor looked at last if it was uploaded or is from `source`, else
+    the last picture from `source`.
+
+    Args:
+        source: where pictures come from that suit the dataset; None for a dataset without such a source.
+    """
+    uploaded = None
+    with errors_as_sentences():  # a file that cannot be read leaves the previous picture in place
+        uploaded = pickers.pick_upload()
+    if uploaded and uploaded != visitor_picture.last_picture("upload"):
+        visitor_picture.keep_picture(uploaded)
+        return uploaded
+    current = visitor_picture.last_picture()
+    if current is not None and current.source in ("upload", source):
+        return current
+    return None if source is None else visitor_picture.last_picture(source)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from kdcore.reports.arm_style import arms_in_order
-from pages.ui.compare import charts, costs, heatmap, speed
+from pages.ui.compare import charts, costs, heatmap, likeness_panel, speed
 from pages.ui.compare.panels import draw_picture_answers
 from pages.ui.compare.trio import Trio
 from pages.ui.engine import cache
@@ -46,10 +46,10 @@ def pick_section() -> str:
     return chosen
 
 
-def show(section: str, trio: Trio) -> None:
+def draw_section(section: str, trio: Trio) -> None:
     """Draw the chosen section. An error in it is shown as one sentence, and the rest of the page is drawn."""
-    own = Path(__file__).with_name("compare.css").read_text(encoding="utf-8")
-    st.html(f"<style>{own}{look.gallery_css()}</style>")
+    css = Path(__file__).with_name("compare.css").read_text(encoding="utf-8")
+    st.html(f"<style>{css}{look.gallery_css()}</style>")
     draw = {
         "picture": _picture, "mixups": _mixups, "classes": _classes, "likeness": _likeness,
         "calibration": _calibration, "cost": _cost, "gallery": _gallery,
@@ -63,7 +63,7 @@ def batch_sizes(section: str) -> Sequence[int]:
     return CURVE_SIZES if section == "cost" else speed.TABLE_SIZES
 
 
-def answers(trio: Trio) -> PictureAnswers:
+def answers_to_test_pictures(trio: Trio) -> PictureAnswers:
     """Return the answers of the three networks to the test pictures. The first call is slow; the result is cached.
 
     A note is drawn if the dataset is no longer the one that the figures were measured on.
@@ -72,11 +72,11 @@ def answers(trio: Trio) -> PictureAnswers:
         KdError: the dataset or a network is no longer on this machine.
     """
     with st.spinner(_("The three networks look at the test pictures")):
-        found = cache.test_answers(trio.run_id, tuple(trio.models.items()), trio.dataset)
-    if found.dataset_sha256 != trio.dataset_sha256:
+        answers = cache.test_answers(trio.run_id, tuple(trio.models.items()), trio.dataset)
+    if answers.dataset_sha256 != trio.dataset_sha256:
         text = _("The pictures of {name} on this machine are not those that the figures above were measured on.")
         st.caption(text.format(name=trio.dataset))
-    return found
+    return answers
 
 
 def _picture(trio: Trio) -> None:
@@ -86,27 +86,29 @@ def _picture(trio: Trio) -> None:
 
 def _mixups(trio: Trio) -> None:
     st.subheader(_("What is taken for what?"), anchor=False)
-    known = {arm: row["confusion"] for arm, row in trio.arms.items() if "confusion" in row}
-    confusion = known if len(known) == len(trio.arms) else _first_seed_confusion(answers(trio))
+    confusion = {arm: row["confusion"] for arm, row in trio.arms.items() if "confusion" in row}
+    every_seed = len(confusion) == len(trio.arms)
+    if not every_seed:
+        confusion = _first_seed_confusion(answers_to_test_pictures(trio))
     names = {arm: formats.arm_name(arm) for arm in trio.arms} | {heatmap.DIFFERENCE: _("distilled minus baseline")}
     arm = st.segmented_control(
         _("Whose answers"), list(names), default="distilled", required=True, key="mixups_arm",
-        format_func=lambda one: names[one], label_visibility="collapsed", persist_state="session",
+        format_func=lambda arm: names[arm], label_visibility="collapsed", persist_state="session",
     )  # fmt: skip
-    map_ = heatmap.heatmap(arm, confusion, trio.class_names, trio.superclasses)
-    wide = len(map_.columns) > heatmap.MAX_COLUMNS_BESIDE_TEXT
+    matrix = heatmap.heatmap(arm, confusion, trio.class_names, trio.superclasses)
+    wide = len(matrix.columns) > heatmap.MAX_COLUMNS_BESIDE_TEXT
     table, reading = (st.container(), st.container()) if wide else st.columns((1.9, 1), gap="large")
     with table:
-        st.html(heatmap.heatmap_html(map_, _("Confusion: {arm}").format(arm=names[arm])))
+        st.html(heatmap.heatmap_html(matrix, _("Confusion: {arm}").format(arm=names[arm])))
     with reading:
-        st.html(paragraph(heatmap.caption(map_), "kd-lead"))
-        st.caption(f"{heatmap.how_to_read(map_, len(trio.class_names))} {_seeds_note(every_seed=confusion is known)}")
+        st.html(paragraph(heatmap.caption(matrix), "kd-lead"))
+        st.caption(f"{heatmap.how_to_read(matrix, len(trio.class_names))} {_seeds_note(every_seed=every_seed)}")
 
 
-def _first_seed_confusion(found: PictureAnswers) -> Mapping[str, Sequence[Sequence[int]]]:
-    from kdcore.metrics.scores import confusion
+def _first_seed_confusion(answers: PictureAnswers) -> dict[str, Sequence[Sequence[int]]]:
+    from kdcore.metrics.scores import confusion  # loads torch and SciPy, which takes seconds
 
-    return {arm: confusion(found.one_hot_choices(arm)[None], found.hard_labels).tolist() for arm in found.chosen}
+    return {arm: confusion(answers.one_hot_choices(arm)[None], answers.hard_labels).tolist() for arm in answers.chosen}
 
 
 def _seeds_note(*, every_seed: bool) -> str:
@@ -121,7 +123,7 @@ def _seeds_note(*, every_seed: bool) -> str:
 
 def _classes(trio: Trio) -> None:
     st.subheader(_("Which classes gain from the teacher?"), anchor=False)
-    rows = charts.class_rows(trio.class_names, trio.by_class or _first_seed_differences(answers(trio)))
+    rows = charts.class_rows(trio.class_names, trio.by_class or _first_seed_differences(answers_to_test_pictures(trio)))
     every_seed = trio.by_class is not None
     words = charts.classes_caption(rows, len(trio.class_names), every_seed)
     draw_chart(charts.class_differences(rows, chart_text_style()), "kd-classes", words)
@@ -132,27 +134,25 @@ def _classes(trio: Trio) -> None:
     st.caption(" ".join(note for note in notes if note))
 
 
-def _first_seed_differences(found: PictureAnswers) -> list[dict[str, Any]]:
-    from kdcore.metrics.paired import per_class_difference
+def _first_seed_differences(answers: PictureAnswers) -> list[dict[str, Any]]:
+    from kdcore.metrics.paired import per_class_difference  # loads torch and SciPy, which takes seconds
 
-    pair = (found.one_hot_choices(arm)[None] for arm in ("distilled", "baseline"))
-    return [one.to_json() for one in per_class_difference(*pair, found.hard_labels)]
+    distilled, baseline = answers.one_hot_choices("distilled")[None], answers.one_hot_choices("baseline")[None]
+    return [difference.to_json() for difference in per_class_difference(distilled, baseline, answers.hard_labels)]
 
 
 def _likeness(trio: Trio) -> None:
-    from pages.ui.compare import likeness_panel
-
     st.subheader(_("Which classes look alike to them?"), anchor=False)
-    likeness_panel.likeness(trio, answers(trio))
+    likeness_panel.draw_similarity(trio, answers_to_test_pictures(trio))
     st.caption(_seeds_note(every_seed=False))
 
 
 def _calibration(trio: Trio) -> None:
-    from kdcore.metrics.reliability import reliability
+    from kdcore.metrics.reliability import reliability  # loads torch and SciPy, which takes seconds
 
     st.subheader(_("Do they know how sure to be?"), anchor=False)
-    found = answers(trio)
-    bins = {arm: reliability(logits.float(), found.hard_labels) for arm, logits in found.logits.items()}
+    answers = answers_to_test_pictures(trio)
+    bins = {arm: reliability(logits.float(), answers.hard_labels) for arm, logits in answers.logits.items()}
     ece = {arm: row["ece"] for arm, row in trio.arms.items() if "ece" in row}
     words = reliability_chart.reliability_caption(bins, ece)
     chart, figures = st.columns((1.9, 1), gap="large")
@@ -172,7 +172,7 @@ def _calibration(trio: Trio) -> None:
 
 
 def _cost(trio: Trio) -> None:
-    from kdcore.networks.latency import repetitions
+    from kdcore.networks.latency import repetitions  # loads torch, which takes seconds
 
     st.subheader(_("What does an answer cost?"), anchor=False)
     measured = speed.latencies(trio, CURVE_SIZES)
@@ -183,8 +183,8 @@ def _cost(trio: Trio) -> None:
     chart, money = st.columns((1.2, 1), gap="large")
     with chart:
         draw_chart(charts.latency_curve(measured, chart_text_style()), "kd-batches", words)
-        few = _("Middle of {n} repetitions, of {m} at batch {size}; a whisker reaches to p95.")
-        st.caption(f"{words} " + few.format(n=repetitions(1), m=repetitions(256), size=256))
+        note = _("Middle of {n} repetitions, of {m} at batch {size}; a whisker reaches to p95.")
+        st.caption(f"{words} " + note.format(n=repetitions(1), m=repetitions(256), size=256))
     with money:
         st.html(paragraph(_("A thousand pictures"), "kd-told"))
         price = st.number_input(
@@ -197,10 +197,10 @@ def _cost(trio: Trio) -> None:
 
 
 def _gallery(trio: Trio) -> None:
-    from pages.ui.compare import gallery_panel
+    from pages.ui.compare import gallery_panel  # loads torch and SciPy, which takes seconds
 
     st.subheader(_("Where do they differ?"), anchor=False)
-    found = answers(trio)
-    gallery_panel.gallery(trio, found)
-    told = _("Bars: the teacher's soft labels at the temperature above; the percentages beside answers are at T = 1.")
-    st.caption(f"{told} {_seeds_note(every_seed=False)}")
+    answers = answers_to_test_pictures(trio)
+    gallery_panel.draw_gallery(trio, answers)
+    note = _("Bars: the teacher's soft labels at the temperature above; the percentages beside answers are at T = 1.")
+    st.caption(f"{note} {_seeds_note(every_seed=False)}")

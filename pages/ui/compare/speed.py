@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from kdcore import jobs
 from pages.ui.compare import tradeoff_chart
 from pages.ui.compare import trio as compare_trio
 from pages.ui.compare.panels import network
@@ -39,14 +40,14 @@ def draw_figures(trio: Trio) -> None:
     """Draw one table of the quality, speed and size of the three networks; an ellipsis is a time not measured yet."""
     costs = tables.cost_table(trio.arms, None)
     rows = list(costs.rows)
-    for place, size in enumerate(TABLE_SIZES):
-        if (found := latencies(trio, (size,))) is not None:
-            rows[place] = tables.cost_table(trio.arms, found).rows[0]
+    for index, size in enumerate(TABLE_SIZES):
+        if (measured := latencies(trio, (size,))) is not None:
+            rows[index] = tables.cost_table(trio.arms, measured).rows[0]
     table = tables.join_tables(tables.quality_table(trio.arms, trio.agreement), tables.Table(costs.arms, tuple(rows)))
     st.html(tables.table_html(table, _("Teacher, distilled and baseline: quality, speed and size")))
 
 
-def tradeoff(trio: Trio) -> None:
+def draw_tradeoff(trio: Trio) -> None:
     """Draw accuracy against the time for one picture; nothing until that is measured."""
     measured = latencies(trio, (1,))
     if measured is None:
@@ -63,7 +64,7 @@ def draw_or_measure(trio: Trio, sizes: Sequence[int]) -> None:
 
     One batch size is measured per rerun of the page.
     """
-    from kdcore.networks.latency import REPETITIONS
+    from kdcore.networks.latency import REPETITIONS  # loads torch, which takes seconds
 
     if any(latencies(trio, (size,)) is None for size in sizes):
         _measure(trio, tuple(sizes))
@@ -71,8 +72,8 @@ def draw_or_measure(trio: Trio, sizes: Sequence[int]) -> None:
     measured = latencies(trio)
     if measured is not None:
         st.caption(compare_trio.measured_note(measured, REPETITIONS))
-    again = (f"latency_{trio.key}", None)
-    st.button(_("Measure again"), key="kd-measure", icon=":material/timer:", on_click=state.keep, args=again)
+    forget = (f"latency_{trio.key}", None)
+    st.button(_("Measure again"), key="kd-measure", icon=":material/timer:", on_click=state.keep, args=forget)
 
 
 @st.fragment(run_every=RETRY_SECONDS)
@@ -82,21 +83,20 @@ def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
     While a run trains, say so and try again after `RETRY_SECONDS`. Each batch size is kept as soon as it is measured:
     the table fills step by step, and a click meanwhile loses at most one measurement.
     """
-    from kdcore import jobs
-    from kdcore.networks.latency import measure_latency
+    from kdcore.networks.latency import measure_latency  # loads torch, which takes seconds
 
-    size = next(one for one in sizes if latencies(trio, (one,)) is None)
+    size = next(size for size in sizes if latencies(trio, (size,)) is None)
     with errors_as_sentences():
         loaded = {arm: network(trio, arm) for arm in trio.arms}
-        timed = {arm: (found.network.network, found.card.image_shape) for arm, found in loaded.items()}
+        networks = {arm: (teacher.network.network, teacher.card.image_shape) for arm, teacher in loaded.items()}
         try:
             with jobs.reserve_machine(cache.store(), "latency", browser.visitor_id()):
-                found = measure_latency(timed, cache.device(), (size,), progress=_progress_bar(sizes, size))
+                measured = measure_latency(networks, cache.device(), (size,), progress=_progress_bar(sizes, size))
         except jobs.MachineBusy:
             st.info(_("A run is training now. Times are measured when it has ended, so that they are true."))
             return
-        before = _kept_latencies(trio) or {arm: [] for arm in timed}
-        kept = {arm: [*before[arm], *(one.to_json() for one in many)] for arm, many in found.items()}
+        earlier = _kept_latencies(trio) or {arm: [] for arm in networks}
+        kept = {arm: [*earlier[arm], *(time.to_json() for time in times)] for arm, times in measured.items()}
         state.keep(f"latency_{trio.key}", kept)
         st.rerun()
 
@@ -113,22 +113,22 @@ def _progress_bar(sizes: Sequence[int], size: int) -> Callable[[float], None]:
     Returns:
         A function of the share (0 to 1) of this batch size's work that is done.
     """
-    from kdcore.networks.latency import repetitions
+    from kdcore.networks.latency import repetitions  # loads torch, which takes seconds
 
     # A pass has a fixed cost, estimated as that of 10 pictures.
-    work = {one: repetitions(one) * (10 + one) for one in sizes}
+    work = {batch_size: repetitions(batch_size) * (10 + batch_size) for batch_size in sizes}
     total = sum(work.values())
-    before = sum(work[one] for one in sizes[: list(sizes).index(size)]) / total
+    share_before = sum(work[earlier] for earlier in sizes[: list(sizes).index(size)]) / total
     label = ngettext(
         "Measuring how fast each of them answers {n} picture", "Measuring how fast each of them answers {n} pictures",
         size,
     ).format(n=size)  # fmt: skip
-    bar, shown = st.progress(before, text=label), 0.0
+    bar, shown = st.progress(share_before, text=label), 0.0
 
     def draw(share: float) -> None:
         nonlocal shown
         if share - shown >= BAR_STEP:
             shown = share
-            bar.progress(before + share * work[size] / total, text=label)
+            bar.progress(share_before + share * work[size] / total, text=label)
 
     return draw

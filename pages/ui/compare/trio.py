@@ -8,12 +8,12 @@ from statistics import median
 from typing import Any
 
 from pages.ui.compare.tradeoff_chart import TradeoffPoint
-from pages.ui.kit.formats import arm_name, format_accuracy, format_ms
+from pages.ui.kit.formats import arm_name, capitalised, format_accuracy, format_ms
 from pages.ui.kit.settings_words import agreement_note, config_sentence, own_point_text
 from pages.ui.session.i18n import _, ngettext
 
 COMPARED_ARMS = ("teacher", "distilled", "baseline")
-MOST_CLASSES = 10  # bars per network; of more classes, those that some network finds likely
+MAX_CLASSES = 10  # bars per network; of more classes, those that some network finds likely
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
     arms = {arm: result["arms"][arm] for arm in COMPARED_ARMS}
     models = {"teacher": result["config"]["teacher"], "distilled": "distilled", "baseline": "baseline"}
     text = f"{source}: {config_sentence(result['config'])}."
-    if at := own_point_text(result["config"]):
-        text += " " + _("Shown are its networks at {point}.").format(point=at)
+    if point := own_point_text(result["config"]):
+        text += " " + _("Shown are its networks at {point}.").format(point=point)
     names = tuple(result["class_names"])
     card = cards.get(models["teacher"])
-    above = card.superclasses if card is not None and card.class_names == names else names
+    superclasses = card.superclasses if card is not None and card.class_names == names else names
     config, by_class = result["config"], result.get("per_class_difference")
     return Trio(
-        arms, run_id, models, config["dataset"], result["dataset_sha256"], text, names, above,
+        arms, run_id, models, config["dataset"], result["dataset_sha256"], text, names, superclasses,
         config["temperature"], agreement_note(config), by_class,
     )  # fmt: skip
 
@@ -82,7 +82,7 @@ def bundled_trios(cards: Mapping[str, Any]) -> dict[str, Trio]:
     Args:
         cards: model cards by name.
     """
-    found = {}
+    trios = {}
     for distilled in (card for name, card in cards.items() if name.endswith("-distilled")):
         name = distilled.name.removesuffix("-distilled")
         models = {
@@ -91,8 +91,8 @@ def bundled_trios(cards: Mapping[str, Any]) -> dict[str, Trio]:
             "baseline": f"{name}-baseline",
         }
         if all(model in cards for model in models.values()):
-            found[name] = _bundled_trio(models, cards)
-    return dict(sorted(found.items(), key=lambda item: (item[0] != "creatures", item[0])))
+            trios[name] = _bundled_trio(models, cards)
+    return dict(sorted(trios.items(), key=lambda item: (item[0] != "creatures", item[0])))
 
 
 def _bundled_trio(models: Mapping[str, str], cards: Mapping[str, Any]) -> Trio:
@@ -106,8 +106,8 @@ def _bundled_trio(models: Mapping[str, str], cards: Mapping[str, Any]) -> Trio:
 
 
 def _figures(card: Any) -> dict[str, Any]:
-    known = {name: card.figures[name] for name in ("accuracy", "ece", "agreement") if name in card.figures}
-    return {**known, "num_params": card.num_params, "macs": card.macs, "size_bytes": card.size_bytes}
+    figures = {name: card.figures[name] for name in ("accuracy", "ece", "agreement") if name in card.figures}
+    return {**figures, "num_params": card.num_params, "macs": card.macs, "size_bytes": card.size_bytes}
 
 
 def at_batch_sizes(
@@ -116,17 +116,17 @@ def at_batch_sizes(
     """Return the measurements at these batch sizes, smallest first; None if one of them is missing."""
     if latency is None:
         return None
-    ordered = {arm: sorted(many, key=lambda one: one["batch_size"]) for arm, many in latency.items()}
-    chosen = {arm: [one for one in many if one["batch_size"] in sizes] for arm, many in ordered.items()}
-    return chosen if all(len(many) == len(sizes) for many in chosen.values()) else None
+    ordered = {arm: sorted(times, key=lambda time: time["batch_size"]) for arm, times in latency.items()}
+    chosen = {arm: [time for time in times if time["batch_size"] in sizes] for arm, times in ordered.items()}
+    return chosen if all(len(times) == len(sizes) for times in chosen.values()) else None
 
 
 def tradeoff_points(trio: Trio, latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[TradeoffPoint]:
     """Return accuracy and milliseconds for one picture, for each arm."""
     points = []
     for arm, row in trio.arms.items():
-        one = next(found for found in latency[arm] if found["batch_size"] == 1)
-        points.append(TradeoffPoint(arm, one["p50"], one["p95"], row["accuracy"]))
+        time = next(time for time in latency[arm] if time["batch_size"] == 1)
+        points.append(TradeoffPoint(arm, time["p50"], time["p95"], row["accuracy"]))
     return points
 
 
@@ -137,8 +137,7 @@ def tradeoff_caption(points: Sequence[TradeoffPoint]) -> str:
         text.format(name=arm_name(point.arm), accuracy=format_accuracy(point.accuracy["mean"]), ms=format_ms(point.p50))
         for point in points
     ]
-    whole = "; ".join(parts) + "."
-    return whole[:1].upper() + whole[1:]
+    return capitalised("; ".join(parts) + ".")
 
 
 def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetitions: int) -> str:
@@ -148,15 +147,15 @@ def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetition
         latency: measurements by arm.
         repetitions: how often each was timed.
     """
-    one = next(iter(latency.values()))[0]
+    first = next(iter(latency.values()))[0]
     text = ngettext(
         "Times measured just now on {device}, {threads} thread: {n} repetitions after a warm-up, the networks "
         "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty.",
         "Times measured just now on {device}, {threads} threads: {n} repetitions after a warm-up, the networks "
         "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty.",
-        one["threads"],
+        first["threads"],
     )
-    return text.format(device=one["device"], threads=one["threads"], n=repetitions)
+    return text.format(device=first["device"], threads=first["threads"], n=repetitions)
 
 
 @dataclass(frozen=True)
@@ -181,9 +180,9 @@ class Answer:
         """The name of the class with the largest probability."""
         return self.class_names[max(range(len(self.soft_labels)), key=lambda index: self.soft_labels[index])]
 
-    def only(self, classes: Sequence[int]) -> tuple[list[str], list[float]]:
+    def restricted_to(self, classes: Sequence[int]) -> tuple[list[str], list[float]]:
         """Return the names and the probabilities of some classes, given by index."""
-        return [self.class_names[i] for i in classes], [self.soft_labels[i] for i in classes]
+        return [self.class_names[index] for index in classes], [self.soft_labels[index] for index in classes]
 
     @property
     def confidence(self) -> float:
@@ -193,17 +192,18 @@ class Answer:
 
 def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]]) -> Answer:
     """Return one answer from several calls of `kdcore.predict` on the same picture; its time is their median."""
-    first, middle = predicted[0], median(one["latency_ms"] for one in predicted)
-    return Answer(arm, tuple(first["class_names"]), tuple(first["soft_labels"]), middle, first.get("none_of_these"))
+    first = predicted[0]
+    latency_ms = median(prediction["latency_ms"] for prediction in predicted)
+    return Answer(arm, tuple(first["class_names"]), tuple(first["soft_labels"]), latency_ms, first.get("none_of_these"))
 
 
-def shown_classes(answers: Sequence[Answer], most: int = MOST_CLASSES) -> list[int]:
+def shown_classes(answers: Sequence[Answer], count: int = MAX_CLASSES) -> list[int]:
     """Return the indices of the classes to draw bars for, in class order, the same for all networks.
 
-    These are the class that each network chose and the likeliest others, `most` in all.
+    These are the class that each network chose and the likeliest others, `count` in all.
     """
-    every = range(len(answers[0].class_names))
-    likeliest = sorted(every, key=lambda index: -max(answer.soft_labels[index] for answer in answers))
-    chosen = {max(every, key=answer.soft_labels.__getitem__) for answer in answers}
+    classes = range(len(answers[0].class_names))
+    likeliest = sorted(classes, key=lambda index: -max(answer.soft_labels[index] for answer in answers))
+    chosen = {max(classes, key=answer.soft_labels.__getitem__) for answer in answers}
     rest = [index for index in likeliest if index not in chosen]
-    return sorted([*chosen, *rest[: max(0, most - len(chosen))]])
+    return sorted([*chosen, *rest[: max(0, count - len(chosen))]])

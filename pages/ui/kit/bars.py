@@ -29,3 +29,12 @@ def bars(arm: str, class_names: Sequence[str], shares: Sequence[float], words: s
         for index, (name, share) in enumerate(zip(class_names, shares, strict=True))
     )
     return f'<div class="kd-bars" role="img" aria-label="{escape(words)}">{rows}</div>'
+
+
+def largest_with(soft_labels: Sequence[float], truth: int, count: int) -> list[int]:
+    """Return the indices of the `count` most probable classes in class order.
+
+    The true class, with index `truth`, is always among them; where needed it takes the place of the last.
+    """
+    ranked = sorted(range(len(soft_labels)), key=lambda index: -soft_labels[index])[:count]
+    return sorted(ranked if truth in ranked else [*ranked[:-1], truth])

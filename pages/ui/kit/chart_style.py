@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "responsive": True}
 GRID = "rgba(128,132,145,0.22)"
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # of lines that a colour does not tell apart
 
 
 @dataclass(frozen=True)

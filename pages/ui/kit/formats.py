@@ -114,6 +114,11 @@ class Readout:
     detail: str
 
 
+def capitalised(words: str) -> str:
+    """Return words with a capital first letter; the others stay as they are."""
+    return words[:1].upper() + words[1:]
+
+
 def no_break_percent(words: str) -> str:
     """Put a no-break space before every "%", so that no line starts with a percent sign."""
     return words.replace(" %", "\u00a0%")

@@ -11,7 +11,7 @@ from typing import Any
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point
 from pages.ui.kit import look
-from pages.ui.kit.formats import arm_name, format_count
+from pages.ui.kit.formats import arm_name, capitalised, format_count
 from pages.ui.session.i18n import _, ngettext
 
 DEFAULT_METHOD = "kd"  # Hinton's method: the default, which `config_sentence` does not mention
@@ -143,7 +143,7 @@ def setting_names() -> dict[str, str]:
 def parameter_name(name: str) -> str:
     """Return the name of a setting or of a method's parameter in words, with a capital letter."""
     words = name.replace("_", " ")
-    return setting_names().get(name, words[:1].upper() + words[1:])
+    return setting_names().get(name, capitalised(words))
 
 
 def setting_name(name: str) -> str:

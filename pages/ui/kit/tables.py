@@ -19,6 +19,7 @@ from pages.ui.kit.formats import (
     format_count,
     format_interval,
     format_ms,
+    format_signed,
     format_size,
     no_break_percent,
 )
@@ -62,17 +63,22 @@ def quality_table(arms: Mapping[str, Any], agreement: str) -> Table:
     """
     ordered = arms_in_order(arms)
     rows = (
-        Row(_("Accuracy"), _("test pictures right"), tuple(_estimate(row, "accuracy") for row in ordered.values())),
+        Row(
+            _("Accuracy"),
+            _("test pictures right"),
+            tuple(accuracy_cell(row.get("accuracy")) for row in ordered.values()),
+        ),
         Row(
             _("Calibration error"),
             _("ECE: how far confidence is off"),
-            tuple(_estimate(row, "ece") for row in ordered.values()),
+            tuple(accuracy_cell(row.get("ece")) for row in ordered.values()),
         ),
         Row(
             _("Agreement"),
             agreement,
             tuple(
-                Cell(MISSING_VALUE) if arm == "teacher" else _estimate(row, "agreement") for arm, row in ordered.items()
+                Cell(MISSING_VALUE) if arm == "teacher" else accuracy_cell(row.get("agreement"))
+                for arm, row in ordered.items()
             ),
         ),
     )
@@ -117,11 +123,29 @@ def _latency_row(arms: Sequence[str], latency: Mapping[str, Any] | None, batch_s
     return Row(label, _("p50 at batch {n}").format(n=batch_size), tuple(cells))
 
 
-def _estimate(row: Mapping[str, Any], name: str) -> Cell:
-    found = row.get(name)
-    if found is None:
+def accuracy_cell(estimate: Mapping[str, Any] | None) -> Cell:
+    """Return a share (0 to 1), such as an accuracy, with its interval; a dash where it is missing.
+
+    Args:
+        estimate: with "mean", which may be None, and "ci95", which may be missing or None.
+    """
+    if not estimate or estimate.get("mean") is None:
         return Cell(MISSING_VALUE)
-    return Cell(format_accuracy(found["mean"]), format_interval(found["ci95"]) if found["ci95"] else "")
+    return Cell(format_accuracy(estimate["mean"]), format_interval(estimate["ci95"]) if estimate.get("ci95") else "")
+
+
+def difference_cell(mean: float | None, ci95: Sequence[float] | None, without_interval: str = "") -> Cell:
+    """Return a difference of two accuracies in percentage points with its interval; a dash where it is missing.
+
+    Args:
+        without_interval: the detail of a difference without an interval.
+    """
+    if mean is None:
+        return Cell(MISSING_VALUE)
+    if not ci95:
+        return Cell(format_signed(mean), without_interval)
+    low, high = (format_signed(bound) for bound in ci95)
+    return Cell(format_signed(mean), _("{low} to {high}").format(low=low, high=high))
 
 
 def join_tables(*tables: Table) -> Table:
@@ -129,14 +153,19 @@ def join_tables(*tables: Table) -> Table:
     return Table(tables[0].arms, tuple(row for table in tables for row in table.rows))
 
 
+def cells_html(cells: Sequence[Cell]) -> str:
+    """Return the cells of one row as HTML; every text is escaped."""
+    return "".join(
+        f"<td>{escape(cell.value)}<small>{escape(no_break_percent(cell.detail))}</small></td>" for cell in cells
+    )
+
+
 def table_html(table: Table, caption: str) -> str:
     """Return the table as HTML; every text is escaped."""
     head = "".join(f'<th scope="col">{arm_mark(arm)}{escape(arm_name(arm))}</th>' for arm in table.arms)
     body = "".join(
         f'<tr><th scope="row">{escape(row.label)}<small>{escape(row.note)}</small></th>'
-        + "".join(
-            f"<td>{escape(cell.value)}<small>{escape(no_break_percent(cell.detail))}</small></td>" for cell in row.cells
-        )
+        + cells_html(row.cells)
         + "</tr>"
         for row in table.rows
     )

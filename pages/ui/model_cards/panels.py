@@ -17,6 +17,7 @@ from pages.ui.kit import look, reliability_chart
 from pages.ui.kit.formats import no_break_percent
 from pages.ui.model_cards import views
 from pages.ui.model_cards import words as model_card_words
+from pages.ui.pictures import pickers
 from pages.ui.session import state
 from pages.ui.session.i18n import _
 
@@ -24,14 +25,11 @@ if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
     from kdcore.teachers.mistakes import MistakeSummary
 
-# Dataset -> source of pictures on the Soft labels page that suits its teachers.
-PICTURE_SOURCES = {"creatures": "creature", "digits": "digit"}
-
 
 def style() -> None:
     """Add the style sheets of this page; that of the Compare page too, whose gallery style the wrong answers use."""
-    own = Path(__file__).with_name("cards.css").read_text(encoding="utf-8")
-    st.html(f"<style>{look.gallery_css()}{own}</style>")
+    css = Path(__file__).with_name("cards.css").read_text(encoding="utf-8")
+    st.html(f"<style>{look.gallery_css()}{css}</style>")
 
 
 def pick_card() -> ModelCard | None:
@@ -72,46 +70,44 @@ def show_card(card: ModelCard | None) -> None:
     st.html(views.facts_html(card))
     with st.container(key="kd_card_next", horizontal=True, gap="small", vertical_alignment="center"):
         if card.role == "teacher":
-            source = PICTURE_SOURCES.get(card.dataset, "upload")
+            source = pickers.FITTING_SOURCE.get(card.dataset, "upload")
             link("soft_labels", _("Show it a picture"), source=source, teacher=card.name)
         st.download_button(
             _("Download this card (JSON)"), views.download(card), f"{card.name}.json", "application/json",
             key="card_download", icon=":material/download:",
         )  # fmt: skip
     _superclass_accuracies(card)
-    reading = _weaknesses(card)
-    _calibration(card, reading)
+    mistakes = _weaknesses(card)
+    _calibration(card, mistakes)
     _training_recipe(card)
 
 
 def _superclass_accuracies(card: ModelCard) -> None:
     """Draw the accuracy for each superclass, and the mean soft labels of a chosen one."""
-    shares, seen = card_facts.by_superclass(card), card_facts.mean_soft_labels(card)
+    shares, soft_labels = card_facts.by_superclass(card), card_facts.mean_soft_labels(card)
     if not shares:
         return
     st.subheader(_("What is it good at?"), anchor=False)
-    bars, means = (st.container(), None) if not seen else st.columns((1.25, 1), gap="large")
-    with bars:
+    left, right = st.columns((1.25, 1), gap="large") if soft_labels else (st.container(), None)
+    with left:
         st.html(views.shares_html(shares, card.role, _("Test pictures right, by superclass")))
         st.caption(_("Right: the superclass with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. "
                      "The line at the end of a bar is its 95\u00a0% interval (Wilson, n test pictures)."))  # fmt: skip
         if sizes := views.by_size(card):
             st.html(views.shares_html(sizes, card.role, _("Test pictures right, by the size of their class")))
             st.caption(_("Large classes have many training pictures, small ones few."))
-    if means is None:
+    if right is None:
         return
-    with means:
-        names = sorted(seen, key=lambda name: (name != "wolf", name))
+    with right:
+        names = sorted(soft_labels, key=lambda name: (name != "wolf", name))  # the wolf is the app's example
         name = st.selectbox(
             _("What it sees in the test pictures of"), names, key=f"card_sees_{card.name}", persist_state="session",
         )  # fmt: skip
-        st.html(views.mean_soft_label_html(seen[name], card.role))
-        if seen[name].n:
-            st.caption(
-                _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by superclass.").format(
-                    n=f"{seen[name].n:,}"
-                )
-            )
+        mean = soft_labels[name]
+        st.html(views.mean_soft_label_html(mean, card.role))
+        if mean.n:
+            text = _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by superclass.")
+            st.caption(text.format(n=f"{mean.n:,}"))
 
 
 def _weaknesses(card: ModelCard) -> MistakeSummary | None:
@@ -120,38 +116,38 @@ def _weaknesses(card: ModelCard) -> MistakeSummary | None:
     Returns:
         The network's answers to the test pictures; None if they were not looked at.
     """
-    shown = card.dataset in views.DATASETS_WITH_PICTURES
-    told = [card.notes, model_card_words.none_of_these(card)]
-    if not shown:
-        told.append(model_card_words.weakest(card_facts.by_superclass(card)))
-    if not shown and not any(told):
+    with_pictures = card.dataset in views.DATASETS_WITH_PICTURES
+    paragraphs = [card.notes, model_card_words.none_of_these(card)]
+    if not with_pictures:
+        paragraphs.append(model_card_words.weakest(card_facts.by_superclass(card)))
+    if not with_pictures and not any(paragraphs):
         return None
-    st.subheader(_("Which pictures does it get wrong?") if shown else _("Where is it weak?"), anchor=False)
-    for words in filter(None, told):
+    st.subheader(_("Which pictures does it get wrong?") if with_pictures else _("Where is it weak?"), anchor=False)
+    for words in filter(None, paragraphs):
         st.html(paragraph(words, "kd-lead"))
-    if not shown:
+    if not with_pictures:
         st.caption(_("The pictures of {dataset} belong to others, so none is shown here.").format(dataset=card.dataset))
         return None
     try:
         with st.spinner(_("{name} looks at the test pictures…").format(name=card.name)):
-            reading = cache.test_mistakes(card.name, card.sha256)
+            mistakes = cache.test_mistakes(card.name, card.sha256)
     except KdError as error:
         st.error(str(error))
         return None
-    weakest = model_card_words.weakest(views.by_class(reading)) if reading.wrong > 1 else ""
-    st.html(paragraph(f"{model_card_words.reading_sentence(reading)} {weakest}", "kd-lead"))
-    if reading.most_confident:
-        st.html(paragraph(model_card_words.surest_sentence(reading), "kd-lead"))
-        st.html(views.mistakes_html(reading, card.role))
-    return reading
+    weakest = model_card_words.weakest(views.by_class(mistakes)) if mistakes.wrong > 1 else ""
+    st.html(paragraph(f"{model_card_words.mistakes_sentence(mistakes)} {weakest}", "kd-lead"))
+    if mistakes.most_confident:
+        st.html(paragraph(model_card_words.surest_sentence(mistakes), "kd-lead"))
+        st.html(views.mistakes_html(mistakes, card.role))
+    return mistakes
 
 
-def _calibration(card: ModelCard, reading: MistakeSummary | None) -> None:
+def _calibration(card: ModelCard, mistakes: MistakeSummary | None) -> None:
     st.subheader(_("Does it know how sure to be?"), anchor=False)
     st.html(paragraph(model_card_words.calibration(card), "kd-lead"))
-    if reading is not None:
-        words = model_card_words.reliability_caption(reading)
-        bins = {card.role: reading.bins}
+    if mistakes is not None:
+        words = model_card_words.reliability_caption(mistakes)
+        bins = {card.role: mistakes.bins}
         page_parts.draw_chart(
             reliability_chart.reliability_diagram(bins, page_parts.chart_text_style()), "kd-card-reliability", words
         )

@@ -25,8 +25,8 @@ MODEL_KEY = "model"  # URL parameter: name of the card that is shown
 DATASETS_WITH_PICTURES = ("creatures", "digits")
 ROLES = ("teacher", "distilled", "baseline")
 SIGNS = {"teacher": ":blue[●]", "distilled": ":green[◆]", "baseline": ":orange[■]"}
-MOST_BARS = 4  # soft labels that are shown of a wrong answer
-MOST_SEEN = 8  # superclasses that are shown of a mean soft label
+MAX_BARS = 4  # soft labels that are shown of a wrong answer
+MAX_SUPERCLASSES = 8  # superclasses that are shown of a mean soft label
 HASH_LENGTH = 12  # characters of a hash that are shown at first; enough to tell the files apart
 
 
@@ -37,27 +37,27 @@ def card_url(name: str) -> str:
 
 def in_order(cards: Iterable[ModelCard]) -> tuple[ModelCard, ...]:
     """Sort cards by dataset, and within a dataset its teachers before its students."""
-    from kdcore.datasets import DATASETS
+    from kdcore.datasets import DATASETS  # loads torch, which takes seconds
 
     datasets = list(DATASETS)
 
-    def place(card: ModelCard) -> tuple[int, str, int, str]:
+    def sort_key(card: ModelCard) -> tuple[int, str, int, str]:
         dataset = datasets.index(card.dataset) if card.dataset in datasets else len(datasets)
         role = ROLES.index(card.role) if card.role in ROLES else len(ROLES)
         # Keep the two students of one run together: sort by the part of the name that they share.
         pair = card.name.removesuffix(f"-{card.role}") if role else ""
-        return (dataset, card.dataset, 0 if not role else 1, f"{pair}/{role}/{card.name}")
+        return (dataset, card.dataset, 1 if role else 0, f"{pair}/{role}/{card.name}")
 
-    return tuple(sorted(cards, key=place))
+    return tuple(sorted(cards, key=sort_key))
 
 
 def row_caption(card: ModelCard) -> str:
     """Return the caption of a card in the list, as Markdown: its role and its accuracy."""
-    right = _right(card)
-    return f"{SIGNS.get(card.role, '')} {formats.arm_name(card.role)}{' · ' + right if right else ''}"
+    accuracy = _accuracy_text(card)
+    return f"{SIGNS.get(card.role, '')} {formats.arm_name(card.role)}{' · ' + accuracy if accuracy else ''}"
 
 
-def _right(card: ModelCard) -> str:
+def _accuracy_text(card: ModelCard) -> str:
     figure = card_facts.figure(card, "accuracy") or card_facts.figure(card, "published_accuracy")
     return formats.format_accuracy(figure.mean) if figure is not None else ""
 
@@ -74,39 +74,38 @@ def readouts(card: ModelCard, gain: Figure | None) -> list[formats.Readout]:
         "agreement": _("agrees with its teacher"),
         "ece": _("calibration error (ECE)"),
     }
-    found = [(words, card_facts.figure(card, name)) for name, words in names.items()]
-    if found[0][1] is None:
-        found[0] = (_("accuracy, as published"), card_facts.figure(card, "published_accuracy"))
-    shown = [_readout(card.role, words, figure) for words, figure in found if figure is not None]
+    figures = [(words, card_facts.figure(card, name)) for name, words in names.items()]
+    if figures[0][1] is None:
+        figures[0] = (_("accuracy, as published"), card_facts.figure(card, "published_accuracy"))
+    shown = [_readout(card.role, words, figure) for words, figure in figures if figure is not None]
     if gain is not None:
-        interval = (
-            f"{formats.format_signed(gain.ci95[0])} {_('to')} {formats.format_signed(gain.ci95[1])}"
-            if gain.ci95
-            else ""
-        )
+        interval = ""
+        if gain.ci95:
+            low, high = (formats.format_signed(bound) for bound in gain.ci95)
+            interval = f"{low} {_('to')} {high}"
         points = formats.format_signed(gain.mean)
         shown.insert(1, formats.Readout(card.role, _("points above its baseline"), points, interval))
     nll = card_facts.figure(card, "nll")
     if nll is not None:
-        shown.append(formats.Readout(card.role, _("nats (NLL)"), f"{nll.mean:.2f}", _nats(nll.ci95)))
+        shown.append(formats.Readout(card.role, _("nats (NLL)"), f"{nll.mean:.2f}", _nats_interval(nll.ci95)))
     return shown
 
 
 def _readout(role: str, words: str, figure: Figure) -> formats.Readout:
-    return formats.Readout(role, words, formats.format_accuracy(figure.mean), _between(figure.ci95))
+    return formats.Readout(role, words, formats.format_accuracy(figure.mean), _interval_text(figure.ci95))
 
 
-def _between(ci95: tuple[float, float] | None) -> str:
+def _interval_text(ci95: tuple[float, float] | None) -> str:
     return formats.format_interval(ci95) if ci95 else ""
 
 
-def _nats(ci95: tuple[float, float] | None) -> str:
+def _nats_interval(ci95: tuple[float, float] | None) -> str:
     return _("{low:.2f} to {high:.2f}").format(low=ci95[0], high=ci95[1]) if ci95 else ""
 
 
-def readouts_html(found: Sequence[formats.Readout]) -> str:
+def readouts_html(shown: Sequence[formats.Readout]) -> str:
     """Return the figures as HTML, without the markers of arms, since all are of one network."""
-    return tables.readouts_html([replace(one, value=no_break_percent(one.value)) for one in found], marked=False)
+    return tables.readouts_html([replace(one, value=no_break_percent(one.value)) for one in shown], marked=False)
 
 
 def facts_html(card: ModelCard) -> str:
@@ -122,9 +121,9 @@ def facts_html(card: ModelCard) -> str:
         (_("Date"), card.date),
     ]
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts if value)
-    whole = escape(card.sha256)
-    short = f'<summary title="{whole}"><code>{escape(card.sha256[:HASH_LENGTH])}…</code></summary>'
-    code = f'<details class="kd-whole">{short}<code>{whole}</code></details>'
+    full_hash = escape(card.sha256)
+    short = f'<summary title="{full_hash}"><code>{escape(card.sha256[:HASH_LENGTH])}…</code></summary>'
+    code = f'<details class="kd-whole">{short}<code>{full_hash}</code></details>'
     return f'<dl class="kd-facts">{rows}<div><dt>{escape(_("Hash (SHA-256)"))}</dt><dd>{code}</dd></div></dl>'
 
 
@@ -133,10 +132,10 @@ def settings_html(recipe: Mapping[str, Any]) -> str:
     return tables.facts_html([(name, value) for name, value in _flat(recipe) if value not in ("", "None")])
 
 
-def _flat(recipe: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+def _flat(recipe: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     rows = []
     for name, value in recipe.items():
-        label = f"{above}{name}".replace("_", " ")
+        label = f"{prefix}{name}".replace("_", " ")
         if isinstance(value, Mapping):
             rows += _flat(value, f"{label}: ")
         elif isinstance(value, list | tuple):
@@ -160,7 +159,8 @@ def shares_html(shares: Sequence[SuperclassAccuracy], role: str, caption: str) -
         f'<tr><th scope="row">{escape(one.name)}{_count_html(one.n)}</th>'
         f'<td class="kd-share-bar"><div><i style="width:{100 * one.accuracy:.2f}%;background:{colour}"></i>'
         f"{_whisker(one.ci95)}</div></td>"
-        f"<td>{escape(no_break_percent(formats.format_accuracy(one.accuracy)))}<small>{escape(no_break_percent(_between(one.ci95)))}</small></td></tr>"
+        f"<td>{escape(no_break_percent(formats.format_accuracy(one.accuracy)))}"
+        f"<small>{escape(no_break_percent(_interval_text(one.ci95)))}</small></td></tr>"
         for one in shares
     )
     return f'<table class="kd-shares"><caption>{escape(caption)}</caption><tbody>{rows}</tbody></table>'
@@ -180,53 +180,55 @@ def _whisker(ci95: tuple[float, float] | None) -> str:
 def by_size(card: ModelCard) -> tuple[SuperclassAccuracy, ...]:
     """Return the accuracy on classes with many and with few training pictures; empty where the card lacks it."""
     names = {"large_class_accuracy": _("large classes"), "small_class_accuracy": _("small classes")}
-    found = [(words, card_facts.figure(card, name)) for name, words in names.items()]
-    return tuple(card_facts.SuperclassAccuracy(words, one.mean, 0, one.ci95) for words, one in found if one is not None)
+    figures = [(words, card_facts.figure(card, name)) for name, words in names.items()]
+    return tuple(
+        card_facts.SuperclassAccuracy(words, figure.mean, 0, figure.ci95)
+        for words, figure in figures
+        if figure is not None
+    )
 
 
 def mean_soft_label_html(mean: MeanSoftLabel, role: str) -> str:
-    """Return a mean soft label as bars, the largest first; the superclasses after `MOST_SEEN` share one bar."""
-    shown = mean.shares[:MOST_SEEN]
+    """Return a mean soft label as bars, the largest first; the superclasses after `MAX_SUPERCLASSES` share one bar."""
+    shown = mean.shares[:MAX_SUPERCLASSES]
     names, values = [name for name, _p in shown], [p for _name, p in shown]
-    left = len(mean.shares) - len(shown)
-    if left:
-        names.append(_("{count} others").format(count=left))
+    others = len(mean.shares) - len(shown)
+    if others:
+        names.append(_("{count} others").format(count=others))
         values.append(max(0.0, 1.0 - sum(values)))
-    return bars.bars(role, names, values, probabilities_caption(names, values), others=bool(left))
+    return bars.bars(role, names, values, probabilities_caption(names, values), others=others > 0)
 
 
-def by_class(reading: MistakeSummary) -> tuple[SuperclassAccuracy, ...]:
+def by_class(mistakes: MistakeSummary) -> tuple[SuperclassAccuracy, ...]:
     """Return the accuracy on every class that has test pictures, the best first."""
-    rows = zip(reading.class_names, reading.by_class, strict=True)
-    found = [card_facts.SuperclassAccuracy(name, one.accuracy, one.n, one.ci95) for name, one in rows if one.n]
-    return tuple(sorted(found, key=lambda share: (-share.accuracy, share.name)))
+    rows = zip(mistakes.class_names, mistakes.by_class, strict=True)
+    shares = [card_facts.SuperclassAccuracy(name, one.accuracy, one.n, one.ci95) for name, one in rows if one.n]
+    return tuple(sorted(shares, key=lambda share: (-share.accuracy, share.name)))
 
 
-def mistakes_html(reading: MistakeSummary, role: str) -> str:
+def mistakes_html(mistakes: MistakeSummary, role: str) -> str:
     """Return wrong answers as HTML, one card each.
 
     A card has the picture as the network saw it, its true class, the answer and the soft labels.
     """
-    cards = "".join(_mistake(one, reading.class_names, role) for one in reading.most_confident)
-    return f'<div class="kd-cards">{cards}</div>'
+    shown = "".join(_mistake_html(mistake, mistakes.class_names, role) for mistake in mistakes.most_confident)
+    return f'<div class="kd-cards">{shown}</div>'
 
 
-def _mistake(one: Mistake, names: Sequence[str], role: str) -> str:
-    ranked = sorted(range(len(names)), key=lambda index: -one.soft_labels[index])[:MOST_BARS]
-    shown = sorted(ranked if one.hard_label in ranked else [*ranked[:-1], one.hard_label])
-    shares = [one.soft_labels[index] for index in shown]
-    labels = [names[index] for index in shown]
-    alt = _("Test picture {n}: a {name}").format(n=one.index, name=names[one.hard_label])
-    told = _("taken for {name}").format(name=names[one.chosen])
+def _mistake_html(mistake: Mistake, names: Sequence[str], role: str) -> str:
+    shown = bars.largest_with(mistake.soft_labels, mistake.hard_label, MAX_BARS)
+    labels, shares = [names[index] for index in shown], [mistake.soft_labels[index] for index in shown]
+    alt = _("Test picture {n}: a {name}").format(n=mistake.index, name=names[mistake.hard_label])
+    answer = _("taken for {name}").format(name=names[mistake.chosen])
     truth = ""
-    if one.posterior is not None:
-        best = max(range(len(names)), key=one.posterior.__getitem__)
-        words = _("By its traits: {name} {share}").format(name=names[best], share=look.percent(one.posterior[best]))
+    if mistake.posterior is not None:
+        best = max(range(len(names)), key=mistake.posterior.__getitem__)
+        words = _("By its traits: {name} {share}").format(name=names[best], share=look.percent(mistake.posterior[best]))
         truth = f'<p class="kd-truth">{escape(no_break_percent(words))}</p>'
     return (
-        f'<figure class="kd-card"><img src="{strip_url(one.picture[None])}" alt="{escape(alt)}">'
-        f"<figcaption>{escape(_('really a {name}').format(name=names[one.hard_label]))}"
-        f"<small>{escape(told)}</small></figcaption>"
+        f'<figure class="kd-card"><img src="{strip_url(mistake.picture[None])}" alt="{escape(alt)}">'
+        f"<figcaption>{escape(_('really a {name}').format(name=names[mistake.hard_label]))}"
+        f"<small>{escape(answer)}</small></figcaption>"
         f"{bars.bars(role, labels, shares, probabilities_caption(labels, shares))}{truth}</figure>"
     )
 

@@ -85,23 +85,25 @@ def calibration(card: ModelCard) -> str:
 
 def none_of_these(card: ModelCard) -> str:
     """Say how well the network recognises pictures of none of its classes; "" where that was not measured."""
-    known = card_facts.none_of_these(card)
-    if known is None:
+    measured = card_facts.none_of_these(card)
+    if measured is None:
         return ""
     parts = []
-    if known.false_alarms is not None:
+    if measured.false_alarms is not None:
         text = _("It can say that a picture is none of its classes. It says so wrongly of {share} of its "
                  "own test pictures.")  # fmt: skip
-        parts.append(text.format(share=formats.format_accuracy(known.false_alarms.mean)))
-    if known.found:
-        parts.append(_("Of pictures of something else it notices: {shares}.").format(shares=_each(known.found)))
-    if known.false_alarms_elsewhere:
+        parts.append(text.format(share=formats.format_accuracy(measured.false_alarms.mean)))
+    if measured.found:
+        parts.append(
+            _("Of pictures of something else it notices: {shares}.").format(shares=_named_shares(measured.found))
+        )
+    if measured.false_alarms_elsewhere:
         text = _("Of its own kind of pictures from another dataset it wrongly refuses: {shares}.")
-        parts.append(text.format(shares=_each(known.false_alarms_elsewhere)))
+        parts.append(text.format(shares=_named_shares(measured.false_alarms_elsewhere)))
     return " ".join(parts)
 
 
-def _each(shares: Sequence[tuple[str, float]]) -> str:
+def _named_shares(shares: Sequence[tuple[str, float]]) -> str:
     return "; ".join(
         _("{what} {share}").format(what=what, share=formats.format_accuracy(share)) for what, share in shares
     )
@@ -121,42 +123,42 @@ def weakest(shares: Sequence[card_facts.SuperclassAccuracy]) -> str:
     return _("Least often right: {names}.").format(names=", ".join(named))
 
 
-def reading_sentence(reading: MistakeSummary) -> str:
+def mistakes_sentence(mistakes: MistakeSummary) -> str:
     """Say how many test pictures the network gets wrong, and which classes it confuses most."""
-    if not reading.wrong:
-        return _("All {n} test pictures are answered rightly.").format(n=formats.format_count(reading.size))
+    if not mistakes.wrong:
+        return _("All {n} test pictures are answered rightly.").format(n=formats.format_count(mistakes.size))
     text = ngettext(
         "{wrong} of {n} test pictures is answered wrongly.",
         "{wrong} of {n} test pictures are answered wrongly.",
-        reading.wrong,
+        mistakes.wrong,
     )
-    said = text.format(wrong=formats.format_count(reading.wrong), n=formats.format_count(reading.size))
-    if reading.wrong > 1:
-        names = reading.class_names
+    sentence = text.format(wrong=formats.format_count(mistakes.wrong), n=formats.format_count(mistakes.size))
+    if mistakes.wrong > 1:
+        names = mistakes.class_names
         pairs = [
             _("{true} for {chosen} ({n})").format(true=names[one.hard_label], chosen=names[one.chosen], n=one.count)
-            for one in reading.confusions[:MAX_NAMED]
+            for one in mistakes.confusions[:MAX_NAMED]
         ]
-        said += " " + _("Most often it takes {pairs}.").format(pairs=", ".join(pairs))
-    return said
+        sentence += " " + _("Most often it takes {pairs}.").format(pairs=", ".join(pairs))
+    return sentence
 
 
-def surest_sentence(reading: MistakeSummary) -> str:
+def surest_sentence(mistakes: MistakeSummary) -> str:
     """Introduce the mistakes that are shown; where the true posterior is known, say how often it agrees with them."""
-    count = len(reading.most_confident)
+    count = len(mistakes.most_confident)
     text = ngettext("Here is the mistake.", "Here are the {n} mistakes that it was surest of.", count)
-    said = text.format(n=count)
-    known = [one for one in reading.most_confident if one.posterior is not None]
-    if not known:
-        return said
-    same = sum(posterior_agrees(one) for one in known)
-    if same:
+    sentence = text.format(n=count)
+    with_posterior = [mistake for mistake in mistakes.most_confident if mistake.posterior is not None]
+    if not with_posterior:
+        return sentence
+    agreeing = len([mistake for mistake in with_posterior if posterior_agrees(mistake)])
+    if agreeing:
         text = _("In {k} of them the true posterior, which knows the animal's traits, says the same as the network: "
                  "the animal itself looks like another kind.")  # fmt: skip
     else:
         text = _("In none of them does the true posterior, which knows the animal's traits, say the same: the network "
                  "could have known better.")  # fmt: skip
-    return f"{said} {text.format(k=same)}"
+    return f"{sentence} {text.format(k=agreeing)}"
 
 
 def posterior_agrees(mistake: Mistake) -> bool:
@@ -165,11 +167,11 @@ def posterior_agrees(mistake: Mistake) -> bool:
     return bool(posterior) and max(range(len(posterior)), key=posterior.__getitem__) == mistake.chosen
 
 
-def reliability_caption(reading: MistakeSummary) -> str:
+def reliability_caption(mistakes: MistakeSummary) -> str:
     """Describe the reliability diagram of one network in words."""
-    pictures = sum(one.n for one in reading.bins)
-    sure = sum(one.n * one.confidence for one in reading.bins) / pictures
-    right = sum(one.n * one.accuracy for one in reading.bins) / pictures
+    pictures = sum(one.n for one in mistakes.bins)
+    sure = sum(one.n * one.confidence for one in mistakes.bins) / pictures
+    right = sum(one.n * one.accuracy for one in mistakes.bins) / pictures
     text = _("On average it is {sure} sure, and right in {right}. Below the dotted line it is surer than it is right, "
              "above it too modest.")  # fmt: skip
     return text.format(sure=formats.format_accuracy(sure), right=formats.format_accuracy(right))
@@ -184,42 +186,43 @@ def recipe(card: ModelCard) -> str:
 
 
 def _student_recipe(card: ModelCard) -> str:
-    told, inner = card.recipe, card.recipe["recipe"]
+    config, schedule = card.recipe, card.recipe["recipe"]
     text = _("Each of {seeds} students saw {labels} labelled pictures for {epochs} epochs, in batches of {batch}: "
              "AdamW, a learning rate that rises to {rate:g} and falls again, weight decay {decay:g}.")  # fmt: skip
-    said = text.format(
-        seeds=len(told["seeds"]), labels=formats.format_count(told["labels"]), epochs=told["epochs"],
-        batch=inner["batch_size"], rate=inner["learning_rate"], decay=inner["weight_decay"],
+    words = text.format(
+        seeds=len(config["seeds"]), labels=formats.format_count(config["labels"]), epochs=config["epochs"],
+        batch=schedule["batch_size"], rate=schedule["learning_rate"], decay=schedule["weight_decay"],
     )  # fmt: skip
     if card.role == "distilled":
         text = _("The soft labels of {teacher} at T\u00a0=\u00a0{t:g} count for {soft}, the hard label for {hard}.")
-        weight = told["distill_weight"]
-        return f"{said} " + text.format(
-            teacher=told["teacher"], t=told["temperature"], soft=_share(weight), hard=_share(1 - weight)
+        weight = config["distill_weight"]
+        return f"{words} " + text.format(
+            teacher=config["teacher"], t=config["temperature"], soft=_share(weight), hard=_share(1 - weight)
         )
-    return f"{said} {_('Only the hard labels count; all else is the same as for the distilled student beside it.')}"
+    return f"{words} {_('Only the hard labels count; all else is the same as for the distilled student beside it.')}"
 
 
 def _teacher_recipe(card: ModelCard) -> str:
-    told, views = card.recipe, card.recipe["views"]
+    training, views = card.recipe, card.recipe["views"]
     text = _("Trained on hard labels for {epochs} epochs, in batches of {batch}: SGD with momentum, a learning rate "
              "that rises to {rate:g} and falls again, weight decay {decay:g}.")  # fmt: skip
     parts = [
         text.format(
-            epochs=told["epochs"], batch=told["batch_size"], rate=told["learning_rate"], decay=told["weight_decay"]
+            epochs=training["epochs"], batch=training["batch_size"], rate=training["learning_rate"],
+            decay=training["weight_decay"],
         )
-    ]
-    if told.get("drawn"):
+    ]  # fmt: skip
+    if training.get("drawn"):
         text = _("Its {n} pictures were drawn for it, apart from the dataset's own.")
-        parts.append(text.format(n=formats.format_count(told["drawn"])))
+        parts.append(text.format(n=formats.format_count(training["drawn"])))
     if changes := _changes(views):
         parts.append(_("Every picture was changed anew each time: {changes}.").format(changes=", ".join(changes)))
-    if told.get("small_epochs"):
+    if training.get("small_epochs"):
         text = _("The first {n} epochs saw pictures of {size} pixels, which cost less.")
-        parts.append(text.format(n=told["small_epochs"], size=told["small_size"]))
-    if told.get("balance"):
+        parts.append(text.format(n=training["small_epochs"], size=training["small_size"]))
+    if training.get("balance"):
         parts.append(_("Small classes were shown more often than they occur."))
-    if outsiders := told.get("outsiders"):
+    if outsiders := training.get("outsiders"):
         text = _("It was also shown pictures of none of its classes ({names} of {dataset}, and its own pictures "
                  "shuffled), to learn to refuse them.")  # fmt: skip
         parts.append(text.format(names=", ".join(outsiders["outside"]), dataset=outsiders["dataset"]))
@@ -238,13 +241,13 @@ def _changes(views: Mapping[str, Any]) -> list[str]:
         "stretch": _("stretched by up to {share}"),
         "colour": _("more or less colourful by up to {share}"),
     }
-    said = [_("mirrored or not")] if views.get("flip") else []
+    changes = [_("mirrored or not")] if views.get("flip") else []
     if views.get("zoom", 1) < 1:
-        said.append(_("cut to no less than {share} of its side").format(share=_share(views["zoom"])))
+        changes.append(_("cut to no less than {share} of its side").format(share=_share(views["zoom"])))
     if views.get("turn"):
-        said.append(_("turned by up to {n:g}°").format(n=views["turn"]))
-    said += [text.format(share=_share(views[name])) for name, text in words.items() if views.get(name)]
-    return said
+        changes.append(_("turned by up to {n:g}°").format(n=views["turn"]))
+    changes += [text.format(share=_share(views[name])) for name, text in words.items() if views.get(name)]
+    return changes
 
 
 def _share(value: float) -> str:

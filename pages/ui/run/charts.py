@@ -20,9 +20,7 @@ from pages.ui.run.view import has_band
 from pages.ui.session.i18n import _
 
 
-def loss_curves(
-    curves: Mapping[str, Curve], epochs: int, revision: str = "", text: TextStyle = TEXT_STYLE
-) -> go.Figure:
+def loss_chart(curves: Mapping[str, Curve], epochs: int, revision: str = "", text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw the training loss (nats) of each arm over the epochs.
 
     The arms minimise different losses, so only the shapes can be compared.

@@ -8,9 +8,9 @@ from typing import Any
 
 from kdcore.reports.comparison import minus_distilled, pairs_controls
 from kdcore.settings.controls import CONTROLS
-from pages.ui.kit.formats import arm_name, format_accuracy, format_interval, format_signed, no_break_percent
+from pages.ui.kit.formats import arm_name
 from pages.ui.kit.settings_words import control_sentences
-from pages.ui.kit.tables import MISSING_VALUE, Cell, arm_mark
+from pages.ui.kit.tables import accuracy_cell, arm_mark, cells_html, difference_cell
 from pages.ui.session.i18n import _
 
 
@@ -54,16 +54,9 @@ def controls_note(arms: Mapping[str, Any]) -> str:
 
 def _row(name: str, arms: Mapping[str, Any]) -> str:
     different, theory = control_sentences(name)
-    accuracy, step = arms[name]["accuracy"], minus_distilled(arms, name)
-    minus = Cell(format_signed(step.mean) if step.mean is not None else MISSING_VALUE)
-    if step.ci95:
-        low, high = (format_signed(bound) for bound in step.ci95)
-        minus = Cell(minus.value, _("{low} to {high}").format(low=low, high=high))
-    reached = Cell(format_accuracy(accuracy["mean"]), format_interval(accuracy["ci95"]) if accuracy["ci95"] else "")
-    cells = "".join(
-        f"<td>{escape(one.value)}<small>{escape(no_break_percent(one.detail))}</small></td>" for one in (reached, minus)
-    )
+    difference = minus_distilled(arms, name)
+    cells = (accuracy_cell(arms[name]["accuracy"]), difference_cell(difference.mean, difference.ci95))
     return (
         f'<tr><th scope="row">{arm_mark(name)}{escape(arm_name(name))}<small>{escape(different)}</small>'
-        f"<small>{escape(_('Theory: {sentence}').format(sentence=theory))}</small></th>{cells}</tr>"
+        f"<small>{escape(_('Theory: {sentence}').format(sentence=theory))}</small></th>{cells_html(cells)}</tr>"
     )

@@ -1,4 +1,7 @@
-"""The buttons that take a run out of the queue, stop it or resume it. A visitor has them only for their own runs."""
+"""What a visitor may do with a run: the buttons that take it out of the queue, stop it or resume it.
+
+A visitor has them only for their own runs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from kdcore import jobs
 from kdcore.errors import KdError, RunNotFound
 from pages.ui.engine import cache
 from pages.ui.session import browser, state
@@ -19,17 +23,18 @@ _REFUSAL = "control_refusal"  # session slot: the error message of the last butt
 
 
 def may_stop(run: RunRow) -> bool:
-    """Return whether this visitor may stop a run: their own runs, or any run for the person at the machine."""
+    """Return whether this visitor may stop a run, and change it in any other way.
+
+    A visitor may for their own runs, the person at the machine for any run; everybody may read a run that a link opens.
+    """
     return run.visitor == browser.visitor_id() or browser.is_local()
 
 
-def most_runs() -> int | None:
+def max_unfinished_runs() -> int | None:
     """Return how many runs this visitor may have waiting or training at a time.
 
     For the person at the machine that is the size of the queue; None stands for the engine's limit per visitor.
     """
-    from kdcore import jobs
-
     return jobs.MAX_QUEUED if browser.is_local() else None
 
 
@@ -52,23 +57,54 @@ def stop_button(run: RunRow, waiting: bool) -> None:
         waiting: whether it waits in the queue.
     """
     if may_stop(run):
-        label = _("Leave the queue") if waiting else _("Stopping") if run.cancel_requested else _("Stop")
+        label = _("Stop")
+        if waiting:
+            label = _("Leave the queue")
+        elif run.cancel_requested:
+            label = _("Stopping")
         st.button(
             label, key="kd-stop", on_click=_stop, args=(run.id,), disabled=run.cancel_requested,
             icon=":material/stop_circle:", width="stretch",
         )  # fmt: skip
 
 
-def resume_button(run: RunRow) -> None:
-    """Draw the Resume button for a run that ended without a result; nothing for other runs or another visitor's."""
-    if run.done and run.result is None and may_stop(run):
+def resume_button(run: RunRow, before: Callable[[], None] | None = None) -> None:
+    """Draw the Resume button for a run that ended before it was finished; nothing for other runs or another visitor's.
+
+    Args:
+        before: what the click does besides, first.
+    """
+    if run.done and run.status != "finished" and may_stop(run):
         st.button(
-            _("Resume"), key="kd-resume", on_click=_resume, args=(run.id,), icon=":material/play_arrow:",
+            _("Resume"), key="kd-resume", on_click=_resume, args=(run.id, before), icon=":material/play_arrow:",
             help=_("Goes on from the last checkpoint when its turn comes."),
         )  # fmt: skip
 
 
-def say_refusal() -> None:
+def act_on_own_run(run_id: str, action: Callable[[Store, str], object], deleted: bool = False) -> bool:
+    """Carry out `action` on a run in the callback of a button; the message of an error is kept for `show_refusal`.
+
+    The run is read from the store again, because its owner must be checked on the server: the browser could send a
+    click for a button that was never drawn.
+
+    Args:
+        deleted: whether the run may be a deleted one; otherwise that is an error.
+
+    Returns:
+        Whether the action was carried out: False after an error, or for a run that this visitor may not change.
+    """
+    try:
+        store = cache.store()
+        if not may_stop(store.run(run_id, deleted=deleted)):
+            return False
+        action(store, run_id)
+    except KdError as error:
+        state.keep(_REFUSAL, str(error))
+        return False
+    return True
+
+
+def show_refusal() -> None:
     """Show the error message of the last button that failed, once."""
     if sentence := state.kept(_REFUSAL):
         state.keep(_REFUSAL, None)
@@ -76,36 +112,16 @@ def say_refusal() -> None:
 
 
 def _stop(run_id: str) -> None:
-    from kdcore import jobs
-
-    _act_on_own_run(run_id, jobs.cancel)
+    act_on_own_run(run_id, jobs.cancel)
 
 
-def resume(store: Store, run_id: str) -> None:
-    """Put a run that ended early back into the queue, within this visitor's limit of runs.
+def _resume(run_id: str, before: Callable[[], None] | None = None) -> None:
+    """Callback of the Resume button: put the run back into the queue, within this visitor's limit of runs."""
 
-    Raises:
-        KdError: the run cannot be resumed, or the queue or the visitor's limit is full.
-    """
-    from kdcore import jobs
+    def resume(store: Store, run_id: str) -> None:
+        jobs.resume(store, run_id, limit=max_unfinished_runs())
+        jobs.advance(store)
 
-    jobs.resume(store, run_id, limit=most_runs())
-    jobs.advance(store)
-
-
-def _resume(run_id: str) -> None:
-    _act_on_own_run(run_id, resume)
-
-
-def _act_on_own_run(run_id: str, action: Callable[[Store, str], None]) -> None:
-    """Carry out `action` on a run and keep the message of an error for the page.
-
-    The run is read from the store again, because its owner must be checked on the server: the browser could send a
-    click for a button that was never drawn.
-    """
-    try:
-        store = cache.store()
-        if may_stop(store.run(run_id)):
-            action(store, run_id)
-    except KdError as error:
-        state.keep(_REFUSAL, str(error))
+    if before is not None:
+        before()
+    act_on_own_run(run_id, resume)

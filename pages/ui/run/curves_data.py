@@ -47,16 +47,21 @@ def accuracy_range(curves: Mapping[str, Curve], references: Sequence[Reference])
 
     The ends are whole tenths (the top may be 1.04), so that the axis seldom moves while a run adds epochs.
     """
-    loud = [curve for arm, curve in curves.items() if not look.is_control(arm)]
-    shown = [*(curve.mean for curve in curves.values())]
-    shown += [values for curve in loud if not has_band(curve) for values in curve.per_seed]
-    lows = [value for line in shown for value in line]
-    highs = [value for curve in loud if has_band(curve) for value in curve.high or ()]
-    tops = [*lows, *highs, *(line.value for line in references)]
-    if not tops:
+    lines = [curve.mean for curve in curves.values()]
+    band_tops: list[float] = []
+    for arm, curve in curves.items():
+        if look.is_control(arm):  # drawn without band and seeds
+            continue
+        if has_band(curve):
+            band_tops += curve.high or ()
+        else:
+            lines += curve.per_seed
+    on_lines = [value for line in lines for value in line]
+    highest = [*on_lines, *band_tops, *(reference.value for reference in references)]
+    if not highest:
         return 0.0, 1.0
-    lowest = min(lows, default=0.2)
-    return max(0.0, math.floor(10 * lowest - 0.2) / 10), min(1.04, math.ceil(10 * max(tops) + 0.3) / 10)
+    lowest = min(on_lines, default=0.2)
+    return max(0.0, math.floor(10 * lowest - 0.2) / 10), min(1.04, math.ceil(10 * max(highest) + 0.3) / 10)
 
 
 def curves_data(
@@ -80,13 +85,13 @@ def curves_data(
         "series": [_series(arm, curve) for arm, curve in sorted(curves.items(), key=_controls_first)],
         "references": [
             {
-                "value": 100 * line.value,
-                "colour": line.colour,
-                "dash": line.dash,
-                "above": line.above,
-                "words": f"{line.name} {format_accuracy(line.value)}",
+                "value": 100 * reference.value,
+                "colour": reference.colour,
+                "dash": reference.dash,
+                "above": reference.above,
+                "words": f"{reference.name} {format_accuracy(reference.value)}",
             }
-            for line in references
+            for reference in references
         ],
     }
 
@@ -121,10 +126,10 @@ def _series(arm: str, curve: Curve) -> dict[str, Any]:
 def _tooltip_text(arm: str, curve: Curve, index: int) -> str:
     """Return the tooltip of a marker: epoch, arm, accuracy and its interval."""
     text = _("epoch {n}: {name} {value}")
-    said = text.format(n=curve.epochs[index], name=arm_name(arm), value=format_accuracy(curve.mean[index]))
+    words = text.format(n=curve.epochs[index], name=arm_name(arm), value=format_accuracy(curve.mean[index]))
     if curve.low is not None and curve.high is not None:
-        said += f" ({format_interval((curve.low[index], curve.high[index]))})"
-    return said
+        words += f" ({format_interval((curve.low[index], curve.high[index]))})"
+    return words
 
 
 def ticks(epochs: int) -> list[int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from kdcore import jobs
 from kdcore.reports.comparison import claim_counts
 from pages.ui.components.curves import curves
 from pages.ui.engine import cache
@@ -33,10 +34,8 @@ def start(config: RunConfig) -> None:
     Raises:
         KdError: the run cannot be trained on this machine, or the queue or the visitor's limit is full.
     """
-    from kdcore import jobs
-
     store = cache.store()
-    parent, most = controls.parent_run(), controls.most_runs()
+    parent, most = controls.parent_run(), controls.max_unfinished_runs()
     state.set_run_id(jobs.submit(store, config, browser.visitor_id(), parent=parent, limit=most))
     state.clear_parent_run()
     jobs.advance(store)
@@ -80,8 +79,6 @@ def _poll_run(run_id: str) -> None:
 
     When the run is over, the whole page is rerun, which then no longer calls this fragment.
     """
-    from kdcore import jobs
-
     store = cache.store()
     with errors_as_sentences():
         jobs.advance(store)
@@ -92,32 +89,32 @@ def _poll_run(run_id: str) -> None:
 
 
 def _draw(run: RunRow) -> None:
-    controls.say_refusal()
-    heard = _events_so_far(run)
-    view = vm.run_view(heard)
-    place = st.container(key="kd-progress")
+    controls.show_refusal()
+    events = _events_so_far(run)
+    view = vm.run_view(events)
+    top = st.container(key="kd-progress")
     if not run.done:
-        with place:
-            _progress(run, view)
+        with top:
+            _draw_progress(run, view)
     elif run.result is not None:
         counts = claim_counts(run.result)
-        with place.container(key="kd-outcome"):
-            words = sentences.outcome_words(counts) if counts else sentences.outcome_sentence(run.result)
+        with top.container(key="kd-outcome"):
+            words = sentences.sweep_outcome_sentence(counts) if counts else sentences.outcome_sentence(run.result)
             st.html(paragraph(words, "kd-outcome"))
     else:
-        place.warning(sentences.ending_sentence(run.status, run.error, view.epochs_done, view.epochs))
+        top.warning(sentences.ending_sentence(run.status, run.error, view.epochs_done, view.epochs))
     if run.config.get("vary") and run.result is None:
-        sweep_panels.draw_growing_sweep(run.id, run.config, heard)
+        sweep_panels.draw_growing_sweep(run.id, run.config, events)
         return
     if run.result is not None and run.config.get("vary"):
         sweep_panels.draw_finished_sweep(run.result, chart_text_style())
-        at = settings_words.own_point_text(run.config)
-        st.subheader(_("In detail: {point}").format(point=at), anchor=False)
+        point = settings_words.own_point_text(run.config)
+        st.subheader(_("In detail: {point}").format(point=point), anchor=False)
         st.html(paragraph(sentences.outcome_sentence(run.result), "kd-lead"))
     if not run.done or any(curve.mean for curve in view.accuracy.values()):
-        _curves(run, view)
+        _draw_curves(run, view)
     if run.result is not None:
-        _details(run.result, view)
+        _draw_details(run.result, view)
 
 
 def _events_so_far(run: RunRow) -> list[Event]:
@@ -126,37 +123,37 @@ def _events_so_far(run: RunRow) -> list[Event]:
     Events are kept in the session, and only new ones are read from the store. When a worker restarts or the run is
     resumed, earlier events may be removed; the number of attempts then changes and everything is read again.
     """
-    slot, mark = "run_events", (run.id, run.attempts, run.done)
+    slot, version = "run_events", (run.id, run.attempts, run.done)
     kept = state.kept(slot)
-    heard, seq, events = kept if isinstance(kept, tuple) and kept[0] == mark else (mark, 0, [])
-    new = cache.store().events(run.id, after=seq)
+    last_seq, events = kept[1:] if isinstance(kept, tuple) and kept[0] == version else (0, [])
+    new = cache.store().events(run.id, after=last_seq)
     if new:
-        events, seq = [*events, *(stored.event for stored in new)], new[-1].seq
-        state.keep(slot, (heard, seq, events))
+        events = [*events, *(stored.event for stored in new)]
+        state.keep(slot, (version, new[-1].seq, events))
     return list(events)
 
 
-def _progress(run: RunRow, view: vm.RunView) -> None:
-    from kdcore import jobs
-
+def _draw_progress(run: RunRow, view: vm.RunView) -> None:
     store = cache.store()
-    waiting = jobs.position(store, run.id)
-    wait = jobs.expected_wait(store, run.id) if waiting else None
-    words = queue_words.waiting_sentence(waiting, wait) if waiting else sentences.progress_sentence(view, 0)
+    place = jobs.position(store, run.id)
+    if place:
+        words = queue_words.waiting_sentence(place, jobs.expected_wait(store, run.id))
+    else:
+        words = sentences.progress_sentence(view)
     bar, button = st.columns((2.6, 1), vertical_alignment="bottom", gap="medium")
-    bar.progress(min(1.0, view.share), text=words)
+    bar.progress(min(1.0, view.share_done), text=words)
     with button:
-        controls.stop_button(run, bool(waiting))
+        controls.stop_button(run, bool(place))
 
 
-def _curves(run: RunRow, view: vm.RunView) -> None:
-    known = run.result or {}
-    readouts = vm.result_readouts(known) if known else vm.live_readouts(view)
+def _draw_curves(run: RunRow, view: vm.RunView) -> None:
+    result = run.result or {}
+    readouts = vm.result_readouts(result) if result else vm.live_readouts(view)
     if readouts:
         st.html(tables.readouts_html(readouts))
     teacher = _teacher_accuracy(run)
     references = [] if teacher is None else [curves_data.teacher_reference(teacher)]
-    if (ceiling := known.get("bayes_accuracy")) is not None:
+    if (ceiling := result.get("bayes_accuracy")) is not None:
         references.append(curves_data.ceiling_reference(ceiling))
     view = replace(view, epochs=run.config["epochs"])  # of the point that is shown
     with st.container(key="kd-chart"):
@@ -174,24 +171,25 @@ def _teacher_accuracy(run: RunRow) -> float | None:
     return next((card.accuracy for card in cache.teacher_cards() if card.name == run.config["teacher"]), None)
 
 
-def _details(result: dict[str, Any], view: vm.RunView) -> None:
+def _draw_details(result: dict[str, Any], view: vm.RunView) -> None:
     st.subheader(_("On the test pictures"))
     draw_chart(charts.accuracy_dots(result, chart_text_style()), "kd-dots", sentences.dots_caption(result))
     arms = control_views.non_control_arms(result["arms"])
     table = tables.quality_table(arms, settings_words.agreement_note(result["config"]))
     st.html(tables.table_html(table, _("What each arm reached on the test pictures")))
     st.caption(formats.no_break_percent(sentences.interval_note(result)))
-    if found := control_views.controls_html(result["arms"], _("What each control reached on the test pictures")):
+    controls_html = control_views.controls_html(result["arms"], _("What each control reached on the test pictures"))
+    if controls_html:
         gains = result["verdict"]["claim"] == "distilled"
         st.subheader(_("What carries the gain?") if gains else _("The controls"), anchor=False)
-        st.html(found)
+        st.html(controls_html)
         st.caption(control_views.controls_note(result["arms"]))
-    if whole := sentences.full_data_sentence(result):
-        st.html(paragraph(whole, "kd-what"))
+    if words := sentences.full_data_sentence(result):
+        st.html(paragraph(words, "kd-what"))
     with st.expander(_("Training loss")):
         loss = control_views.non_control_arms(view.loss)
         note = _("Each arm lowers a loss of its own, so only the shapes compare, not the heights.")
         draw_chart(
-            charts.loss_curves(loss, result["config"]["epochs"], result["run_id"], chart_text_style()), "kd-loss", note
+            charts.loss_chart(loss, result["config"]["epochs"], result["run_id"], chart_text_style()), "kd-loss", note
         )
         st.caption(note)

@@ -9,6 +9,7 @@ from kdcore.events import TeacherEpochEnded
 from kdcore.reports.comparison import claim_counts, claims_in_words
 from pages.ui.kit.formats import (
     BAND_SEEDS,
+    capitalised,
     format_accuracy,
     format_count,
     format_duration,
@@ -55,7 +56,7 @@ def outcome_sentence(result: Mapping[str, Any]) -> str:
     return text.format(points=points, low=format_points(low), high=format_points(high), n=seeds)
 
 
-def outcome_words(counts: Mapping[str, int]) -> str:
+def sweep_outcome_sentence(counts: Mapping[str, int]) -> str:
     """Return the outcome of a sweep in one sentence: how often each claim holds. No point is called the best.
 
     Args:
@@ -66,18 +67,11 @@ def outcome_words(counts: Mapping[str, int]) -> str:
         "baseline": _("the baseline is better in {k} of {n} settings"),
         "none": _("no difference can be claimed in {k} of {n} settings"),
     }
-    outcome = claims_in_words(counts, texts)
-    return f"{outcome[:1].upper()}{outcome[1:]}."
+    return capitalised(claims_in_words(counts, texts) + ".")
 
 
-def progress_sentence(view: RunView, place: int) -> str:
-    """Return the progress of a run in one sentence.
-
-    Args:
-        place: its place in the queue, from 1; 0 when it does not wait.
-    """
-    if place:
-        return _("Waiting: place {n} in the queue. It starts by itself.").format(n=place)
+def progress_sentence(view: RunView) -> str:
+    """Return the progress of a run that no longer waits in the queue, in one sentence."""
     if view.phase == "teacher" and view.teacher is not None:
         return _teacher_sentence(view.teacher)
     if view.phase == "stage" and view.teacher is not None:
@@ -99,14 +93,18 @@ def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
     """Return the progress of a teacher that is trained before the run."""
     if teacher.epoch == 0:
         return _("First the teacher {name} is trained, once; the next run finds it").format(name=teacher.teacher)
-    told = {"name": teacher.teacher, "done": teacher.epoch, "all": teacher.epochs}
-    time = format_duration(teacher.seconds * (teacher.epochs - teacher.epoch))
+    fields = {
+        "name": teacher.teacher,
+        "done": teacher.epoch,
+        "all": teacher.epochs,
+        "time": format_duration(teacher.seconds * (teacher.epochs - teacher.epoch)),
+    }
     if not teacher.validation_accuracy:  # None, or 0 from older versions: not measured
-        return _("First the teacher {name}, once: epoch {done} of {all}, about {time} to go").format(**told, time=time)
+        return _("First the teacher {name}, once: epoch {done} of {all}, about {time} to go").format(**fields)
     text = _(
         "First the teacher {name}, once: epoch {done} of {all}, right on {accuracy} of validation, about {time} to go"
     )
-    return text.format(**told, accuracy=format_accuracy(teacher.validation_accuracy), time=time)
+    return text.format(**fields, accuracy=format_accuracy(teacher.validation_accuracy))
 
 
 def _stage_sentence(stage: TeacherEpochEnded) -> str:
@@ -145,7 +143,7 @@ def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
     if result is None:
         return _("No result yet") if status in ("queued", "running") else _("No result")
     if counts := claim_counts(result):
-        return outcome_words(counts).removesuffix(".")
+        return sweep_outcome_sentence(counts).removesuffix(".")
     accuracy = {arm: format_accuracy(row["accuracy"]["mean"]) for arm, row in result["arms"].items()}
     text = {
         "distilled": _("Distilled better by {points} points: {distilled} against {baseline}"),
@@ -163,17 +161,17 @@ def curves_caption(view: RunView) -> str:
         parts.append(text.format(name=readout.name, value=readout.value, interval=readout.detail))
     if not view.epochs_done or all(not curve.mean for curve in view.accuracy.values()):
         return _("No epoch has been checked on the validation pictures yet.")
-    seen = max(curve.epochs[-1] for curve in view.accuracy.values() if curve.epochs)
+    last_epoch = max(curve.epochs[-1] for curve in view.accuracy.values() if curve.epochs)
     text = _("Accuracy on the validation pictures after {done} of {all} epochs: {arms}.")
-    said = text.format(done=seen, all=view.epochs, arms=", ".join(parts))
+    caption = text.format(done=last_epoch, all=view.epochs, arms=", ".join(parts))
     if 1 < view.num_seeds < BAND_SEEDS:
-        said += " " + _("Each thin line is one seed.")
-    return said
+        caption += " " + _("Each thin line is one seed.")
+    return caption
 
 
 def dots_caption(result: Mapping[str, Any]) -> str:
     """Describe the chart of test accuracies in words, for screen readers."""
-    parts = [f"{one.name} {one.value} ({one.detail})" for one in result_readouts(result)]
+    parts = [f"{readout.name} {readout.value} ({readout.detail})" for readout in result_readouts(result)]
     text = _("Accuracy on the test pictures with 95 % intervals: {arms}.").format(arms=", ".join(parts))
     if (ceiling := result.get("bayes_accuracy")) is not None:
         best = _("Even with the traits known, nobody can do better than {value}.")
@@ -201,10 +199,10 @@ def full_data_sentence(result: Mapping[str, Any]) -> str:
     Returns "" when the run had all labelled pictures and trained no teacher.
     """
     parts = []
-    whole = result.get("whole")
-    if whole and whole["labels"] > result["config"]["labels"]:  # otherwise the run had all of them
+    full = result.get("whole")
+    if full and full["labels"] > result["config"]["labels"]:  # otherwise the run had all of them
         text = _("All {labels} labelled pictures would take about {time}.")
-        parts.append(text.format(labels=format_count(whole["labels"]), time=rough_time(whole["seconds"])))
+        parts.append(text.format(labels=format_count(full["labels"]), time=rough_time(full["seconds"])))
     if (seconds := result.get("teacher_seconds") or 0) > 0:
         text = _("Its teacher was trained first, in {time}; it is kept, and the next run begins at once.")
         if result["config"].get("controls") or "teacher" in (result["config"].get("vary") or {}):

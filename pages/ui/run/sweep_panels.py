@@ -22,7 +22,7 @@ def draw_growing_sweep(run_id: str, config: Mapping[str, Any], events: Sequence[
     sweep = sweep_views.growing_sweep(config, events)
     if sweep is None:
         return
-    words = sweep_views.sweep_words(sweep, _("Accuracy on the validation pictures so far, by point."))
+    words = sweep_views.sweep_caption(sweep, _("Accuracy on the validation pictures so far, by point."))
     with st.container(key="kd-chart"):
         curves(sweep_charts.growing_data(sweep, words), key=f"sweep_{run_id}")
     st.html(sweep_views.sweep_html(sweep, _("The points of the sweep so far, on the validation pictures")))
@@ -39,7 +39,7 @@ def draw_finished_sweep(result: Mapping[str, Any], text: TextStyle) -> None:
     sweep = sweep_views.finished_sweep(result)
     if sweep is None:
         return
-    words = sweep_views.sweep_words(sweep, _("Accuracy on the test pictures with 95 % intervals, by point."))
+    words = sweep_views.sweep_caption(sweep, _("Accuracy on the test pictures with 95 % intervals, by point."))
     st.plotly_chart(sweep_charts.sweep_chart(sweep, text), config=CONFIG, key="kd-sweep", alt=words)
     st.html(sweep_views.sweep_html(sweep, _("Every point of the sweep, on the test pictures")))
     st.caption(formats.no_break_percent(sweep_views.table_note(sweep)))

@@ -1,7 +1,6 @@
-"""View-models: what the pages show, computed from the engine's events, results and cards by pure functions.
+"""The state of a run and its figures, computed from its events and its result. Pure, no streamlit.
 
-No widget and no chart is made here. Shares are 0 to 1 until a `format_*` function turns them into text; these functions
-format all numbers on the pages.
+Accuracies are from 0 to 1 until a `format_*` function turns them into text.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class RunView:
     teacher: TeacherEpochEnded | None = None  # latest epoch of a teacher or a stage that is trained first
 
     @property
-    def share(self) -> float:
+    def share_done(self) -> float:
         """Share of the epochs that are done, 0 to 1."""
         return self.epochs_done / self.epochs if self.epochs else 0.0
 
@@ -57,20 +56,15 @@ def run_view(events: Sequence[Event]) -> RunView:
     failure = events[-1] if events and isinstance(events[-1], RunFailed) else None
     epochs = started.epochs if started else 0
     done = max(by_epoch, default=0)
-    cached = any(isinstance(event, TeacherCached) for event in events)
-    teaching = [event for event in events if isinstance(event, TeacherEpochEnded)]
-    told = (RunStarted, TeacherCached, TeacherEpochEnded, EpochEnded)
-    last = next((event for event in reversed(events) if isinstance(event, told)), None)
-    phase = (
-        "finished" if finished
-        else "failed" if failure
-        else "teacher" if started is None and teaching
-        else "waiting" if started is None
-        else "stage" if isinstance(last, TeacherEpochEnded) and done < epochs
-        else "measuring" if done >= epochs
-        else "training" if cached or done
-        else "preparing"
-    )  # fmt: skip
+    teacher_epochs = [event for event in events if isinstance(event, TeacherEpochEnded)]
+    if finished:
+        phase = "finished"
+    elif failure:
+        phase = "failed"
+    elif started is None:
+        phase = "teacher" if teacher_epochs else "waiting"
+    else:
+        phase = _started_phase(events, done, epochs)
     recent = [by_epoch[epoch].seconds for epoch in sorted(by_epoch)[-RECENT_EPOCHS:]]
     left = seconds_left(recent, epochs - done) if phase == "training" else None
     trained = started.arms if started else ()
@@ -86,7 +80,7 @@ def run_view(events: Sequence[Event]) -> RunView:
         result=finished.result if finished else None,
         failure=failure,
         device=started.device if started else "",
-        teacher=teaching[-1] if teaching else None,
+        teacher=teacher_epochs[-1] if teacher_epochs else None,
     )
 
 
@@ -95,13 +89,27 @@ def has_band(curve: Curve) -> bool:
     return curve.low is not None and not 1 < len(curve.per_seed) < BAND_SEEDS
 
 
+def _started_phase(events: Sequence[Event], epochs_done: int, epochs: int) -> str:
+    """Return the phase of a run that has started and neither finished nor failed."""
+    progress = (RunStarted, TeacherCached, TeacherEpochEnded, EpochEnded)
+    latest = next((event for event in reversed(events) if isinstance(event, progress)), None)
+    if epochs_done >= epochs:
+        return "measuring"
+    if isinstance(latest, TeacherEpochEnded):
+        return "stage"
+    if epochs_done or any(isinstance(event, TeacherCached) for event in events):
+        return "training"
+    return "preparing"
+
+
 def live_readouts(view: RunView) -> list[Readout]:
     """Return the latest validation accuracy of every trained arm; a dash for an arm without one yet."""
     readouts = [] if view.accuracy else [Readout(arm, arm_name(arm), "–", "") for arm in ("distilled", "baseline")]
     for arm, curve in view.accuracy.items():
         value = format_accuracy(curve.mean[-1]) if curve.mean else "–"
-        known = curve.low is not None and curve.high is not None
-        detail = format_interval((curve.low[-1], curve.high[-1])) if known else ""  # type: ignore[index]
+        detail = ""
+        if curve.low is not None and curve.high is not None:
+            detail = format_interval((curve.low[-1], curve.high[-1]))
         readouts.append(Readout(arm, arm_name(arm), value, detail))
     return readouts
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from kdcore.errors import KdError, RunNotFound
+from kdcore.errors import RunNotFound
 from kdcore.reports import export
 from pages.ui.engine import cache
 from pages.ui.frame import page_parts
 from pages.ui.frame.shell import link_only
 from pages.ui.kit import formats, settings_words
-from pages.ui.run import controls, panels
+from pages.ui.run import controls
+from pages.ui.run.controls import may_stop
 from pages.ui.session import state
 from pages.ui.session.i18n import _, ngettext
 from pages.ui.settings_form import run_form
@@ -22,52 +23,31 @@ from pages.ui.settings_form import run_form
 if TYPE_CHECKING:
     from kdcore.store import RunRow, Store
 
-RESUMABLE = ("cancelled", "interrupted", "failed")
-# Session slots: the id of the run that was deleted last, and the error message of the last button that failed.
-_UNDO, _SENTENCE = "run_undo", "run_sentence"
+_LAST_DELETED = "run_undo"  # session slot: the id of the run that was deleted last
 
 
-def may_change(run: RunRow) -> bool:
-    """Return whether this visitor may change a run: their own runs, or any run for the person at the machine.
-
-    Everybody may read a run that a link opens.
-    """
-    return panels.may_stop(run)
-
-
-def actions(run: RunRow, known_tags: list[str]) -> None:
+def draw_actions(run: RunRow, known_tags: list[str]) -> None:
     """Draw the tags and the buttons of an opened run; only the actions that this visitor may carry out.
 
     Args:
         known_tags: tags of other runs, offered as suggestions.
     """
-    if may_change(run):
-        _tags(run, known_tags)
+    if may_stop(run):
+        _draw_tags(run, known_tags)
     elif run.tags:
         st.html(tag_html(run.tags))
     with st.container(horizontal=True, vertical_alignment="center", key="kd-run-actions"):
         link_only("distil", _("Rerun with a change"), settings_query(run))
-        if may_change(run) and run.status in RESUMABLE:
-            st.button(
-                _("Resume"), key="kd-resume", on_click=_resume, args=(run.id,), icon=":material/play_arrow:",
-                help=_("Goes on from the last checkpoint."),
-            )  # fmt: skip
+        controls.resume_button(run, before=forget_undo)
         with st.popover(_("Export"), key="kd-export", icon=":material/download:"):
-            _exports(run)
-        if may_change(run) and run.done:
+            _export_buttons(run)
+        if may_stop(run) and run.done:
             st.button(_("Delete"), key="kd-delete", on_click=_delete, args=(run.id,), icon=":material/delete:")
-
-
-def say_refusal() -> None:
-    """Show the error message of the last button that failed, once."""
-    if sentence := state.kept(_SENTENCE):
-        state.keep(_SENTENCE, None)
-        st.error(str(sentence))
 
 
 def undo_bar() -> None:
     """Draw an Undo button for the run that was deleted last; it disappears once the visitor acts on another run."""
-    run = _deleted_run(str(state.kept(_UNDO) or ""))
+    run = _deleted_run(str(state.kept(_LAST_DELETED) or ""))
     if run is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="kd-undo-bar"):
@@ -102,7 +82,7 @@ def offer_restore(run_id: str) -> None:
 
 def forget_undo() -> None:
     """Remove the Undo button, because the visitor did something else. The list of deleted runs still has the run."""
-    state.keep(_UNDO, None)
+    state.keep(_LAST_DELETED, None)
 
 
 def tag_html(tags: tuple[str, ...]) -> str:
@@ -115,7 +95,7 @@ def settings_query(run: RunRow) -> dict[str, str]:
     return {**run_form.settings_query(run.config), "parent": run.id}
 
 
-def _tags(run: RunRow, known_tags: list[str]) -> None:
+def _draw_tags(run: RunRow, known_tags: list[str]) -> None:
     key = f"kd-tags-{run.id}"
     state.set_widget(key, list(run.tags))  # always take the tags from the store: another tab may have changed them
     st.multiselect(
@@ -124,16 +104,16 @@ def _tags(run: RunRow, known_tags: list[str]) -> None:
     )  # fmt: skip
 
 
-def _exports(run: RunRow) -> None:
+def _export_buttons(run: RunRow) -> None:
     names = {
         "html": (_("Report"), _("one page to read and print")),
         "csv": (_("Curves, CSV"), _("one line an epoch, arm and seed")),
         "json": (_("Everything, JSON"), _("settings, result and events")),
     }
-    for form, (name, words) in names.items():
+    for form, (name, contents) in names.items():
         st.download_button(
             name, partial(_export, cache.store(), run.id, form), export.file_name(run, form), export.MIME_TYPES[form],
-            key=f"kd-export-{form}", help=words, on_click="ignore", width="stretch",
+            key=f"kd-export-{form}", help=contents, on_click="ignore", width="stretch",
         )  # fmt: skip
 
 
@@ -142,64 +122,33 @@ def _export(store: Store, run_id: str, form: str) -> str:
     return export.export_text(store.run(run_id), store.events(run_id), form)
 
 
-def _changeable(run_id: str) -> RunRow | None:
-    """Return the run, deleted or not, if this visitor may change it, else None.
-
-    Callbacks must ask here, because the browser could send a click for a button that was never drawn.
-    """
-    run = cache.store().run(run_id, deleted=True)
-    return run if may_change(run) else None
-
-
 def _deleted_run(run_id: str) -> RunRow | None:
+    """Return the run if it is deleted and this visitor may change it, else None; None for "" too."""
     if not run_id:
         return None
     try:
-        run = _changeable(run_id)
+        run = cache.store().run(run_id, deleted=True)
     except RunNotFound:
         return None
-    return run if run is not None and run.deleted is not None else None
+    return run if run.deleted is not None and may_stop(run) else None
 
 
 def _retag(run_id: str) -> None:
     forget_undo()
-    chosen = state.widget_value(f"kd-tags-{run_id}")
-    try:
-        if _changeable(run_id) is not None and isinstance(chosen, list):
-            cache.store().tag(run_id, chosen)
-    except KdError as error:
-        state.keep(_SENTENCE, str(error))
-
-
-def _resume(run_id: str) -> None:
-    forget_undo()
-    try:
-        if _changeable(run_id) is not None:
-            controls.resume(cache.store(), run_id)
-    except KdError as error:
-        state.keep(_SENTENCE, str(error))
+    tags = state.widget_value(f"kd-tags-{run_id}")
+    if isinstance(tags, list):
+        controls.act_on_own_run(run_id, lambda store, run_id: store.tag(run_id, tags), deleted=True)
 
 
 def _delete(run_id: str) -> None:
-    try:
-        if _changeable(run_id) is None:
-            return
-        cache.store().delete(run_id)
-    except KdError as error:
-        state.keep(_SENTENCE, str(error))
-        return
-    state.keep(_UNDO, run_id)
-    state.set_run_id(None)
-    state.set_compared_runs([one for one in state.compared_runs() if one != run_id])
+    if controls.act_on_own_run(run_id, lambda store, run_id: store.delete(run_id), deleted=True):
+        state.keep(_LAST_DELETED, run_id)
+        state.set_run_id(None)
+        state.set_compared_runs([other for other in state.compared_runs() if other != run_id])
 
 
 def _restore(run_id: str, opened: bool = False) -> None:
     forget_undo()
-    try:
-        if _changeable(run_id) is not None:
-            cache.store().undelete(run_id)
-    except KdError as error:
-        state.keep(_SENTENCE, str(error))
-        return
-    if opened:
+    restored = controls.act_on_own_run(run_id, lambda store, run_id: store.undelete(run_id), deleted=True)
+    if restored and opened:
         state.set_run_id(run_id)

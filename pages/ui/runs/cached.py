@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
+from kdcore.reports.curves import Curve
 from pages.ui.engine.cache import store
-
-if TYPE_CHECKING:
-    from kdcore.reports.curves import Curve
+from pages.ui.run.view import run_view
 
 
 @st.cache_resource(show_spinner=False, max_entries=24)
@@ -23,6 +20,4 @@ def finished_curves(run_id: str, attempts: int, status: str) -> dict[str, Curve]
 
 def latest_curves(run_id: str) -> dict[str, Curve]:
     """Return the validation accuracy so far of each arm of a run."""
-    from pages.ui.run.view import run_view
-
     return dict(run_view([stored.event for stored in store().events(run_id)]).accuracy)

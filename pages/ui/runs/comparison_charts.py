@@ -9,12 +9,11 @@ import plotly.graph_objects as go
 
 from kdcore.reports.curves import Curve
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle
+from pages.ui.kit.chart_style import DASHES, TEXT_STYLE, TextStyle, style_figure
 from pages.ui.kit.formats import arm_name, format_accuracy
 from pages.ui.session.i18n import _
 
 LETTERS = "ABCDEF"
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHOWN_ARMS = ("distilled", "baseline")
 HEIGHT = 420
 
@@ -48,22 +47,25 @@ def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Te
                 )
             )  # fmt: skip
             ends.append((curve.epochs[-1], percent[-1], letter, colour))
-    _style(figure, text, revision)
+    style_figure(figure, text, revision)
+    figure.update_layout(height=HEIGHT)
     low, high = _range([value for trace in figure.data for value in trace.y])
-    figure.update_yaxes(range=[low, high])
-    figure.update_xaxes(range=[0, 1.06 * max((end[0] for end in ends), default=1)])
+    figure.update_yaxes(range=[low, high], ticksuffix=" %")
+    last = max((end[0] for end in ends), default=1)
+    figure.update_xaxes(title_text=_("epoch"), tickformat="d", rangemode="tozero", range=[0, 1.06 * last])
     gap = (high - low) * 1.25 * text.size / HEIGHT
     for epoch in {end[0] for end in ends}:  # move apart the letters of lines that end at the same epoch
-        here = [end for end in ends if end[0] == epoch]
-        for place, (_epoch, _value, letter, colour) in zip(spread([end[1] for end in here], gap), here, strict=True):
+        same_epoch = [end for end in ends if end[0] == epoch]
+        heights = spread_apart([end[1] for end in same_epoch], gap)
+        for height, (_epoch, _value, letter, colour) in zip(heights, same_epoch, strict=True):
             figure.add_annotation(
-                x=epoch, xanchor="left", xshift=10, y=place, showarrow=False, text=f"<b>{letter}</b>",
+                x=epoch, xanchor="left", xshift=10, y=height, showarrow=False, text=f"<b>{letter}</b>",
                 font={"size": text.size, "color": colour},
             )  # fmt: skip
     return figure
 
 
-def spread(values: Sequence[float], gap: float) -> list[float]:
+def spread_apart(values: Sequence[float], gap: float) -> list[float]:
     """Move values apart so that neighbours differ by at least `gap`.
 
     Their order stays, and a group of values that had to be moved keeps its mean.
@@ -73,54 +75,43 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     for index in order:
         groups.append(([index], values[index]))
         while len(groups) > 1:
-            (one, low), (other, high) = groups[-2:]
-            if high - low >= gap * (len(one) + len(other)) / 2 - 1e-12:
+            (lower, low), (upper, high) = groups[-2:]
+            if high - low >= gap * (len(lower) + len(upper)) / 2 - 1e-12:
                 break
-            middle = (low * len(one) + high * len(other)) / (len(one) + len(other))
-            groups[-2:] = [([*one, *other], middle)]
-    places = [0.0] * len(values)
+            middle = (low * len(lower) + high * len(upper)) / (len(lower) + len(upper))
+            groups[-2:] = [([*lower, *upper], middle)]
+    moved = [0.0] * len(values)
     for members, middle in groups:
-        for place, index in enumerate(members):
-            places[index] = middle + gap * (place - (len(members) - 1) / 2)
-    return places
+        for rank, index in enumerate(members):
+            moved[index] = middle + gap * (rank - (len(members) - 1) / 2)
+    return moved
 
 
 def overlay_words(runs: Sequence[Mapping[str, Curve]]) -> str:
     """Describe the chart in words, for screen readers."""
     parts = []
     for letter, curves in zip(LETTERS, runs, strict=False):
-        known = [(arm_name(arm), curves[arm].mean[-1]) for arm in SHOWN_ARMS if arm in curves and curves[arm].mean]
-        reached = ", ".join(f"{name} {format_accuracy(value)}" for name, value in known)
+        measured = [(arm_name(arm), curves[arm].mean[-1]) for arm in SHOWN_ARMS if arm in curves and curves[arm].mean]
+        reached = ", ".join(f"{name} {format_accuracy(value)}" for name, value in measured)
         parts.append(f"{letter}: {reached or _('nothing measured yet')}")
     return _("Accuracy on the validation pictures at the last epoch. {runs}.").format(runs="; ".join(parts))
 
 
-def line_html(place: int) -> str:
+def dash_html(index: int) -> str:
     """Return a sample of a run's dash as HTML, for the legend. CSS draws it, because `st.html` keeps no SVG.
 
     Args:
-        place: index of the run in the comparison, from 0.
+        index: number of the run in the comparison, from 0.
     """
-    return f'<i class="kd-line kd-line-{DASHES[place]}" aria-hidden="true"></i>'
+    return f'<i class="kd-line kd-line-{DASHES[index]}" aria-hidden="true"></i>'
 
 
-def letter_html(place: int) -> str:
-    """Return the letter of the run with index `place` (from 0) as HTML."""
-    return f'<b class="kd-letter">{escape(LETTERS[place])}</b>'
+def letter_html(index: int) -> str:
+    """Return the letter of the run with this index (from 0) as HTML."""
+    return f'<b class="kd-letter">{escape(LETTERS[index])}</b>'
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
     """Return an axis range in whole tens of percent around the values, with room for a marker at both ends."""
     low, high = min(values, default=0.0), max(values, default=100.0)
     return 10 * ((low - 0.5) // 10), -10 * ((-high - 0.5) // 10)
-
-
-def _style(figure: go.Figure, text: TextStyle, revision: str) -> None:
-    figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font=text.font, showlegend=False,
-        margin={"l": 8, "r": 12, "t": 12, "b": 8}, hovermode="x unified", hoverlabel={"font": {"size": text.size}},
-        uirevision=revision, dragmode=False, height=HEIGHT,
-    )  # fmt: skip
-    axis = {"title_font": text.font, "tickfont": text.font, "zeroline": False, "fixedrange": True, "automargin": True}
-    figure.update_xaxes(showgrid=False, title_text=_("epoch"), tickformat="d", rangemode="tozero", **axis)
-    figure.update_yaxes(gridcolor=GRID, ticksuffix=" %", **axis)

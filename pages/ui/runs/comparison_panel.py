@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kdcore.reports.curves import Curve
     from kdcore.store import RunRow
 
-MOST = len(comparison_charts.LETTERS)
+MAX_COMPARED = len(comparison_charts.LETTERS)
 
 
 def chosen_runs() -> list[RunRow]:
@@ -28,20 +28,20 @@ def chosen_runs() -> list[RunRow]:
 
     Runs that no longer exist are taken out of the URL, and a note says how many.
     """
-    runs, gone = [], 0
-    for run_id in state.compared_runs()[:MOST]:
+    runs, missing = [], 0
+    for run_id in state.compared_runs()[:MAX_COMPARED]:
         try:
             runs.append(cache.store().run(run_id))
         except RunNotFound:
-            gone += 1
-    if gone:
+            missing += 1
+    if missing:
         state.set_compared_runs([run.id for run in runs])
         text = ngettext(
             "{n} run of the comparison is not there any more.",
             "{n} runs of the comparison are not there any more.",
-            gone,
+            missing,
         )
-        st.info(text.format(n=gone))
+        st.info(text.format(n=missing))
     return runs
 
 
@@ -56,38 +56,40 @@ def draw_run_comparison(runs: list[RunRow]) -> None:
             st.html(f'<p class="kd-what"><b>{count}</b>{hint}</p>', width="content")
             st.button(_("Choose none"), key="kd-compare-none", on_click=state.set_compared_runs, args=((),))
         if len(runs) > 1:
-            _compare(runs)
+            _draw_comparison(runs)
 
 
-def comparison_box(run: RunRow, places: Mapping[str, int]) -> None:
+def comparison_box(run: RunRow, indices: Mapping[str, int]) -> None:
     """Draw the check box that puts a run into the comparison.
 
     Args:
-        places: run id -> index, for the runs that are compared already; the index selects the letter.
+        indices: run id -> index, for the runs that are compared already; the index selects the letter.
     """
     key = f"kd-pick-{run.id}"
-    state.set_widget(key, run.id in places)  # the URL decides, after a reload or "Choose none" too
-    full = len(places) >= MOST and run.id not in places
-    help_text = _("{n} runs are the most that a chart can hold.").format(n=MOST) if full else None
-    letter = comparison_charts.LETTERS[places[run.id]] if run.id in places and len(places) > 1 else ""
-    label = f"**{letter}**" if letter else _("compare")
+    state.set_widget(key, run.id in indices)  # the URL decides, after a reload or "Choose none" too
+    full = len(indices) >= MAX_COMPARED and run.id not in indices
+    help_text = _("{n} runs are the most that a chart can hold.").format(n=MAX_COMPARED) if full else None
+    label = _("compare")
+    if run.id in indices and len(indices) > 1:
+        label = f"**{comparison_charts.LETTERS[indices[run.id]]}**"
     st.checkbox(label, key=key, on_change=_toggle, args=(run.id,), disabled=full, help=help_text)
 
 
 def _toggle(run_id: str) -> None:
-    others = [one for one in state.compared_runs() if one != run_id]
+    others = [other for other in state.compared_runs() if other != run_id]
     state.set_compared_runs([*others, run_id] if state.widget_value(f"kd-pick-{run_id}") else others)
 
 
-def _compare(runs: list[RunRow]) -> None:
+def _draw_comparison(runs: list[RunRow]) -> None:
     curves = [_curves(run) for run in runs]
-    if any(one[arm].mean for one in curves for arm in comparison_charts.SHOWN_ARMS if arm in one):
+    shown = [by_arm[arm] for by_arm in curves for arm in comparison_charts.SHOWN_ARMS if arm in by_arm]
+    if any(curve.mean for curve in shown):
         arms = "".join(
             f"<span>{tables.arm_mark(arm)}{formats.arm_name(arm)}</span>" for arm in comparison_charts.SHOWN_ARMS
         )
         lines = "".join(
-            f"<span>{comparison_charts.letter_html(place)}{comparison_charts.line_html(place)}</span>"
-            for place in range(len(runs))
+            f"<span>{comparison_charts.letter_html(index)}{comparison_charts.dash_html(index)}</span>"
+            for index in range(len(runs))
         )
         st.html(f'<div class="kd-legend">{arms}{lines}</div>')
         words = comparison_charts.overlay_words(curves)
@@ -96,9 +98,9 @@ def _compare(runs: list[RunRow]) -> None:
             comparison_charts.overlaid_curves(curves, ids, page_parts.chart_text_style()), "kd-overlay", words
         )
         st.caption(_("Accuracy on the validation pictures, mean over the seeds."))
-    found = compare(runs)
-    st.html(comparison_table.comparison_html(found, _("What differs between the chosen runs")))
-    for note in comparison_table.comparison_notes(found):
+    comparison = compare(runs)
+    st.html(comparison_table.comparison_html(comparison, _("What differs between the chosen runs")))
+    for note in comparison_table.comparison_notes(comparison):
         st.caption(note)
 
 

@@ -7,19 +7,12 @@ from html import escape
 from typing import Any
 
 from kdcore.reports.arm_style import arms_in_order
-from kdcore.reports.comparison import AccuracyDifference, Comparison
-from pages.ui.kit.formats import (
-    arm_name,
-    format_accuracy,
-    format_duration,
-    format_interval,
-    format_signed,
-    format_when,
-)
+from kdcore.reports.comparison import Comparison
+from pages.ui.kit.formats import arm_name, format_duration, format_when
 from pages.ui.kit.settings_words import own_point_text, setting_names, setting_value
-from pages.ui.kit.tables import MISSING_VALUE, Cell, Row, arm_mark
+from pages.ui.kit.tables import MISSING_VALUE, Cell, Row, accuracy_cell, arm_mark, difference_cell
 from pages.ui.run.sentences import status_name
-from pages.ui.runs.comparison_charts import LETTERS, letter_html, line_html
+from pages.ui.runs.comparison_charts import LETTERS, dash_html, letter_html
 from pages.ui.session.i18n import _
 
 
@@ -28,11 +21,11 @@ def setting_rows(comparison: Comparison) -> list[Row]:
     names = setting_names()
     return [
         Row(
-            names.get(one.name, one.name.replace("_", " ")),
+            names.get(setting.name, setting.name.replace("_", " ")),
             "",
-            tuple(Cell(_setting(one.name, value)) for value in one.values),
+            tuple(Cell(_setting_text(setting.name, value)) for value in setting.values),
         )
-        for one in comparison.settings
+        for setting in comparison.settings
     ]
 
 
@@ -43,20 +36,22 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
     """
     results = [row.result or {} for row in comparison.rows]
     rows: list[tuple[str, Row]] = []
-    if any(own := [own_point_text(row.config) for row in comparison.rows]):
-        rows.append(("", Row(_("Of a sweep"), _("the point that is compared"), tuple(map(Cell, own)))))
+    own_points = [own_point_text(row.config) for row in comparison.rows]
+    if any(own_points):
+        rows.append(("", Row(_("Of a sweep"), _("the point that is compared"), tuple(map(Cell, own_points)))))
     for arm in arms_in_order(dict.fromkeys(comparison.arms)):
-        cells = tuple(_share(_figure(result, arm, "accuracy")) for result in results)
+        cells = tuple(accuracy_cell(_figure(result, arm, "accuracy")) for result in results)
         rows.append((arm, Row(arm_name(arm), _("test pictures right"), cells)))
-        steps = comparison.differences[arm]
-        if arm in ("distilled", "baseline") and any(step.mean is not None for step in steps[1:]):
+        differences = comparison.differences[arm][1:]
+        if arm in ("distilled", "baseline") and any(difference.mean is not None for difference in differences):
             label = _("{name}, minus {letter}").format(name=arm_name(arm), letter=LETTERS[0])
-            rows.append(("", Row(label, _("points"), (Cell(""), *map(_points, steps[1:])))))
-    pairs = [result.get("paired_difference") or {} for result in results]
-    gains = tuple(_points(AccuracyDifference(pair.get("mean"), pair.get("ci95"))) for pair in pairs)
+            cells = tuple(_difference_cell(difference.mean, difference.ci95) for difference in differences)
+            rows.append(("", Row(label, _("points"), (Cell(""), *cells))))
+    paired = [result.get("paired_difference") or {} for result in results]
+    gains = tuple(_difference_cell(difference.get("mean"), difference.get("ci95")) for difference in paired)
     rows.append(("", Row(_("Distilled minus baseline"), _("points, seed by seed"), gains)))
     for arm in ("distilled", "baseline"):
-        errors = tuple(_share(_figure(result, arm, "ece")) for result in results)
+        errors = tuple(accuracy_cell(_figure(result, arm, "ece")) for result in results)
         rows.append((arm, Row(_("Calibration error"), arm_name(arm), errors)))
     times = tuple(
         Cell(format_duration(result["seconds"]) if result.get("seconds") else MISSING_VALUE) for result in results
@@ -68,9 +63,9 @@ def result_rows(comparison: Comparison) -> list[tuple[str, Row]]:
 def comparison_html(comparison: Comparison, caption: str) -> str:
     """Return the comparison as an HTML table; every text is escaped."""
     heads = "".join(
-        f'<th scope="col">{letter_html(place)}{line_html(place)}<small>{escape(_head(row.status, row.created))}</small>'
+        f'<th scope="col">{letter_html(index)}{dash_html(index)}<small>{escape(_head(row.status, row.created))}</small>'
         f"<small>{escape(', '.join(row.tags))}</small></th>"
-        for place, row in enumerate(comparison.rows)
+        for index, row in enumerate(comparison.rows)
     )
     settings = [("", row) for row in setting_rows(comparison)]
     same = _("All settings are the same.")
@@ -121,27 +116,17 @@ def _figure(result: Mapping[str, Any], arm: str, name: str) -> Mapping[str, Any]
     return ((result.get("arms") or {}).get(arm) or {}).get(name)
 
 
-def _share(estimate: Mapping[str, Any] | None) -> Cell:
-    if not estimate or estimate.get("mean") is None:
-        return Cell(MISSING_VALUE)
-    return Cell(format_accuracy(estimate["mean"]), format_interval(estimate["ci95"]) if estimate.get("ci95") else "")
+def _difference_cell(mean: float | None, ci95: Sequence[float] | None) -> Cell:
+    return difference_cell(mean, ci95, _("no interval"))
 
 
-def _points(step: AccuracyDifference) -> Cell:
-    if step.mean is None:
-        return Cell(MISSING_VALUE)
-    if not step.ci95:
-        return Cell(format_signed(step.mean), _("no interval"))
-    low, high = (format_signed(bound) for bound in step.ci95)
-    return Cell(format_signed(step.mean), _("{low} to {high}").format(low=low, high=high))
-
-
-def _setting(name: str, value: object) -> str:
+def _setting_text(name: str, value: object) -> str:
     if value is None:
         return MISSING_VALUE
     if isinstance(value, list):
-        counted = name == "seeds" and value == list(range(len(value)))
-        return str(len(value)) if counted else ", ".join(_setting(name, one) for one in value)
+        if name == "seeds" and value == list(range(len(value))):
+            return str(len(value))
+        return ", ".join(_setting_text(name, element) for element in value)
     if name == "controls":
         return arm_name(str(value))
     return setting_value(name, value)

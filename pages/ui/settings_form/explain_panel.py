@@ -41,12 +41,11 @@ def _draw_labels(config: RunConfig, example: Example) -> None:
     name = example.class_names[example.hard_label]
     with picture, st.container(key="kd-picture"):
         st.image(example.picture, caption=_("Really a {name}").format(name=name), width="stretch")
-    told = example.hard_label_shares()
     with hard:
-        _bars("baseline", _("is told the hard label"), example, told)
+        _draw_bars("baseline", _("is told the hard label"), example, example.hard_label_shares())
     with soft:
         if words := settings_words.label_note(settings):
-            _bars("distilled", words, example, _shares(config, example))
+            _draw_bars("distilled", words, example, _distilled_labels(config, example))
         else:
             st.html(f'<p class="kd-told">{tables.arm_mark("distilled")}<b>{formats.arm_name("distilled")}</b></p>')
             st.html(paragraph(settings_words.method_sentence(config.method), "kd-lead"))
@@ -54,7 +53,7 @@ def _draw_labels(config: RunConfig, example: Example) -> None:
         st.caption(formats.no_break_percent(note))
 
 
-def _shares(config: RunConfig, example: Example) -> list[float]:
+def _distilled_labels(config: RunConfig, example: Example) -> list[float]:
     """Return the probabilities that the distilled student learns for this picture, one per row of the example; they sum
     to 1.
 
@@ -65,8 +64,8 @@ def _shares(config: RunConfig, example: Example) -> list[float]:
     return example.soft_labels(config.temperature, standardised=config.method == "standardised-kd")
 
 
-def _bars(arm: str, told: str, example: Example, shares: list[float]) -> None:
-    st.html(f'<p class="kd-told">{tables.arm_mark(arm)}<b>{formats.arm_name(arm)}</b> {told}</p>')
+def _draw_bars(arm: str, label_source: str, example: Example, shares: list[float]) -> None:
+    st.html(f'<p class="kd-told">{tables.arm_mark(arm)}<b>{formats.arm_name(arm)}</b> {label_source}</p>')
     words = formats.probabilities_caption(example.class_names, shares)
     st.html(bars.bars(arm, example.class_names, shares, words, others=example.has_others))
 

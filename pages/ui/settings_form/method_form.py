@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from kdcore.settings.controls import CONTROLS
 from pages.ui.kit import formats, settings_words
 from pages.ui.session import state
 from pages.ui.session.i18n import _
@@ -20,7 +21,7 @@ METHOD_KEY, CONTROLS_KEY = "method", "controls"  # URL parameters; the key of th
 
 def chosen_method() -> Method:
     """Return the method that the URL names, or plain distillation (Hinton's). It works before any widget is drawn."""
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     return METHODS[state.choice(METHOD_KEY, tuple(METHODS))]
 
@@ -32,8 +33,8 @@ def default_soft_setting(defaults: Defaults, name: str) -> float:
         defaults: the defaults of the chosen dataset.
         name: "temperature" or "distill_weight".
     """
-    own = getattr(chosen_method(), name)
-    return float(getattr(defaults, name) if own is None else own)
+    of_method = getattr(chosen_method(), name)
+    return float(getattr(defaults, name) if of_method is None else of_method)
 
 
 def method_form(dataset: str, disabled: bool = False) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def method_form(dataset: str, disabled: bool = False) -> dict[str, Any]:
     Returns:
         The fields "method" (a name) and "parameters" (value by name) of a run's configuration.
     """
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     state.set_initial("method_pick", chosen_method().name)
     chosen = st.selectbox(
@@ -57,17 +58,18 @@ def method_form(dataset: str, disabled: bool = False) -> dict[str, Any]:
     state.set_choice(METHOD_KEY, chosen, tuple(METHODS))
     method = METHODS[chosen]
     st.caption(f"{_(method.sentence)} ({method.paper})")
-    return {"method": method.name, "parameters": {one.name: _parameter(one) for one in method.parameters}}
+    return {"method": method.name, "parameters": {one.name: _parameter_field(one) for one in method.parameters}}
 
 
-def _parameter(one: Parameter) -> float | str:
-    name, meaning = settings_words.parameter_name(one.name), _(one.meaning)
-    if isinstance(one.default, str):
-        return st.text_input(name, one.default, key=one.name, bind="query-params", max_chars=200, help=meaning)
-    low, high = float(one.low), float(one.high)
-    step = 1.0 if one.default >= 1.0 else 0.05
+def _parameter_field(parameter: Parameter) -> float | str:
+    label, meaning = settings_words.parameter_name(parameter.name), _(parameter.meaning)
+    key, default = parameter.name, parameter.default
+    if isinstance(default, str):
+        return st.text_input(label, default, key=key, bind="query-params", max_chars=200, help=meaning)
+    low, high = float(parameter.low), float(parameter.high)
+    step = 1.0 if default >= 1.0 else 0.05
     return st.number_input(
-        name, low, high, float(one.default), step=step, format="%g", key=one.name, bind="query-params", help=meaning
+        label, low, high, float(default), step=step, format="%g", key=key, bind="query-params", help=meaning
     )
 
 
@@ -77,13 +79,11 @@ def controls_form(method: Method) -> tuple[str, ...]:
     Controls exist only for methods that learn from one teacher's soft labels alone; for any other method nothing is
     drawn and the result is empty.
     """
-    from kdcore.settings.controls import CONTROLS as KNOWN
-
     if method.uses != "teacher":
         return ()
-    state.set_initial("controls_pick", state.choices(CONTROLS_KEY, tuple(KNOWN)))
+    state.set_initial("controls_pick", state.choices(CONTROLS_KEY, tuple(CONTROLS)))
     chosen = st.multiselect(
-        _("Controls"), list(KNOWN), key="controls_pick", format_func=formats.arm_name,
+        _("Controls"), list(CONTROLS), key="controls_pick", format_func=formats.arm_name,
         on_change=state.on_choices, args=(CONTROLS_KEY, "controls_pick"),
         placeholder=_("none"), help=_("Further students that lack one thing, to see what carries the gain."),
     )  # fmt: skip
@@ -98,13 +98,14 @@ def preset_method(config: Mapping[str, Any]) -> None:
 
     Call it in a widget callback, before the widgets are drawn.
     """
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     name = settings_words.method_of(config)
     _set_method(name)
-    given = dict(config.get("parameters") or {})
-    for one in METHODS[name].parameters if name in METHODS else ():
-        state.set_widget(one.name, given.get(one.name, one.default))
+    values = dict(config.get("parameters") or {})
+    if name in METHODS:
+        for parameter in METHODS[name].parameters:
+            state.set_widget(parameter.name, values.get(parameter.name, parameter.default))
     controls = list(config.get("controls") or ())
     state.set_widget("controls_pick", controls)
     state.set_choices(CONTROLS_KEY, controls)
@@ -112,14 +113,14 @@ def preset_method(config: Mapping[str, Any]) -> None:
 
 def method_query(config: Mapping[str, Any]) -> dict[str, str]:
     """Return a run's method, parameters and controls as query parameters of the Distil page, without the empty ones."""
-    found = {METHOD_KEY: settings_words.method_of(config), CONTROLS_KEY: ",".join(config.get("controls") or ())}
-    own = {name: repr(value) if isinstance(value, float) else str(value) for name, value in
-           dict(config.get("parameters") or {}).items()}  # fmt: skip
-    return {name: value for name, value in {**found, **own}.items() if value}
+    query = {METHOD_KEY: settings_words.method_of(config), CONTROLS_KEY: ",".join(config.get("controls") or ())}
+    for name, value in dict(config.get("parameters") or {}).items():
+        query[name] = repr(value) if isinstance(value, float) else str(value)
+    return {name: value for name, value in query.items() if value}
 
 
 def _set_method(name: str) -> None:
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     state.set_widget("method_pick", name)
     state.set_choice(METHOD_KEY, name, tuple(METHODS))
@@ -131,13 +132,14 @@ def _on_method_change(dataset: str) -> None:
     Temperature or weight is reset only if the new or the previous method has a value of its own for it; otherwise the
     visitor's value stays.
     """
+    # These load torch, which takes seconds.
     from kdcore.methods.registry import METHODS
     from kdcore.settings.defaults import defaults_for
 
-    before, method = chosen_method(), METHODS[str(state.widget_value("method_pick"))]
+    previous, method = chosen_method(), METHODS[str(state.widget_value("method_pick"))]
     _set_method(method.name)
     for name in settings_words.SOFT_SETTINGS:
-        if getattr(method, name) is not None or getattr(before, name) is not None:
+        if getattr(method, name) is not None or getattr(previous, name) is not None:
             state.set_widget(name, default_soft_setting(defaults_for(dataset), name))
-    for one in method.parameters:
-        state.set_widget(one.name, one.default)
+    for parameter in method.parameters:
+        state.set_widget(parameter.name, parameter.default)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import KdError
+from kdcore.teachers.ensemble_names import members_of
 from pages.ui.engine import cache
 from pages.ui.frame.shell import link
 from pages.ui.kit import formats, settings_words
@@ -17,6 +18,7 @@ from pages.ui.teachers import ensemble_pickers
 
 if TYPE_CHECKING:
     from kdcore.settings.config import RunConfig
+    from kdcore.settings.defaults import Defaults
 
 # Key of the widget, which is also its URL parameter -> field of the configuration.
 FIELDS = {
@@ -27,7 +29,7 @@ FIELDS = {
     "distill_weight": "distill_weight",
     "epochs": "epochs",
 }
-MOST_SEEDS = 20
+MAX_SEEDS = 20
 _EXTRA_STUDENT = "brought_student"  # session slot: a student from a run or a link that is not on the dataset's list
 
 
@@ -37,25 +39,17 @@ def run_form() -> RunConfig:
     Raises:
         KdError: a setting is not legal; the message is one sentence for the visitor.
     """
+    # These load torch, which takes seconds.
     from kdcore.methods.registry import RUN_SETTINGS
-    from kdcore.settings.config import MAX_EPOCHS, make_run_config
+    from kdcore.settings.config import make_run_config
     from kdcore.settings.defaults import defaults_for
-    from kdcore.settings.sweeps import teachers_of
-    from kdcore.teachers.ensemble_names import members_of
 
-    statuses = cache.dataset_statuses()
-    infos = {info.name: info for info in cache.dataset_infos()}
-    names = [status.name for status in statuses if status.ready and status.name in infos]
-    dataset = st.selectbox(
-        _("Dataset"), names, key="dataset", bind="query-params", on_change=_on_dataset_change,
-        help=_("The pictures that the students learn from."),
-    )  # fmt: skip
-    if len(names) < len(statuses):
-        with st.container(key="kd_more_data"):
-            link("datasets", _("More datasets"), dataset_shown=next(one.name for one in statuses if not one.ready))
+    dataset, train_size = _dataset_box()
     defaults, varied = defaults_for(dataset), sweep_form.varied()
+    # Settings that the method does not use are not shown. Where the method varies, some of the methods may use them.
+    used_settings = RUN_SETTINGS if varied == "method" else method_form.chosen_method().settings
     labels = st.number_input(
-        _("Labelled pictures"), 1, infos[dataset].train_size, defaults.labels, step=50, key="labels",
+        _("Labelled pictures"), 1, train_size, defaults.labels, step=50, key="labels",
         bind="query-params", disabled=varied == "labels",
         help=_("How many training pictures every student gets. With few, a teacher helps most."),
     )  # fmt: skip
@@ -64,52 +58,106 @@ def run_form() -> RunConfig:
         _("Student"), students, students.index(defaults.student), key="student", bind="query-params",
         disabled=varied == "student", help=_("The small network that is trained. The numbers are its widths."),
     )  # fmt: skip
-    # Settings that the method does not use are not shown. Where the method varies, some of the methods may use them.
-    learns_by = RUN_SETTINGS if varied == "method" else method_form.chosen_method().settings
-    temperature = st.number_input(
-        _("Temperature"), 0.01, 1000.0, method_form.default_soft_setting(defaults, "temperature"), step=0.5,
-        format="%g", key="temperature", bind="query-params", disabled=varied == "temperature",
-        help=_("How soft the teacher's labels are: above 1, the small probabilities grow."),
-    ) if "temperature" in learns_by else None  # fmt: skip
+    temperature = _temperature_field(defaults, varied) if "temperature" in used_settings else None
     with st.expander(_("More settings")):
         method = method_form.method_form(dataset, disabled=varied == "method")
-        known = [card.name for card in cache.teacher_cards()]
-        here = [card.name for card in cache.teacher_cards() if card.dataset == dataset]
-        here = ensemble_pickers.with_ensembles(here, "distil_teacher")
-        teachers = here if defaults.teacher in here else [defaults.teacher, *here]
-        teacher = st.selectbox(
-            _("Teacher"), teachers, teachers.index(defaults.teacher), key="distil_teacher", bind="query-params",
-            help=_("The trained network, or several, whose soft labels the distilled student learns from.")
-            if "teacher" in learns_by else _("It does not teach by this method; it is measured beside the students."),
-        )  # fmt: skip
-        weight = st.slider(
-            _("Distill weight"), 0.0, 1.0, method_form.default_soft_setting(defaults, "distill_weight"), 0.05,
-            key="distill_weight", bind="query-params", disabled=varied == "distill_weight",
-            help=_("How much the soft labels count; the hard labels count for the rest."),
-        ) if "distill_weight" in learns_by else None  # fmt: skip
-        epochs = st.number_input(
-            _("Epochs"), 1, MAX_EPOCHS, defaults.epochs, step=10, key="epochs", bind="query-params",
-            disabled=varied == "epochs", help=_("How often every student sees all of its pictures."),
-        )  # fmt: skip
-        seeds = st.number_input(
-            _("Seeds"), 1, MOST_SEEDS, defaults.seeds, key="seeds", bind="query-params",
-            help=_("How many students of each kind: only their spread tells luck from skill."),
-        )  # fmt: skip
+        teacher = _teacher_box(dataset, defaults, teaches="teacher" in used_settings)
+        weight = _weight_slider(defaults, varied) if "distill_weight" in used_settings else None
+        epochs, seeds = _epochs_field(defaults, varied), _seeds_field(defaults)
         controls = method_form.controls_form(method_form.chosen_method())
-        vary = sweep_form.sweep_form(dataset, infos[dataset].train_size)
+        vary = sweep_form.sweep_form(dataset, train_size)
     settings = {
         "labels": labels, "teacher": teacher, "student": student, "temperature": temperature, "distill_weight": weight,
         "epochs": epochs, **method,
     }  # fmt: skip
-    asked = sweep_form.settings_to_submit(settings, vary, defaults)
-    config = make_run_config(dataset, seeds=seeds, controls=controls, vary=vary, **asked)
-    for name in dict.fromkeys(member for teacher in teachers_of(config) for member in members_of(teacher)):
-        if name not in known:
-            st.caption(_missing_teacher_sentence(name))
+    submitted = sweep_form.settings_to_submit(settings, vary, defaults)
+    config = make_run_config(dataset, seeds=seeds, controls=controls, vary=vary, **submitted)
+    _note_missing_teachers(config)
     return config
 
 
-def asked() -> dict[str, Any]:
+def _dataset_box() -> tuple[str, int]:
+    """Draw the choice of a dataset, with a link to those that are not on this machine yet.
+
+    Returns:
+        The chosen dataset and its number of training pictures.
+    """
+    statuses = cache.dataset_statuses()
+    infos = {info.name: info for info in cache.dataset_infos()}
+    names = [status.name for status in statuses if status.ready and status.name in infos]
+    dataset = st.selectbox(
+        _("Dataset"), names, key="dataset", bind="query-params", on_change=_on_dataset_change,
+        help=_("The pictures that the students learn from."),
+    )  # fmt: skip
+    if len(names) < len(statuses):
+        first_missing = next(status.name for status in statuses if not status.ready)
+        with st.container(key="kd_more_data"):
+            link("datasets", _("More datasets"), dataset_shown=first_missing)
+    return dataset, infos[dataset].train_size
+
+
+def _temperature_field(defaults: Defaults, varied: str) -> float:
+    return st.number_input(
+        _("Temperature"), 0.01, 1000.0, method_form.default_soft_setting(defaults, "temperature"), step=0.5,
+        format="%g", key="temperature", bind="query-params", disabled=varied == "temperature",
+        help=_("How soft the teacher's labels are: above 1, the small probabilities grow."),
+    )  # fmt: skip
+
+
+def _teacher_box(dataset: str, defaults: Defaults, teaches: bool) -> str:
+    """Draw the choice of the teacher: the dataset's teachers on this machine, ensembles of them, and the default one.
+
+    Args:
+        teaches: whether the students learn from it by the chosen method.
+    """
+    names = [card.name for card in cache.teacher_cards() if card.dataset == dataset]
+    names = ensemble_pickers.with_ensembles(names, "distil_teacher")
+    if defaults.teacher not in names:
+        names = [defaults.teacher, *names]
+    help_text = _("It does not teach by this method; it is measured beside the students.")
+    if teaches:
+        help_text = _("The trained network, or several, whose soft labels the distilled student learns from.")
+    return st.selectbox(
+        _("Teacher"), names, names.index(defaults.teacher), key="distil_teacher", bind="query-params", help=help_text
+    )
+
+
+def _weight_slider(defaults: Defaults, varied: str) -> float:
+    return st.slider(
+        _("Distill weight"), 0.0, 1.0, method_form.default_soft_setting(defaults, "distill_weight"), 0.05,
+        key="distill_weight", bind="query-params", disabled=varied == "distill_weight",
+        help=_("How much the soft labels count; the hard labels count for the rest."),
+    )  # fmt: skip
+
+
+def _epochs_field(defaults: Defaults, varied: str) -> int:
+    from kdcore.settings.config import MAX_EPOCHS  # loads torch, which takes seconds
+
+    return st.number_input(
+        _("Epochs"), 1, MAX_EPOCHS, defaults.epochs, step=10, key="epochs", bind="query-params",
+        disabled=varied == "epochs", help=_("How often every student sees all of its pictures."),
+    )  # fmt: skip
+
+
+def _seeds_field(defaults: Defaults) -> int:
+    return st.number_input(
+        _("Seeds"), 1, MAX_SEEDS, defaults.seeds, key="seeds", bind="query-params",
+        help=_("How many students of each kind: only their spread tells luck from skill."),
+    )  # fmt: skip
+
+
+def _note_missing_teachers(config: RunConfig) -> None:
+    """Draw a note for every teacher of the run that is not on this machine and would be trained first."""
+    from kdcore.settings.sweeps import teachers_of  # loads torch, which takes seconds
+
+    local = [card.name for card in cache.teacher_cards()]
+    members = dict.fromkeys(member for teacher in teachers_of(config) for member in members_of(teacher))
+    for name in members:
+        if name not in local:
+            st.caption(_missing_teacher_sentence(name))
+
+
+def method_and_vary() -> dict[str, Any]:
     """Return the part of the configuration that is known before the form is drawn.
 
     "method" is the one that the URL names; "vary" has the varied setting as its only key, without values.
@@ -123,17 +171,17 @@ def _students(usual: tuple[str, ...]) -> tuple[str, ...]:
     Any legal model name can be trained. The extra student stays in the list for the whole session, so that the list
     does not change when the visitor chooses another student.
     """
-    from kdcore.networks.registry import parse_model
+    from kdcore.networks.registry import parse_model  # loads torch, which takes seconds
 
-    asked = state.requested_student()
-    if asked and asked not in usual:
+    requested = state.requested_student()
+    if requested and requested not in usual:
         try:
-            parse_model(asked)
+            parse_model(requested)
         except KdError:
             return usual
-        state.keep(_EXTRA_STUDENT, asked)
-    brought = state.kept(_EXTRA_STUDENT)
-    return (*usual, brought) if isinstance(brought, str) and brought not in usual else usual
+        state.keep(_EXTRA_STUDENT, requested)
+    extra = state.kept(_EXTRA_STUDENT)
+    return (*usual, extra) if isinstance(extra, str) and extra not in usual else usual
 
 
 def _on_dataset_change() -> None:
@@ -141,7 +189,7 @@ def _on_dataset_change() -> None:
 
     The method stays as it is.
     """
-    from kdcore.settings.defaults import defaults_for
+    from kdcore.settings.defaults import defaults_for  # loads torch, which takes seconds
 
     defaults = defaults_for(str(state.widget_value("dataset")))
     for key, field in FIELDS.items():

@@ -41,13 +41,13 @@ def settings_to_submit(
         vary: the varied values by setting; empty for a plain run.
         defaults: the defaults of the chosen dataset.
     """
-    asked = {name: value for name, value in settings.items() if value in vary.get(name, (value,))}
+    submitted = {name: value for name, value in settings.items() if value in vary.get(name, (value,))}
     if "method" in vary:
-        usual = {name: method_form.default_soft_setting(defaults, name) for name in settings_words.SOFT_SETTINGS}
-        asked = {name: value for name, value in asked.items() if usual.get(name) != value}
-        if "method" not in asked:
-            asked.pop("parameters", None)
-    return asked
+        default = {name: method_form.default_soft_setting(defaults, name) for name in settings_words.SOFT_SETTINGS}
+        submitted = {name: value for name, value in submitted.items() if default.get(name) != value}
+        if "method" not in submitted:
+            submitted.pop("parameters", None)
+    return submitted
 
 
 def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
@@ -63,6 +63,8 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
     Raises:
         ConfigError: the values are missing or cannot be parsed; the message is one sentence for the visitor.
     """
+    # These load torch, which takes seconds.
+    from kdcore.settings.defaults import defaults_for
     from kdcore.settings.sweeps import parse_vary
 
     names = settings_words.setting_names() | {NOTHING: _("nothing")}
@@ -75,8 +77,6 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
     state.set_choice(VARY, chosen, OFFERED_SETTINGS)
     if chosen == NOTHING:
         return {}
-    from kdcore.settings.defaults import defaults_for
-
     text = st.text_input(
         _("Values"), usual_values(chosen, defaults_for(dataset), most_labels), key=VALUES, bind="query-params",
         max_chars=400, help=_("Joined by commas; each of them is trained with all seeds."),
@@ -134,7 +134,7 @@ def _offered_sweep(config: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _on_setting_change(dataset: str, most_labels: int) -> None:
-    from kdcore.settings.defaults import defaults_for
+    from kdcore.settings.defaults import defaults_for  # loads torch, which takes seconds
 
     chosen = str(state.widget_value("vary_pick"))
     state.set_choice(VARY, chosen, OFFERED_SETTINGS)

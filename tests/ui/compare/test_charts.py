@@ -1,4 +1,4 @@
-"""The charts of the Compare page's sections, and costs: the numbers that were given, and words for each."""
+"""The charts and costs on the Compare page: each holds the numbers that it was given, and is described in words."""
 
 from __future__ import annotations
 

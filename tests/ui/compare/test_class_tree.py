@@ -1,4 +1,4 @@
-"""The tree of classes as drawn: brackets worked by hand, leaves in the order of the tree, words that name the pairs."""
+"""The drawn tree of classes: its brackets against coordinates worked out by hand, its leaves' order, its caption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cards show the engine's answers, and the picture pixel for pixel."""
+"""The cards of the gallery show the engine's answers, and every pixel of the picture unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ TRUTH = 4
 
 
 def answers(n: int = 3) -> PictureAnswers:
-    """The same picture n times: distilled right, baseline and teacher wrong, the true class unlikely to the teacher."""
+    """Return answers to the same picture n times: distilled is right, baseline and teacher are wrong, and the teacher
+    gives the true class the lowest probability."""
     logits = {
         "teacher": torch.tensor([4.0, 3.0, 2.0, 1.0, -1.0, 0.5]).half().repeat(n, 1),
         "distilled": torch.tensor([0.0, 0.0, 0.0, 0.0, 2.0, 0.0]).half().repeat(n, 1),

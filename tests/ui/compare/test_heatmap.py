@@ -1,4 +1,4 @@
-"""Confusion tables hold the counts that they were given, row by row."""
+"""Confusion tables hold the shares of the counts that they were given, row by row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_rows_are_shares_and_the_diagonal_is_the_accuracy(arm: str) -> None:
     assert found.counts == (10, 10, 5)
     right = sum(found.shares[i][i] * found.counts[i] for i in range(3)) / sum(found.counts)
     assert right == pytest.approx(sum(CONFUSION[arm][i][i] for i in range(3)) / 25)
-    assert (found.rows, found.columns, found.fold) == (NAMES, NAMES, "")
+    assert (found.rows, found.columns, found.grouping) == (NAMES, NAMES, "")
 
 
 def test_the_difference_is_distilled_minus_baseline() -> None:
@@ -61,7 +61,7 @@ def many(classes: int) -> dict[str, list[list[int]]]:
 def test_of_many_classes_it_shows_superclasses() -> None:
     names = [f"class {n}" for n in range(30)]
     found = heatmap.heatmap("distilled", many(30), names, ["low"] * 15 + ["high"] * 15)
-    assert found.rows == found.columns == ("low", "high") and found.fold == "superclasses"
+    assert found.rows == found.columns == ("low", "high") and found.grouping == "superclasses"
     assert found.counts == (1500, 1500)
     assert found.shares[0] == pytest.approx((1486 / 1500, 14 / 1500))  # only class 14 is taken for class 15
     assert "30 classes are too many to read" in heatmap.how_to_read(found, 30)
@@ -71,7 +71,7 @@ def test_of_many_classes_without_superclasses_it_shows_those_mixed_up_most() -> 
     names = [f"class {n}" for n in range(30)]
     found = heatmap.heatmap("distilled", many(30), names, names)
     assert found.rows == tuple(names[18:]) and found.columns == (*names[18:], "others")
-    assert found.fold == "confused"
+    assert found.grouping == "confused"
     assert [sum(row) for row in found.shares] == pytest.approx([1.0] * 12)
     assert found.shares[-1][-1] == pytest.approx(0.29)  # class 29 is taken for class 0, which is not shown
     assert "Of 30 classes, these 12 are mixed up most" in heatmap.how_to_read(found, 30)

@@ -1,4 +1,4 @@
-"""The view-models of model cards: order, words and bars, with every figure missing once."""
+"""The view-models of model cards: their order, sentences and bars, also where a card lacks any one figure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def card(bundled: str = "creatures", /, **changes: Any) -> ModelCard:
 
 
 def reading(wrong: int = 3) -> MistakeSummary:
-    """Of 10 pictures some are wrong: the traits agree with the network in the first mistake only."""
+    """Return the mistakes on 10 pictures; the true posterior agrees with the network in the first mistake only."""
     mistakes = [
         Mistake(4, torch.zeros(3, 8, 8, dtype=torch.uint8), 0, 2, (0.1, 0.2, 0.7), (0.1, 0.2, 0.7)),
         Mistake(7, torch.zeros(3, 8, 8, dtype=torch.uint8), 1, 0, (0.5, 0.4, 0.1), (0.3, 0.6, 0.1)),
@@ -103,7 +103,7 @@ def test_what_is_seen_on_average_sums_to_one_with_the_rest_in_one_row() -> None:
     shares = tuple((f"kind {i}", (9 - i) / 45) for i in range(9))
     html = views.mean_soft_label_html(card_facts.MeanSoftLabel("wolf", (*shares, ("last", 0.0)), 5), "teacher")
     widths = [float(width) for width in re.findall(r"width:([\d.]+)%", html)]
-    assert len(widths) == views.MOST_SEEN + 1
+    assert len(widths) == views.MAX_SUPERCLASSES + 1
     assert sum(widths) == pytest.approx(100, abs=0.1)
     assert "2 others" in html
 
@@ -119,11 +119,11 @@ def test_a_mistake_shows_what_it_is_what_was_said_and_what_the_traits_say() -> N
 
 
 def test_a_reading_in_words() -> None:
-    assert model_card_words.reading_sentence(reading()) == (
+    assert model_card_words.mistakes_sentence(reading()) == (
         "3 of 10 test pictures are answered wrongly. Most often it takes wolf for <b>cat</b> (2), dog for wolf (1)."
     )
-    assert model_card_words.reading_sentence(reading(1)) == "1 of 10 test pictures is answered wrongly."
-    assert model_card_words.reading_sentence(reading(0)) == "All 10 test pictures are answered rightly."
+    assert model_card_words.mistakes_sentence(reading(1)) == "1 of 10 test pictures is answered wrongly."
+    assert model_card_words.mistakes_sentence(reading(0)) == "All 10 test pictures are answered rightly."
     assert model_card_words.surest_sentence(reading()).startswith(
         "Here are the 2 mistakes that it was surest of. In 1 of them the true posterior"
     )
@@ -190,7 +190,7 @@ def test_what_is_taken_for_none_in_words() -> None:
 
 
 def with_less(one: ModelCard) -> Iterator[ModelCard]:
-    """The card with each figure missing, or of a wrong kind, and without any."""
+    """Yield copies of a card: each figure once missing or of a wrong type, and finally a card without figures."""
     for name in one.figures:
         for value in (None, [], "x", {"mean": None}, {"a": {"b": 1}}):
             yield replace(one, figures={**one.figures, name: value})

@@ -1,4 +1,4 @@
-"""Charts show the numbers that they were given, and nothing else."""
+"""Charts of a run, bars and tables hold exactly the numbers that they were given."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_references_stand_at_their_value_and_say_it() -> None:
 
 def test_type_is_readable_and_the_view_stays_while_the_run_does() -> None:
     figures = [
-        charts.loss_curves(CURVES, 10, revision="run1"),
+        charts.loss_chart(CURVES, 10, revision="run1"),
         charts.accuracy_dots({"arms": ARMS}),
         tradeoff_chart.tradeoff([tradeoff_chart.TradeoffPoint("teacher", 1.0, 1.2, ARMS["teacher"]["accuracy"])]),
     ]
@@ -149,7 +149,7 @@ def test_costs_wait_for_their_measurement() -> None:
 
 
 def test_html_escapes_what_others_wrote() -> None:
-    """A folder's name can become an arm's or a dataset's name."""
+    """Visitors name folders and files, and these names can become the name of an arm or a dataset."""
     attack = "<img src=x onerror=alert(1)>"
     row = tables.Row(attack, attack, (tables.Cell(attack, attack),))
     html = "".join(

@@ -1,4 +1,4 @@
-"""Sweeps and controls on the page: the numbers given, in order, in words, and text that stays text."""
+"""Sweeps and controls on the page: their numbers and order in charts, tables and sentences, and escaped text."""
 
 from __future__ import annotations
 
@@ -154,11 +154,11 @@ SHAPES = """async ([code, css, data]) => {
 
 @pytest.mark.parametrize("values", [("mlp-8", "mlp-64"), (8.0, 64.0)])
 def test_points_at_names_are_drawn_apart(values: tuple[Any, ...], browser: Any) -> None:
-    """With error bars and no line; where there is an order, with a band and a line, as before."""
+    """Points at names have error bars and no line; points at numbers, which have an order, a line with a band."""
     setting = "student" if isinstance(values[0], str) else "temperature"
     arms = {"distilled": estimate(0.7, 0.1), "baseline": estimate(0.6, 0.1)}
     sweep = sweep_views.Sweep((setting,), tuple(sweep_views.SweepPoint({setting: one}, arms) for one in values))
-    folder = Path(sweep_charts.__file__).with_name("components") / "curves"
+    folder = Path(sweep_charts.__file__).parents[1] / "components" / "curves"
     code, css = ((folder / f"curves.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     page = browser.new_page(viewport={"width": 900, "height": 600})
     drawn = page.evaluate(SHAPES, [code, css, sweep_charts.growing_data(sweep)])
@@ -192,11 +192,11 @@ def test_a_table_and_a_sentence_say_every_point() -> None:
     assert re.findall(r"<td>(.*?)<", html) == ["61.0 %", "60.0 %", "+1.0", "70.0 %", "60.0 %", "+10.0", "68.0 %",
                                                "60.0 %", "+8.0"]  # fmt: skip
     assert "+7.0 to +13.0" in html and "<caption><" not in html
-    words = sweep_views.sweep_words(sweep, "On test:")
+    words = sweep_views.sweep_caption(sweep, "On test:")
     assert "temperature 4: distilled 70.0 % (68.0 to 72.0 %), baseline 60.0 %" in words
-    told = sentences.outcome_words(claim_counts(BY_TEMPERATURE))
-    assert told == "Distilled is better in 2 of 3 settings; no difference can be claimed in 1 of 3 settings."
-    assert sentences.outcome_words(claim_counts(BY_BOTH)) == "The baseline is better in 4 of 4 settings."
+    sentence = sentences.sweep_outcome_sentence(claim_counts(BY_TEMPERATURE))
+    assert sentence == "Distilled is better in 2 of 3 settings; no difference can be claimed in 1 of 3 settings."
+    assert sentences.sweep_outcome_sentence(claim_counts(BY_BOTH)) == "The baseline is better in 4 of 4 settings."
     assert sentences.short_outcome("finished", {**BY_BOTH, "verdict": {"claim": "distilled"}}) == (
         "The baseline is better in 4 of 4 settings"
     )
@@ -204,7 +204,7 @@ def test_a_table_and_a_sentence_say_every_point() -> None:
 
 
 def test_the_points_of_a_sweep_and_their_arms_are_the_engines() -> None:
-    """What is read from the varied values alone, against the engine's own points and groups."""
+    """The arms that the page derives from the varied values alone are those of the engine's points and groups."""
     for vary in (
         {"temperature": (1.0, 4.0), "labels": (100, 200)},
         {"method": ("dkd", "kd"), "learning_rate": (0.01, 0.03), "distill_weight": (0.5, 1.0)},
@@ -226,27 +226,27 @@ def test_the_points_of_a_sweep_and_their_arms_are_the_engines() -> None:
 def test_a_sweep_grows_from_its_events_and_shares_what_learns_together() -> None:
     config = make_run_config("digits", vary={"temperature": (1.0, 4.0), "labels": (100, 200)}, seeds=2)
     every = points(config)
-    heard: list[Event] = [RunStarted(config.to_json(), ("teacher", "baseline", "distilled"), 120, "cpu", "", 200, 2)]
-    assert all(not one.arms for one in _growing(config, heard).points)
-    shared = "baseline"  # of the run's own point, whose labels are 200
-    told = {shared: [0.5, 0.6], "distilled": [0.7, 0.8], "distilled (temperature=1, labels=200)": [0.6, 0.6]}
-    heard += [
-        EpochEnded(1, 120, 1.0, {arm: {"validation_accuracy": values} for arm, values in told.items()}),
-        EpochEnded(2, 120, 1.0, {arm: {"train_loss": [1.0, 1.0]} for arm in told}),
+    events: list[Event] = [RunStarted(config.to_json(), ("teacher", "baseline", "distilled"), 120, "cpu", "", 200, 2)]
+    assert all(not one.arms for one in _growing(config, events).points)
+    # The own point has temperature 4 and 200 labels; both points with 200 labels share its baseline.
+    measured = {"baseline": [0.5, 0.6], "distilled": [0.7, 0.8], "distilled (temperature=1, labels=200)": [0.6, 0.6]}
+    events += [
+        EpochEnded(1, 120, 1.0, {arm: {"validation_accuracy": values} for arm, values in measured.items()}),
+        EpochEnded(2, 120, 1.0, {arm: {"train_loss": [1.0, 1.0]} for arm in measured}),
     ]
-    growing = _growing(config, heard)
+    growing = _growing(config, events)
     means = {tuple(one.values.values()): {arm: x["mean"] for arm, x in one.arms.items()} for one in growing.points}
     assert means[4.0, 200] == pytest.approx({"distilled": 0.75, "baseline": 0.55})
     assert means[1.0, 200] == pytest.approx({"distilled": 0.6, "baseline": 0.55})
     assert means[1.0, 100] == {} and len(means) == len(every)
-    gone = sweep_views.growing_sweep({**config.to_json(), "dataset": "gone", "teacher": "gone"}, heard)
-    assert gone == growing  # a run outlives its dataset
+    of_missing_dataset = sweep_views.growing_sweep({**config.to_json(), "dataset": "gone", "teacher": "gone"}, events)
+    assert of_missing_dataset == growing  # the sweep of a run is shown even when its dataset was removed
     data = sweep_charts.growing_data(growing, "words")
     json.dumps(data, allow_nan=False)
     assert [one["mean"] for one in data["series"] if one["arm"] == "distilled, labelled pictures 200"] == [
         pytest.approx([60.0, 75.0])
     ]
-    assert list(vm.run_view(heard).accuracy) == ["distilled", "baseline"]  # other points are no arms
+    assert list(vm.run_view(events).accuracy) == ["distilled", "baseline"]  # the view has only the own point's arms
 
 
 def _growing(config: Any, events: list[Event]) -> sweep_views.Sweep:
@@ -257,17 +257,20 @@ def _growing(config: Any, events: list[Event]) -> sweep_views.Sweep:
 
 def test_a_stage_is_told_as_one() -> None:
     started = RunStarted({}, ("teacher", "baseline", "distilled"), 10, "cpu", "fp32", 100, 3)
-    heard: list[Event] = [started, TeacherCached("t", 1, 0.1, True), TeacherEpochEnded("generation 1", 3, 10, 0.5, 1.0)]
-    view = vm.run_view(heard)
-    assert view.phase == "stage" and "generation 1: epoch 3 of 10, about 7 s to go" in sentences.progress_sentence(
-        view, 0
-    )
-    assert vm.run_view([*heard, EpochEnded(1, 10, 1.0, {})]).phase == "training"
-    assert vm.run_view(heard[:1]).phase == "preparing"
+    events: list[Event] = [
+        started,
+        TeacherCached("t", 1, 0.1, True),
+        TeacherEpochEnded("generation 1", 3, 10, 0.5, 1.0),
+    ]
+    view = vm.run_view(events)
+    assert view.phase == "stage"
+    assert "generation 1: epoch 3 of 10, about 7 s to go" in sentences.progress_sentence(view)
+    assert vm.run_view([*events, EpochEnded(1, 10, 1.0, {})]).phase == "training"
+    assert vm.run_view(events[:1]).phase == "preparing"
 
 
 def test_a_stage_of_a_later_point_is_shown_while_it_trains(tmp_path: Path) -> None:
-    """Through the store, which keeps an event once."""
+    """The events go through the store, which keeps only the latest event of each stage."""
     config = make_run_config("digits", method="born-again", vary={"temperature": (1.0, 4.0), "labels": (20, 40)})
     arms, shown, done = ("teacher", "baseline", "distilled"), [], 0
     with Store(home=tmp_path) as store:
@@ -283,7 +286,7 @@ def test_a_stage_of_a_later_point_is_shown_while_it_trains(tmp_path: Path) -> No
             for name in (name for point in group for name in event_names(point)):
                 found = view(TeacherEpochEnded(name, 1, 2, None, 30.0))
                 assert found.phase == "stage"
-                shown.append(sentences.progress_sentence(found, 0))
+                shown.append(sentences.progress_sentence(found))
                 view(TeacherEpochEnded(name, 2, 2, 0.5, 30.0))
             for _ in (1, 2):
                 done += 1
@@ -295,10 +298,10 @@ def test_a_stage_of_a_later_point_is_shown_while_it_trains(tmp_path: Path) -> No
 def test_what_was_not_measured_of_a_teacher_is_not_said() -> None:
     def sentence(accuracy: float | None) -> str:
         event = event_from_json(json.loads(to_text(TeacherEpochEnded("t", 1, 3, accuracy, 5.0).to_json())))
-        return sentences.progress_sentence(vm.run_view([event]), 0)
+        return sentences.progress_sentence(vm.run_view([event]))
 
     assert "right on 50.0 % of validation" in sentence(0.5).replace("\u00a0", " ")
-    for nothing in (None, 0.0):  # 0 is how it was written once
+    for nothing in (None, 0.0):  # older versions wrote 0 for "not measured"
         assert "%" not in sentence(nothing) and "epoch 1 of 3, about 10 s to go" in sentence(nothing)
 
 
@@ -308,7 +311,7 @@ def test_controls_stand_behind_the_arms_with_what_theory_says() -> None:
     html = control_views.controls_html(arms, "Controls").replace("\u00a0", " ")
     assert html.index("shuffled within classes") < html.index("pictures of noise")  # the registry's order
     assert escape(CONTROLS["noise"].theory) in html and "30.0 %" in html
-    assert "−40.0" in html and "−42.8 to −37.2" in html  # 2 · √2 points: of before they were paired
+    assert "−40.0" in html and "−42.8 to −37.2" in html  # half width 2 · √2 points: unpaired, as in old results
     assert "independent" in control_views.controls_note(arms)
     arms["noise"] = {**arms["noise"], "minus_distilled": estimate(-0.4, 0.01)}
     arms["shuffled"] = {**arms["shuffled"], "minus_distilled": estimate(-0.04, None)}  # one seed
@@ -334,10 +337,10 @@ def test_a_control_is_drawn_thin_and_first() -> None:
 
 def test_what_a_run_was_told_in_words_for_every_method() -> None:
     base = make_run_config("digits", seeds=3).to_json()
-    told = settings_words.config_sentence(base).replace("\u00a0", " ")
-    assert told == "digits, 200 labelled pictures, mlp-16, T = 4, weight 0.9, 3 seeds"
+    sentence = settings_words.config_sentence(base).replace("\u00a0", " ")
+    assert sentence == "digits, 200 labelled pictures, mlp-16, T = 4, weight 0.9, 3 seeds"
     old = {name: value for name, value in base.items() if name not in ("parameters", "controls", "vary", "method")}
-    assert settings_words.config_sentence(old).replace("\u00a0", " ") == told  # a run of before there were methods
+    assert settings_words.config_sentence(old).replace("\u00a0", " ") == sentence  # old configurations have no method
     for name, method in METHODS.items():
         teacher = "digits+mnist" if name == "multi-teacher" else None
         config = make_run_config("digits", student="convnet-4", method=name, teacher=teacher).to_json()
@@ -356,7 +359,7 @@ def test_what_a_run_was_told_in_words_for_every_method() -> None:
         make_run_config("digits", method="mutual").to_json()
     )
     methods = make_run_config("digits", vary={"method": ("kd", "dkd")}).to_json()
-    assert "T\u00a0=" not in settings_words.config_sentence(methods)  # each brings its own
+    assert "T\u00a0=" not in settings_words.config_sentence(methods)  # each method has its own temperature
     assert settings_words.own_point_text(methods) == "method “Knowledge distillation”"
     assert "method\u00a0(2 values)" in settings_words.config_sentence(methods)
     assert dict(settings_words.config_facts(methods))["Method"] == "Knowledge distillation, Decoupled distillation"

@@ -13,7 +13,7 @@ from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.curves import seed_interval
 from pages.ui.compare.trio import Answer, answer_of, shown_classes
 from pages.ui.kit import bars, formats
-from pages.ui.run import curves_data, sentences
+from pages.ui.run import curves_data, queue_words, sentences
 from pages.ui.run import view as vm
 
 ARMS = ("teacher", "baseline", "distilled")
@@ -110,7 +110,7 @@ def test_bands_stay_within_what_is_possible() -> None:
 
 
 def test_an_epoch_heard_twice_counts_once() -> None:
-    """A continued run repeats its last finished epoch."""
+    """A resumed run repeats its last finished epoch."""
     again = [started(), epoch(1, [0.3, 0.3, 0.3]), started(), epoch(1, [0.3, 0.3, 0.3], seconds=0.0)]
     view = vm.run_view(again)
     assert (view.epochs_done, view.accuracy["baseline"].epochs) == (1, (1,))
@@ -138,7 +138,7 @@ def test_a_run_that_was_interrupted_and_continued_has_not_failed() -> None:
 def test_time_left_is_judged_by_the_recent_epochs() -> None:
     slow_then_fast = [epoch(n, None, 20, seconds=10.0 if n <= 2 else 1.0) for n in range(1, 13)]
     view = vm.run_view([started(20), *slow_then_fast])
-    assert view.share == pytest.approx(0.6)
+    assert view.share_done == pytest.approx(0.6)
     assert view.seconds_left == pytest.approx(8.0)  # 8 epochs, 1 s each
     assert vm.run_view([started(20)]).seconds_left is None
 
@@ -159,7 +159,7 @@ def test_the_sentence_says_what_the_claim_allows() -> None:
 
 
 def test_the_sentence_agrees_with_the_engines() -> None:
-    """The engine words the same numbers in English; the page must not say something else."""
+    """The engine's verdict and the page's sentence are written separately; both must hold the same numbers."""
     from kdcore.metrics.scores import Estimate
     from kdcore.metrics.verdict import judge
 
@@ -200,16 +200,16 @@ def test_what_all_pictures_would_take_and_a_teacher_that_was_trained_first() -> 
     assert sentences.full_data_sentence(taught).endswith(
         "12 min. Its teacher was trained first, in 1 min 35 s; it is kept, and the next run begins at once."
     )
-    several = {**taught, "config": {"labels": 500, "controls": ["smoothed-teacher"]}}  # not the run's own
+    several = {**taught, "config": {"labels": 500, "controls": ["smoothed-teacher"]}}  # a control's teacher, too
     assert sentences.full_data_sentence(several).endswith(
         "12 min. Teachers that were missing were trained first, in 1 min 35 s; they are kept for the next run."
     )
     assert sentences.full_data_sentence({**whole, "config": {"labels": 45_000}}) == ""
-    assert sentences.full_data_sentence({"config": {"labels": 500}}) == ""  # a run of before
+    assert sentences.full_data_sentence({"config": {"labels": 500}}) == ""  # a result of an older version
 
 
 def test_two_seeds_are_two_lines_and_three_a_band() -> None:
-    """The 95 % interval of two seeds is 12.7 standard errors to each side: it would hide what it is about."""
+    """The 95 % interval of two seeds is 12.7 standard errors to each side: a band that wide would hide the curves."""
     for seeds in (1, 2, 3):
         values = [0.4, 0.6, 0.5][:seeds]
         view = vm.run_view([started(4, seeds), epoch(1, values), epoch(2, values[::-1])])
@@ -243,8 +243,9 @@ def test_a_loss_that_is_no_number_any_more_is_left_out() -> None:
 
 def test_progress_and_endings_in_words() -> None:
     training = vm.run_view([started(10), epoch(1, None, 10, seconds=3.0)])
-    assert sentences.progress_sentence(training, 0) == "Epoch 1 of 10, about 27 s left"
-    assert sentences.progress_sentence(vm.run_view([]), 2) == "Waiting: place 2 in the queue. It starts by itself."
+    assert sentences.progress_sentence(training) == "Epoch 1 of 10, about 27 s left"
+    assert sentences.progress_sentence(vm.run_view([])) == "Starting"
+    assert queue_words.waiting_sentence(2, None) == "Waiting: place 2 in the queue. It starts by itself."
     assert sentences.ending_sentence("cancelled", None, 3, 40) == "This run was stopped after 3 of 40 epochs."
     assert sentences.ending_sentence("cancelled", None, 0, 40) == "This run was stopped before it began."
     assert sentences.ending_sentence("failed", "The disk is full.", 3, 40) == "The disk is full."
@@ -263,13 +264,13 @@ def test_of_many_classes_those_that_any_network_finds_likely_are_shown() -> None
     names = tuple("abcdef")
     one = Answer("teacher", names, (0.5, 0.1, 0.1, 0.1, 0.1, 0.1), 1.0)
     other = Answer("baseline", names, (0.02, 0.02, 0.02, 0.02, 0.02, 0.9), 1.0)
-    assert shown_classes([one, other], most=2) == [0, 5]
+    assert shown_classes([one, other], count=2) == [0, 5]
     assert shown_classes([one, other]) == [0, 1, 2, 3, 4, 5]
     narrow = Answer("distilled", tuple("abcdef"), (0.1, 0.1, 0.1, 0.3, 0.2, 0.2), 1.0)
     third = Answer("baseline", tuple("abcdef"), (0.4, 0.02, 0.02, 0.02, 0.52, 0.02), 1.0)
-    assert shown_classes([narrow, third], most=2) == [3, 4]  # what each chose, though "a" is likelier
+    assert shown_classes([narrow, third], count=2) == [3, 4]  # what each chose, though "a" is likelier
     assert other.chosen == "f" and other.confidence == 0.9
-    assert other.only([0, 5]) == (["a", "f"], [0.02, 0.9])
+    assert other.restricted_to([0, 5]) == (["a", "f"], [0.02, 0.9])
 
 
 def test_the_row_of_all_other_classes_never_wins() -> None:

@@ -1,4 +1,4 @@
-"""Several runs on one chart and in one table: the numbers given, letters that can be read, and text that stays text."""
+"""Several runs on one chart and in one table: the right numbers, letters that do not overlap, and escaped text."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_chart_without_a_curve_can_be_drawn() -> None:
 
 @pytest.mark.parametrize("values", [[], [3.0], [1, 1, 1], [0, 10], [5, 4.5, 1, 1.2, 5.1], [1, 1.5, 2.4, 3.3, 9]])
 def test_letters_are_moved_apart_and_no_further(values: list[float]) -> None:
-    places = comparison_charts.spread(values, 1.0)
+    places = comparison_charts.spread_apart(values, 1.0)
     assert all(high - low >= 1.0 - 1e-9 for low, high in itertools.pairwise(sorted(places)))
     order = sorted(range(len(values)), key=lambda index: (values[index], index))
     assert order == sorted(range(len(values)), key=lambda index: places[index])
@@ -77,7 +77,7 @@ def test_the_table_holds_what_differs_and_what_came_out() -> None:
     rows = {one.label: one.cells for _arm, one in comparison_table.result_rows(found)}
     assert [cell.value for cell in rows["distilled"]] == ["60.0 %", "70.0 %", "–"]
     assert rows["distilled"][0].detail == "57.0 to 63.0 %"
-    assert rows["distilled, minus A"][1] == comparison_table.Cell("+10.0", "+5.0 to +15.0")  # 3-4-5
+    assert rows["distilled, minus A"][1] == comparison_table.Cell("+10.0", "+5.0 to +15.0")  # half width √(3² + 4²) = 5
     assert [cell.value for cell in rows["Distilled minus baseline"]] == ["+0.0", "+0.0", "–"]
     assert [cell.value for cell in rows["Time"]] == ["1 min 1 s", "1 min 1 s", "–"]
     assert "too wide rather than too narrow" in comparison_table.comparison_notes(found)[0]

@@ -161,13 +161,14 @@ def _given_settings(options: Namespace) -> dict[str, object]:
 
 
 def _parameter(text: str) -> tuple[str, float | str]:
-    from kdcore.methods.registry import TEXT_PARAMETERS
+    from kdcore.methods.registry import parameters_by_name
 
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"A parameter is given as NAME=VALUE, not {text!r}.")
+    known = parameters_by_name().get(name.strip())
     try:
-        return name.strip(), value.strip() if name.strip() in TEXT_PARAMETERS else float(value)
+        return name.strip(), value.strip() if known is not None and known.is_text else float(value)
     except ValueError:
         return name.strip(), value.strip()
 

@@ -10,6 +10,11 @@ from kdcore.errors import KdError
 from kdcore.machine.disk import free_space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from kdcore.methods.method import Shape
     from kdcore.settings.config import RunConfig
 
 
@@ -24,8 +29,8 @@ class NoSpace(KdError):
 def space_needed(config: RunConfig) -> int:
     """An upper estimate of the bytes that a run occupies at the same time.
 
-    It counts two checkpoints of all students (with stages, peers of mutual learning and the regressors of hints), two
-    copies of the teacher_logits, and the finished models.
+    It counts two checkpoints of all students (with stages, peers of mutual learning and the adapters of feature
+    losses), two copies of the teacher_logits, and the finished models.
 
     Raises:
         KdError: the dataset or the student is unknown.
@@ -49,23 +54,24 @@ def space_needed(config: RunConfig) -> int:
     # Checkpoints keep the stages until the run ends.
     beside = sum(size(stage.model) for point in every for stage in stages_of(point.config))
     for one in (point.config for point in every):
-        beside += size(one.student) if find_method(one.method).uses == "peer" else 0
-        if one.method == "fitnets":  # unknown teacher: assume the size of the student
-            beside += _regressor(one) or size(one.student)
+        method = find_method(one.method)
+        beside += size(one.student) if method.has_peer else 0
+        if method.features is not None and method.features.build_adapter is not None:
+            # unknown teacher: assume the size of the student
+            beside += _adapter_bytes(one, method.features.build_adapter) or size(one.student)
     students = len(config.seeds) * 3 * (weights + beside)  # the weights and both moments of AdamW
     views = len(defaults_for(config.dataset).views)
     logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # two bytes a number (fp16)
     return 2 * students + 2 * logits + weights + MARGIN  # an old file stays until the new one is complete
 
 
-def _regressor(config: RunConfig) -> int | None:
-    """Bytes of the regressor that FitNets trains with the student; None if the teacher's network is unknown."""
-    from kdcore.methods.feature_losses import build_regressor
+def _adapter_bytes(config: RunConfig, build_adapter: Callable[[Shape, Shape], nn.Module]) -> int | None:
+    """Bytes of the adapter that is trained with the student; None if the teacher's network is unknown."""
     from kdcore.networks.registry import count_params
-    from kdcore.settings.feature_layers import lesson_shapes
+    from kdcore.settings.feature_layers import compared_shapes
 
-    shapes = lesson_shapes(config)
-    return None if shapes is None else 4 * count_params(build_regressor(*shapes))
+    shapes = compared_shapes(config)
+    return None if shapes is None else 4 * count_params(build_adapter(*shapes))
 
 
 def check_space(config: RunConfig, folder: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kdcore.methods.method import DEFAULT_METHOD
 from kdcore.reports.comparison import claim_counts
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point, setting_text
 
 if TYPE_CHECKING:
-    from kdcore.methods.registry import Method
+    from kdcore.methods.method import Method
     from kdcore.store.rows import RunRow
 
 
@@ -83,15 +84,7 @@ def taught_by(config: Mapping[str, Any]) -> str:
         return "taught in several ways"
     if "teacher" in vary:
         teacher = "several teachers"
-    if found.name == "teacher-assistant":
-        several = "," in str((config.get("parameters") or {}).get("assistants", ""))
-        return f"taught by {teacher} through {'assistants' if several else 'an assistant'}"
-    alone = {
-        "label-smoothing": "without a teacher",
-        "mutual": "and its peer",
-        "born-again": "taught by itself, trained before",
-    }
-    return alone.get(found.name, f"taught by {teacher}")
+    return found.taught_by(teacher, config.get("parameters") or {})
 
 
 def agreement_with(config: Mapping[str, Any]) -> str:
@@ -106,9 +99,9 @@ def has_teacher(config: Mapping[str, Any]) -> bool:
 
 def _run_method(config: Mapping[str, Any]) -> Method:
     """Return the run's method; Hinton's (kd) if this version does not know the one that the run names."""
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import method_or_default
 
-    return METHODS.get(str(config.get("method")), METHODS["kd"])
+    return method_or_default(config.get("method"))
 
 
 def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -120,7 +113,7 @@ def _distilled(config: Mapping[str, Any]) -> str:
     """Return a sentence that says what the distilled student learned from."""
     found = _run_method(config)
     at = f"temperature {config['temperature']:g} and distill weight {config['distill_weight']:g}"
-    if found.name == "kd":
+    if found.name == DEFAULT_METHOD:
         return f"The distilled student learned from the teacher's soft labels too, at {at}."
     said = f"The distilled student learned by “{found.title}” ({found.paper}): {found.sentence}"
     return f"{said} It learned at {at}." if found.settings else said

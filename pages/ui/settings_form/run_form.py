@@ -37,7 +37,7 @@ def run_form() -> RunConfig:
     Raises:
         KdError: a setting is not legal; the message is one sentence for the visitor.
     """
-    from kdcore.methods.registry import RUN_SETTINGS
+    from kdcore.methods.method import RUN_SETTINGS
     from kdcore.settings.config import MAX_EPOCHS, make_run_config
     from kdcore.settings.defaults import defaults_for
     from kdcore.settings.sweeps import teachers_of

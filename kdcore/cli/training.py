@@ -178,15 +178,14 @@ def _parameter(text: str) -> tuple[str, float | str]:
     Raises:
         ConfigError: the option is not of the form NAME=VALUE.
     """
-    from kdcore.methods.registry import TEXT_PARAMETERS  # loads torch, which takes seconds
+    from kdcore.methods.registry import parameters_by_name  # loads torch, which takes seconds
 
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals:
         raise ConfigError(f"A parameter is given as NAME=VALUE, not {text!r}.")
-    if name in TEXT_PARAMETERS:
-        return name, value
+    known = parameters_by_name().get(name)
     try:
-        return name, float(value)
+        return name, value if known is not None and known.is_text else float(value)
     except ValueError:  # no number; the configuration refuses it in a sentence
         return name, value
 

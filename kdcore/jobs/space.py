@@ -10,6 +10,11 @@ from kdcore.errors import KdError
 from kdcore.machine import disk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from kdcore.methods.method import Shape
     from kdcore.settings.config import RunConfig
 
 
@@ -24,8 +29,8 @@ class NoSpace(KdError):
 def space_needed(config: RunConfig) -> int:
     """Return an upper estimate of the bytes that a run occupies at the same time.
 
-    It counts two checkpoints of all students (with stages, peers of mutual learning and the regressors of hints), two
-    copies of the teacher_logits, and the finished models.
+    It counts two checkpoints of all students (with stages, peers of mutual learning and the adapters of feature
+    losses), two copies of the teacher_logits, and the finished models.
 
     Raises:
         KdError: the dataset or the student is unknown.
@@ -47,28 +52,28 @@ def space_needed(config: RunConfig) -> int:
     main_arms = 3 + len(config.controls)  # baseline, distilled, the student of the true posterior, controls
     weights = extra = 0
     for point in points(config):
-        student = size(point.config.student)
+        student, method = size(point.config.student), find_method(point.config.method)
         weights += student * (main_arms if point.main else 2)
         extra += sum(size(stage.model) for stage in stages_of(point.config))  # checkpoints keep them until the run ends
-        if find_method(point.config.method).uses == "peer":
+        if method.has_peer:
             extra += student
-        if point.config.method == "fitnets":  # unknown teacher: assume the size of the student
-            extra += _regressor(point.config) or student
+        if method.features is not None and method.features.build_adapter is not None:
+            # unknown teacher: assume the size of the student
+            extra += _adapter_bytes(point.config, method.features.build_adapter) or student
     students = len(config.seeds) * 3 * (weights + extra)  # the weights and both moments of AdamW
     views = len(defaults_for(config.dataset).views)
     logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # two bytes a number (fp16)
     return 2 * students + 2 * logits + weights + MARGIN  # an old file stays until the new one is complete
 
 
-def _regressor(config: RunConfig) -> int | None:
-    """Return the bytes of the regressor that FitNets trains; None if the teacher's network is unknown."""
+def _adapter_bytes(config: RunConfig, build_adapter: Callable[[Shape, Shape], nn.Module]) -> int | None:
+    """Return the bytes of the adapter that is trained with the student; None if the teacher's network is unknown."""
     # These load torch, which takes seconds.
-    from kdcore.methods.feature_losses import build_regressor
     from kdcore.networks.registry import count_params
-    from kdcore.settings.feature_layers import lesson_shapes
+    from kdcore.settings.feature_layers import compared_shapes
 
-    shapes = lesson_shapes(config)
-    return None if shapes is None else 4 * count_params(build_regressor(*shapes))
+    shapes = compared_shapes(config)
+    return None if shapes is None else 4 * count_params(build_adapter(*shapes))
 
 
 def check_space(config: RunConfig, folder: Path) -> None:

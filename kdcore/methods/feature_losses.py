@@ -52,6 +52,16 @@ def check_shapes(student_shape: tuple[int, ...], teacher_shape: tuple[int, ...])
         )
 
 
+def check_maps(student_shape: tuple[int, ...], teacher_shape: tuple[int, ...]) -> None:
+    """Check that both layers give maps (C, h, w), as `attention_map` needs them.
+
+    Raises:
+        ConfigError: a layer gives a vector.
+    """
+    if len(student_shape) != 3 or len(teacher_shape) != 3:
+        raise ConfigError("Attention is compared between maps; choose a layer that gives one in both networks.")
+
+
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     """Mean squared error between the teacher's features and the regressor's output for the student (Romero et al. 2015,
     section 2.2, equation 3).

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kdcore.methods.method import DEFAULT_METHOD
 from kdcore.reports.comparison import claim_counts, claims_in_words
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point, setting_text
 
 if TYPE_CHECKING:
-    from kdcore.methods.registry import Method
+    from kdcore.methods.method import Method
     from kdcore.store.rows import RunRow
 
 
@@ -82,15 +83,7 @@ def taught_by(config: Mapping[str, Any]) -> str:
         return "taught in several ways"
     if "teacher" in vary:
         teacher = "several teachers"
-    if method.name == "teacher-assistant":
-        several = "," in str((config.get("parameters") or {}).get("assistants", ""))
-        return f"taught by {teacher} through {'assistants' if several else 'an assistant'}"
-    alone = {
-        "label-smoothing": "without a teacher",
-        "mutual": "and its peer",
-        "born-again": "taught by itself, trained before",
-    }
-    return alone.get(method.name, f"taught by {teacher}")
+    return method.taught_by(teacher, config.get("parameters") or {})
 
 
 def agreement_with(config: Mapping[str, Any]) -> str:
@@ -105,9 +98,9 @@ def has_teacher(config: Mapping[str, Any]) -> bool:
 
 def _run_method(config: Mapping[str, Any]) -> Method:
     """Return the run's method; Hinton's (kd) if this version does not know the one that the run names."""
-    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
+    from kdcore.methods.registry import method_or_default  # loads torch, which takes seconds
 
-    return METHODS.get(str(config.get("method")), METHODS["kd"])
+    return method_or_default(config.get("method"))
 
 
 def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -119,7 +112,7 @@ def _distilled(config: Mapping[str, Any]) -> str:
     """Return a sentence that says what the distilled student learned from."""
     method = _run_method(config)
     at = f"temperature {config['temperature']:g} and distill weight {config['distill_weight']:g}"
-    if method.name == "kd":
+    if method.name == DEFAULT_METHOD:
         return f"The distilled student learned from the teacher's soft labels too, at {at}."
     sentence = f"The distilled student learned by “{method.title}” ({method.paper}): {method.sentence}"
     return f"{sentence} It learned at {at}." if method.settings else sentence

@@ -9,10 +9,12 @@ from typing import Any
 from kdcore.datasets import DatasetInfo, dataset_info
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.machine.device import DEVICES
-from kdcore.methods.registry import Value, check_parameters, find_method
+from kdcore.methods.method import DEFAULT_METHOD, Value
+from kdcore.methods.registry import check_parameters, find_method
 from kdcore.networks.registry import parse_model
 from kdcore.settings.controls import check_controls
 from kdcore.settings.defaults import Recipe, defaults_for
+from kdcore.settings.feature_layers import compared_shapes
 from kdcore.settings.sweeps import merge_given, normal_sweep, points
 from kdcore.teachers.ensemble_names import is_ensemble, normal_name
 
@@ -114,9 +116,9 @@ class RunConfig:
         teacher = normal_name(str(self.teacher))
         same = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
         teacher, method = same.teacher, find_method(same.method)  # of the sweep's own point
-        if method.name == "multi-teacher" and not is_ensemble(teacher):
+        if method.needs_ensemble and not is_ensemble(teacher):
             raise ConfigError(f"Several teachers are needed, joined by + (such as {teacher}+NAME), not {teacher}.")
-        if method.uses == "features" and is_ensemble(teacher):
+        if method.features is not None and is_ensemble(teacher):
             raise ConfigError(
                 f"{method.name} compares inner layers, and the ensemble {teacher} has none of its own; choose "
                 "one of its members."
@@ -124,10 +126,7 @@ class RunConfig:
         if same.vary:
             points(same)  # raises if the configuration of any point is not legal
         _check_controls(same, info)
-        if find_method(same.method).uses == "features":
-            from kdcore.settings.feature_layers import lesson_shapes
-
-            lesson_shapes(same)  # raises for layers that cannot be compared, before anything is trained
+        compared_shapes(same)  # raises for layers that cannot be compared, before anything is trained
         return self if same == self else same
 
 
@@ -156,14 +155,14 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     if isinstance(seeds, int):
         _check("number of seeds", seeds, 1, MAX_SEEDS, whole=True)
         seeds = range(seeds)
-    method = find_method(given.get("method", "kd"))
+    method = find_method(given.get("method", DEFAULT_METHOD))
     parameters = dict(given.pop("parameters", {}))
     values: dict[str, Any] = {
         "dataset": dataset,
         "labels": defaults.labels,
         "teacher": defaults.teacher,
         "student": defaults.student,
-        "method": "kd",
+        "method": DEFAULT_METHOD,
         "temperature": defaults.temperature if method.temperature is None else method.temperature,
         "distill_weight": defaults.distill_weight if method.distill_weight is None else method.distill_weight,
         "epochs": defaults.epochs,
@@ -183,7 +182,7 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
 def _check_controls(config: RunConfig, info: DatasetInfo) -> None:
     """Raise `ConfigError` for a control that cannot do what its name says with these settings, such as shuffling
     within classes of fewer than two pictures."""
-    if config.controls and find_method(config.method).uses != "teacher":
+    if config.controls and not find_method(config.method).needs_logits_only:
         raise ConfigError(
             f"Controls change a teacher's soft labels, and {config.method} does not learn from these alone; choose a "
             "method such as kd, or leave the controls out."

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import nn
 
 from kdcore.datasets import dataset_info
-from kdcore.errors import ConfigError
-from kdcore.methods.feature_losses import check_shapes
-from kdcore.networks.features import Kind, default_layer, feature_shape
+from kdcore.methods.method import FeatureComparison
+from kdcore.methods.registry import find_method
+from kdcore.networks.features import default_layer, feature_shape
 from kdcore.networks.registry import model_without_weights
 from kdcore.teachers.building.catalog import model_of
 
 if TYPE_CHECKING:
     from kdcore.settings.config import RunConfig
-
-
-# The kind of layer that each method compares, in student and teacher.
-LAYER_KINDS: dict[str, Kind] = {"fitnets": "middle", "attention-transfer": "map", "rkd": "embedding"}
 
 
 class _Layer(NamedTuple):
@@ -31,7 +27,7 @@ class _Layer(NamedTuple):
 
 
 def find_layers(
-    method: str,
+    comparison: FeatureComparison,
     settings: Mapping[str, float | str],
     student: nn.Module,
     teacher: nn.Module,
@@ -46,39 +42,43 @@ def find_layers(
     """
     found = []
     for name, network in (("student_layer", student), ("teacher_layer", teacher)):
-        path = str(settings[name]) or default_layer(network, LAYER_KINDS[method], image_shape)
+        path = str(settings[name]) or default_layer(network, comparison.layer, image_shape)
         found.append(_Layer(path, feature_shape(network, path, image_shape)))
-    shapes = [layer.shape for layer in found]
-    if method == "fitnets":
-        check_shapes(*shapes)
-    if method == "attention-transfer" and any(len(shape) != 3 for shape in shapes):
-        raise ConfigError("Attention is compared between maps; choose a layer that gives one in both networks.")
-    return found[0], found[1]
+    student_layer, teacher_layer = found
+    if comparison.check is not None:
+        comparison.check(student_layer.shape, teacher_layer.shape)
+    return student_layer, teacher_layer
 
 
-def lesson_shapes(config: RunConfig) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+def compared_shapes(config: RunConfig) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Return the output shapes of the layers that a run's method compares, the student's and the teacher's: (C, h, w)
     or (C,). None if the method compares no layers, or if the teacher is an ensemble or unknown.
 
     Raises:
-        ConfigError, UnknownName: as `FeatureLesson`.
+        ConfigError, UnknownName: as `find_layers`.
     """
+    comparison = find_method(config.method).features
+    if comparison is None:
+        return None
     teacher = model_of(config.teacher)
-    if config.method not in LAYER_KINDS or teacher is None:
+    if teacher is None:
         return None
     info = dataset_info(config.dataset)
-    return _shapes(config.method, config.parameters, config.student, teacher, info.image_shape, info.num_classes)
+    return _shapes(comparison, config.parameters, config.student, teacher, info.image_shape, info.num_classes)
 
 
 @lru_cache(maxsize=64)
 def _shapes(
-    method: str,
+    comparison: FeatureComparison,
     settings: tuple[tuple[str, float | str], ...],
     student: str,
     teacher: str,
     image_shape: tuple[int, int, int],
     num_classes: int,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    one, other = (model_without_weights(name, image_shape, num_classes) for name in (student, teacher))
-    own, others = find_layers(method, dict(settings), one, other, image_shape)
-    return own.shape, others.shape
+    student_network = model_without_weights(student, image_shape, num_classes)
+    teacher_network = model_without_weights(teacher, image_shape, num_classes)
+    student_layer, teacher_layer = find_layers(
+        comparison, dict(settings), student_network, teacher_network, image_shape
+    )
+    return student_layer.shape, teacher_layer.shape

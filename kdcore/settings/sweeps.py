@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from kdcore.errors import ConfigError, UnknownName
-from kdcore.methods.registry import METHODS, TEXT_PARAMETERS, find_method
+from kdcore.methods.registry import find_method, parameters_by_name
 from kdcore.settings.controls import control_teacher
 from kdcore.settings.defaults import Recipe, defaults_for
 from kdcore.teachers.ensemble_names import members_of, normal_name
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MAX_POINTS = 100
 _RECIPE = tuple(field.name for field in fields(Recipe))
 VARIED = ("labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs", *_RECIPE)
-# The methods' own parameters.
-_METHOD_PARAMETERS = tuple(dict.fromkeys(one.name for method in METHODS.values() for one in method.parameters))
 METHOD_DEFAULTS = ("temperature", "distill_weight")  # settings for which a method may have its own default
 _WHOLE = ("labels", "epochs", "batch_size")
 _TEXT = ("teacher", "student", "method")
@@ -74,14 +72,15 @@ def parse_vary(texts: Iterable[str]) -> dict[str, tuple[Any, ...]]:
             raise ConfigError(f"Say what to vary and over which values, such as temperature=1,2,4, not {text!r}.")
         if name in found:
             raise ConfigError(f"{name} is varied twice; give all of its values at once.")
-        if name not in VARIED and name not in _METHOD_PARAMETERS:
-            raise UnknownName("setting that can be varied", name, (*VARIED, *_METHOD_PARAMETERS))
+        if name not in VARIED and name not in parameters_by_name():
+            raise UnknownName("setting that can be varied", name, (*VARIED, *parameters_by_name()))
         found[name] = tuple(_value(name, part) for part in parts)
     return found
 
 
 def _value(name: str, text: str) -> Any:
-    if name in _TEXT or name in TEXT_PARAMETERS:
+    parameter = parameters_by_name().get(name)
+    if name in _TEXT or (parameter is not None and parameter.is_text):
         return text
     try:
         return int(text) if name in _WHOLE else float(text)
@@ -193,8 +192,8 @@ def teachers_of(config: RunConfig) -> tuple[str, ...]:
     """
     names = [config.teacher]
     for point in points(config):
-        several = find_method(point.config.method).uses == "members"
-        names += members_of(point.config.teacher) if several else [point.config.teacher]
+        needs_ensemble = find_method(point.config.method).needs_ensemble
+        names += members_of(point.config.teacher) if needs_ensemble else [point.config.teacher]
     return tuple(dict.fromkeys([*names, *(control_teacher(config.teacher, name) for name in config.controls)]))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kdcore.datasets import Dataset
+from kdcore.methods.method import DEFAULT_METHOD
 from kdcore.methods.registry import METHODS, check_parameters, find_method
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.registry import build_model
@@ -86,11 +87,11 @@ def build_students(group: Sequence[Point], dataset: Dataset, answers: TeacherAns
         config = group[0].config
         baseline = baseline_student(config, dataset, answers.images, seed)
         labelled = baseline.transfer_set
-        taught = _logits_lookup(labelled, answers)
+        with_logits_of = _logits_lookup(labelled, answers)
         students.append(replace(baseline, arm=group[0].arm("baseline")))
         for point in group:
             arm = point.arm("distilled")
-            students += _distilled(arm, seed, point, labelled, answers, taught)
+            students += _distilled(arm, seed, point, labelled, answers, with_logits_of)
             if point.main:
                 for name in arm_names(config, dataset)[2:]:
                     told, objective = _transfer_set_and_objective(name, seed, point, labelled, dataset, answers)
@@ -119,23 +120,25 @@ def _distilled(
     point: Point,
     labelled: TransferSet,
     answers: TeacherAnswers,
-    taught: Callable[[str, bool], TransferSet],
+    with_logits_of: Callable[[str, bool], TransferSet],
 ) -> list[Student]:
     """Return the distilled student of a point, followed by its peer if the method is mutual learning.
 
     Args:
-        taught: the function that `_logits_lookup` made for this seed.
+        with_logits_of: the function that `_logits_lookup` made for this seed.
     """
     config = point.config
-    uses, objective = find_method(config.method).uses, objective_of(config)
-    if uses in ("peer", "nothing"):
-        told = labelled
-    elif uses == "stages":
-        told = labelled.taught(answers.chained[point.label, seed])
+    method = find_method(config.method)
+    if method.stages is not None:
+        transfer_set = labelled.with_teacher_logits(answers.chained[point.label, seed])
+    elif method.has_teacher:
+        transfer_set = with_logits_of(config.teacher, method.needs_ensemble)
     else:
-        told = taught(config.teacher, uses == "members")
-    student = _student(arm, seed, config, told, objective)
-    return [student, replace(student, arm=PEER, weights=seed + PEER_SEED_OFFSET)] if uses == "peer" else [student]
+        transfer_set = labelled
+    student = _student(arm, seed, config, transfer_set, objective_of(config))
+    if not method.has_peer:
+        return [student]
+    return [student, replace(student, arm=PEER, weights_seed=seed + PEER_SEED_OFFSET)]
 
 
 def _logits_lookup(labelled: TransferSet, answers: TeacherAnswers) -> Callable[[str, bool], TransferSet]:
@@ -149,7 +152,7 @@ def _logits_lookup(labelled: TransferSet, answers: TeacherAnswers) -> Callable[[
     def told(teacher: str, apart: bool) -> TransferSet:
         each = [answers.logits[name][:, labelled.rows] for name in (members_of(teacher) if apart else (teacher,))]
         logits = torch.stack(each, 2) if apart else each[0]
-        return labelled.taught(logits.to(answers.images.device))
+        return labelled.with_teacher_logits(logits.to(answers.images.device))
 
     return told
 
@@ -165,13 +168,15 @@ def _transfer_set_and_objective(
     if name == "posterior":  # the logarithms of its probabilities serve as teacher logits, the same for every view
         assert train.posterior is not None
         logits = train.posterior[labelled.rows].clamp(min=1e-12).log().half()
-        return labelled.taught(logits.expand(len(views), -1, -1)), _by_posterior(config)
+        return labelled.with_teacher_logits(logits.expand(len(views), -1, -1)), _by_posterior(config)
     if name == "label-smoothing":
         return labelled, _hard_only(config, float(METHODS[name].parameters[0].default))
     teacher = answers.teachers[config.teacher]
     if name == "random-teacher":
         unlearned = random_teacher(teacher, seed)
-        return labelled.taught(logits_of_views(unlearned.logits, train.images[labelled.rows], views)), objective
+        return labelled.with_teacher_logits(
+            logits_of_views(unlearned.logits, train.images[labelled.rows], views)
+        ), objective
     if name == "noise":
         images = noise_pictures(config.labels, dataset.image_shape, seed)
         logits = logits_of_views(teacher.logits, images, views)
@@ -186,7 +191,7 @@ def _transfer_set_and_objective(
         logits = shuffle_within_classes(logits, labelled.hard_labels, seed)
     elif name == "permuted":
         logits = permute_wrong_classes(logits, labelled.hard_labels, seed)
-    return labelled.taught(logits), objective
+    return labelled.with_teacher_logits(logits), objective
 
 
 def random_teacher(teacher: Teacher, seed: int) -> Teacher:
@@ -205,8 +210,8 @@ def objective_of(config: RunConfig) -> Objective:
     """What the distilled student of a run minimises."""
     method = find_method(config.method)
     parameters = dict(check_parameters(method, dict(config.parameters)))
-    if method.name == "label-smoothing":
-        return _hard_only(config, float(parameters["smoothing"]))
+    if method.smoothing:
+        return _hard_only(config, float(parameters[method.smoothing]))
     return Objective(method, {**_common(config), **parameters})
 
 
@@ -221,15 +226,15 @@ def _common(config: RunConfig) -> dict[str, float]:
 def _by_posterior(config: RunConfig) -> Objective:
     """The objective of the arm "posterior": Hinton's method with the run's distill weight, or with the dataset's
     default where the run's method uses no soft labels and its distill weight says nothing."""
-    uses_none = find_method(config.method).uses == "nothing"
-    weight = defaults_for(config.dataset).distill_weight if uses_none else config.distill_weight
-    return Objective(METHODS["kd"], {**_common(config), "distill_weight": weight})
+    learns_alone = find_method(config.method).learns_alone
+    weight = defaults_for(config.dataset).distill_weight if learns_alone else config.distill_weight
+    return Objective(METHODS[DEFAULT_METHOD], {**_common(config), "distill_weight": weight})
 
 
 def _hard_only(config: RunConfig, label_smoothing: float | None = None) -> Objective:
     """The objective of a student without soft labels: the hard loss alone."""
     smoothing = config.recipe.label_smoothing if label_smoothing is None else label_smoothing
-    return Objective(METHODS["kd"], {**_common(config), "distill_weight": 0.0, "label_smoothing": smoothing})
+    return Objective(METHODS[DEFAULT_METHOD], {**_common(config), "distill_weight": 0.0, "label_smoothing": smoothing})
 
 
 def _soft_only(objective: Objective) -> Objective:

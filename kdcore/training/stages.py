@@ -11,9 +11,11 @@ from torch import Tensor
 from kdcore.datasets import Dataset
 from kdcore.events import Event, TeacherEpochEnded
 from kdcore.machine.device import Device
+from kdcore.methods.method import DEFAULT_METHOD
 from kdcore.methods.registry import METHODS
+from kdcore.methods.stages import Stage
 from kdcore.settings.config import RunConfig
-from kdcore.settings.stages import Stage, event_names, stages_of
+from kdcore.settings.stages import event_names, stages_of
 from kdcore.settings.sweeps import Point
 from kdcore.training.arms import TeacherAnswers, baseline_student, objective_of
 from kdcore.training.checkpoint import RunCheckpoint
@@ -73,13 +75,13 @@ def _student(
 ) -> Student:
     labelled = baseline_student(config, dataset, answers.images, seed).transfer_set
     teacher_logits = None
-    if stage.taught:
+    if stage.uses_soft_labels:
         teacher_logits = before[seed] if number else answers.logits[config.teacher][:, labelled.rows]
-    weight = config.distill_weight if stage.taught else 0.0
+    weight = config.distill_weight if stage.uses_soft_labels else 0.0
     settings = {**objective_of(config).settings, "distill_weight": weight}
     weights = seed + (number + 1) * STAGE_SEED_OFFSET
-    told = labelled.taught(teacher_logits)
-    return Student(stage.name, seed, stage.model, weights, told, Objective(METHODS["kd"], settings))
+    told = labelled.with_teacher_logits(teacher_logits)
+    return Student(stage.name, seed, stage.model, weights, told, Objective(METHODS[DEFAULT_METHOD], settings))
 
 
 def _stage_logits(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kdcore.methods.registry import Method
+from kdcore.methods.method import Method
 from kdcore.pictures.views import ViewSet
 from kdcore.settings.config import RunConfig
 from kdcore.settings.defaults import Recipe, defaults_for
@@ -38,14 +38,14 @@ class Student:
         arm: name of the arm that it belongs to.
         seed: its seed in the run, which decides the order and the views of its pictures.
         model: name of its network.
-        weights: the seed of its first weights.
+        weights_seed: the seed of its first weights.
         teacher: name of the run's teacher; methods that compare features need it.
     """
 
     arm: str
     seed: int
     model: str
-    weights: int
+    weights_seed: int
     transfer_set: TransferSet
     objective: Objective
     teacher: str = ""

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from kdcore.machine.device import Device
 from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
-from kdcore.methods.registry import Method, total_loss
+from kdcore.methods.method import Method
+from kdcore.methods.registry import total_loss
 from kdcore.networks.dropout import set_dropout_generator
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.optimizers import one_cycle, parameter_groups
 from kdcore.networks.stacked import StackedNetwork
 from kdcore.pictures.views import to_float
-from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.students import Schedule, Student
 
 DROPOUT_SEED_OFFSET = 300_000_007  # keeps the seeds of dropout apart from those of the pictures' order and views
@@ -73,7 +74,7 @@ class Team:
             pictures (a seed and a kind of transfer set) must have equally many of them.
         networks: the network of each student.
         stacked: whether the networks are computed as one `StackedNetwork`, which must be possible.
-        lesson: the feature loss of a team's only student, if its method has one.
+        feature_loss: the feature loss of a team's only student, if its method has one.
     """
 
     def __init__(
@@ -83,17 +84,18 @@ class Team:
         schedule: Schedule,
         device: Device,
         stacked: bool,
-        lesson: FeatureLesson | None = None,
+        feature_loss: FeatureLoss | None = None,
     ) -> None:
         self.students = tuple(replace(one, transfer_set=one.transfer_set.to(device.torch)) for one in students)
-        self.schedule, self.device, self.lesson = schedule, device, lesson
+        self.schedule, self.device, self.feature_loss = schedule, device, feature_loss
         channels = students[0].transfer_set.images.shape[1]
         whole = StackedNetwork(networks, channels) if stacked else _OneByOne(networks)
         device.place(whole)
         self.network: StackedNetwork | _OneByOne = whole
         self._chance = torch.Generator(device.torch)
         set_dropout_generator(whole, self._chance)
-        modules = nn.ModuleList([self.network] if lesson is None else [self.network, device.place(lesson.trained)])
+        adapters = [] if feature_loss is None else [device.place(feature_loss.adapter)]
+        modules = nn.ModuleList([self.network, *adapters])
         recipe = schedule.recipe
         groups = parameter_groups(modules, recipe.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
@@ -121,8 +123,8 @@ class Team:
             logits = self.network(pictures)  # [B, M, K]
         losses = self._losses(logits.float().transpose(0, 1), order, view)
         total = losses.sum()
-        if self.lesson is not None:
-            total = losses = self.lesson.add_to(total, pictures, progress)
+        if self.feature_loss is not None:
+            total = losses = self.feature_loss.add_to(total, pictures, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.recipe.learning_rate * one_cycle(progress)
         self.optimizer.zero_grad(set_to_none=True)
@@ -143,15 +145,15 @@ class Team:
         """Return everything needed to resume training: the weights and the optimiser's state. Randomness needs no
         state, because it is seeded anew in every step and epoch."""
         whole = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        if self.lesson is not None:
-            whole |= {f"lesson.{name}": value for name, value in self.lesson.trained.state_dict().items()}
+        if self.feature_loss is not None:
+            whole |= {f"lesson.{name}": value for name, value in self.feature_loss.adapter.state_dict().items()}
         return whole | pack_optimizer(self.optimizer, "optimizer.")
 
     def put_back(self, tensors: dict[str, Tensor]) -> None:
         """Restore the state that `tensors` returned."""
         self.network.load_state_dict(_with_prefix(tensors, "network."))
-        if self.lesson is not None:
-            self.lesson.trained.load_state_dict(_with_prefix(tensors, "lesson."))
+        if self.feature_loss is not None:
+            self.feature_loss.adapter.load_state_dict(_with_prefix(tensors, "lesson."))
         unpack_optimizer(self.optimizer, tensors, "optimizer.")
 
     def _pictures(self, order: dict[int, Tensor], view: dict[int, Tensor]) -> Tensor:
@@ -176,7 +178,7 @@ class Team:
             said = {key: batch_targets(one, order[one.seed], view[one.seed], logits[0]) for key, one in sources.items()}
             told = [said[key] for key in keys]
             hard_labels, teacher_logits = (torch.stack(part) for part in zip(*told, strict=True))
-            if method.uses == "peer":  # a student and its peer stand next to each other
+            if method.has_peer:  # a student and its peer stand next to each other
                 teacher_logits = logits.detach()[places ^ 1]
             loss = partial(total_loss, method)
             parts.append(torch.func.vmap(loss)(own, teacher_logits, hard_labels, settings))

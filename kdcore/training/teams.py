@@ -16,7 +16,7 @@ from kdcore.machine.device import Device
 from kdcore.machine.parallel import ParallelThreads, cores
 from kdcore.networks.registry import build_model, count_macs
 from kdcore.networks.stacked import can_stack
-from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.students import PEER, Schedule, Student
 from kdcore.training.team import Team
 
@@ -32,27 +32,28 @@ def build_teams(
     num_classes: int,
     schedule: Schedule,
     device: Device,
-    lessons: Callable[[Student, nn.Module], FeatureLesson | None] = lambda student, network: None,
+    build_feature_loss: Callable[[Student, nn.Module], FeatureLoss | None] = lambda student, network: None,
 ) -> list[Team]:
     """Build the networks of all students and divide the students into teams: small networks are stacked with others,
     large ones are on their own. A student and its peer are always in one team.
 
     Args:
         students: all students, seed by seed, with the same arms for every seed; a peer directly follows its student.
-        lessons: returns the feature loss of a student with this network, if its method has one; such a student is in a
-            team of its own.
+        build_feature_loss: returns the feature loss of a student with this network, if its method has one; such a
+            student is in a team of its own.
     """
     together: dict[object, list[list[tuple[Student, nn.Module]]]] = {}
     teams = []
     for pair in _pairs(students):
-        unit = [(one, build_model(one.model, image_shape, num_classes, seed=one.weights)) for one in pair]
+        unit = [(one, build_model(one.model, image_shape, num_classes, seed=one.weights_seed)) for one in pair]
         first, network = unit[0]
-        lesson = lessons(first, network)
+        feature_loss = build_feature_loss(first, network)
         work = count_macs(network, image_shape) * schedule.batch_size
-        if lesson is None and can_stack(network) and work <= STACKED_MACS:
+        if feature_loss is None and can_stack(network) and work <= STACKED_MACS:
             together.setdefault((first.model, first.transfer_set.kind, len(unit)), []).append(unit)
         else:
-            teams.append(Team(pair, [one for _, one in unit], schedule, device, stacked=False, lesson=lesson))
+            team = Team(pair, [one for _, one in unit], schedule, device, stacked=False, feature_loss=feature_loss)
+            teams.append(team)
     for units in together.values():
         for chunk in _chunks(units):
             learners, networks = zip(*chunk, strict=True)

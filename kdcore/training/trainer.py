@@ -32,7 +32,7 @@ from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teachers.teacher import Teacher
 from kdcore.training.arms import TeacherAnswers, arm_names, build_students, rows_to_ask
 from kdcore.training.checkpoint import RunCheckpoint
-from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.fitting import Clock, TrainingStopped, fit
 from kdcore.training.results import build_result, save_students
 from kdcore.training.stages import train_stages
@@ -142,7 +142,9 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
     for number, group in enumerate(together):
         students = yield from _students(run, group, number, answers)
         schedule = Schedule.of(group[0].config)
-        teams = build_teams(students, dataset.image_shape, dataset.num_classes, schedule, device, partial(_lesson, run))
+        teams = build_teams(
+            students, dataset.image_shape, dataset.num_classes, schedule, device, partial(_feature_loss, run)
+        )
         for epoch in fit(teams, dataset, run.checkpoint(number), clock, should_stop):
             yield EpochEnded(before + epoch.epoch, epochs, epoch.seconds, epoch.curves)
             if epoch.saved is not None:
@@ -202,11 +204,11 @@ def _checked_teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
     return teacher
 
 
-def _lesson(run: _Run, student: Student, network: nn.Module) -> FeatureLesson | None:
-    if student.objective.method.uses != "features":
+def _feature_loss(run: _Run, student: Student, network: nn.Module) -> FeatureLoss | None:
+    if student.objective.method.features is None:
         return None
     teacher = run.teachers[student.teacher]
-    return FeatureLesson(student.objective, network, teacher, run.dataset.image_shape, student.weights)
+    return FeatureLoss(student.objective, network, teacher, run.dataset.image_shape, student.weights_seed)
 
 
 def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:

@@ -42,7 +42,7 @@ class TransferSet:
         teacher_logits = None if self.teacher_logits is None else self.teacher_logits.to(device)
         return TransferSet(self.kind, self.images.to(device), self.rows.to(device), hard_labels, teacher_logits)
 
-    def taught(self, teacher_logits: Tensor | None) -> TransferSet:
+    def with_teacher_logits(self, teacher_logits: Tensor | None) -> TransferSet:
         """Return a transfer set of the same pictures with these teacher logits."""
         return replace(self, teacher_logits=teacher_logits)
 

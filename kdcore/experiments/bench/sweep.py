@@ -40,7 +40,7 @@ def one_epoch(
     (seed,) = config.seeds
     first = baseline_student(config, dataset, dataset.train.images.to(device.torch), seed)
     # One copy on the device, which all students share, as in a run.
-    transfer_set = first.transfer_set.taught(teacher_logits[:, first.transfer_set.rows].to(device.torch))
+    transfer_set = first.transfer_set.with_teacher_logits(teacher_logits[:, first.transfer_set.rows].to(device.torch))
     students = []
     for temperature in temperatures:
         objective = objective_of(replace(config, temperature=temperature))

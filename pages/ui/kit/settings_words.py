@@ -8,20 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kdcore.methods.method import DEFAULT_METHOD, Method
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point
 from pages.ui.kit import look
 from pages.ui.kit.formats import arm_name, capitalised, format_count
 from pages.ui.session.i18n import _, ngettext
 
-DEFAULT_METHOD = "kd"  # Hinton's method: the default, which `config_sentence` does not mention
 SOFT_SETTINGS = ("temperature", "distill_weight")  # settings that some methods do not use
 MAX_VALUES_LENGTH = 40  # a list of values with more characters than this is replaced by the number of values
 
 
 def method_of(config: Mapping[str, Any]) -> str:
-    """Return the key of the run's method; configurations of old runs have no method and used "kd"."""
+    """Return the key of the run's method; configurations of old runs have no method and used the default one."""
     return str(config.get("method") or DEFAULT_METHOD)
+
+
+def _method(config: Mapping[str, Any]) -> Method:
+    """Return the run's method; Hinton's if this version does not know the one that the run names."""
+    from kdcore.methods.registry import method_or_default
+
+    return method_or_default(method_of(config))
 
 
 def method_title(name: str) -> str:
@@ -38,20 +45,9 @@ def method_sentence(name: str) -> str:
     return _(METHODS[name].sentence) if name in METHODS else ""
 
 
-def learns_from(config: Mapping[str, Any]) -> str:
-    """Return what the run's method learns from: "teacher", "members", "features", "peer", "stages" or "nothing"."""
-    from kdcore.methods.registry import METHODS
-
-    name = method_of(config)
-    return METHODS[name].uses if name in METHODS else "teacher"
-
-
 def has_teacher(config: Mapping[str, Any]) -> bool:
     """Whether the students learn from the run's teacher, directly or through teacher assistants."""
-    from kdcore.methods.registry import METHODS
-
-    name = method_of(config)
-    return name not in METHODS or METHODS[name].has_teacher
+    return _method(config).has_teacher
 
 
 def agreement_note(config: Mapping[str, Any]) -> str:
@@ -66,10 +62,7 @@ def _soft_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
 
     A setting that the method does not use is left out; in a sweep over methods both are, as each method has its own.
     """
-    from kdcore.methods.registry import METHODS
-
-    name = method_of(config)
-    used = METHODS[name].settings if name in METHODS else SOFT_SETTINGS
+    used = _method(config).settings
     return () if "method" in (config.get("vary") or {}) else tuple(one for one in SOFT_SETTINGS if one in used)
 
 
@@ -191,14 +184,7 @@ def pair_sentence(config: Mapping[str, Any]) -> str:
     """
     if "method" in (config.get("vary") or {}):
         return _("The same small student learns from hard labels alone, and then by one method after the other.")
-    others = {
-        "nothing": _("from smoothed labels, without a teacher"),
-        "members": _("from the soft labels of several teachers"),
-        "features": _("from a teacher's soft labels and its inner layers"),
-        "peer": _("beside a second student, each from the other's soft labels"),
-        "stages": _("from the soft labels of a student that learned before it"),
-    }
-    second = others.get(learns_from(config), _("from a teacher's soft labels"))
+    second = _(_method(config).learns_from)
     return _("The same small student learns twice: from hard labels, and {second}.").format(second=second)
 
 
@@ -207,11 +193,11 @@ def label_note(config: Mapping[str, Any]) -> str:
 
     "" for methods in which a second student or an earlier stage gives the labels, so that no one example can show them.
     """
-    kind = learns_from(config)
-    if kind == "nothing":
-        share = float(dict(config.get("parameters") or {}).get("smoothing", 0.0))
+    method = _method(config)
+    if method.smoothing:
+        share = float(dict(config.get("parameters") or {}).get(method.smoothing, 0.0))
         return _("is told the hard label, {share} of it spread over all classes").format(share=look.percent(share))
-    if kind in ("peer", "stages"):
+    if method.stages is not None or not method.has_teacher:
         return ""
     return _("is told soft labels, T = {t:g}").format(t=config["temperature"])
 
@@ -219,17 +205,10 @@ def label_note(config: Mapping[str, Any]) -> str:
 def weight_note(config: Mapping[str, Any]) -> str:
     """Return a sentence on how much the soft labels and the hard label count for the distilled student.
 
-    "" for label smoothing, which has no distill weight.
+    "" for a method without a distill weight, such as label smoothing.
     """
-    if learns_from(config) == "nothing":
-        return ""
-    weight = config["distill_weight"]
-    text = _("For the distilled student the soft labels count for {soft}, the hard label for {hard}.")
-    if learns_from(config) == "peer":
-        text = _("For each of the two students the other's soft labels count for {soft}, the hard label for {hard}.")
-    elif method_of(config) in ("dkd", "dist"):
-        text = _("For the distilled student what the teacher says counts for {soft}, the hard label for {hard}.")
-    return text.format(soft=look.percent(weight), hard=look.percent(1 - weight))
+    text, weight = _method(config).weight_note, config["distill_weight"]
+    return _(text).format(soft=look.percent(weight), hard=look.percent(1 - weight)) if text else ""
 
 
 def extra_arms_sentence(config: Mapping[str, Any]) -> str:

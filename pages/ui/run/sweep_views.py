@@ -20,8 +20,7 @@ from pages.ui.session.i18n import _
 ARMS = ("distilled", "baseline")
 # An axis of positive values is logarithmic if the largest is at least this many times the smallest.
 LOG_AXIS_RATIO = 4.0
-# Settings from 0 to 1: a log scale would hide that they are shares of a whole.
-SHARE_SETTINGS = ("distill_weight", "label_smoothing", "smoothing", "hint_share")
+SHARE_SETTINGS = ("distill_weight", "label_smoothing")  # beside them, parameters of methods can be shares
 
 Estimate = Mapping[str, Any]  # with `mean`, `ci95` and `per_seed`, as in a run's result
 
@@ -65,7 +64,7 @@ class Sweep:
     @property
     def is_log(self) -> bool:
         """Whether the first setting's axis is logarithmic: its values are no shares, are positive and are far apart."""
-        if self.varied[0] in SHARE_SETTINGS:
+        if is_share(self.varied[0]):
             return False
         values = self.first_values()
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -75,6 +74,14 @@ class Sweep:
     def has_names(self) -> bool:
         """Whether the first setting's values are names, not numbers."""
         return any(isinstance(value, str) for value in self.first_values())
+
+
+def is_share(setting: str) -> bool:
+    """Whether a setting goes from 0 to 1. A log scale would hide that its values are shares of a whole."""
+    from kdcore.methods.registry import parameters_by_name
+
+    parameter = parameters_by_name().get(setting)
+    return setting in SHARE_SETTINGS or (parameter is not None and parameter.is_share)
 
 
 def finished_sweep(result: Mapping[str, Any]) -> Sweep | None:

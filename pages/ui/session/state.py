@@ -18,14 +18,11 @@ import streamlit as st
 T = TypeVar("T")
 
 TEMPERATURE_RANGE = (0.2, 20.0)
-# The URL keys that every link to another page carries, so that going there and back loses no choice.
+# The URL keys that every link to another page carries, beside parameters of methods, so that no choice is lost.
 SHARED_KEYS = (
     "source", "teacher", "t", "dataset", "labels", "distil_teacher", "student", "temperature", "distill_weight",
     "epochs", "seeds", "seed", "run", "lang", "present",
     "method", "controls", "vary", "vary_values",
-    "smoothing", "target_weight", "non_target_weight", "between_weight", "within_weight", "hint_share",
-    "attention_weight", "distance_weight", "angle_weight", "generations", "assistants", "student_layer",
-    "teacher_layer",
     "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown", "sample_of", "model", "networks",
 )  # fmt: skip
 
@@ -178,7 +175,15 @@ def set_run_id(value: str | None) -> None:
 
 def link_params() -> dict[str, list[str]]:
     """Return the keys and values of the URL that every link to another page carries."""
-    return {key: st.query_params.get_all(key) for key in SHARED_KEYS if key in st.query_params}
+    parameters = [key for key in st.query_params if key not in SHARED_KEYS and is_parameter(key)]
+    return {key: st.query_params.get_all(key) for key in (*SHARED_KEYS, *parameters) if key in st.query_params}
+
+
+def is_parameter(key: str) -> bool:
+    """Whether the URL's `key` is a parameter of a method."""
+    from kdcore.methods.registry import parameters_by_name  # loads torch, which takes seconds
+
+    return key in parameters_by_name()
 
 
 def _run_id_or_none(text: str) -> str | None:

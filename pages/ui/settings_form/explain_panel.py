@@ -59,9 +59,12 @@ def _distilled_labels(config: RunConfig, example: Example) -> list[float]:
 
     They are smoothed hard labels for a method that learns without a teacher, else the teacher's soft labels.
     """
-    if settings_words.learns_from(config.to_json()) == "nothing":
-        return example.smoothed(float(dict(config.parameters)["smoothing"]))
-    return example.soft_labels(config.temperature, standardised=config.method == "standardised-kd")
+    from kdcore.methods.registry import find_method
+
+    method = find_method(config.method)
+    if method.smoothing:
+        return example.smoothed(float(dict(config.parameters)[method.smoothing]))
+    return example.soft_labels(config.temperature, standardised=method.standardised)
 
 
 def _draw_bars(arm: str, label_source: str, example: Example, shares: list[float]) -> None:

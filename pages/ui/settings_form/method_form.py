@@ -13,7 +13,7 @@ from pages.ui.session import state
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
-    from kdcore.methods.registry import Method, Parameter
+    from kdcore.methods.method import Method, Parameter
     from kdcore.settings.defaults import Defaults
 
 METHOD_KEY, CONTROLS_KEY = "method", "controls"  # URL parameters; the key of the widget is this name plus "_pick"
@@ -79,7 +79,7 @@ def controls_form(method: Method) -> tuple[str, ...]:
     Controls exist only for methods that learn from one teacher's soft labels alone; for any other method nothing is
     drawn and the result is empty.
     """
-    if method.uses != "teacher":
+    if not method.needs_logits_only:
         return ()
     state.set_initial("controls_pick", state.choices(CONTROLS_KEY, tuple(CONTROLS)))
     chosen = st.multiselect(

@@ -40,7 +40,7 @@ def run_form() -> RunConfig:
         KdError: a setting is not legal; the message is one sentence for the visitor.
     """
     # These load torch, which takes seconds.
-    from kdcore.methods.registry import RUN_SETTINGS
+    from kdcore.methods.method import RUN_SETTINGS
     from kdcore.settings.config import make_run_config
     from kdcore.settings.defaults import defaults_for
 

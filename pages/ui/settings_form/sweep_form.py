@@ -88,13 +88,18 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
 
 def usual_values(setting: str, defaults: Defaults, most_labels: int) -> str:
     """Return the values that are suggested for a setting, joined by commas; "" for a setting without suggestions."""
+    from kdcore.methods.registry import METHODS
+
+    # Only methods that work with every teacher and student; the one without a teacher comes last.
+    methods = sorted((one for one in METHODS.values() if one.needs_logits_only or one.learns_alone),
+                     key=lambda one: one.learns_alone)  # fmt: skip
     shares = {share: round(defaults.labels * share) for share in (0.25, 0.5, 1, 2, 4)}
     lists: dict[str, list[Any]] = {
         "temperature": [1, 2, 4, 8, 20],
         "distill_weight": [0.25, 0.5, 0.75, 0.9, 1],
         "labels": [labels for labels in shares.values() if 0 < labels <= most_labels],
         "student": list(defaults.students),
-        "method": ["kd", "standardised-kd", "dkd", "dist", "label-smoothing"],
+        "method": [method.name for method in methods],
         "epochs": [max(1, round(defaults.epochs * share)) for share in (0.25, 0.5, 1, 2)],
     }
     return ", ".join(map(str, lists.get(setting, [])))

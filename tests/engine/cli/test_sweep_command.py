@@ -90,7 +90,7 @@ def test_a_method_names_the_settings_that_change_what_its_student_learns(name: s
 
     changed = {"temperature": replace(config, temperature=7.0), "distill_weight": replace(config, distill_weight=0.3)}
     counts = {setting: loss(one) != pytest.approx(loss(config)) for setting, one in changed.items()}
-    taught = [stage.taught for stage in stages_of(config)] or [METHODS[name].uses not in ("peer", "nothing")]
+    taught = [stage.uses_soft_labels for stage in stages_of(config)] or [METHODS[name].uses not in ("peer", "nothing")]
     assert METHODS[name].settings == tuple(
         setting for setting, matters in {"teacher": taught[0], **counts}.items() if matters
     )

@@ -27,7 +27,7 @@ from kdcore.store import Store, new_id
 from kdcore.store.schema import runs as run_table
 from kdcore.teachers.load import load_teacher
 from kdcore.training.arms import objective_of
-from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.trainer import train
 
 TINY = {"labels": 20, "epochs": 1, "seeds": 2, "student": "mlp-8", "device": "cpu"}
@@ -222,8 +222,8 @@ def test_peers_and_the_regressors_of_hints_are_counted() -> None:
         make_run_config("digits", **settings, method=method) for method in ("kd", "fitnets", "mutual")
     )
     teacher, student = load_teacher("digits"), build_model("convnet-4", (1, 8, 8), 10)
-    lesson = FeatureLesson(objective_of(hints), student, teacher, (1, 8, 8), 0)
-    assert space_needed(hints) - space_needed(plain) == 2 * 3 * 3 * 4 * count_params(lesson.trained) > 0
+    feature_loss = FeatureLoss(objective_of(hints), student, teacher, (1, 8, 8), 0)
+    assert space_needed(hints) - space_needed(plain) == 2 * 3 * 3 * 4 * count_params(feature_loss.adapter) > 0
     assert space_needed(pairs) - space_needed(plain) == 2 * 3 * 3 * 4 * count_params(student)
 
 

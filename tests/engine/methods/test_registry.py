@@ -34,7 +34,7 @@ from kdcore.settings.sweeps import points
 from kdcore.teachers.ensemble_names import members_of
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.teacher import Teacher
-from kdcore.training.feature_lessons import FeatureLesson
+from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.students import PEER, Objective, Schedule, Student
 from kdcore.training.team import Team
 from kdcore.training.transfer_sets import TransferSet
@@ -265,7 +265,7 @@ def test_without_maps_there_is_no_attention_and_hints_need_a_vector(trained: Tra
         objective = Objective(METHODS[method], numbers_of(method) | NO_PATHS)
         student = build_model("mlp-8", (3, 32, 32), 8)
         with pytest.raises(ConfigError) as later:
-            FeatureLesson(objective, student, load_teacher("creatures"), (3, 32, 32), 0)
+            FeatureLoss(objective, student, load_teacher("creatures"), (3, 32, 32), 0)
         assert str(caught.value) == str(later.value)
         with pytest.raises(ConfigError, match=words):
             make_run_config("creatures", method=method, vary={"student": ("convnet-4", "mlp-8")})
@@ -284,7 +284,7 @@ def test_a_lesson_in_features_adds_what_its_paper_says_and_leaves_the_teacher_al
     teacher = replace(load_teacher("creatures"), device=PRECISE)
     student, inside = build_model("convnet-4", (3, 32, 32), 8, seed=0), teacher.network.network
     assert isinstance(student, torch.nn.Sequential) and isinstance(inside, torch.nn.Sequential)
-    lesson = FeatureLesson(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
+    lesson = FeatureLoss(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
     pictures, other = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.tensor(2.0)
     logits = student(pictures)
     begun, later = (lesson.add_to(other, pictures, progress) for progress in (0.0, 0.9))
@@ -296,13 +296,11 @@ def test_a_lesson_in_features_adds_what_its_paper_says_and_leaves_the_teacher_al
         torch.testing.assert_close(begun, expected, rtol=1e-5, atol=0)
     if method == "fitnets":
         assert [tuple(one.shape) for one in middles] == [(6, 8, 8, 8), (6, 64, 8, 8)]
-        expected = hint_loss(lesson.trained(middles[0]), middles[1])
+        expected = hint_loss(lesson.adapter(middles[0]), middles[1])
         torch.testing.assert_close(begun, expected, rtol=1e-5, atol=0)
         assert later.item() == 2.0  # hints alone, and then none
-        same = FeatureLesson(
-            Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1
-        )
-        assert all(map(torch.equal, lesson.trained.parameters(), same.trained.parameters()))
+        same = FeatureLoss(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
+        assert all(map(torch.equal, lesson.adapter.parameters(), same.adapter.parameters()))
     else:
         assert begun.item() == later.item() > 2.0
     if method == "rkd":
@@ -321,9 +319,9 @@ def test_maps_are_compared_place_by_place_though_the_teacher_looks_at_the_middle
     student = build_model("convnet-4", (3, 32, 32), 8, seed=0).eval()
     card = replace(load_teacher("creatures").card, model="convnet-4", crop=0.5)
     teacher = Teacher(card, FrozenNetwork(copy.deepcopy(student), card.crop), PRECISE)
-    lesson = FeatureLesson(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
+    lesson = FeatureLoss(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
     if method == "fitnets":
-        lesson.trained = torch.nn.Identity()
+        lesson.adapter = torch.nn.Identity()
     pictures = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     logits = student(pictures)
     assert float(lesson.add_to(torch.tensor(0.0), pictures, 0.0).detach()) == 0.0
@@ -347,9 +345,9 @@ def test_lessons_that_are_given_at_the_same_time_do_not_hear_each_other() -> Non
     for seed in (0, 1):
         student = build_model("convnet-4", (3, 32, 32), 8, seed=seed)
         pictures = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
-        lessons.append((FeatureLesson(objective, student, teacher, (3, 32, 32), 0), student, pictures))
+        lessons.append((FeatureLoss(objective, student, teacher, (3, 32, 32), 0), student, pictures))
 
-    def learn(lesson: FeatureLesson, student: torch.nn.Module, pictures: torch.Tensor) -> float:
+    def learn(lesson: FeatureLoss, student: torch.nn.Module, pictures: torch.Tensor) -> float:
         student(pictures)
         return float(lesson.add_to(torch.tensor(0.0), pictures, 0.0).detach())
 
@@ -402,7 +400,7 @@ def test_a_student_born_again_learns_from_the_one_before(trained: Trained) -> No
         close(last[0].transfer_set.teacher_logits, answers_of(*second, views))
         assert last[0].objective.settings["distill_weight"] == config.distill_weight
         assert {one[0].model for one in (first, second, last)} == {"convnet-4"}
-        assert len({one[0].weights for one in (first, second, last)}) == 3
+        assert len({one[0].weights_seed for one in (first, second, last)}) == 3
         assert all(torch.equal(one[0].transfer_set.rows, last[0].transfer_set.rows) for one in (first, second))
 
 

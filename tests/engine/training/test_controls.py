@@ -205,7 +205,7 @@ def test_every_control_is_told_what_its_sentence_says(told: Build) -> None:
     soft = distilled.transfer_set.teacher_logits
     assert soft is not None and soft.isfinite().all()
     for name, student in arms.items():
-        assert (student.model, student.weights, student.seed) == ("mlp-8", 0, 0)
+        assert (student.model, student.weights_seed, student.seed) == ("mlp-8", 0, 0)
         assert student.objective.method.name == "kd"
         other_pictures = name in ("unlabelled", "noise")
         assert (student.transfer_set.hard_labels is None) == other_pictures

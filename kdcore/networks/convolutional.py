@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def conv_bn(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+def conv_bn(
+    inputs: int, outputs: int, stride: int = 1, kernel: int = 3, conv: type[nn.Conv2d] = nn.Conv2d
+) -> nn.Sequential:
     """A convolution followed by batch norm; it has no bias, because batch norm adds its own shift."""
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+    return nn.Sequential(
+        conv(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False), nn.BatchNorm2d(outputs)
+    )
 
 
 def build_convnet(widths: list[int], image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -40,6 +43,18 @@ def build_convnet(widths: list[int], image_shape: tuple[int, int, int], num_clas
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(places), nn.Flatten(), head)
 
 
+class Subsampled1x1(nn.Conv2d):
+    """A 1x1 convolution with a stride, computed as a plain 1x1 convolution of the pixels that it reads.
+
+    PyTorch hands the strided form to oneDNN, whose backward pass (version 3.12) writes beyond its buffer on processors
+    with AVX2 and without AVX-512 if the map has 2 to 6 channels in channels_last order: the process crashes.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C', H / stride, W / stride]
+        rows, columns = self.stride
+        return F.conv2d(x[..., ::rows, ::columns], self.weight, self.bias)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut (He et al. 2016, figure 2)."""
 
@@ -48,7 +63,8 @@ class BasicBlock(nn.Module):
         self.first = conv_bn(inputs, outputs, stride)
         self.second = conv_bn(outputs, outputs)
         plain = stride == 1 and inputs == outputs
-        self.shortcut: nn.Module = nn.Identity() if plain else conv_bn(inputs, outputs, stride, kernel=1)
+        conv = Subsampled1x1 if inputs < 8 else nn.Conv2d
+        self.shortcut: nn.Module = nn.Identity() if plain else conv_bn(inputs, outputs, stride, kernel=1, conv=conv)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C', H / stride, W / stride]
         return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))

@@ -11,6 +11,7 @@ from kdcore.cli import text
 from kdcore.cli.answer import VISITOR, Answer, progress
 from kdcore.errors import ConfigError, KdError
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
+from kdcore.methods.method import SOFT_SETTINGS
 from kdcore.store import RunRow, Store
 
 STOP_SECONDS = 20.0  # how long Ctrl-C waits for the run's worker to stop
@@ -78,21 +79,20 @@ def _changed_settings(before: dict[str, Any], given: dict[str, Any]) -> dict[str
         given: the settings to change, by name, with `parameters` of the method as a mapping.
     """
     from kdcore.methods.registry import find_method
-    from kdcore.settings.sweeps import METHOD_DEFAULTS
 
     varied = before.get("vary", {})
     vary = {name: values for name, values in varied.items() if name not in {**given, **given.get("parameters", {})}}
     if "method" in vary:  # still several methods: each uses its own temperature and weight
-        before = {name: value for name, value in before.items() if name not in METHOD_DEFAULTS or name in vary}
+        before = {name: value for name, value in before.items() if name not in SOFT_SETTINGS or name in vary}
     elif "method" in varied:  # one method remains: it takes over what was fixed for all of them
-        held = [name for name in METHOD_DEFAULTS if len(vary.get(name, ())) == 1]
+        held = [name for name in SOFT_SETTINGS if len(vary.get(name, ())) == 1]
         given = {**{name: vary.pop(name)[0] for name in held}, **given}
     method = given.get("method", before["method"])
     own = {**before.get("parameters", {}), **given.get("parameters", {})}
     if method != before["method"]:
         own = given.get("parameters", {})
         both = (find_method(before["method"]), find_method(method))
-        for name in METHOD_DEFAULTS:
+        for name in SOFT_SETTINGS:
             if any(getattr(one, name) is not None for one in both):
                 before.pop(name, None)
     return {**before, **given, "parameters": own, "vary": vary}

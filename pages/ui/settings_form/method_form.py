@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from kdcore.methods.method import SOFT_SETTINGS
 from pages.ui.kit import formats, settings_words
 from pages.ui.session import state
 from pages.ui.session.i18n import _
@@ -136,7 +137,7 @@ def _on_method_change(dataset: str) -> None:
 
     before, method = chosen_method(), METHODS[str(state.widget_value("method_pick"))]
     _set_method(method.name)
-    for name in settings_words.SOFT_SETTINGS:
+    for name in SOFT_SETTINGS:
         if getattr(method, name) is not None or getattr(before, name) is not None:
             state.set_widget(name, default_soft_setting(defaults_for(dataset), name))
     for one in method.parameters:

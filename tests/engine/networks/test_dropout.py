@@ -96,7 +96,7 @@ def test_only_what_they_are_told_differs_with_dropout_too() -> None:
         assert (first[1] != then[1])[spoke].double().mean() > 0.3  # half of them, by chance
     torch.manual_seed(6)
     resumed, _ = two_arms()
-    resumed.put_back({name: value.clone() for name, value in one.tensors().items()})
+    resumed.restore_state({name: value.clone() for name, value in one.state_tensors().items()})
     for team in (one, resumed):
         torch.rand(3)  # what others drew meanwhile
         train_epoch([team], 1, threads_for([team]))

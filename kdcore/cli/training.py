@@ -13,6 +13,7 @@ from kdcore.cli import text
 from kdcore.cli.answer import Answer, progress
 from kdcore.errors import ConfigError, KdError
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
+from kdcore.methods.method import SOFT_SETTINGS
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import flat_config
 from kdcore.store import RunRow, Store
@@ -81,21 +82,20 @@ def _changed_settings(before: dict[str, Any], given: dict[str, Any]) -> dict[str
     """
     # These load torch, which takes seconds.
     from kdcore.methods.registry import find_method
-    from kdcore.settings.sweeps import METHOD_DEFAULTS
 
     varied, parameters = before.get("vary", {}), given.get("parameters", {})
     vary = {name: values for name, values in varied.items() if name not in {**given, **parameters}}
     if "method" in vary:  # still several methods: each uses its own temperature and weight
-        before = {name: value for name, value in before.items() if name not in METHOD_DEFAULTS or name in vary}
+        before = {name: value for name, value in before.items() if name not in SOFT_SETTINGS or name in vary}
     elif "method" in varied:  # one method remains: it takes over what was fixed for all of them
-        fixed_for_all = [name for name in METHOD_DEFAULTS if len(vary.get(name, ())) == 1]
+        fixed_for_all = [name for name in SOFT_SETTINGS if len(vary.get(name, ())) == 1]
         given = {**{name: vary.pop(name)[0] for name in fixed_for_all}, **given}
     method = given.get("method", before["method"])
     if method == before["method"]:
         parameters = {**before.get("parameters", {}), **parameters}
     else:
         methods = (find_method(before["method"]), find_method(method))
-        for name in METHOD_DEFAULTS:
+        for name in SOFT_SETTINGS:
             if any(getattr(one, name) is not None for one in methods):
                 before.pop(name, None)
     return {**before, **given, "parameters": parameters, "vary": vary}

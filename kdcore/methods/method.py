@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 Value = float | str
 DEFAULT_METHOD = "kd"  # Hinton's, by which a run learns that names no method
-RUN_SETTINGS = ("teacher", "temperature", "distill_weight")  # settings of a run that some methods ignore
+SOFT_SETTINGS = ("temperature", "distill_weight")  # settings of the distill loss; a method may have its own defaults
+RUN_SETTINGS = ("teacher", *SOFT_SETTINGS)  # settings of a run that some methods ignore
 
 
 @dataclass(frozen=True)

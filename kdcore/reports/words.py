@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcore.methods.method import DEFAULT_METHOD
+from kdcore.methods.method import DEFAULT_METHOD, SOFT_SETTINGS
 from kdcore.reports.comparison import claim_counts, claims_in_words
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point, setting_text
@@ -105,7 +105,7 @@ def _run_method(config: Mapping[str, Any]) -> Method:
 
 def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the settings among temperature and distill weight that the run's method does not use."""
-    return tuple(name for name in ("temperature", "distill_weight") if name not in _run_method(config).settings)
+    return tuple(name for name in SOFT_SETTINGS if name not in _run_method(config).settings)
 
 
 def _distilled(config: Mapping[str, Any]) -> str:

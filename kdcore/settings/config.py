@@ -80,7 +80,7 @@ class RunConfig:
             # Older configurations lack these keys; a missing key counts as empty.
             values["parameters"] = tuple(dict(values.get("parameters", {})).items())
             values["controls"] = tuple(values.get("controls", ()))
-            values["vary"] = tuple((name, tuple(some)) for name, some in dict(values.get("vary", {})).items())
+            values["vary"] = tuple((name, tuple(each)) for name, each in dict(values.get("vary", {})).items())
             config = cls(**values)
         except (TypeError, KeyError, ValueError) as error:
             raise ConfigError(f"This is not the configuration of a run: {error}.") from error
@@ -114,8 +114,8 @@ class RunConfig:
         _check("weight decay", self.recipe.weight_decay, 0.0, 10.0)
         _check("label smoothing", self.recipe.label_smoothing, 0.0, 0.99)
         teacher = normal_name(str(self.teacher))
-        same = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
-        teacher, method = same.teacher, find_method(same.method)  # of the sweep's own point
+        normal = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
+        teacher, method = normal.teacher, find_method(normal.method)  # of the sweep's own point
         if method.needs_ensemble and not is_ensemble(teacher):
             raise ConfigError(f"Several teachers are needed, joined by + (such as {teacher}+NAME), not {teacher}.")
         if method.features is not None and is_ensemble(teacher):
@@ -123,11 +123,11 @@ class RunConfig:
                 f"{method.name} compares inner layers, and the ensemble {teacher} has none of its own; choose "
                 "one of its members."
             )
-        if same.vary:
-            points(same)  # raises if the configuration of any point is not legal
-        _check_controls(same, info)
-        compared_shapes(same)  # raises for layers that cannot be compared, before anything is trained
-        return self if same == self else same
+        if normal.vary:
+            points(normal)  # raises if the configuration of any point is not legal
+        _check_controls(normal, info)
+        compared_shapes(normal)  # raises for layers that cannot be compared, before anything is trained
+        return self if normal == self else normal
 
 
 def make_run_config(dataset: str, **overrides: Any) -> RunConfig:

@@ -7,20 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kdcore.methods.method import SOFT_SETTINGS
+
 # The recipe's fields that are options of the command line.
-_OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
+_RECIPE_OPTIONS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
 
 
 def run_command(config: Mapping[str, Any]) -> str:
     """Return the command line that repeats a run; it names every setting but the device, in case defaults change."""
     flat = flat_config(config)
-    names = ("dataset", "teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", *_OPTIONS)
+    names = ("dataset", "teacher", "student", "method", *SOFT_SETTINGS, "labels", "epochs", *_RECIPE_OPTIONS)
     vary = flat.get("vary") or {}
     words = ["kdcore", "sweep" if vary else "run"]
     # Methods that are compared each use their own of these, unless they are in `vary`.
-    each = ("temperature", "distill_weight") if "method" in vary else ()
-    for name in (name for name in names if name not in each):
-        if flat.get(name) is not None:
+    left_out = SOFT_SETTINGS if "method" in vary else ()
+    for name in names:
+        if name not in left_out and flat.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", setting_text(flat[name])]
     for name, value in (flat.get("parameters") or {}).items():
         words += ["--set", f"{name}={setting_text(value)}"]
@@ -71,10 +73,10 @@ def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     values. Empty controls and empty parameters are left out, so that they equal those of old runs, which lack the keys.
     """
     flat = flat_config(config)
-    own, vary = flat.pop("parameters", None) or {}, flat.pop("vary", None) or {}
+    parameters, vary = flat.pop("parameters", None) or {}, flat.pop("vary", None) or {}
     if not flat.get("controls"):
         flat.pop("controls", None)
-    return {**flat, **{name: value for name, value in own.items() if value != ""}, **vary}
+    return {**flat, **{name: value for name, value in parameters.items() if value != ""}, **vary}
 
 
 def own_point(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,6 +85,5 @@ def own_point(config: Mapping[str, Any]) -> dict[str, Any]:
     The own point is the one whose arms, verdict and paired difference the sweep's result holds. The values are not
     validated, because the dataset or teacher of an old sweep may be gone from this machine.
     """
-    flat = flat_config(config)
-    own = {**(config.get("parameters") or {}), **flat}
-    return {name: own.get(name) for name in config.get("vary") or ()}
+    settings = {**(config.get("parameters") or {}), **flat_config(config)}
+    return {name: settings.get(name) for name in config.get("vary") or ()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.methods.method import SOFT_SETTINGS
 from kdcore.methods.registry import find_method, parameters_by_name
 from kdcore.settings.controls import control_teacher
 from kdcore.settings.defaults import Recipe, defaults_for
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
     from kdcore.settings.config import RunConfig
 
 MAX_POINTS = 100
-_RECIPE = tuple(field.name for field in fields(Recipe))
-VARIED = ("labels", "teacher", "student", "method", "temperature", "distill_weight", "epochs", *_RECIPE)
-METHOD_DEFAULTS = ("temperature", "distill_weight")  # settings for which a method may have its own default
-_WHOLE = ("labels", "epochs", "batch_size")
-_TEXT = ("teacher", "student", "method")
-GROUP_SETTINGS = ("student", "labels", "epochs", *_RECIPE)  # points that differ in one of these are trained apart
+_RECIPE_SETTINGS = tuple(field.name for field in fields(Recipe))
+# The settings of any run that can be varied; a method's own parameters can be too.
+SWEEP_SETTINGS = ("labels", "teacher", "student", "method", *SOFT_SETTINGS, "epochs", *_RECIPE_SETTINGS)
+_WHOLE_SETTINGS = ("labels", "epochs", "batch_size")
+_TEXT_SETTINGS = ("teacher", "student", "method")
+# Points that differ in one of these are trained apart.
+GROUP_SETTINGS = ("student", "labels", "epochs", *_RECIPE_SETTINGS)
 POINT_ARMS = ("baseline", "distilled")
 
 
@@ -72,20 +74,20 @@ def parse_vary(texts: Iterable[str]) -> dict[str, tuple[Any, ...]]:
             raise ConfigError(f"Say what to vary and over which values, such as temperature=1,2,4, not {text!r}.")
         if name in found:
             raise ConfigError(f"{name} is varied twice; give all of its values at once.")
-        if name not in VARIED and name not in parameters_by_name():
-            raise UnknownName("setting that can be varied", name, (*VARIED, *parameters_by_name()))
+        if name not in SWEEP_SETTINGS and name not in parameters_by_name():
+            raise UnknownName("setting that can be varied", name, (*SWEEP_SETTINGS, *parameters_by_name()))
         found[name] = tuple(_value(name, part) for part in parts)
     return found
 
 
 def _value(name: str, text: str) -> Any:
     parameter = parameters_by_name().get(name)
-    if name in _TEXT or (parameter is not None and parameter.is_text):
+    if name in _TEXT_SETTINGS or (parameter is not None and parameter.is_text):
         return text
     try:
-        return int(text) if name in _WHOLE else float(text)
+        return int(text) if name in _WHOLE_SETTINGS else float(text)
     except ValueError as error:
-        kind = "a whole number" if name in _WHOLE else "a number"
+        kind = "a whole number" if name in _WHOLE_SETTINGS else "a number"
         raise ConfigError(f"{name} is {kind}, not {text!r}.") from error
 
 
@@ -109,8 +111,8 @@ def merge_given(given: Mapping[str, Any], vary: Mapping[str, Iterable[Any]]) -> 
                 f"{name} cannot be {format_value(given[name])} and vary over {', '.join(map(format_value, values))}; "
                 "choose one of its values, or vary other settings."
             )
-    held = {name: (given[name],) for name in METHOD_DEFAULTS if name in given and "method" in found}
-    return {**found, **{name: value for name, value in held.items() if name not in found}}
+    pinned = {name: (given[name],) for name in SOFT_SETTINGS if name in given and "method" in found}
+    return {**found, **{name: value for name, value in pinned.items() if name not in found}}
 
 
 def normal_sweep(config: RunConfig) -> RunConfig:
@@ -121,12 +123,12 @@ def normal_sweep(config: RunConfig) -> RunConfig:
         UnknownName: a setting that cannot be varied.
         ConfigError: a setting without values or with the same value twice, or more than `MAX_POINTS` points.
     """
-    own = dict(config.parameters)
+    parameters = dict(config.parameters)
     config = replace(config, vary=tuple((name, _normal(name, values)) for name, values in config.vary))
     count = 1
     for name, values in config.vary:
-        if name not in VARIED and name not in own:
-            raise UnknownName("setting that can be varied", name, (*VARIED, *own))
+        if name not in SWEEP_SETTINGS and name not in parameters:
+            raise UnknownName("setting that can be varied", name, (*SWEEP_SETTINGS, *parameters))
         if not values or any(value in values[:place] for place, value in enumerate(values)):
             raise ConfigError(f"{name} needs values that differ from each other, not {', '.join(map(str, values))}.")
         count *= len(values)
@@ -134,7 +136,8 @@ def normal_sweep(config: RunConfig) -> RunConfig:
         raise ConfigError(f"A sweep has at most {MAX_POINTS} points, not {count}; leave some values out.")
     if not config.vary:
         return config
-    main = {name: current if (current := value_at(config, name)) in some else some[0] for name, some in config.vary}
+    own = {name: value_at(config, name) for name, _ in config.vary}
+    main = {name: own[name] if own[name] in values else values[0] for name, values in config.vary}
     return replace(config_at(config, main), vary=config.vary, controls=config.controls)
 
 
@@ -146,18 +149,18 @@ def points(config: RunConfig) -> tuple[Point, ...]:
     found = []
     for combination in itertools.product(*(values for _, values in config.vary)):
         values = tuple(zip(names, combination, strict=True))
-        own = values == main
-        found.append(Point(values, replace(config, vary=()) if own else config_at(config, dict(values)), own))
+        is_main = values == main
+        found.append(Point(values, replace(config, vary=()) if is_main else config_at(config, dict(values)), is_main))
     return tuple(found)
 
 
-def groups(some: Iterable[Point]) -> tuple[tuple[Point, ...], ...]:
+def groups(sweep_points: Iterable[Point]) -> tuple[tuple[Point, ...], ...]:
     """Group the points whose students can be trained together, because student, labels, epochs and recipe are the same.
 
     The run's own point is the first of the first group.
     """
     together: dict[object, list[Point]] = {}
-    for point in sorted(some, key=lambda one: not one.main):
+    for point in sorted(sweep_points, key=lambda point: not point.main):
         together.setdefault(tuple(value_at(point.config, name) for name in GROUP_SETTINGS), []).append(point)
     return tuple(tuple(group) for group in together.values())
 
@@ -176,13 +179,16 @@ def arms_of(vary: Mapping[str, Sequence[Any]], own: Mapping[str, Any]) -> list[t
         for each point its values by setting, and {"baseline": name, "distilled": name}; points that are trained
         together have the same baseline.
     """
-    every = [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
-    names = [{arm: arm if one == own else f"{arm} ({_label(one.items())})" for arm in POINT_ARMS} for one in every]
-    shared: dict[object, str] = {}
-    for place in sorted(range(len(every)), key=lambda one: every[one] != own):
-        together = tuple(every[place].get(name) for name in GROUP_SETTINGS)
-        names[place]["baseline"] = shared.setdefault(together, names[place]["baseline"])
-    return list(zip(every, names, strict=True))
+    combinations = [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
+    arms = [
+        {arm: arm if values == own else f"{arm} ({_label(values.items())})" for arm in POINT_ARMS}
+        for values in combinations
+    ]
+    baselines: dict[object, str] = {}  # the name of the baseline that the points of a group share
+    for place in sorted(range(len(combinations)), key=lambda place: combinations[place] != own):
+        group = tuple(combinations[place].get(name) for name in GROUP_SETTINGS)
+        arms[place]["baseline"] = baselines.setdefault(group, arms[place]["baseline"])
+    return list(zip(combinations, arms, strict=True))
 
 
 def teachers_of(config: RunConfig) -> tuple[str, ...]:
@@ -207,14 +213,16 @@ def _label(values: Iterable[tuple[str, Any]]) -> str:
 
 def format_value(value: Any) -> str:
     """Format a value for display; different values never get the same text."""
-    short = f"{value:g}" if isinstance(value, float) else str(value)
-    return short if not isinstance(value, float) or float(short) == value else repr(value)
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def value_at(config: RunConfig, name: str) -> Any:
-    if name in _RECIPE:
+    if name in _RECIPE_SETTINGS:
         return getattr(config.recipe, name)
-    return getattr(config, name) if name in VARIED else dict(config.parameters).get(name)
+    return getattr(config, name) if name in SWEEP_SETTINGS else dict(config.parameters).get(name)
 
 
 def config_at(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
@@ -226,14 +234,14 @@ def config_at(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         before, method = find_method(config.method), find_method(values["method"])
         defaults = defaults_for(config.dataset)
         changes: dict[str, Any] = {"method": method.name, "parameters": ()}
-        for name in METHOD_DEFAULTS:
+        for name in SOFT_SETTINGS:
             if getattr(method, name) is not None:
                 changes[name] = getattr(method, name)
             elif getattr(before, name) is not None:
                 changes[name] = getattr(defaults, name)
         base = replace(base, **changes)
-    recipe = {name: value for name, value in values.items() if name in _RECIPE}
-    plain = {name: value for name, value in values.items() if name in VARIED and name not in recipe}
-    own = {name: value for name, value in values.items() if name not in VARIED}
-    parameters = tuple({**dict(base.parameters), **own}.items())
+    recipe = {name: value for name, value in values.items() if name in _RECIPE_SETTINGS}
+    plain = {name: value for name, value in values.items() if name in SWEEP_SETTINGS and name not in recipe}
+    varied_parameters = {name: value for name, value in values.items() if name not in SWEEP_SETTINGS}
+    parameters = tuple({**dict(base.parameters), **varied_parameters}.items())
     return replace(base, **plain, recipe=replace(base.recipe, **recipe), parameters=parameters).validate()

@@ -34,7 +34,6 @@ from kdcore.training.transfer_sets import (
 # Added to a student's seed for the first weights of its peer, and for those of the random teacher, which would
 # otherwise equal the student itself if both have the same architecture.
 PEER_SEED_OFFSET, RANDOM_TEACHER_SEED_OFFSET = 500_000_003, 900_000_011
-UNLABELLED = ("unlabelled", "noise")  # controls whose pictures have no hard labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,33 +45,38 @@ class TeacherAnswers:
         teachers: every teacher of the run, by name.
         logits: each teacher's logits for all V views, float16 [V, M, K], by the teacher's name. Only the rows that
             `rows_to_ask` returns are valid; the others may be NaN.
-        chained: for methods with stages, the logits of the last stage's students for all views of their N labelled
+        stage_logits: for methods with stages, the logits of the last stage's students for all views of their N labelled
             pictures, float16 [V, N, K], by (label of the point, seed).
     """
 
     images: Tensor
     teachers: Mapping[str, Teacher]
     logits: Mapping[str, Tensor]
-    chained: Mapping[tuple[str, int], Tensor]
+    stage_logits: Mapping[tuple[str, int], Tensor]
 
 
 def arm_names(config: RunConfig, dataset: Dataset) -> tuple[str, ...]:
     """Return the arms that are trained at the run's own point. If the dataset's true posterior is known, one of them
     ("posterior") learns from it as its teacher."""
+    return ("baseline", "distilled", *_extra_arms(config, dataset))
+
+
+def _extra_arms(config: RunConfig, dataset: Dataset) -> tuple[str, ...]:
+    """Return the arms that are trained at the run's own point only."""
     posterior = ("posterior",) if dataset.train.posterior is not None else ()
-    return ("baseline", "distilled", *posterior, *config.controls)
+    return (*posterior, *config.controls)
 
 
 def rows_to_ask(config: RunConfig, dataset: Dataset) -> Tensor:
     """Return the indices of all training pictures whose teacher logits the run needs, int64, sorted."""
-    found = []
+    subsets = []
     for labels in {point.config.labels for point in points(config)}:
         for seed in config.seeds:
             labelled = labelled_subset(dataset.train.hard_labels, labels, seed)
-            found.append(labelled)
+            subsets.append(labelled)
             if "unlabelled" in config.controls:
-                found.append(other_subset(labelled, len(dataset.train), seed))
-    rows: Tensor = torch.cat(found).unique()
+                subsets.append(other_subset(labelled, len(dataset.train), seed))
+    rows: Tensor = torch.cat(subsets).unique()
     return rows
 
 
@@ -93,9 +97,9 @@ def build_students(group: Sequence[Point], dataset: Dataset, answers: TeacherAns
             arm = point.arm("distilled")
             students += _distilled(arm, seed, point, labelled, answers, with_logits_of)
             if point.main:
-                for name in arm_names(config, dataset)[2:]:
-                    told, objective = _transfer_set_and_objective(name, seed, point, labelled, dataset, answers)
-                    students.append(_student(name, seed, config, told, objective))
+                for name in _extra_arms(config, dataset):
+                    pair = _transfer_set_and_objective(name, seed, point, labelled, dataset, answers)
+                    students.append(_student(name, seed, config, *pair))
     return students
 
 
@@ -106,12 +110,12 @@ def baseline_student(config: RunConfig, dataset: Dataset, images: Tensor, seed: 
         images: all training pictures, on the device that trains, uint8 [M, C, H, W].
     """
     rows = labelled_subset(dataset.train.hard_labels, config.labels, seed)
-    told = TransferSet("labelled", images, rows, dataset.train.hard_labels[rows])
-    return _student("baseline", seed, config, told, _hard_only(config))
+    labelled = TransferSet("labelled", images, rows, dataset.train.hard_labels[rows])
+    return _student("baseline", seed, config, labelled, _hard_only(config))
 
 
-def _student(arm: str, seed: int, config: RunConfig, told: TransferSet, objective: Objective) -> Student:
-    return Student(arm, seed, config.student, seed, told, objective, config.teacher)
+def _student(arm: str, seed: int, config: RunConfig, transfer_set: TransferSet, objective: Objective) -> Student:
+    return Student(arm, seed, config.student, seed, transfer_set, objective, config.teacher)
 
 
 def _distilled(
@@ -122,7 +126,7 @@ def _distilled(
     answers: TeacherAnswers,
     with_logits_of: Callable[[str, bool], TransferSet],
 ) -> list[Student]:
-    """Return the distilled student of a point, followed by its peer if the method is mutual learning.
+    """Return the distilled student of a point, followed by its peer if the method has one.
 
     Args:
         with_logits_of: the function that `_logits_lookup` made for this seed.
@@ -130,7 +134,7 @@ def _distilled(
     config = point.config
     method = find_method(config.method)
     if method.stages is not None:
-        transfer_set = labelled.with_teacher_logits(answers.chained[point.label, seed])
+        transfer_set = labelled.with_teacher_logits(answers.stage_logits[point.label, seed])
     elif method.has_teacher:
         transfer_set = with_logits_of(config.teacher, method.needs_ensemble)
     else:
@@ -144,17 +148,20 @@ def _distilled(
 def _logits_lookup(labelled: TransferSet, answers: TeacherAnswers) -> Callable[[str, bool], TransferSet]:
     """Return a function that gives a seed's labelled pictures with a teacher's logits.
 
-    Its arguments are the teacher's name, and whether the logits of an ensemble's members are kept apart. It caches its
+    Its arguments are the teacher's name, and whether the logits of an ensemble's members stay separate. It caches its
     results, so that all points of a sweep share one copy of the logits.
     """
 
     @cache
-    def told(teacher: str, apart: bool) -> TransferSet:
-        each = [answers.logits[name][:, labelled.rows] for name in (members_of(teacher) if apart else (teacher,))]
-        logits = torch.stack(each, 2) if apart else each[0]
+    def with_logits_of(teacher: str, separate_members: bool) -> TransferSet:
+        if separate_members:
+            each = [answers.logits[name][:, labelled.rows] for name in members_of(teacher)]
+            logits = torch.stack(each, 2)
+        else:
+            logits = answers.logits[teacher][:, labelled.rows]
         return labelled.with_teacher_logits(logits.to(answers.images.device))
 
-    return told
+    return with_logits_of
 
 
 def _transfer_set_and_objective(
@@ -170,13 +177,12 @@ def _transfer_set_and_objective(
         logits = train.posterior[labelled.rows].clamp(min=1e-12).log().half()
         return labelled.with_teacher_logits(logits.expand(len(views), -1, -1)), _by_posterior(config)
     if name == "label-smoothing":
-        return labelled, _hard_only(config, float(METHODS[name].parameters[0].default))
+        method = METHODS[name]
+        return labelled, _hard_only(config, float(dict(check_parameters(method, {}))[method.smoothing]))
     teacher = answers.teachers[config.teacher]
     if name == "random-teacher":
-        unlearned = random_teacher(teacher, seed)
-        return labelled.with_teacher_logits(
-            logits_of_views(unlearned.logits, train.images[labelled.rows], views)
-        ), objective
+        logits = logits_of_views(random_teacher(teacher, seed).logits, train.images[labelled.rows], views)
+        return labelled.with_teacher_logits(logits), objective
     if name == "noise":
         images = noise_pictures(config.labels, dataset.image_shape, seed)
         logits = logits_of_views(teacher.logits, images, views)
@@ -184,8 +190,8 @@ def _transfer_set_and_objective(
         return TransferSet(name, images.to(answers.images.device), rows, None, logits), _soft_only(objective)
     if name == "unlabelled":
         rows = other_subset(labelled.rows, len(train), seed)
-        told = TransferSet(name, answers.images, rows, None, answers.logits[config.teacher][:, rows])
-        return told, _soft_only(objective)
+        logits = answers.logits[config.teacher][:, rows]
+        return TransferSet(name, answers.images, rows, None, logits), _soft_only(objective)
     logits = answers.logits[control_teacher(config.teacher, name)][:, labelled.rows]
     if name == "shuffled":
         logits = shuffle_within_classes(logits, labelled.hard_labels, seed)

@@ -29,13 +29,14 @@ class Clock:
     """How a run spends its time, in seconds."""
 
     started: float = field(default_factory=time.perf_counter)
-    before: float = 0.0  # duration of earlier attempts at the same run
-    teacher: float = 0.0  # time spent in this attempt on training the run's teachers
-    parts: list[list[float]] = field(default_factory=list)  # of each stage or group, its epochs' times in this attempt
+    earlier_seconds: float = 0.0  # duration of earlier attempts at the same run
+    teacher_seconds: float = 0.0  # time spent in this attempt on training the run's teachers
+    # For each stage or group, the times of its epochs in this attempt.
+    epoch_seconds: list[list[float]] = field(default_factory=list)
 
     def total(self) -> float:
         """Return the seconds that all attempts have taken so far."""
-        return self.before + time.perf_counter() - self.started
+        return self.earlier_seconds + time.perf_counter() - self.started
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ def fit(
     epochs, threads = teams[0].schedule.epochs, threads_for(teams)
     history = _restore(teams, checkpoint, clock)
     timed: list[float] = []
-    clock.parts.append(timed)
+    clock.epoch_seconds.append(timed)
     if history:
         yield EpochDone(len(history), 0.0, history[-1], None)
     for epoch in range(len(history), epochs):
-        began = time.perf_counter()
+        start = time.perf_counter()
         losses = train_epoch(teams, epoch, threads, should_stop)
         if losses is None:
             raise TrainingStopped
@@ -81,11 +82,12 @@ def fit(
         if is_validated(epoch, epochs):
             _validate(teams, threads, dataset, curves)
         history.append(curves)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         timed.append(seconds)
         saved = None
         if checkpoint.enabled:  # save before yielding, so that a reported epoch is never lost
-            tensors = {f"{i}.{name}": value for i, team in enumerate(teams) for name, value in team.tensors().items()}
+            states = [team.state_tensors() for team in teams]
+            tensors = {f"{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
             saved = checkpoint.save(epoch + 1, tensors, history, clock.total())
         yield EpochDone(epoch + 1, seconds, curves, saved)
 
@@ -99,24 +101,24 @@ def is_validated(epoch: int, epochs: int) -> bool:
 def _validate(teams: Sequence[Team], threads: ParallelThreads, dataset: Dataset, curves: Curves) -> None:
     images = dataset.validation.images[:VALIDATION_PICTURES]
     hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
-    answers = threads.run_each(lambda team, _: team.logits(images), teams)
-    for team, said in zip(teams, answers, strict=True):
-        for student, logits in zip(team.students, said, strict=True):
+    logits_by_team = threads.run_each(lambda team, _: team.logits(images), teams)
+    for team, team_logits in zip(teams, logits_by_team, strict=True):
+        for student, logits in zip(team.students, team_logits, strict=True):
             if student.arm != PEER:
-                found = curves[student.arm].setdefault("validation_accuracy", [])
-                found.append(accuracy_of(logits, hard_labels))
+                per_seed = curves[student.arm].setdefault("validation_accuracy", [])
+                per_seed.append(accuracy_of(logits, hard_labels))
 
 
 def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint, clock: Clock) -> list[Curves]:
     """Restore the teams from the last checkpoint, if there is one, and return the curves of its epochs. Sets
-    `clock.before` to the duration of the attempts until then."""
+    `clock.earlier_seconds` to the duration of the attempts until then."""
     saved = checkpoint.load()
     if saved is None:
         return []
     tensors, metadata = saved
     for index, team in enumerate(teams):
         prefix = f"{index}."
-        team.put_back({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
-    clock.before = max(clock.before, float(metadata["seconds"]))
+        team.restore_state({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
+    clock.earlier_seconds = max(clock.earlier_seconds, float(metadata["seconds"]))
     history: list[Curves] = json.loads(metadata["history"])
     return history

@@ -19,6 +19,7 @@ from kdcore.networks.registry import count_macs, count_params
 from kdcore.settings.config import RunConfig
 from kdcore.settings.describe import run_command
 from kdcore.teachers.teacher import Teacher, save_model
+from kdcore.training.sweep_table import label_figures
 
 
 def build_result(
@@ -83,9 +84,7 @@ def build_result(
 def _figures(logits: Tensor, hard_labels: Tensor, teacher_logits: Tensor) -> dict[str, Any]:
     """The figures of one arm over its S seeds, from its logits [S, N, K]."""
     return {
-        "accuracy": scores.accuracy(logits, hard_labels).to_json(),
-        "nll": scores.nll(logits, hard_labels).to_json(),
-        "ece": scores.ece(logits, hard_labels).to_json(),
+        **label_figures(logits, hard_labels),
         "agreement": scores.agreement(logits, teacher_logits).to_json(),
         "kl_to_teacher": scores.kl_to_teacher(logits, teacher_logits).to_json(),
         "confusion": scores.confusion(logits, hard_labels).tolist(),

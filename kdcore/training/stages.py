@@ -48,20 +48,20 @@ def train_stages(
         by seed, the logits of the last stage's student for all views of its transfer set, float16 [V, N, K].
 
     Raises:
-        Stopped, StoreError: as `fitting.fit`.
+        TrainingStopped, StoreError: as `fitting.fit`.
     """
     config = point.config
     schedule = Schedule.of(config)
-    said: dict[int, Tensor] = {}
+    stage_logits: dict[int, Tensor] = {}
     for number, (stage, name) in enumerate(zip(stages_of(config), event_names(point), strict=True)):
-        students = [_student(config, stage, number, seed, dataset, answers, said) for seed in config.seeds]
+        students = [_student(config, stage, number, seed, dataset, answers, stage_logits) for seed in config.seeds]
         teams = build_teams(students, dataset.image_shape, dataset.num_classes, schedule, device)
         for done in fit(teams, dataset, checkpoints(number), clock, should_stop):
-            found = done.curves[stage.name].get("validation_accuracy", [])
-            accuracy = sum(found) / len(found) if found else None
+            per_seed = done.curves[stage.name].get("validation_accuracy", [])
+            accuracy = sum(per_seed) / len(per_seed) if per_seed else None
             yield TeacherEpochEnded(name, done.epoch, schedule.epochs, accuracy, done.seconds)
-        said = _stage_logits(teams, answers.images, schedule)
-    return said
+        stage_logits = _stage_logits(teams, answers.images, schedule)
+    return stage_logits
 
 
 def _student(
@@ -71,27 +71,28 @@ def _student(
     seed: int,
     dataset: Dataset,
     answers: TeacherAnswers,
-    before: Mapping[int, Tensor],
+    logits_before: Mapping[int, Tensor],
 ) -> Student:
     labelled = baseline_student(config, dataset, answers.images, seed).transfer_set
     teacher_logits = None
     if stage.uses_soft_labels:
-        teacher_logits = before[seed] if number else answers.logits[config.teacher][:, labelled.rows]
+        teacher_logits = logits_before[seed] if number else answers.logits[config.teacher][:, labelled.rows]
     weight = config.distill_weight if stage.uses_soft_labels else 0.0
     settings = {**objective_of(config).settings, "distill_weight": weight}
-    weights = seed + (number + 1) * STAGE_SEED_OFFSET
-    told = labelled.with_teacher_logits(teacher_logits)
-    return Student(stage.name, seed, stage.model, weights, told, Objective(METHODS[DEFAULT_METHOD], settings))
+    weights_seed = seed + (number + 1) * STAGE_SEED_OFFSET
+    transfer_set = labelled.with_teacher_logits(teacher_logits)
+    objective = Objective(METHODS[DEFAULT_METHOD], settings)
+    return Student(stage.name, seed, stage.model, weights_seed, transfer_set, objective)
 
 
 def _stage_logits(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int, Tensor]:
-    """Return by seed the logits of its student for all views of its transfer set, float16 [V, N, K]."""
-    found = {}
+    """Return by seed the logits of that seed's student for all views of its transfer set, float16 [V, N, K]."""
+    logits = {}
     for team in teams:
         rows = torch.cat([student.transfer_set.rows for student in team.students]).unique()
         views = schedule.views
         each = torch.stack([team.logits(views.apply(images[rows], view)) for view in range(len(views))])  # [V, M, R, K]
         for place, student in enumerate(team.students):
             own = torch.searchsorted(rows, student.transfer_set.rows).cpu()  # the logits are on the CPU
-            found[student.seed] = each[:, place, own].half()
-    return found
+            logits[student.seed] = each[:, place, own].half()
+    return logits

@@ -25,27 +25,28 @@ def sweep_rows(group: Sequence[Point], logits: Mapping[str, Tensor], hard_labels
         hard_labels: the hard labels of the test pictures, [N].
     """
     baseline = logits[group[0].arm("baseline")]  # points that are trained together share it
-    of_baseline = _figures(baseline, hard_labels)
+    baseline_figures = label_figures(baseline, hard_labels)
     rows = {}
     for point in group:
         distilled = logits[point.arm("distilled")]
         difference = scores.paired_difference(distilled, baseline, hard_labels)
         rows[point.values] = {
             "values": dict(point.values),
-            "arms": {"baseline": of_baseline, "distilled": _figures(distilled, hard_labels)},
+            "arms": {"baseline": baseline_figures, "distilled": label_figures(distilled, hard_labels)},
             "paired_difference": difference.to_json(),
             "claim": judge(difference).claim,
         }
     return rows
 
 
-def sweep_table(every: Sequence[Point], rows: Mapping[Values, Row]) -> dict[str, Any]:
+def sweep_table(sweep_points: Sequence[Point], rows: Mapping[Values, Row]) -> dict[str, Any]:
     """Return the names of the varied settings, and the row of every point in the order of the sweep."""
-    names = [name for name, _ in every[0].values]
-    return {"varied": names, "rows": [rows[point.values] for point in every]}
+    names = [name for name, _ in sweep_points[0].values]
+    return {"varied": names, "rows": [rows[point.values] for point in sweep_points]}
 
 
-def _figures(logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
+def label_figures(logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
+    """Return the figures of an arm over its S seeds that compare its logits [S, N, K] with the hard labels [N]."""
     return {
         "accuracy": scores.accuracy(logits, hard_labels).to_json(),
         "nll": scores.nll(logits, hard_labels).to_json(),

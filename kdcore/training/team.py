@@ -89,11 +89,11 @@ class Team:
         self.students = tuple(replace(one, transfer_set=one.transfer_set.to(device.torch)) for one in students)
         self.schedule, self.device, self.feature_loss = schedule, device, feature_loss
         channels = students[0].transfer_set.images.shape[1]
-        whole = StackedNetwork(networks, channels) if stacked else _OneByOne(networks)
-        device.place(whole)
-        self.network: StackedNetwork | _OneByOne = whole
-        self._chance = torch.Generator(device.torch)
-        set_dropout_generator(whole, self._chance)
+        self.network: StackedNetwork | _OneByOne
+        self.network = StackedNetwork(networks, channels) if stacked else _OneByOne(networks)
+        device.place(self.network)
+        self._dropout_generator = torch.Generator(device.torch)
+        set_dropout_generator(self.network, self._dropout_generator)
         adapters = [] if feature_loss is None else [device.place(feature_loss.adapter)]
         modules = nn.ModuleList([self.network, *adapters])
         recipe = schedule.recipe
@@ -101,8 +101,9 @@ class Team:
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
         # One student for each source of pictures, which is a seed and a kind of transfer set.
         self.sources = list({(one.seed, one.transfer_set.kind): one for one in self.students}.values())
-        self._objectives = list(_by_method(self.students, device))
-        self._back = torch.cat([group.places for group in self._objectives]).argsort()
+        self._method_groups = list(_by_method(self.students, device))
+        # Brings losses in the order of the groups back into the order of the team.
+        self._team_order = torch.cat([group.places for group in self._method_groups]).argsort()
 
     def learn(self, order: dict[int, Tensor], view: dict[int, Tensor], progress: float) -> Tensor:
         """Train all students by one step and return the loss of each, [M], on the device.
@@ -116,7 +117,7 @@ class Team:
         # Dropout depends on seed and step only, so that it is the same in every arm of a seed, and after a restart from
         # a checkpoint. A team of networks with dropout has one seed, because these networks cannot be stacked.
         step = round(progress * self.schedule.epochs * self.schedule.steps)
-        self._chance.manual_seed(self.students[0].seed * 1_000_003 + step + DROPOUT_SEED_OFFSET)
+        self._dropout_generator.manual_seed(self.students[0].seed * 1_000_003 + step + DROPOUT_SEED_OFFSET)
         if not self.network.training:
             self.network.train()
         with self.device.autocast():
@@ -141,16 +142,16 @@ class Team:
         """Return the state dict of each student's network, as the network would have it outside the team."""
         return self.network.states()
 
-    def tensors(self) -> dict[str, Tensor]:
+    def state_tensors(self) -> dict[str, Tensor]:
         """Return everything needed to resume training: the weights and the optimiser's state. Randomness needs no
         state, because it is seeded anew in every step and epoch."""
-        whole = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         if self.feature_loss is not None:
-            whole |= {f"lesson.{name}": value for name, value in self.feature_loss.adapter.state_dict().items()}
-        return whole | pack_optimizer(self.optimizer, "optimizer.")
+            tensors |= {f"lesson.{name}": value for name, value in self.feature_loss.adapter.state_dict().items()}
+        return tensors | pack_optimizer(self.optimizer, "optimizer.")
 
-    def put_back(self, tensors: dict[str, Tensor]) -> None:
-        """Restore the state that `tensors` returned."""
+    def restore_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore the state that `state_tensors` returned."""
         self.network.load_state_dict(_with_prefix(tensors, "network."))
         if self.feature_loss is not None:
             self.feature_loss.adapter.load_state_dict(_with_prefix(tensors, "lesson."))
@@ -161,10 +162,10 @@ class Team:
         channels_last order."""
         views, parts = self.schedule.views, []
         for _, same in groupby(self.sources, key=lambda student: id(student.transfer_set.images)):
-            learners = list(same)
-            rows = torch.cat([one.transfer_set.rows[order[one.seed]] for one in learners])
-            seen = torch.cat([view[one.seed] for one in learners])
-            parts.append(views.apply_each(learners[0].transfer_set.images[rows], seen))
+            students = list(same)
+            rows = torch.cat([one.transfer_set.rows[order[one.seed]] for one in students])
+            view_of_row = torch.cat([view[one.seed] for one in students])
+            parts.append(views.apply_each(students[0].transfer_set.images[rows], view_of_row))
         images = torch.cat(parts) if len(parts) > 1 else parts[0]  # [G * B, C, H, W]
         groups, (channels, *size) = len(self.sources), images.shape[1:]
         pictures = to_float(images).view(groups, -1, channels, *size).transpose(0, 1)
@@ -173,18 +174,21 @@ class Team:
     def _losses(self, logits: Tensor, order: dict[int, Tensor], view: dict[int, Tensor]) -> Tensor:
         """The loss of each student, from logits [M, B, K]: [M]."""
         parts = []
-        for method, sources, keys, settings, places in self._objectives:
-            own = logits if len(keys) == len(self.students) else logits[places]
-            said = {key: batch_targets(one, order[one.seed], view[one.seed], logits[0]) for key, one in sources.items()}
-            told = [said[key] for key in keys]
-            hard_labels, teacher_logits = (torch.stack(part) for part in zip(*told, strict=True))
-            if method.has_peer:  # a student and its peer stand next to each other
-                teacher_logits = logits.detach()[places ^ 1]
+        for method, sources, keys, settings, places in self._method_groups:
+            own_logits = logits if len(keys) == len(self.students) else logits[places]
+            targets = {
+                key: batch_targets(one, order[one.seed], view[one.seed], logits[0]) for key, one in sources.items()
+            }
+            hard_labels, teacher_logits = (
+                torch.stack(part) for part in zip(*(targets[key] for key in keys), strict=True)
+            )
+            if method.has_peer:
+                teacher_logits = logits.detach()[_partners(places)]
             loss = partial(total_loss, method)
-            parts.append(torch.func.vmap(loss)(own, teacher_logits, hard_labels, settings))
+            parts.append(torch.func.vmap(loss)(own_logits, teacher_logits, hard_labels, settings))
         if len(parts) == 1:
             return parts[0]
-        return torch.cat(parts)[self._back]
+        return torch.cat(parts)[self._team_order]
 
 
 def _by_method(students: Sequence[Student], device: Device) -> Iterator[_MethodGroup]:
@@ -193,13 +197,23 @@ def _by_method(students: Sequence[Student], device: Device) -> Iterator[_MethodG
     kinds = [(one.objective.method.name, one.transfer_set.members) for one in students]
     for kind in dict.fromkeys(kinds):
         places = [place for place, other in enumerate(kinds) if other == kind]
-        learners = [students[place] for place in places]
-        numbers = [student.objective.numbers() for student in learners]
+        members = [students[place] for place in places]
+        numbers = [student.objective.numbers() for student in members]
         settings = {key: torch.tensor([one[key] for one in numbers], device=device.torch) for key in numbers[0]}
-        keys = [(one.seed, id(one.transfer_set.hard_labels), id(one.transfer_set.teacher_logits)) for one in learners]
-        sources = dict(zip(keys, learners, strict=True))
-        method = learners[0].objective.method
+        keys = [(one.seed, id(one.transfer_set.hard_labels), id(one.transfer_set.teacher_logits)) for one in members]
+        sources = dict(zip(keys, members, strict=True))
+        method = members[0].objective.method
         yield _MethodGroup(method, sources, keys, settings, torch.tensor(places, device=device.torch))
+
+
+def _partners(places: Tensor) -> Tensor:
+    """Return for students that learn in pairs the places of their partners in the team: places 0 and 1 are a pair, 2
+    and 3 are the next one, and so on.
+
+    Args:
+        places: places in the team, int64 [m].
+    """
+    return torch.where(places % 2 == 0, places + 1, places - 1)
 
 
 def batch_targets(student: Student, order: Tensor, view: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,9 +226,13 @@ def batch_targets(student: Student, order: Tensor, view: Tensor, like: Tensor) -
         order, view: the batch's indices into the transfer set and their views, int64 [B].
         like: logits of a student [B, K], whose shape and device the zeros get.
     """
-    found = student.transfer_set
-    soft = torch.zeros_like(like) if found.teacher_logits is None else found.teacher_logits[view, order].float()
-    return (soft.argmax(-1) if found.hard_labels is None else found.hard_labels[order]), soft
+    pictures = student.transfer_set
+    if pictures.teacher_logits is None:
+        teacher_logits = torch.zeros_like(like)
+    else:
+        teacher_logits = pictures.teacher_logits[view, order].float()
+    hard_labels = teacher_logits.argmax(-1) if pictures.hard_labels is None else pictures.hard_labels[order]
+    return hard_labels, teacher_logits
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -56,8 +56,8 @@ def build_teams(
             teams.append(team)
     for units in together.values():
         for chunk in _chunks(units):
-            learners, networks = zip(*chunk, strict=True)
-            teams.append(Team(learners, networks, schedule, device, stacked=True))
+            members, networks = zip(*chunk, strict=True)
+            teams.append(Team(members, networks, schedule, device, stacked=True))
     return teams
 
 
@@ -84,9 +84,9 @@ def train_epoch(
     order, view = {}, {}
     for seed in dict.fromkeys(student.seed for team in teams for student in team.students):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        place = teams[0].device.torch  # numbers are drawn on the CPU, so that they are the same for every device
-        order[seed] = torch.randperm(schedule.labels, generator=generator).to(place)
-        view[seed] = torch.randint(len(schedule.views), (schedule.labels,), generator=generator).to(place)
+        device = teams[0].device.torch  # numbers are drawn on the CPU, so that they are the same for every device
+        order[seed] = torch.randperm(schedule.labels, generator=generator).to(device)
+        view[seed] = torch.randint(len(schedule.views), (schedule.labels,), generator=generator).to(device)
 
     def learn(team: Team, should_stop: Callable[[], bool]) -> Tensor | None:
         total = torch.zeros(len(team.students), device=team.device.torch)
@@ -94,17 +94,18 @@ def train_epoch(
             if should_stop():
                 return None
             batch = slice(step * schedule.batch_size, (step + 1) * schedule.batch_size)
-            now = {seed: places[batch] for seed, places in order.items()}
-            seen = {seed: views[batch] for seed, views in view.items()}
-            total += team.learn(now, seen, (epoch * schedule.steps + step) / (schedule.epochs * schedule.steps))
+            batch_order = {seed: pictures[batch] for seed, pictures in order.items()}
+            batch_view = {seed: views[batch] for seed, views in view.items()}
+            progress = (epoch * schedule.steps + step) / (schedule.epochs * schedule.steps)
+            total += team.learn(batch_order, batch_view, progress)
         return total / schedule.steps
 
-    found: dict[tuple[str, int], float] = {}
+    mean_losses: dict[tuple[str, int], float] = {}
     for team, losses in zip(teams, threads.run_each(learn, teams, should_stop), strict=True):
         if losses is None:
             return None
-        found |= {(one.arm, one.seed): loss for one, loss in zip(team.students, losses.tolist(), strict=True)}
-    return found
+        mean_losses |= {(one.arm, one.seed): loss for one, loss in zip(team.students, losses.tolist(), strict=True)}
+    return mean_losses
 
 
 def _pairs(students: Sequence[Student]) -> list[list[Student]]:
@@ -124,10 +125,11 @@ def _chunks(units: list[list[tuple[Student, nn.Module]]]) -> Iterator[list[tuple
     seeds = [list(same) for _, same in groupby(units, key=lambda unit: unit[0][0].seed)]
     width = len(units[0])
     arms = _even_size(len(seeds[0]), MOST_STACKED // width)
-    few = _even_size(len(seeds), MOST_STACKED // (arms * width))
+    seeds_per_part = _even_size(len(seeds), MOST_STACKED // (arms * width))
     for start in range(0, len(seeds[0]), arms):
-        for first in range(0, len(seeds), few):
-            yield [one for seed in seeds[first : first + few] for unit in seed[start : start + arms] for one in unit]
+        for first in range(0, len(seeds), seeds_per_part):
+            part = seeds[first : first + seeds_per_part]
+            yield [one for seed in part for unit in seed[start : start + arms] for one in unit]
 
 
 def _even_size(count: int, most: int) -> int:

@@ -82,12 +82,12 @@ class _Run:
     """Everything that stays the same while a run is trained.
 
     Attributes:
-        every: all points of the sweep, in its order; a plain run has one.
+        points: all points of the sweep, in its order; a plain run has one.
         teachers: every teacher of the run, by name.
     """
 
     config: RunConfig
-    every: tuple[Point, ...]
+    points: tuple[Point, ...]
     dataset: Dataset
     device: Device
     teachers: Mapping[str, Teacher]
@@ -108,14 +108,14 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
     dataset = load_dataset(config.dataset)
     for name in teachers_of(config):
         for step in train_missing_teacher(name, config.device, should_stop):
-            clock.teacher += step.seconds
+            clock.teacher_seconds += step.seconds
             yield step
     if should_stop():
         raise TrainingStopped
     device = pick_device(config.device, THREADS)  # only now: training a teacher sets the number of threads to all cores
     teachers = {name: _checked_teacher(name, dataset, device) for name in teachers_of(config)}
     run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop)
-    together = groups(run.every)
+    together = groups(run.points)
     epochs = sum(group[0].config.epochs for group in together)
     yield RunStarted(
         config=config.to_json(),
@@ -129,14 +129,14 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
         stages=_stages_done(run, together),
     )
     logits = {}
-    views, asked = defaults_for(dataset.name).views, rows_to_ask(config, dataset)
+    views, pictures = defaults_for(dataset.name).views, rows_to_ask(config, dataset)
     for name, teacher in teachers.items():
-        began = time.perf_counter()
-        logits[name], reused = cached_teacher_logits(teacher, dataset, views, asked, home / "teacher_logits")
-        yield TeacherCached(name, len(views), time.perf_counter() - began, reused)
+        start = time.perf_counter()
+        logits[name], reused = cached_teacher_logits(teacher, dataset, views, pictures, home / "teacher_logits")
+        yield TeacherCached(name, len(views), time.perf_counter() - start, reused)
     answers = TeacherAnswers(dataset.train.images.to(device.torch), teachers, logits, {})
-    before = 0
-    own: dict[str, Tensor] = {}
+    epochs_before = 0  # of the groups that are already trained
+    main_logits: dict[str, Tensor] = {}
     networks: dict[str, nn.Module] = {}
     rows: dict[Values, Row] = {}
     for number, group in enumerate(together):
@@ -146,17 +146,17 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
             students, dataset.image_shape, dataset.num_classes, schedule, device, partial(_feature_loss, run)
         )
         for epoch in fit(teams, dataset, run.checkpoint(number), clock, should_stop):
-            yield EpochEnded(before + epoch.epoch, epochs, epoch.seconds, epoch.curves)
+            yield EpochEnded(epochs_before + epoch.epoch, epochs, epoch.seconds, epoch.curves)
             if epoch.saved is not None:
-                yield replace(epoch.saved, epoch=before + epoch.epoch)
-        before += schedule.epochs
+                yield replace(epoch.saved, epoch=epochs_before + epoch.epoch)
+        epochs_before += schedule.epochs
         measured = _measure(teams, dataset)
         if config.vary:
             rows |= sweep_rows(group, measured, dataset.test.hard_labels)
         if number == 0:  # this group has the run's own point; for all others their rows in the table suffice
             networks = _networks(teams, run)
-            own = {arm: measured[arm] for arm in networks if arm in measured}
-    yield _finish(run, networks, own, rows)
+            main_logits = {arm: measured[arm] for arm in networks if arm in measured}
+    yield _finish(run, networks, main_logits, rows)
 
 
 def _students(
@@ -167,15 +167,15 @@ def _students(
     Yields:
         the events of the stages.
     """
-    chained: dict[tuple[str, int], Tensor] = {}
+    stage_logits: dict[tuple[str, int], Tensor] = {}
     for place, point in enumerate(group):
         if stages_of(point.config):
             checkpoints = partial(run.checkpoint, number, place)
-            said = yield from train_stages(
+            logits_by_seed = yield from train_stages(
                 point, run.dataset, answers, run.device, checkpoints, run.clock, run.should_stop
             )
-            chained |= {(point.label, seed): soft for seed, soft in said.items()}
-    return build_students(group, run.dataset, replace(answers, chained=chained))
+            stage_logits |= {(point.label, seed): logits for seed, logits in logits_by_seed.items()}
+    return build_students(group, run.dataset, replace(answers, stage_logits=stage_logits))
 
 
 def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
@@ -214,25 +214,25 @@ def _feature_loss(run: _Run, student: Student, network: nn.Module) -> FeatureLos
 def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:
     """Return the logits of every arm on the test split, [S, N, K] by arm. It is called once for each group
     of points, after their training."""
-    found: dict[str, list[tuple[int, Tensor]]] = {}
-    answers = threads_for(teams).run_each(lambda team, _: team.logits(dataset.test.images), teams)
-    for team, said in zip(teams, answers, strict=True):
-        for student, logits in zip(team.students, said, strict=True):
-            found.setdefault(student.arm, []).append((student.seed, logits))
-    seeds = {arm: dict(each) for arm, each in found.items() if arm != PEER}
-    return {arm: torch.stack(list(by_seed.values())) for arm, by_seed in seeds.items()}
+    by_arm: dict[str, dict[int, Tensor]] = {}
+    logits_by_team = threads_for(teams).run_each(lambda team, _: team.logits(dataset.test.images), teams)
+    for team, team_logits in zip(teams, logits_by_team, strict=True):
+        for student, logits in zip(team.students, team_logits, strict=True):
+            if student.arm != PEER:
+                by_arm.setdefault(student.arm, {})[student.seed] = logits
+    return {arm: torch.stack(list(by_seed.values())) for arm, by_seed in by_arm.items()}
 
 
 def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
     """Return the trained network of every arm at the run's own point, for the run's first seed."""
-    names, dataset, found = arm_names(run.config, run.dataset), run.dataset, {}
+    names, dataset, networks = arm_names(run.config, run.dataset), run.dataset, {}
     for team in teams:
         for student, state in zip(team.students, team.states(), strict=True):
             if student.seed == run.config.seeds[0] and student.arm in names:
                 network = build_model(student.model, dataset.image_shape, dataset.num_classes)
                 network.load_state_dict(state)
-                found[student.arm] = run.device.place(network)
-    return {name: found[name] for name in names}
+                networks[student.arm] = run.device.place(network)
+    return {name: networks[name] for name in names}
 
 
 def _finish(
@@ -247,14 +247,14 @@ def _finish(
         rows: the rows of the sweep's table by the values of their points; empty for a plain run.
     """
     dataset, clock = run.dataset, run.clock
-    config = next(point.config for point in run.every if point.main)
+    config = next(point.config for point in run.points if point.main)
     result = build_result(config, dataset, run.teachers[config.teacher], networks, logits, run.device)
     result["config"] = run.config.to_json()
     if run.config.vary:
-        result["sweep"] = sweep_table(run.every, rows)
-    result["teacher_seconds"] = clock.teacher
-    if all(clock.parts) and not run.config.vary:  # estimated for all training pictures, stages included
-        seconds = sum(map(median, clock.parts)) * config.epochs * len(dataset.train) / config.labels
+        result["sweep"] = sweep_table(run.points, rows)
+    result["teacher_seconds"] = clock.teacher_seconds
+    if all(clock.epoch_seconds) and not run.config.vary:  # estimated for all training pictures, stages included
+        seconds = sum(map(median, clock.epoch_seconds)) * config.epochs * len(dataset.train) / config.labels
         result["whole"] = {"labels": len(dataset.train), "seconds": seconds}
     if run.run_dir is not None:
         save_students(run.run_dir / "models", config, dataset, networks, result)

@@ -21,8 +21,8 @@ class TransferSet:
         images: the pictures that `rows` selects from, uint8 [M, C, H, W], on the device that trains.
         rows: indices of the transfer set's pictures in `images`, int64 [N].
         hard_labels: int64 [N]; None for pictures without labels.
-        teacher_logits: for each of V views, float16 [V, N, K], or [V, N, members, K] for several teachers apart; None
-            without a teacher.
+        teacher_logits: for each of V views, float16 [V, N, K], or [V, N, members, K] for the separate members of an
+            ensemble; None without a teacher.
     """
 
     kind: str
@@ -33,14 +33,18 @@ class TransferSet:
 
     @property
     def members(self) -> tuple[int, ...]:
-        """(M,) if `teacher_logits` holds the logits of M teachers apart; () for one teacher or none."""
+        """(M,) if `teacher_logits` holds the separate logits of M teachers; () for one teacher or none."""
         return () if self.teacher_logits is None else tuple(self.teacher_logits.shape[2:-1])
 
     def to(self, device: torch.device) -> TransferSet:
         """Return the same transfer set on another device."""
-        hard_labels = None if self.hard_labels is None else self.hard_labels.to(device)
-        teacher_logits = None if self.teacher_logits is None else self.teacher_logits.to(device)
-        return TransferSet(self.kind, self.images.to(device), self.rows.to(device), hard_labels, teacher_logits)
+        return replace(
+            self,
+            images=self.images.to(device),
+            rows=self.rows.to(device),
+            hard_labels=None if self.hard_labels is None else self.hard_labels.to(device),
+            teacher_logits=None if self.teacher_logits is None else self.teacher_logits.to(device),
+        )
 
     def with_teacher_logits(self, teacher_logits: Tensor | None) -> TransferSet:
         """Return a transfer set of the same pictures with these teacher logits."""
@@ -80,9 +84,9 @@ def other_subset(labelled: Tensor, pictures: int, seed: int) -> Tensor:
     Returns:
         indices of the chosen pictures, none of them labelled, int64 [N].
     """
-    others = torch.ones(pictures, dtype=torch.bool)
-    others[labelled] = False
-    rows = others.nonzero()[:, 0]
+    is_unlabelled = torch.ones(pictures, dtype=torch.bool)
+    is_unlabelled[labelled] = False
+    rows = is_unlabelled.nonzero()[:, 0]
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
     return rows[order[: len(labelled)]]
 
@@ -130,11 +134,11 @@ def permute_wrong_classes(teacher_logits: Tensor, hard_labels: Tensor, seed: int
         teacher_logits: [V, N, K].
         hard_labels: [N].
     """
-    _, n, classes = teacher_logits.shape
+    n, classes = teacher_logits.shape[1:]
     scores = torch.rand(n, classes, generator=torch.Generator().manual_seed(seed))
-    target = torch.arange(classes) == hard_labels[:, None]  # [N, K]
-    wrong = torch.arange(classes).expand(n, classes)[~target].view(n, classes - 1)
-    order = scores[~target].view(n, classes - 1).argsort(1)
+    is_hard_label = torch.arange(classes) == hard_labels[:, None]  # [N, K]
+    wrong = torch.arange(classes).expand(n, classes)[~is_hard_label].view(n, classes - 1)
+    order = scores[~is_hard_label].view(n, classes - 1).argsort(1)
     source = torch.arange(classes).repeat(n, 1)
     source.scatter_(1, wrong, wrong.gather(1, order))
     return teacher_logits.gather(2, source.expand_as(teacher_logits))

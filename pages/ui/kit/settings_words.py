@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kdcore.methods.method import DEFAULT_METHOD, Method
+from kdcore.methods.method import DEFAULT_METHOD, SOFT_SETTINGS, Method
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point
 from pages.ui.kit import look
 from pages.ui.kit.formats import arm_name, capitalised, format_count
 from pages.ui.session.i18n import _, ngettext
 
-SOFT_SETTINGS = ("temperature", "distill_weight")  # settings that some methods do not use
 MAX_VALUES_LENGTH = 40  # a list of values with more characters than this is replaced by the number of values
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from kdcore.methods.method import SOFT_SETTINGS
 from kdcore.settings.controls import CONTROLS
 from pages.ui.kit import formats, settings_words
 from pages.ui.session import state
@@ -138,7 +139,7 @@ def _on_method_change(dataset: str) -> None:
 
     previous, method = chosen_method(), METHODS[str(state.widget_value("method_pick"))]
     _set_method(method.name)
-    for name in settings_words.SOFT_SETTINGS:
+    for name in SOFT_SETTINGS:
         if getattr(method, name) is not None or getattr(previous, name) is not None:
             state.set_widget(name, default_soft_setting(defaults_for(dataset), name))
     for parameter in method.parameters:

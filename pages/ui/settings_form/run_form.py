@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import KdError
+from kdcore.methods.method import RUN_SETTINGS, SOFT_SETTINGS
 from kdcore.teachers.ensemble_names import members_of
 from pages.ui.engine import cache
 from pages.ui.frame.shell import link
-from pages.ui.kit import formats, settings_words
+from pages.ui.kit import formats
 from pages.ui.session import state
 from pages.ui.session.i18n import _
 from pages.ui.settings_form import method_form, sweep_form
@@ -40,7 +41,6 @@ def run_form() -> RunConfig:
         KdError: a setting is not legal; the message is one sentence for the visitor.
     """
     # These load torch, which takes seconds.
-    from kdcore.methods.method import RUN_SETTINGS
     from kdcore.settings.config import make_run_config
     from kdcore.settings.defaults import defaults_for
 
@@ -195,7 +195,7 @@ def _on_dataset_change() -> None:
     for key, field in FIELDS.items():
         state.set_widget(key, getattr(defaults, field))
     state.set_widget("seeds", defaults.seeds)
-    for name in settings_words.SOFT_SETTINGS:
+    for name in SOFT_SETTINGS:
         state.set_widget(name, method_form.default_soft_setting(defaults, name))
     sweep_form.preset_sweep({})
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from kdcore.errors import ConfigError
+from kdcore.methods.method import SOFT_SETTINGS
 from pages.ui.kit import settings_words
 from pages.ui.session import state
 from pages.ui.session.i18n import _
@@ -43,7 +44,7 @@ def settings_to_submit(
     """
     submitted = {name: value for name, value in settings.items() if value in vary.get(name, (value,))}
     if "method" in vary:
-        default = {name: method_form.default_soft_setting(defaults, name) for name in settings_words.SOFT_SETTINGS}
+        default = {name: method_form.default_soft_setting(defaults, name) for name in SOFT_SETTINGS}
         submitted = {name: value for name, value in submitted.items() if default.get(name) != value}
         if "method" not in submitted:
             submitted.pop("parameters", None)
@@ -131,7 +132,7 @@ def _offered_sweep(config: Mapping[str, Any]) -> tuple[str, str]:
     """
     vary = dict(config.get("vary") or {})
     if "method" in vary:  # a single value holds for all methods and is set in its own widget
-        vary = {name: some for name, some in vary.items() if name not in settings_words.SOFT_SETTINGS or len(some) > 1}
+        vary = {name: some for name, some in vary.items() if name not in SOFT_SETTINGS or len(some) > 1}
     name, values = next(iter(vary.items()), (NOTHING, ()))
     if len(vary) != 1 or name not in OFFERED_SETTINGS:
         return NOTHING, ""

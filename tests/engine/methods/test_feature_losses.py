@@ -1,4 +1,4 @@
-"""The losses on features against the papers' formulas, worked in NumPy in float64."""
+"""The losses on features are compared with the papers' formulas, worked in NumPy in float64."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def block_means(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Means over equal blocks of the last two axes."""
+    """Return the means over equal blocks of the last two axes."""
     height, width = size
     tall, wide = maps.shape[-2] // height, maps.shape[-1] // width
     return maps.reshape(*maps.shape[:-2], height, tall, width, wide).mean((-3, -1))
@@ -81,13 +81,13 @@ def test_a_dead_map_keeps_attention_and_its_gradient_finite() -> None:
 
 
 def huber(difference: np.ndarray) -> np.ndarray:
-    """Park et al. 2019, equation 7."""
+    """The Huber loss of each difference (Park et al. 2019, equation 7)."""
     size = np.abs(difference)
     return np.where(size <= 1, difference**2 / 2, size - 0.5)
 
 
 def relations(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Park et al. 2019, equations 5, 6 and 9, pair by pair and triplet by triplet."""
+    """Distances and cosines of angles (Park et al. 2019, equations 5, 6 and 9), pair by pair and triplet by triplet."""
     distances = cdist(points, points)
     cosines = np.zeros((len(points),) * 3)
     for i, j, k in product(range(len(points)), repeat=3):
@@ -173,7 +173,7 @@ def test_several_students_relations_at_once_are_the_same_as_one_by_one() -> None
 
 
 def test_a_student_learns_a_hint() -> None:
-    """The regressor and the layer under it go together to what the teacher gives."""
+    """A layer and its regressor, trained together, reach the teacher's features."""
     pictures, hint = normal(8, 3, 8, 8), normal(8, 4, 4, 4, seed=1)
     layer, regressor = nn.Conv2d(3, 16, 3, padding=1), build_regressor((16, 8, 8), (4, 4, 4))
     optimizer = torch.optim.Adam([*layer.parameters(), *regressor.parameters()], lr=0.01)

@@ -1,4 +1,4 @@
-"""The losses on logits against the papers' formulas, worked in NumPy and SciPy in float64."""
+"""The losses on logits are compared with the papers' formulas, worked in NumPy and SciPy in float64."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def kl(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def standardised_reference(student: np.ndarray, teacher: np.ndarray, t: float) -> float:
-    """Sun et al. 2024, algorithm 1, with T² KL as its loss; SciPy's z-score divides by K."""
+    """Algorithm 1 of Sun et al. 2024 with T² KL as its loss; SciPy's z-score divides by K."""
     p, q = softmax(zscore(teacher, axis=1) / t, axis=1), softmax(zscore(student, axis=1) / t, axis=1)
     return float(np.mean([t**2 * kl(p[row], q[row]) for row in range(len(p))]))
 
 
 def dkd_parts(student: np.ndarray, teacher: np.ndarray, label: int, t: float) -> tuple[float, float]:
-    """TCKD and NCKD of one picture (Zhao et al. 2022, equations 1 to 6), from probabilities."""
+    """Return TCKD and NCKD of one picture (Zhao et al. 2022, equations 1 to 6), computed from probabilities."""
     p, q = softmax(teacher / t), softmax(student / t)
     rest = np.arange(len(p)) != label
     target = kl(np.array([p[label], p[rest].sum()]), np.array([q[label], q[rest].sum()]))
@@ -48,7 +48,7 @@ def dkd_parts(student: np.ndarray, teacher: np.ndarray, label: int, t: float) ->
 
 
 def dist_reference(student: np.ndarray, teacher: np.ndarray, t: float, between: float, within: float) -> float:
-    """Huang et al. 2022, section 3, with SciPy's Pearson."""
+    """The loss of Huang et al. 2022, section 3, with SciPy's Pearson correlation."""
     p, q = softmax(teacher / t, axis=1), softmax(student / t, axis=1)
     rows = np.mean([1 - pearsonr(q[row], p[row])[0] for row in range(p.shape[0])])
     columns = np.mean([1 - pearsonr(q[:, k], p[:, k])[0] for k in range(p.shape[1])])
@@ -178,7 +178,7 @@ def test_extreme_logits_keep_loss_and_gradient_finite(name: str, classes: int, d
 
 
 def test_dkd_of_a_certain_teacher_is_worked_by_hand() -> None:
-    """A teacher sure of class 0 and a student as sure of class 1, with 200 nats between them."""
+    """The teacher is sure of class 0 and the student equally sure of class 1; their logits differ by 200 nats."""
     teacher, student = torch.tensor([[100.0, -100.0, -100.0]]), torch.tensor([[-100.0, 100.0, -100.0]])
     label = torch.tensor([0])
     target = 200 + logsumexp([0, -200])

@@ -1,4 +1,4 @@
-"""The losses against formulas worked in NumPy, in float64, from the definitions."""
+"""The losses are compared with their definitions, worked in NumPy in float64."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def softmax(z: np.ndarray) -> np.ndarray:
 
 
 def reference(student: np.ndarray, teacher: np.ndarray, labels: np.ndarray, t: float, w: float) -> float:
-    """(1 - w) CE + w T² KL(teacher || student), summed picture by picture."""
+    """Return (1 - w) CE + w T² KL(teacher || student), summed picture by picture."""
     total = 0.0
     for row in range(len(labels)):
         p = softmax(teacher[row : row + 1] / t)[0]

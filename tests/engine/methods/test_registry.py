@@ -1,4 +1,4 @@
-"""The methods: their registry, their losses against NumPy, and what each student is really told and trained by."""
+"""The methods: their registry, their losses compared with NumPy, and what each student really learns from."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def standardised_reference(student: Logits, teacher: Logits, labels: np.ndarray,
 
 
 def dkd_reference(student: Logits, teacher: Logits, hard_labels: np.ndarray, settings: dict[str, float]) -> float:
-    """KL(p ‖ q) = target + (1 - p_t) · rest (Zhao et al. 2022, equation 6), so the rest comes from the whole."""
+    """KL(p ‖ q) = target + (1 - p_t) · rest (Zhao et al. 2022, equation 6) gives the rest from the other two."""
     t, rows = settings["temperature"], np.arange(len(hard_labels))
     p, q = softmax(teacher / t, axis=1), softmax(student / t, axis=1)
     sure, guess = p[rows, hard_labels], q[rows, hard_labels]
@@ -195,7 +195,7 @@ def test_the_total_is_the_hard_loss_and_the_distill_loss_by_their_weights(name: 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_many_students_at_once_have_the_losses_that_each_has_alone(name: str) -> None:
-    """Every setting may differ between them; as `teams` computes it."""
+    """Every setting may differ between the students; a team computes its losses in this way."""
     student, teacher, hard_labels = a_batch(3 if name == "multi-teacher" else 0)
     factors = torch.tensor([0.4, 1.0, 1.3], dtype=torch.float64)
     each = [{key: value * float(factor) for key, value in numbers_of(name).items()} for factor in factors]
@@ -210,7 +210,7 @@ def test_many_students_at_once_have_the_losses_that_each_has_alone(name: str) ->
 
 
 def test_several_teachers_teach_like_one_that_averages_their_soft_labels() -> None:
-    """The losses differ by a constant, which no student can change: the gradient is that of kd."""
+    """The two losses differ by a constant that does not depend on the student, so their gradients are equal."""
     student, teacher, hard_labels = a_batch(members=3)
     t = SETTINGS["temperature"]
     mean = torch.from_numpy(t * np.log(softmax(teacher.numpy() / t, axis=2).mean(1)))
@@ -238,7 +238,8 @@ def test_weight_0_and_1_leave_one_part_each_whatever_the_other_is_told() -> None
 
 @pytest.mark.parametrize("student", ["convnet-4", "mlp-8"])
 def test_every_method_trains(trained: Trained, student: str) -> None:
-    """All in one sweep: losses are numbers, weights move, and what a method adds to Hinton's makes a difference."""
+    """All methods are trained in one sweep: losses are finite, weights change, and the students of every other method
+    end with other weights than those of Hinton's."""
     left_out = {"multi-teacher"} | ({"attention-transfer", "fitnets"} if student == "mlp-8" else set())
     names = [name for name in METHODS if name not in left_out]
     trained.run(student=student, seeds=1, vary={"method": names})
@@ -280,14 +281,16 @@ def test_without_maps_there_is_no_attention_and_hints_need_a_vector(trained: Tra
 
 
 @pytest.mark.parametrize("method", ["fitnets", "attention-transfer", "rkd"])
-def test_a_lesson_in_features_adds_what_its_paper_says_and_leaves_the_teacher_alone(method: str) -> None:
+def test_a_feature_loss_adds_what_its_paper_says_and_leaves_the_teacher_alone(method: str) -> None:
     teacher = replace(load_teacher("creatures"), device=PRECISE)
     student, inside = build_model("convnet-4", (3, 32, 32), 8, seed=0), teacher.network.network
     assert isinstance(student, torch.nn.Sequential) and isinstance(inside, torch.nn.Sequential)
-    lesson = FeatureLoss(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
+    feature_loss = FeatureLoss(
+        Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1
+    )
     pictures, other = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.tensor(2.0)
     logits = student(pictures)
-    begun, later = (lesson.add_to(other, pictures, progress) for progress in (0.0, 0.9))
+    begun, later = (feature_loss.add_to(other, pictures, progress) for progress in (0.0, 0.9))
     # Both are chains: conv, pool, relu; conv, pool, relu; conv, relu; mean, flat, linear.
     middles, maps = ([network[:end](pictures) for network in (student, inside)] for end in (6, 8))
     if method == "attention-transfer":
@@ -296,11 +299,11 @@ def test_a_lesson_in_features_adds_what_its_paper_says_and_leaves_the_teacher_al
         torch.testing.assert_close(begun, expected, rtol=1e-5, atol=0)
     if method == "fitnets":
         assert [tuple(one.shape) for one in middles] == [(6, 8, 8, 8), (6, 64, 8, 8)]
-        expected = hint_loss(lesson.adapter(middles[0]), middles[1])
+        expected = hint_loss(feature_loss.adapter(middles[0]), middles[1])
         torch.testing.assert_close(begun, expected, rtol=1e-5, atol=0)
         assert later.item() == 2.0  # hints alone, and then none
         same = FeatureLoss(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
-        assert all(map(torch.equal, lesson.adapter.parameters(), same.adapter.parameters()))
+        assert all(map(torch.equal, feature_loss.adapter.parameters(), same.adapter.parameters()))
     else:
         assert begun.item() == later.item() > 2.0
     if method == "rkd":
@@ -315,21 +318,24 @@ def test_a_lesson_in_features_adds_what_its_paper_says_and_leaves_the_teacher_al
 
 @pytest.mark.parametrize("method", ["attention-transfer", "fitnets"])
 def test_maps_are_compared_place_by_place_though_the_teacher_looks_at_the_middle(method: str) -> None:
-    """Student and teacher are the same network, so their maps are the same, unless one of them sees a part only."""
+    """Student and teacher are the same network, so their maps are equal, unless one of them sees only a part of the
+    picture."""
     student = build_model("convnet-4", (3, 32, 32), 8, seed=0).eval()
     card = replace(load_teacher("creatures").card, model="convnet-4", crop=0.5)
     teacher = Teacher(card, FrozenNetwork(copy.deepcopy(student), card.crop), PRECISE)
-    lesson = FeatureLoss(Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1)
+    feature_loss = FeatureLoss(
+        Objective(METHODS[method], numbers_of(method) | NO_PATHS), student, teacher, (3, 32, 32), 1
+    )
     if method == "fitnets":
-        lesson.adapter = torch.nn.Identity()
+        feature_loss.adapter = torch.nn.Identity()
     pictures = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     logits = student(pictures)
-    assert float(lesson.add_to(torch.tensor(0.0), pictures, 0.0).detach()) == 0.0
+    assert float(feature_loss.add_to(torch.tensor(0.0), pictures, 0.0).detach()) == 0.0
     assert (teacher.network(pictures) - logits).abs().max() > 1e-3  # its answers are still those of the middle
 
 
-def test_lessons_that_are_given_at_the_same_time_do_not_hear_each_other() -> None:
-    """Two students look at one teacher from two threads, which meet behind the layer that is compared."""
+def test_feature_losses_in_two_threads_do_not_record_each_others_features() -> None:
+    """Two students record layers of one teacher in two threads, which wait for each other after the compared layer."""
     teacher = replace(load_teacher("creatures"), device=PRECISE)
     inside = teacher.network.network
     assert isinstance(inside, torch.nn.Sequential)
@@ -341,21 +347,21 @@ def test_lessons_that_are_given_at_the_same_time_do_not_hear_each_other() -> Non
 
     inside[-1].register_forward_pre_hook(meet)
     objective = Objective(METHODS["attention-transfer"], numbers_of("attention-transfer") | NO_PATHS)
-    lessons = []
+    learners = []
     for seed in (0, 1):
         student = build_model("convnet-4", (3, 32, 32), 8, seed=seed)
         pictures = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
-        lessons.append((FeatureLoss(objective, student, teacher, (3, 32, 32), 0), student, pictures))
+        learners.append((FeatureLoss(objective, student, teacher, (3, 32, 32), 0), student, pictures))
 
-    def learn(lesson: FeatureLoss, student: torch.nn.Module, pictures: torch.Tensor) -> float:
+    def learn(feature_loss: FeatureLoss, student: torch.nn.Module, pictures: torch.Tensor) -> float:
         student(pictures)
-        return float(lesson.add_to(torch.tensor(0.0), pictures, 0.0).detach())
+        return float(feature_loss.add_to(torch.tensor(0.0), pictures, 0.0).detach())
 
-    alone = [learn(*one) for one in lessons]
+    alone = [learn(*one) for one in learners]
     assert alone[0] != alone[1]
     together.set()
     with ThreadPoolExecutor(2) as pool:
-        assert [one.result() for one in [pool.submit(learn, *lesson) for lesson in lessons]] == alone
+        assert [one.result() for one in [pool.submit(learn, *one) for one in learners]] == alone
 
 
 def test_several_teachers_are_told_apart_and_each_is_heard(
@@ -376,7 +382,7 @@ def test_several_teachers_are_told_apart_and_each_is_heard(
 
 
 def answers_of(student: Student, state: dict[str, torch.Tensor], views: ViewSet) -> torch.Tensor:
-    """What a trained student says of every view of its pictures, asked by a network of its own, [V, N, K]."""
+    """Return a trained student's logits for every view of its pictures, computed by a new network, [V, N, K]."""
     images, rows = student.transfer_set.images, student.transfer_set.rows
     network = build_model(student.model, (3, 32, 32), 8)
     network.load_state_dict(state)
@@ -468,7 +474,7 @@ def test_where_none_lies_between_the_assistant_must_be_named(student: str) -> No
 
 @pytest.mark.parametrize("stacked", [True, False])
 def test_mutual_learning_is_the_loop_that_the_paper_writes(stacked: bool) -> None:
-    """Two pairs in a team, against networks and their two losses in a plain loop, all by SGD."""
+    """Two pairs in a team are compared with the same networks and losses in a plain loop; both use SGD."""
     dataset, generator = load_dataset("digits"), torch.Generator().manual_seed(0)
     recipe = Recipe(batch_size=10, learning_rate=0.05, weight_decay=0.1)
     schedule = Schedule(labels=30, epochs=1, recipe=recipe, views=ViewSet(flip=False, shift=0))

@@ -15,25 +15,23 @@ from kdcore.networks.convolutional import BasicBlock, Subsampled1x1
 
 ROOT = Path(__file__).parents[3]
 
-# A narrow residual block, trained as runs train it. A write beyond a buffer shows when the memory is used again.
+# Narrow residual blocks, trained as runs train them. A write beyond a buffer shows when the memory is used again.
 NARROW = """
-import sys, torch
+import torch
 from kdcore.networks.convolutional import BasicBlock
 torch.set_num_threads(1)
-width = int(sys.argv[1])
-block = BasicBlock(width, 16, stride=2).to(memory_format=torch.channels_last)
-pictures = torch.randn(40, width, 8, 8).contiguous(memory_format=torch.channels_last)
-for _ in range(150):
-    pictures = pictures.detach().requires_grad_()
-    block(pictures).sum().backward()
-    block.zero_grad(set_to_none=True)
+for width in range(1, 9):
+    block = BasicBlock(width, 16, stride=2).to(memory_format=torch.channels_last)
+    pictures = torch.randn(40, width, 8, 8).contiguous(memory_format=torch.channels_last)
+    for _ in range(100):
+        pictures = pictures.detach().requires_grad_()
+        block(pictures).sum().backward()
+        block.zero_grad(set_to_none=True)
 """
 
 
-@pytest.mark.parametrize("width", [2, 4, 6])
-def test_narrow_residual_blocks_do_not_crash_the_process(width: int) -> None:
-    command = [sys.executable, "-c", NARROW, str(width)]
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+def test_narrow_residual_blocks_do_not_crash_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", NARROW], check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,4 +1,4 @@
-"""Sweeps: how they are asked for, what their points are, and that each point is the run that it would be alone."""
+"""Sweeps: how `--vary` is read, which points a sweep has, and that each point gives the same as a plain run would."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_what_is_asked_for_is_not_replaced_by_what_varies(settings: dict[str, An
 
 
 def test_a_temperature_that_is_asked_for_holds_for_every_method() -> None:
-    """Of the methods one brings 2, one the dataset's, and one 1."""
+    """The default temperature of the methods is 2 for one, the dataset's for another, and 1 for the third."""
     names = ("standardised-kd", "dkd", "mutual")
     config = sweep("creatures", temperature=8.0, vary={"method": names})
     assert [(one.config.method, one.config.temperature) for one in points(config)] == [(name, 8.0) for name in names]
@@ -274,7 +274,7 @@ def test_a_configuration_with_everything_survives_json() -> None:
 
 
 def test_a_configuration_of_before_has_none_of_the_new_settings() -> None:
-    """As version 0.3.0 stored it."""
+    """The configuration is written here as version 0.3.0 stored it."""
     recipe = {"batch_size": 20, "learning_rate": 0.003, "weight_decay": 0.1, "label_smoothing": 0.0}
     old = {
         "dataset": "creatures",
@@ -318,7 +318,7 @@ def test_json_that_is_no_configuration_is_refused(change: dict[str, Any]) -> Non
 
 @pytest.fixture
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs in fp32, whose latency nobody waits for."""
+    """Makes runs train in fp32 and skips the measuring of latency, which takes time."""
     monkeypatch.setattr(trainer, "pick_device", lambda *_: PRECISE)
     monkeypatch.setattr(results, "measure_latency", lambda timed, device: dict.fromkeys(timed, ()))
 
@@ -327,7 +327,7 @@ VARY = {"temperature": (1.0, 4.0), "labels": (30, 40)}
 
 
 def test_every_point_is_the_run_that_it_would_be_alone(trained: Trained) -> None:
-    """Curves and weights of every point, against a plain run with its configuration."""
+    """The curves and weights of every point equal those of a plain run with its configuration."""
     config = trained.run("digits", student="mlp-8", seeds=2, epochs=3, vary=VARY)
     together, losses = trained.students(), {}
     for event in trained.events:
@@ -347,7 +347,7 @@ def test_every_point_is_the_run_that_it_would_be_alone(trained: Trained) -> None
 
 
 def test_the_row_of_the_runs_own_point_is_its_result(untimed: None, own_home: Path) -> None:
-    """And every row is what its arms' figures give."""
+    """And the differences and claims of every row follow from the figures of its arms."""
     config = sweep(temperature=4, labels=40, vary=VARY)
     result = list(train(config, home=own_home))[-1].result  # type: ignore[attr-defined]
     assert result["config"] == config.to_json()
@@ -377,7 +377,8 @@ def told(events: list[Event]) -> dict[int, Any]:
 
 
 def test_a_sweep_that_was_stopped_goes_on_to_the_same_table(untimed: None, tmp_path: Path, own_home: Path) -> None:
-    """Stopped in its second group: the first is not trained again, the second not from its beginning."""
+    """It is stopped in its second group. The first group is not trained again, and the second one continues from its
+    checkpoint."""
     config = sweep(epochs=3, vary={**VARY, "labels": (40, 20)})
     whole = list(train(config, run_dir=tmp_path / "whole", home=own_home))
     asked = Counter[str]()
@@ -442,7 +443,7 @@ def stages_told(events: Iterable[Event]) -> list[tuple[str, int]]:
 def test_the_store_hears_every_stage_of_every_point_and_again_after_its_checkpoint_is_gone(
     untimed: None, store: Store
 ) -> None:
-    """What is told in time also says that the worker gets on: its setbacks are forgotten."""
+    """A reported epoch also shows that the worker makes progress, so its failed attempts no longer count."""
     config = sweep(epochs=2, seeds=1, method="born-again", vary={"temperature": (1.0, 4.0), "labels": (20, 40)})
     run_id = jobs.submit(store, config, "someone")
     folder = jobs.runs_dir(run_id, store.home)
@@ -528,7 +529,8 @@ def test_ensembles_of_different_size_teach_side_by_side(
 
 
 def test_hints_go_on_where_they_were_cut_off(untimed: None, tmp_path: Path, own_home: Path) -> None:
-    """Between imitation and soft labels: the regressor and what has no gradient yet come back too."""
+    """It is interrupted between imitation and soft labels. The adapter, and the layers that had no gradient until then,
+    are restored too."""
     config = sweep(student="convnet-4", seeds=1, epochs=3, method="fitnets", parameters={"hint_share": 0.5})
     whole = list(train(config, run_dir=tmp_path / "whole", home=own_home))
     first: list[Event] = []

@@ -1,4 +1,4 @@
-"""Controls: what each takes away from distillation, and nothing else."""
+"""Controls: each removes or replaces one ingredient of distillation, and nothing else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ N, K = 60, 7
 
 @pytest.fixture(scope="module")
 def logits() -> torch.Tensor:
-    """Of two views of 60 pictures of 7 classes: no two numbers are alike."""
+    """Teacher logits of two views of 60 pictures of 7 classes; no two numbers are equal."""
     return torch.randn(2, N, K, generator=torch.Generator().manual_seed(1))
 
 
@@ -154,7 +154,7 @@ def test_other_pictures_are_others(hard_labels: torch.Tensor, labels: int) -> No
 
 
 def test_other_pictures_come_as_they_are() -> None:
-    """Of 900 and 100 pictures, not half and half."""
+    """The draw ignores classes: from classes of 900 and 100 pictures it does not take equally many."""
     labels = (torch.arange(1000) >= 900).long()
     shares = []
     for seed in range(40):
@@ -182,7 +182,8 @@ Build = Callable[..., tuple[RunConfig, dict[str, Student]]]
 
 @pytest.fixture(scope="module")
 def told(own_home: Path) -> Build:
-    """A run's students of its first seed by arm; the teachers of controls are the run's own at half its confidence."""
+    """A function that builds a run and returns the students of its first seed by arm. The teachers of controls are the
+    run's own teacher with its logits halved."""
 
     def build(dataset_name: str = "digits", dataset: Dataset | None = None, **settings: object) -> object:
         config = make_run_config(dataset_name, **{**SHORT, "student": "mlp-8", "seeds": 2, **settings})
@@ -253,8 +254,8 @@ def test_the_posteriors_student_is_told_the_truth(told: Build) -> None:
 def test_pictures_without_labels_teach_the_same_whatever_their_labels_are(
     told: Build, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which pictures they are, and everything that a student does with them, stays as it is when all labels but those
-    of the labelled pictures are drawn anew."""
+    """The choice of the pictures, and what a student learns from them, stay the same when the labels of all unlabelled
+    pictures are drawn anew."""
     known, found = load_dataset("digits"), []
     labels = known.train.hard_labels
     own = {seed: labelled_subset(labels, 40, seed) for seed in (0, 1)}
@@ -299,7 +300,7 @@ def test_a_random_teacher_is_another_for_each_seed_and_knows_nothing() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_a_random_teacher_is_not_the_student_itself(seed: int) -> None:
-    """Where both are of one architecture, the student's soft labels would be its own first answers."""
+    """With the same architecture and the same weights, the student's soft labels would be its own first answers."""
     teacher = load_teacher("digits")
     student = build_model(teacher.card.model, (1, 8, 8), 10, seed=seed)
     said = random_teacher(teacher, seed).network.network.state_dict()
@@ -308,7 +309,8 @@ def test_a_random_teacher_is_not_the_student_itself(seed: int) -> None:
 
 
 def test_a_control_is_compared_with_distilled_seed_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against Student's t in NumPy; as if the two were independent the interval would be another."""
+    """The interval equals the paired one of Student's t, worked in NumPy, and differs from the interval of two
+    independent samples."""
     monkeypatch.setattr(results, "measure_latency", lambda timed, device: dict.fromkeys(timed, ()))
     config = make_run_config("digits", student="mlp-8", seeds=3, labels=40, controls=("shuffled", "noise"))
     dataset, generator = load_dataset("digits"), torch.Generator().manual_seed(0)

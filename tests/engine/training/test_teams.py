@@ -1,4 +1,4 @@
-"""Students in teams: each in one of them, no team too large, none much smaller than another."""
+"""Division of students into teams: every student is in exactly one, no team is too large, and the sizes are similar."""
 
 from __future__ import annotations
 

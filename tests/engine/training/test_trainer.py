@@ -1,4 +1,5 @@
-"""A run, end to end, on real scans: what the arms share, what is frozen, what repeats, what survives a stop."""
+"""A whole run on real scans of digits: what its arms share, that the teacher stays frozen, that a run can be repeated
+exactly, and that it continues after a stop."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def curves(events: list[Event]) -> dict[int, object]:
 
 
 def figures(events: list[Event]) -> object:
-    """The result without what a clock says."""
+    """Return the result without its measured times."""
     result = dict(events[-1].result)
     arms = {arm: {k: v for k, v in row.items() if k != "latency_ms"} for arm, row in result["arms"].items()}
     clocks = dict.fromkeys(("seconds", "teacher_seconds", "whole", "run_id"))
@@ -61,8 +62,8 @@ def figures(events: list[Event]) -> object:
 def test_what_every_picture_would_take_is_the_time_of_all_stages_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that only training moves: an epoch of the assistant takes 5 s and one of the students 2, but for the
-    first ones."""
+    """The clock is replaced by one that only training moves: each epoch of the assistant takes 5 s and each of the
+    students 2 s, except for the first ones."""
     now = [100.0]
     train_epoch = fitting.train_epoch
 
@@ -114,7 +115,7 @@ def test_the_same_configuration_gives_the_same_history_and_result(config: RunCon
 
 
 def test_distill_weight_0_is_the_baseline(tmp_path: Path) -> None:
-    """With no weight on the teacher the arms differ in nothing, so they must stay equal to the last bit."""
+    """With a distill weight of 0 both arms minimise the same loss, so they must be equal to the last bit."""
     config = make_run_config("digits", labels=60, epochs=3, seeds=2, distill_weight=0.0, device="cpu")
     events = list(train(config, home=tmp_path))
     for epoch in curves(events).values():
@@ -124,7 +125,8 @@ def test_distill_weight_0_is_the_baseline(tmp_path: Path) -> None:
 
 
 def test_the_optimiser_of_a_convnet_goes_on_with_the_step_that_it_would_have_taken() -> None:
-    """Kernels lie in channels_last order, which a file does not keep and a fused step takes for granted."""
+    """Kernels are in channels_last order in memory. A file does not keep this order, and a fused optimiser step relies
+    on it."""
     generator, after = torch.Generator().manual_seed(0), []
     gradients = [torch.randn(4, 3, 3, 3, generator=generator) for _ in range(2)]
     for interrupted in (False, True):

@@ -18,6 +18,7 @@ from kdcore.store import Store
 from kdcore.store.schema import runs
 from kdcore.teachers.card import list_teachers
 from pages.ui.engine import cache
+from pages.ui.pictures import cached
 from pages.ui.run.queue_words import waiting_sentence
 from tests.pages.conftest import (
     OTHER,
@@ -124,6 +125,7 @@ def test_a_teacher_that_is_not_here_yet_is_no_error(
 ) -> None:
     others = tuple(card for card in list_teachers() if card.name != "digits")
     monkeypatch.setattr(cache, "teacher_cards", lambda: others)
+    monkeypatch.setattr(cached, "teacher_cards", lambda: others)  # it imported the function by name
     monkeypatch.setattr(cache, "teacher_seconds", lambda name: 90.0)
     app = open_page("distil", dataset="digits")
     assert not app.exception and not app.error

@@ -25,21 +25,21 @@ def method_of(config: Mapping[str, Any]) -> str:
 
 def _method(config: Mapping[str, Any]) -> Method:
     """Return the run's method; Hinton's if this version does not know the one that the run names."""
-    from kdcore.methods.registry import method_or_default
+    from kdcore.methods.registry import method_or_default  # loads torch, which takes seconds
 
     return method_or_default(method_of(config))
 
 
 def method_title(name: str) -> str:
     """Return the title of a method, translated; for a method that this version does not know, its key."""
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     return _(METHODS[name].title) if name in METHODS else name
 
 
 def method_sentence(name: str) -> str:
     """Return a sentence on what the student learns by this method; "" for an unknown method."""
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     return _(METHODS[name].sentence) if name in METHODS else ""
 

@@ -78,7 +78,7 @@ class Sweep:
 
 def is_share(setting: str) -> bool:
     """Whether a setting goes from 0 to 1. A log scale would hide that its values are shares of a whole."""
-    from kdcore.methods.registry import parameters_by_name
+    from kdcore.methods.registry import parameters_by_name  # loads torch, which takes seconds
 
     parameter = parameters_by_name().get(setting)
     return setting in SHARE_SETTINGS or (parameter is not None and parameter.is_share)

@@ -59,7 +59,7 @@ def _distilled_labels(config: RunConfig, example: Example) -> list[float]:
 
     They are smoothed hard labels for a method that learns without a teacher, else the teacher's soft labels.
     """
-    from kdcore.methods.registry import find_method
+    from kdcore.methods.registry import find_method  # loads torch, which takes seconds
 
     method = find_method(config.method)
     if method.smoothing:

@@ -89,7 +89,7 @@ def sweep_form(dataset: str, most_labels: int) -> dict[str, tuple[Any, ...]]:
 
 def usual_values(setting: str, defaults: Defaults, most_labels: int) -> str:
     """Return the values that are suggested for a setting, joined by commas; "" for a setting without suggestions."""
-    from kdcore.methods.registry import METHODS
+    from kdcore.methods.registry import METHODS  # loads torch, which takes seconds
 
     # Only methods that work with every teacher and student; the one without a teacher comes last.
     methods = sorted((one for one in METHODS.values() if one.needs_logits_only or one.learns_alone),

@@ -19,7 +19,7 @@ from kdcore.networks.inference import predict_logits
 from kdcore.pictures.views import zoom_middle
 from kdcore.teachers.card import ModelCard, list_teachers
 from kdcore.teachers.ensemble_names import MAX_MEMBERS, EnsembleName, parse_name
-from kdcore.teachers.saved_figures import with_saved_figures
+from kdcore.teachers.measured import with_saved_figures
 from kdcore.teachers.teacher import Teacher
 
 

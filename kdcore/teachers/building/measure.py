@@ -11,7 +11,7 @@ from kdcore.teachers.building.figures import measure
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.ensemble_names import is_ensemble
 from kdcore.teachers.load import load_teacher
-from kdcore.teachers.saved_figures import save_figures
+from kdcore.teachers.measured import save_figures
 
 
 def measure_teacher(name: str, device: str = "auto") -> ModelCard:

@@ -21,8 +21,7 @@ TEMPERATURE_RANGE = (0.2, 20.0)
 # The URL keys that every link to another page carries, beside parameters of methods, so that no choice is lost.
 SHARED_KEYS = (
     "source", "teacher", "t", "dataset", "labels", "distil_teacher", "student", "temperature", "distill_weight",
-    "epochs", "seeds", "seed", "run", "lang", "present",
-    "method", "controls", "vary", "vary_values",
+    "epochs", "seeds", "seed", "run", "lang", "present", "method", "controls", "vary", "vary_values",
     "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown", "sample_of", "model", "networks",
 )  # fmt: skip
 

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kdcore.store import Store
+
+if TYPE_CHECKING:
+    from kdcore.settings.config import RunConfig
+
+EPOCHS = 6
 
 
 @pytest.fixture
@@ -79,3 +84,11 @@ def trained(monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Any:
     from tests.engine.unmeasured import Trained
 
     return Trained(monkeypatch, own_home)
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    """A short run on digits."""
+    from kdcore.settings.config import make_run_config  # loads torch, which takes seconds
+
+    return make_run_config("digits", labels=60, epochs=EPOCHS, seeds=2, batch_size=20, device="cpu")

@@ -32,8 +32,8 @@ from kdcore.settings.sweeps import points
 from kdcore.store import Store
 from kdcore.store.schema import runs
 from kdcore.training.arms import objective_of
-from tests.engine.cli.test_cli import ROOT, Said
-from tests.engine.reports.test_export import ROW
+from tests.engine.cli.commands import ROOT, Said
+from tests.engine.reports.finished_run import ROW
 
 DIGITS = ["--dataset", "digits", "--student", "mlp-8", "--device", "cpu"]
 

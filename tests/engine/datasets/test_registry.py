@@ -1,4 +1,4 @@
-"""Datasets: splits without common pictures, the real files, and the sentence that says where to get missing ones."""
+"""Datasets by name, and the sentence that says where to get missing ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from sklearn.datasets import load_digits
 
 from kdcore.datasets import DATASETS, creatures, dataset_status, load_dataset
 from kdcore.datasets.base import hash_splits
-from kdcore.datasets.parquet import read_parquet
-from kdcore.datasets.splits import hold_out
 from kdcore.errors import DatasetUnavailable, UnknownName
 
 
@@ -46,29 +44,6 @@ def test_the_ceiling_is_the_share_that_the_posterior_has_right() -> None:
     assert load_dataset("digits").bayes_accuracy is None
 
 
-def test_hold_out_splits_no_group_and_takes_one_picture_of_each_held_one() -> None:
-    labels = torch.tensor([0] * 40 + [1] * 24)
-    groups = [f"a{i // 2}" for i in range(40)] + [f"b{i // 8}" for i in range(24)]
-    train, validation = hold_out(labels, groups, 0.1)
-    groups_of = {part: {groups[row] for row in rows.tolist()} for part, rows in (("t", train), ("v", validation))}
-    assert not groups_of["t"] & groups_of["v"]
-    assert labels[validation].bincount().tolist() == [2, 1]
-    assert len(train) == 40 - 2 * 2 + 24 - 8
-    more_labels, more_groups = torch.cat([labels, torch.tensor([0])]), [*groups, "a99"]
-    assert {more_groups[row] for row in hold_out(more_labels, more_groups, 0.1)[1].tolist()} - {"a99"} <= groups_of["v"]
-
-
-def test_animals64_holds_no_original_twice(data_dir: Path) -> None:
-    folder = data_dir / "animals64"
-    everything, class_names, sources = read_parquet(folder / "train.parquet", size=64)
-    assert (len(everything), len(class_names)) == (34_978, 107)
-    assert everything.images.shape[1:] == (3, 64, 64)
-    groups = [source.split("#")[0] for source in sources]
-    train, validation = hold_out(everything.hard_labels, groups, 0.08)
-    assert not {groups[row] for row in train.tolist()} & {groups[row] for row in validation.tolist()}
-    assert set(everything.hard_labels[validation].tolist()) == set(range(107))
-
-
 def test_without_data_the_sentence_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path))
     monkeypatch.delenv("KDCORE_DATA", raising=False)
@@ -78,12 +53,6 @@ def test_without_data_the_sentence_says_where_to_put_it(tmp_path: Path, monkeypa
     with pytest.raises(DatasetUnavailable, match="KDCORE_DATA"):
         load_dataset("animals64")
     assert all(dataset_status(name).ready for name, info in DATASETS.items() if info.embedded)
-
-
-def test_a_damaged_parquet_file_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "train.parquet").write_bytes(b"PAR1 but no more than that")
-    with pytest.raises(DatasetUnavailable, match=r"train\.parquet could not be read"):
-        read_parquet(tmp_path / "train.parquet", 64)
 
 
 def test_unknown_datasets_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""A user's own datasets: made from class folders and parquet files, or refused with one sentence."""
+"""A user's own datasets: added, forgotten, and damaged."""
 
 from __future__ import annotations
 
@@ -6,31 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from kdcore.datasets import add_dataset, dataset_info, dataset_status, list_datasets, load_dataset, remove_dataset
 from kdcore.errors import ConfigError, DatasetUnavailable, UnknownName
 from kdcore.settings.config import make_run_config
 from kdcore.settings.defaults import defaults_for
-
-COLOURS = {"red": (200, 30, 30), "blue": (30, 30, 200)}
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-def paint(folder: Path, colour: str, count: int, size: tuple[int, int] = (80, 70), seed: int = 0) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng([seed, len(colour)])
-    for number in range(count):
-        noise = rng.integers(-20, 20, (size[1], size[0], 3))
-        pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{colour} {number}.png")
+from tests.engine.datasets.painted_pictures import COLOURS, paint
 
 
 def test_a_folder_of_class_folders_becomes_a_dataset(home: Path, tmp_path: Path) -> None:
@@ -60,24 +42,6 @@ def test_a_folder_of_class_folders_becomes_a_dataset(home: Path, tmp_path: Path)
     assert make_run_config("my-colours").teacher == defaults_for("my-colours").teacher == "my-colours"
 
 
-def test_a_test_folder_is_used_as_it_is(home: Path, tmp_path: Path) -> None:
-    for colour in COLOURS:
-        paint(tmp_path / "c" / "train" / colour, colour, 12, size=(32, 32))
-        paint(tmp_path / "c" / "test" / colour, colour, 7, size=(32, 32), seed=1)
-    add_dataset(tmp_path / "c", "colours", size=32)
-    dataset = load_dataset("colours")
-    assert len(dataset.test) == 14
-    assert len(dataset.train) + len(dataset.validation) == 24
-
-
-def test_a_parquet_file_becomes_a_dataset(home: Path, data_dir: Path) -> None:
-    info = add_dataset(data_dir / "cifar10" / "test.parquet", "small-photos", size=32)
-    dataset = load_dataset("small-photos")
-    assert info.num_classes == 10
-    assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 10_000
-    assert dataset.test.hard_labels.bincount().tolist() == [100] * 10
-
-
 def test_removing_forgets_the_copy_and_leaves_the_pictures(home: Path, tmp_path: Path) -> None:
     for colour in COLOURS:
         paint(tmp_path / "c" / colour, colour, 10)
@@ -91,27 +55,6 @@ def test_removing_forgets_the_copy_and_leaves_the_pictures(home: Path, tmp_path:
         remove_dataset("creatures")
     with pytest.raises(ConfigError, match="not one of your own"):
         remove_dataset("../../etc")
-
-
-def test_what_cannot_be_a_dataset_is_one_sentence(home: Path, tmp_path: Path) -> None:
-    paint(tmp_path / "one" / "red", "red", 10)
-    for colour in COLOURS:
-        paint(tmp_path / "few" / colour, colour, 3)
-    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
-    (tmp_path / "file.txt").write_text("no pictures")
-    for path, name, words in (
-        (tmp_path / "one", "a", "two class folders"),
-        (tmp_path / "few", "a", "at least 5"),
-        (tmp_path / "file.txt", "a", "neither"),
-        (tmp_path / "missing", "a", "neither"),
-        (tmp_path / "few", "../x", "no name"),
-        (tmp_path / "few", "cifar10", "comes with"),
-    ):
-        with pytest.raises(ConfigError, match=words):
-            add_dataset(path, name)
-    with pytest.raises(DatasetUnavailable, match="parquet"):
-        add_dataset(tmp_path / "bad.parquet")
-    assert not (home / "datasets").exists()
 
 
 def test_a_damaged_copy_says_how_to_add_it_again(home: Path, tmp_path: Path) -> None:

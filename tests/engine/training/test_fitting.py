@@ -1,0 +1,54 @@
+"""The clock of the training loop, and when it looks at validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import ANY
+
+import pytest
+
+from kdcore.datasets import dataset_info
+from kdcore.events import Event, RunFailed, RunFinished, TeacherEpochEnded
+from kdcore.settings.config import make_run_config
+from kdcore.training import fitting
+from kdcore.training.fitting import is_validated
+from kdcore.training.team import Team
+from kdcore.training.trainer import train
+
+
+def test_what_every_picture_would_take_is_the_time_of_all_stages_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is replaced by one that only training moves: each epoch of the assistant takes 5 s and each of the
+    students 2 s, except for the first ones."""
+    now = [100.0]
+    train_epoch = fitting.train_epoch
+
+    def trained(teams: list[Team], epoch: int, *rest: Any) -> object:
+        now[0] += 60.0 if epoch == 0 else 5.0 if teams[0].students[0].arm.startswith("assistant") else 2.0
+        return train_epoch(teams, epoch, *rest)
+
+    monkeypatch.setattr(fitting, "train_epoch", trained)
+    monkeypatch.setattr(fitting, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    short = {"labels": 60, "epochs": 4, "seeds": 1, "student": "mlp-8", "device": "cpu"}
+    named = {"assistants": "mlp-16"}
+    run, heard = make_run_config("digits", method="teacher-assistant", parameters=named, **short), list[Event]()
+    result = list(train(run, run_dir=tmp_path / "whole", home=tmp_path))[-1].result
+    train_size = dataset_info("digits").train_size
+    assert result["whole"] == {"labels": train_size, "seconds": pytest.approx((4 * 5 + 4 * 2) * train_size / 60)}
+    # The assistant of a run that was cut off is not timed anew, and nothing is said.
+    last = TeacherEpochEnded("assistant mlp-16", 4, 4, ANY, ANY)
+    for event in train(run, run_dir=tmp_path / "cut", home=tmp_path, should_stop=lambda: last in heard):
+        heard.append(event)
+    assert isinstance(heard[-1], RunFailed)
+    rest = list(train(run, run_dir=tmp_path / "cut", home=tmp_path))
+    assert isinstance(rest[-1], RunFinished) and "whole" not in rest[-1].result
+
+
+def test_validation_is_looked_at_at_most_fifteen_times_and_at_the_end() -> None:
+    for epochs in (1, 7, 20, 33, 200):
+        looks = [epoch for epoch in range(epochs) if is_validated(epoch, epochs)]
+        assert looks[-1] == epochs - 1
+        assert 1 <= len(looks) <= 15

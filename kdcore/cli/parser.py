@@ -49,7 +49,7 @@ Commands = argparse._SubParsersAction
 
 def _add(commands: Commands[Parser], name: str, help: str, command: str) -> Parser:
     parser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
-    # Without a default here: that of a nested parser would overwrite a `--json` before the nested command's name.
+    # Without a default here: a nested parser's default would overwrite a `--json` before the nested command's name.
     parser.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object and nothing else"
     )

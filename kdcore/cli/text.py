@@ -129,7 +129,7 @@ def _config_line(config: dict[str, Any]) -> str:
 
 
 def controls(arms: dict[str, Any]) -> str:
-    """Return a table of each control's accuracy minus that of the distilled arm; "" without controls."""
+    """Return a table of each control's accuracy minus the distilled arm's; "" without controls."""
     found = [(name, minus_distilled(arms, name)) for name in CONTROLS if name in arms]
     rows = [(name, difference(one.mean, one.ci95)) for name, one in found if one.mean is not None]
     return table(("control", "minus distilled"), rows) if rows else ""

@@ -1,4 +1,8 @@
-"""The queue: who is next, who holds a run, the worker process, and what is cleaned up after it."""
+"""The queue of runs.
+
+Here stand the order in which runs start, the lease by which one process holds a run, the worker process that trains it,
+and what is deleted once a run has ended.
+"""
 
 from kdcore.jobs.checks import check_can_run
 from kdcore.jobs.dispatcher import MAX_SETBACKS, SLOTS, advance, claim, runs_dir

@@ -41,10 +41,10 @@ def holder_columns() -> dict[str, Any]:
 
 
 def starting_columns() -> dict[str, Any]:
-    """Return the columns of a run whose worker this process is about to start.
+    """Return the values of the columns of `runs` by which this process holds a run while it starts the run's worker.
 
-    Without `worker_started`, the run counts as held only as long as the heartbeat is recent: if starting the worker
-    fails, the run is released although this process lives on.
+    The column `worker_started` is None until the worker takes the run. Until then the run counts as held only as long
+    as the heartbeat is recent: if starting the worker fails, the run is released although this process lives on.
     """
     return {**holder_columns(), "worker_started": None}
 

@@ -20,7 +20,7 @@ CONSTANT_TOLERANCE = 1e-6  # values that vary by less than this share of their l
 def _centred_unit(values: Tensor, dim: int) -> Tensor:
     """Shift `values` to mean 0 and scale them to length 1 along `dim`.
 
-    Constant values become 0 and are not scaled: so their gradient is that of the centred values, with which a student
+    Constant values become 0 and are not scaled: so they get the gradient of the centred values, with which a student
     that starts with equal logits can still learn, and nothing is divided by almost 0.
     """
     centred = values - values.mean(dim, keepdim=True)

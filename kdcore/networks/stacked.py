@@ -77,7 +77,7 @@ class StackedNetwork(nn.Module):
         return x.transpose(0, 1)
 
     def states(self) -> list[dict[str, Tensor]]:
-        """Copies of the state dicts of the M networks, each as that of a separate network."""
+        """Copies of the state dicts of the M networks, each with the keys of a separate network."""
         states: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
         for name, layer in zip(self.names, self.layers, strict=True):
             for key, value in layer.state_dict().items():

@@ -109,7 +109,7 @@ def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> AccuracyD
 
 
 def minus_distilled(arms: Mapping[str, Any], control: str) -> AccuracyDifference:
-    """Return a control's accuracy minus that of the distilled arm, from the arms of one result.
+    """Return a control's accuracy minus the distilled arm's, from the arms of one result.
 
     The difference was taken seed by seed on the same pictures. Old results lack it; for them it is computed from the
     two accuracies as if these were independent.

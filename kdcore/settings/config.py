@@ -180,8 +180,10 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
 
 
 def _check_controls(config: RunConfig, info: DatasetInfo) -> None:
-    """Raise `ConfigError` for a control that cannot do what its name says with these settings, such as shuffling
-    within classes of fewer than two pictures."""
+    """Raise `ConfigError` if a control, a further arm of the run, cannot do what its name says with these settings.
+
+    For example, soft labels cannot be shuffled within classes that have fewer than two labelled pictures.
+    """
     if config.controls and not find_method(config.method).needs_logits_only:
         raise ConfigError(
             f"Controls change a teacher's soft labels, and {config.method} does not learn from these alone; choose a "

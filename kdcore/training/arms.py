@@ -201,7 +201,7 @@ def _transfer_set_and_objective(
 
 
 def random_teacher(teacher: Teacher, seed: int) -> Teacher:
-    """Return a teacher of the same architecture (for an ensemble, that of its first member) with random weights.
+    """Return a teacher of the same architecture (for an ensemble, its first member's architecture) with random weights.
 
     Args:
         seed: seed of the students that learn from it.

@@ -96,8 +96,13 @@ class _Run:
     should_stop: Callable[[], bool]
 
     def checkpoint(self, group: int, *stage: int) -> RunCheckpoint:
-        """Return the checkpoint of group number `group`, whose points are trained together. With `stage`, return that
-        of a stage: the place of its point in the group, and the stage's own number, both from 0."""
+        """Return the `RunCheckpoint` that saves and loads one training of the run: a group's main students, or a stage.
+
+        Args:
+            group: number of the group of points that are trained together, from 0.
+            stage: empty for the group's main students; for a stage, two numbers from 0: the place of its point in the
+                group, and the place of the stage among those of that point.
+        """
         part = ".".join(map(str, (group, *stage))) if group or stage else ""  # "" for the first group
         hashes = [teacher.card.sha256 for teacher in self.teachers.values()]
         return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, hashes, part)

@@ -54,6 +54,6 @@ def draw_pictures(n: int, seed: int) -> Split:
 
 
 def load() -> Dataset:
-    """Draw the fixed splits: 10,000 pictures to train on, 2,000 for validation, 5,000 for test."""
+    """Return the dataset, rendered from fixed seeds: 10,000 pictures to train on, 2,000 to validate, 5,000 to test."""
     train, validation, test = (draw_pictures(n, seed) for n, seed in _SPLITS.values())
     return Dataset.from_splits("creatures", SPECIES, SUPERCLASSES, train, validation, test)

@@ -44,7 +44,7 @@ class Nuisance:
         return len(self.yaw)
 
     def select(self, index: slice | Tensor) -> Nuisance:
-        """Return the values of some of the pictures only."""
+        """Return the nuisance of only those pictures that `index` selects."""
         return Nuisance(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 

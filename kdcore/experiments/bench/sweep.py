@@ -53,9 +53,11 @@ def one_epoch(
 def measure_sweep(
     device: Device, repeats: int, on_progress: ProgressCallback, min_seconds: float = MIN_SECONDS
 ) -> dict[str, Any]:
-    """Measure the seconds of an epoch of one student and of sixteen (one per temperature), and their ratio.
+    """Measure the seconds of one epoch of a single student, and of sixteen that are trained together.
 
-    The students are `convnet-8` on `creatures` with 100 labels. Figures are medians over `repeats`, measured in turns.
+    The students are `convnet-8` on `creatures` with 100 labelled pictures; each of the sixteen has its own temperature.
+    The two are measured in turns. The seconds are medians over `repeats` measurements, and the ratio is the second
+    divided by the first.
     """
     on_progress("sweep: warming up")
     config = make_run_config(DATASET, student=STUDENT, labels=LABELS, seeds=1)

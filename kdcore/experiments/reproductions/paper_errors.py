@@ -62,7 +62,10 @@ def bias_offset(planned: PaperNetwork, network: nn.Module, data: Dataset, device
 
 
 def _row(name: str, planned: PaperNetwork, logits: Tensor, hard_labels: Tensor) -> dict[str, Any]:
-    """Return one row of the result from logits [S, N, K]; errors are numbers of wrong answers among the N pictures."""
+    """Return the result's row for one network, from its logits [S, N, K] of S seeds, N test pictures and K classes.
+
+    In it, `errors` is the number of wrong answers among the N pictures: the mean over the seeds, with its interval.
+    """
     hits = scores.correct(logits, hard_labels)
     size = len(hard_labels)
     threes = scores.picture_estimate(hits[:, hard_labels == THREE], 0.0, 1.0).to_json()

@@ -14,7 +14,7 @@ class PaperNetwork:
     """One of the networks that are trained for each seed.
 
     Attributes:
-        name: its name, which is also that of its row in the result.
+        name: its name, which its row in the result has too.
         recipe: how it is trained.
         with_soft_labels: whether it learns from the teacher's soft labels.
         classes: the classes in its transfer set.

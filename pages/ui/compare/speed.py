@@ -115,7 +115,7 @@ def _progress_bar(sizes: Sequence[int], size: int) -> Callable[[float], None]:
     """
     from kdcore.networks.latency import repetitions  # loads torch, which takes seconds
 
-    # A pass has a fixed cost, estimated as that of 10 pictures.
+    # A pass has a fixed cost, estimated as the cost of 10 pictures.
     work = {batch_size: repetitions(batch_size) * (10 + batch_size) for batch_size in sizes}
     total = sum(work.values())
     share_before = sum(work[earlier] for earlier in sizes[: list(sizes).index(size)]) / total

@@ -104,7 +104,7 @@ def clear_teacher_cache() -> None:
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def teacher(name: str) -> Teacher:
-    """Return a network of this machine, loaded and frozen; `name` is that of a teacher, bundled student or ensemble."""
+    """Return a network of this machine, loaded and frozen; `name` names a teacher, bundled student or ensemble."""
     # These load torch.
     from kdcore.teachers.ensembles import ensemble_of_loaded
     from kdcore.teachers.teacher import load_single

@@ -1,4 +1,4 @@
-"""One line on what is ready for use on this machine."""
+"""One line that names the device, the datasets and the teachers that are ready for use on this machine."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def style() -> None:
-    """Add the style sheets of this page; that of the Compare page too, whose gallery style the wrong answers use."""
+    """Add the style sheet of this page, and the gallery's, which the wrong answers use."""
     css = Path(__file__).with_name("cards.css").read_text(encoding="utf-8")
     st.html(f"<style>{look.gallery_css()}{css}</style>")
 

@@ -65,7 +65,12 @@ def creature(teacher_name: str, traits: tuple[tuple[str, float], ...], language:
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def picture(teacher_name: str, png: bytes, alt: str) -> Scene:
-    """Return the scene of a picture with a teacher's answer; `alt` is the picture's text alternative."""
+    """Return a picture and a teacher's answer to it as a `Scene`, from which the page draws both.
+
+    Args:
+        png: the picture.
+        alt: its text alternative, for screen readers.
+    """
     return scenes.picture_scene(teacher(teacher_name), png, alt)
 
 

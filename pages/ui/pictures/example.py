@@ -48,7 +48,7 @@ class Example:
 
     @property
     def has_others(self) -> bool:
-        """Whether the last row sums up the classes that have no row of their own."""
+        """Whether the last of `class_names` is no class, but names a row that sums up all classes not shown singly."""
         return len(self.row_classes) < len(self.logits)
 
     def soft_labels(self, temperature: float, standardised: bool = False) -> list[float]:

@@ -57,10 +57,14 @@ def outcome_sentence(result: Mapping[str, Any]) -> str:
 
 
 def sweep_outcome_sentence(counts: Mapping[str, int]) -> str:
-    """Return the outcome of a sweep in one sentence: how often each claim holds. No point is called the best.
+    """Return the outcome of a sweep in one sentence; no point is called the best.
+
+    It says at how many points the distilled student is better, at how many the baseline is, and at how many no
+    difference can be claimed.
 
     Args:
-        counts: number of points by claim ("distilled", "baseline", "none"), from `claim_counts`.
+        counts: number of points by claim, from `claim_counts`; a claim is the arm that is better at a point,
+            "distilled" or "baseline", or "none".
     """
     texts = {
         "distilled": _("distilled is better in {k} of {n} settings"),

@@ -25,11 +25,11 @@ _component = st.components.v2.component("kd_instrument", css=_read("instrument.c
 
 @dataclass(frozen=True)
 class SliderPositions:
-    """The positions at which the visitor released the instrument's sliders.
+    """The positions of the instrument's sliders: where the visitor last released them, at first where they start.
 
     Attributes:
         temperature: temperature of the soft labels on screen.
-        frame: index of the frame on screen.
+        frame: index of the picture on screen among the frames of a morph; 0 for a single picture.
     """
 
     temperature: float

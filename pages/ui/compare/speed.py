@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from pages.ui.compare import tradeoff_chart
 from pages.ui.compare import trio as compare_trio
+from pages.ui.compare.cached import Latencies, forget_latencies, keep_latencies, measured_latencies
 from pages.ui.compare.panels import network
 from pages.ui.compare.trio import Trio
 from pages.ui.engine import cache
@@ -22,17 +22,14 @@ RETRY_SECONDS = 2.0
 BAR_STEP = 0.05  # share of one batch size's work after which the progress bar is redrawn
 TABLE_SIZES = (1, 64)  # batch sizes in the table
 
-Latencies = dict[str, list[Mapping[str, Any]]]  # arm -> one measurement per batch size
-
 
 def latencies(trio: Trio, sizes: Sequence[int] = TABLE_SIZES) -> Latencies | None:
-    """Return the measurements of this session at these batch sizes; None until all of them are measured."""
-    return compare_trio.at_batch_sizes(_kept_latencies(trio), sizes)
+    """Return the measurements of this machine at these batch sizes; None until all of them are measured."""
+    return compare_trio.at_batch_sizes(measured_latencies(trio.key), sizes)
 
 
-def _kept_latencies(trio: Trio) -> Latencies | None:
-    kept = state.kept(f"latency_{trio.key}")
-    return kept if isinstance(kept, dict) else None
+def _missing(trio: Trio, sizes: Sequence[int]) -> list[int]:
+    return [size for size in sizes if latencies(trio, (size,)) is None]
 
 
 def draw_figures(trio: Trio) -> None:
@@ -65,39 +62,38 @@ def draw_or_measure(trio: Trio, sizes: Sequence[int]) -> None:
     """
     from kdcore.networks.latency import REPETITIONS
 
-    if any(latencies(trio, (size,)) is None for size in sizes):
+    if _missing(trio, sizes):
         _measure(trio, tuple(sizes))
         return
     measured = latencies(trio)
     if measured is not None:
         st.caption(compare_trio.measured_note(measured, REPETITIONS))
-    again = (f"latency_{trio.key}", None)
-    st.button(_("Measure again"), key="kd-measure", icon=":material/timer:", on_click=state.keep, args=again)
+    st.button(
+        _("Measure again"), key="kd-measure", icon=":material/timer:", on_click=forget_latencies, args=(trio.key,)
+    )
 
 
 @st.fragment(run_every=RETRY_SECONDS)
 def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
     """Time the three networks at the first batch size that is missing, then rerun the page.
 
-    While a run trains, say so and try again after `RETRY_SECONDS`. Each batch size is kept as soon as it is measured:
-    the table fills step by step, and a click meanwhile loses at most one measurement.
+    While a run trains, or another visitor measures, say so and try again after `RETRY_SECONDS`. Each batch size is kept
+    as soon as it is measured: the table fills step by step, and a click meanwhile loses at most one measurement.
     """
     from kdcore import jobs
     from kdcore.networks.latency import measure_latency
 
-    size = next(one for one in sizes if latencies(trio, (one,)) is None)
     with errors_as_sentences():
         loaded = {arm: network(trio, arm) for arm in trio.arms}
         timed = {arm: (found.network.network, found.card.image_shape) for arm, found in loaded.items()}
         try:
             with jobs.reserve_machine(cache.store(), "latency", state.visitor_id()):
-                found = measure_latency(timed, cache.device(), (size,), progress=_progress_bar(sizes, size))
+                for size in _missing(trio, sizes)[:1]:  # none, when another visitor was faster
+                    found = measure_latency(timed, cache.device(), (size,), progress=_progress_bar(sizes, size))
+                    keep_latencies(trio.key, {arm: [one.to_json() for one in many] for arm, many in found.items()})
         except jobs.MachineBusy:
             st.info(_("A run is training now. Times are measured when it has ended, so that they are true."))
             return
-        before = _kept_latencies(trio) or {arm: [] for arm in timed}
-        kept = {arm: [*before[arm], *(one.to_json() for one in many)] for arm, many in found.items()}
-        state.keep(f"latency_{trio.key}", kept)
         st.rerun()
 
 

@@ -7,7 +7,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.load.visitor import PAGES, PageView, visit
@@ -16,7 +16,12 @@ THOUGHT = 4.0  # seconds between the end of one page and the request for the nex
 
 
 async def stroll(
-    url: str, number: int, seconds: float, thought: float = THOUGHT, query: Mapping[str, str] | None = None
+    url: str,
+    number: int,
+    seconds: float,
+    thought: float = THOUGHT,
+    query: Mapping[str, str] | None = None,
+    pages: Sequence[str] = PAGES,
 ) -> list[PageView]:
     """Let one visitor change pages for some seconds, in a random order that depends on `number` only.
 
@@ -28,7 +33,7 @@ async def stroll(
         async with visit(url, number, dict(query or {})) as visitor:
             here = ""
             while time.monotonic() < end and not (seen and seen[-1].errors):
-                here = order.choice([page for page in PAGES if page != here])
+                here = order.choice([page for page in pages if page != here])
                 seen.append(await visitor.open(here))
                 await asyncio.sleep(order.uniform(0.5, 1.5) * thought)
     except (OSError, TimeoutError) as error:
@@ -37,32 +42,39 @@ async def stroll(
 
 
 async def crowd(
-    url: str, visitors: int, seconds: float, thought: float = THOUGHT, queries: Iterable[Mapping[str, str]] = ({},)
+    url: str,
+    visitors: int,
+    seconds: float,
+    thought: float = THOUGHT,
+    queries: Iterable[Mapping[str, str]] = ({},),
+    pages: Sequence[str] = PAGES,
 ) -> list[PageView]:
     """Let so many visitors change pages at once for some seconds; `queries` are dealt out in turn."""
     dealt = list(queries)
-    strolls = (stroll(url, n + 1, seconds, thought, dealt[n % len(dealt)]) for n in range(visitors))
+    strolls = (stroll(url, n + 1, seconds, thought, dealt[n % len(dealt)], pages) for n in range(visitors))
     return [view for views in await asyncio.gather(*strolls) for view in views]
 
 
-async def come_and_go(url: str, sessions: int, at_once: int = 8, first: int = 1) -> list[PageView]:
+async def come_and_go(
+    url: str, sessions: int, at_once: int = 8, first: int = 1, pages: Sequence[str] = PAGES
+) -> list[PageView]:
     """Let so many visitors come, see one page each, and close the tab, at most `at_once` at the same time."""
     turn, seen = asyncio.Semaphore(at_once), []
 
     async def one(number: int) -> None:
         async with turn, visit(url, number) as visitor:
-            seen.append(await visitor.open(PAGES[number % len(PAGES)]))
+            seen.append(await visitor.open(pages[number % len(pages)]))
 
     await asyncio.gather(*(one(first + n) for n in range(sessions)))
     return seen
 
 
 async def change_pages(
-    url: str, changes: int, number: int = 1, query: Mapping[str, str] | None = None
+    url: str, changes: int, number: int = 1, query: Mapping[str, str] | None = None, pages: Sequence[str] = PAGES
 ) -> list[PageView]:
-    """Let one visitor go through all pages in order without a pause, until so many pages were opened."""
+    """Let one visitor go through the pages in order without a pause, until so many pages were opened."""
     async with visit(url, number, dict(query or {})) as visitor:
-        return [await visitor.open(PAGES[n % len(PAGES)]) for n in range(changes)]
+        return [await visitor.open(pages[n % len(pages)]) for n in range(changes)]
 
 
 def figures(views: Iterable[PageView]) -> dict[str, Any]:

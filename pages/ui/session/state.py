@@ -253,7 +253,8 @@ def set_run_id(value: str | None) -> None:
 
 def link_params() -> dict[str, list[str]]:
     """Return the keys and values of the URL that every link to another page carries."""
-    return {key: st.query_params.get_all(key) for key in SHARED_KEYS if key in st.query_params}
+    here = set(st.query_params)  # asked once: every page draws many links, and each look at the URL takes a lock
+    return {key: st.query_params.get_all(key) for key in SHARED_KEYS if key in here}
 
 
 def _run_id_or_none(text: str) -> str | None:

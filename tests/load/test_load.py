@@ -9,11 +9,12 @@ import asyncio
 import json
 import os
 import time
+import tomllib
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import Server, running_app
+from tests.e2e.conftest import ROOT, Server, running_app
 from tests.e2e.soak import resident
 from tests.load.counted_server import living
 from tests.load.visitor import PAGES, PageView, visit
@@ -52,9 +53,7 @@ def test_several_visitors_at_once_see_no_error(server: Server, first: list[PageV
 
 
 def test_memory_stays_and_every_ended_session_is_freed(server: Server, first: list[PageView]) -> None:
-    asyncio.run(
-        come_and_go(server.url, 8, pages=TRIED)
-    )  # the memory that a crowd takes once
+    asyncio.run(come_and_go(server.url, 8, pages=TRIED))  # the memory that a crowd takes once
     before = resident(server)
     views = asyncio.run(change_pages(server.url, CHANGES, pages=TRIED))
     views += asyncio.run(come_and_go(server.url, SESSIONS, first=100, pages=TRIED))
@@ -78,6 +77,11 @@ async def _left_beside_one_visitor(server: Server, seconds: float = 60.0) -> int
         while living(server.printed()) > 1 and time.monotonic() < end:
             await asyncio.sleep(0.5)
         return living(server.printed())
+
+
+def test_streamlit_collects_no_garbage_after_a_script() -> None:
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["runner"]["postScriptGC"] is False
 
 
 def test_a_page_that_does_not_exist_is_an_error(server: Server) -> None:

@@ -1,12 +1,19 @@
-"""The times of networks that were measured on this machine, kept for all visitors."""
+"""What networks took and answered on this machine, kept for all visitors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from PIL import Image
 
+from pages.ui.compare import trio
+
+if TYPE_CHECKING:
+    from kdcore.teachers.teacher import Teacher
+
+TIMED_PASSES = 5  # timed passes of one picture, a rough figure; the table of the page measures carefully
 Latencies = dict[str, list[Mapping[str, Any]]]  # arm -> one measurement per batch size
 
 
@@ -32,3 +39,19 @@ def forget_latencies(trio_key: str) -> None:
 @st.cache_resource(show_spinner=False, max_entries=24)
 def _latencies(trio_key: str) -> Latencies:
     return {}
+
+
+def timed_answer(network: Teacher, arm: str, picture: Image.Image) -> trio.Answer:
+    """Return a network's answer to a picture and the time that it took; asked once for each network and picture."""
+    return _timed_answer(network, picture, arm, repr(network.card), picture.mode, picture.size, picture.tobytes())
+
+
+@st.cache_resource(show_spinner=False, max_entries=96)
+def _timed_answer(
+    _network: Teacher, _picture: Image.Image, arm: str, card: str, mode: str, size: tuple[int, int], pixels: bytes
+) -> trio.Answer:
+    # Arguments that begin with "_" are no part of the key; the card, with the hash of the weights, and the pixels stand for them.
+    from kdcore.teachers.predict import predict
+
+    predict(_network, _picture)  # a warm-up: the first pass is slower, because it also sets up the network
+    return trio.answer_of(arm, [predict(_network, _picture) for _pass in range(TIMED_PASSES)])

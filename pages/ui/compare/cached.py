@@ -50,7 +50,7 @@ def timed_answer(network: Teacher, arm: str, picture: Image.Image) -> trio.Answe
 def _timed_answer(
     _network: Teacher, _picture: Image.Image, arm: str, card: str, mode: str, size: tuple[int, int], pixels: bytes
 ) -> trio.Answer:
-    # Arguments that begin with "_" are no part of the key; the card, with the hash of the weights, and the pixels stand for them.
+    # Arguments that begin with "_" are no part of the key: the card, with the hash of the weights, and the pixels are.
     from kdcore.teachers.predict import predict
 
     predict(_network, _picture)  # a warm-up: the first pass is slower, because it also sets up the network

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +53,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_app(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """The app in a process of its own, with its log and its home in `folder`."""
+def running_app(
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    module: str = "streamlit",
+    options: Sequence[str] = (),
+) -> Iterator[Server]:
+    """The app in a process of its own, started by `module`, with its log and its home in `folder`."""
     port, log, home = free_port(), folder / "log.txt", folder / "home"
     environment = {**(os.environ if environment is None else environment), "KDCORE_HOME": str(home)}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", module, "run", "app.py", "--server.port", str(port), *options]
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT

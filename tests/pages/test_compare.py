@@ -15,11 +15,13 @@ from kdcore.datasets import load_dataset
 from kdcore.errors import DatasetUnavailable
 from kdcore.metrics.reliability import reliability
 from kdcore.metrics.soft_labels import soften
+from kdcore.networks.latency import measure_latency
 from kdcore.pictures.decode import open_picture
 from kdcore.store import RunRow, Store
 from kdcore.teachers.answers import answer_test_split, pictures_of_group
 from kdcore.teachers.predict import predict
 from kdcore.teachers.teacher import Teacher, load_model, load_single
+from pages.ui.compare.cached import measured_latencies
 from tests.pages.conftest import OTHER, OpenPage, bars_of, chart_of, charts_of, html_of, in_address, only_run
 
 ARMS = ("teacher", "distilled", "baseline")
@@ -57,8 +59,8 @@ def test_a_run_is_compared_and_timed_without_a_click(trained_store: Store, open_
         row = run.result["arms"][arm]
         assert f"{100 * row['accuracy']['mean']:.1f} %" in page
         assert f"{row['num_params']:,}" in page
-    measured = app.session_state[f"_kept_latency_{run.id}"]
-    assert set(measured) == set(ARMS)
+    measured = measured_latencies(run.id)
+    assert measured is not None and set(measured) == set(ARMS)
     for many in measured.values():
         assert [one["batch_size"] for one in many] == [1, 64]
         assert all(0 < one["p50"] <= one["p95"] for one in many)
@@ -68,15 +70,23 @@ def test_a_run_is_compared_and_timed_without_a_click(trained_store: Store, open_
     assert [one.kind for one in trained_store.list_runs()] == ["run"], "the turn was not given back"
 
 
-def test_it_is_measured_once_a_session_and_again_on_demand(trained_store: Store, open_page: OpenPage) -> None:
+def test_it_is_measured_once_for_all_visitors_and_again_on_demand(
+    trained_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[tuple[int, ...]] = []
+    monkeypatch.setattr(
+        "kdcore.networks.latency.measure_latency",
+        lambda models, device, sizes, **more: measured.append(sizes) or measure_latency(models, device, sizes, **more),
+    )
     run = only_run(trained_store)
     app = open_page("compare", run=run.id)
-    first = app.session_state[f"_kept_latency_{run.id}"]
     app.run()
-    assert app.session_state[f"_kept_latency_{run.id}"] is first
+    other = open_page("compare", visitor=OTHER, run=run.id)
+    assert measured == [(1,), (64,)]
+    assert html_of(other).count("p95 ") == 6, "the other visitor sees the same times at once"
     app.button(key="kd-measure").click().run()
     assert not app.exception
-    assert app.session_state[f"_kept_latency_{run.id}"] is not first
+    assert measured == [(1,), (64,)] * 2
 
 
 def test_nothing_is_measured_beside_another_run(trained_store: Store, open_page: OpenPage) -> None:
@@ -85,7 +95,7 @@ def test_nothing_is_measured_beside_another_run(trained_store: Store, open_page:
         app = open_page("compare", run=run.id)
         assert not app.exception
         assert "when it has ended" in app.info[0].value
-        assert f"_kept_latency_{run.id}" not in app.session_state
+        assert measured_latencies(run.id) is None
         assert html_of(app).count("<td>…") == 6
         assert "kd-measure" not in [button.key for button in app.button]
 
@@ -128,7 +138,7 @@ def test_somebody_without_a_run_sees_the_bundled_networks(trained_store: Store, 
     app = open_page("compare", visitor=OTHER)
     assert not app.exception and not app.error
     assert "The bundled networks for creatures" in html_of(app)
-    assert set(app.session_state["_kept_latency_creatures-distilled"]) == set(ARMS)
+    assert set(measured_latencies("creatures-distilled") or ()) == set(ARMS)
     names = [list(bars) for bars in bars_of(app)]
     assert names[0] == names[1] == names[2] and "wolf" in names[0]
 
@@ -285,7 +295,7 @@ def test_more_batch_sizes_are_timed_when_somebody_looks_and_money_waits_for_a_pr
     run = only_run(trained_store)
     app = open_page("compare", run=run.id, look="cost")
     assert not app.exception and not app.error
-    measured = app.session_state[f"_kept_latency_{run.id}"]
+    measured = measured_latencies(run.id)
     curve = chart_of(app, "kd-batches")["data"]
     assert [trace["name"] for trace in curve] == list(ARMS)
     for trace in curve:
@@ -306,6 +316,6 @@ def test_a_dataset_that_is_gone_is_one_sentence_and_the_rest_works(
     app = open_page("compare", run=only_run(trained_store).id, look="calibration")
     assert not app.exception
     assert [error.value for error in app.error] == ["digits is not on this machine."]
-    assert "Accuracy" in html_of(app) and app.session_state[f"_kept_latency_{only_run(trained_store).id}"]
+    assert "Accuracy" in html_of(app) and measured_latencies(only_run(trained_store).id)
     app.segmented_control(key="look_pick").set_value("mixups").run()
     assert not app.error, "the result holds the confusion"

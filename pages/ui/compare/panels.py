@@ -11,6 +11,7 @@ from PIL import Image
 
 from kdcore.errors import KdError
 from pages.ui.compare import trio as compare_trio
+from pages.ui.compare.cached import timed_answer
 from pages.ui.compare.trio import Answer, Trio
 from pages.ui.engine import cache
 from pages.ui.frame.page_parts import errors_as_sentences
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
     from kdcore.teachers.teacher import Teacher
 
-TIMED_PASSES = 5  # timed passes of one picture, a rough figure; the table of the page measures carefully
 LAST_RUN = "last"  # URL value for the last finished run, instead of the name of bundled networks
 
 
@@ -100,7 +100,7 @@ def draw_picture_answers(trio: Trio) -> None:
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
             picture, name, shown = _picture_to_show(trio)
         st.image(shown, caption=name, width="stretch")
-    answers = [_timed_answer(network(trio, arm), arm, picture) for arm in trio.arms]
+    answers = [timed_answer(network(trio, arm), arm, picture) for arm in trio.arms]
     if any(answer.none_of_these for answer in answers if answer.arm == "teacher"):
         warning.info(
             formats.no_break_percent(none_of_these.warning(network(trio, "teacher").card)), icon=":material/help:"
@@ -120,13 +120,6 @@ def _draw_answer(answer: Answer, classes: Sequence[int]) -> None:
     st.html(tables.readouts_html([head]))
     names, shares = answer.restricted_to(classes)
     st.html(bars.bars(answer.arm, names, shares, formats.probabilities_caption(names, shares)))
-
-
-def _timed_answer(network: Teacher, arm: str, picture: Image.Image) -> Answer:
-    from kdcore.teachers.predict import predict  # loads torch, which takes seconds
-
-    predict(network, picture)  # a warm-up: the first pass is slower, because it also sets up the network
-    return compare_trio.answer_of(arm, [predict(network, picture) for _pass in range(TIMED_PASSES)])
 
 
 def _picture_to_show(trio: Trio) -> tuple[Image.Image, str, Image.Image]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.ui.components.visitor import remember
+from pages.ui.frame.cached import start_collector
 from pages.ui.kit import look
 from pages.ui.session import browser, state, uploads
 from pages.ui.session.i18n import _
@@ -50,6 +51,7 @@ def open_page(key: str) -> None:
     """Configure the page, draw the navigation and apply the style sheet; every page script calls this first."""
     uploads.keep_uploads_in_memory()
     uploads.remove_old_uploads()
+    start_collector()
     this_page = next(page for page in pages() if page.key == key)
     name = _("Dark Knowledge Lab")
     st.set_page_config(

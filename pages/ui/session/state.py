@@ -174,8 +174,9 @@ def set_run_id(value: str | None) -> None:
 
 def link_params() -> dict[str, list[str]]:
     """Return the keys and values of the URL that every link to another page carries."""
-    parameters = [key for key in st.query_params if key not in SHARED_KEYS and is_parameter(key)]
-    return {key: st.query_params.get_all(key) for key in (*SHARED_KEYS, *parameters) if key in st.query_params}
+    present = set(st.query_params)  # asked once: every page draws many links, and each look at the URL takes a lock
+    parameters = [key for key in present if key not in SHARED_KEYS and is_parameter(key)]
+    return {key: st.query_params.get_all(key) for key in (*SHARED_KEYS, *parameters) if key in present}
 
 
 def is_parameter(key: str) -> bool:

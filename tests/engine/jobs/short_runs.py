@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from kdcore import jobs
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted
 from kdcore.jobs.lease import Lease, is_alive
-from kdcore.settings.config import RunConfig, make_run_config
+from kdcore.settings.config import make_run_config
 from kdcore.store import RunRow, Store
 from kdcore.store.schema import runs as run_table
 
@@ -69,10 +69,6 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
 
 def trains_elsewhere(row: RunRow) -> bool:
     return not row.done and row.worker_pid != os.getpid() and row.host == platform.node() and is_alive(row)
-
-
-def digits(**settings: object) -> RunConfig:
-    return make_run_config("digits", **settings)
 
 
 def epochs(store: Store, run_id: str) -> list[EpochEnded]:

@@ -17,11 +17,21 @@ from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted
 from kdcore.jobs.lease import is_alive
 from kdcore.jobs.worker import error_sentence
 from kdcore.jobs.worker import main as worker_main
+from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.store import Store, new_id, to_text
 from kdcore.training.trainer import train
-from tests.engine.jobs.short_runs import ROOT, SHORT, digits, epochs, set_row, submit, wait_for, worker
+from tests.engine.jobs.short_runs import ROOT, epochs, set_row, wait_for, worker
 
+SHORT = {"labels": 40, "epochs": 2, "seeds": 1, "device": "cpu"}  # with the usual student
 LONG = {"labels": 400, "epochs": 1000, "seeds": 4, "device": "cpu"}
+
+
+def digits(**settings: object) -> RunConfig:
+    return make_run_config("digits", **settings)
+
+
+def submit(store: Store, visitor: str = "someone", **settings: object) -> str:
+    return jobs.submit(store, digits(**{**SHORT, **settings}), visitor, limit=jobs.MAX_QUEUED)
 
 
 # --- the worker, in this process ---

@@ -206,7 +206,8 @@ def test_importing_the_public_names_changes_nothing_of_the_process() -> None:
     # Except that scipy adds a filter for its own category of warnings.
     code = (
         "import os, signal, sys, threading, warnings, torch, random, numpy\n"
-        "def state(): return ([f for f in warnings.filters if 'scipy' not in str(f)], dict(os.environ), sys.excepthook, threading.active_count(),"
+        "def state(): return ([f for f in warnings.filters if 'scipy' not in str(f)], dict(os.environ),"
+        " sys.excepthook, threading.active_count(),"
         " [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)], torch.get_num_threads(),"
         " torch.get_rng_state().tolist(), random.getstate(), torch.is_grad_enabled(), torch.get_default_dtype())\n"
         "before = state()\n"

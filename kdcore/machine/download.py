@@ -169,7 +169,8 @@ def _reason(error: Exception) -> str:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return "its certificate is not trusted here; check this machine's clock and its certificates"
     if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLEOFError):
-        return f"the secure connection failed ({(reason.reason or 'TLS').lower().replace('_', ' ')})"
+        what = getattr(reason, "reason", None) or "TLS"  # OpenSSL's name of the error, such as WRONG_VERSION_NUMBER
+        return f"the secure connection failed ({what.replace('_', ' ')})"
     if isinstance(reason, http.client.IncompleteRead | ConnectionResetError | ssl.SSLEOFError):
         return "the connection was cut off"
     return "an answer that is not HTTP" if isinstance(reason, http.client.HTTPException) else "not reachable"

@@ -92,6 +92,15 @@ def load_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tenso
         raise ModelFileError(f"{path.name} could not be read as safetensors; fetch or train it again.") from error
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a safetensors file can be opened and is as long as it says; its values are not read."""
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -88,7 +88,7 @@ def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
     size = next(size for size in sizes if latencies(trio, (size,)) is None)
     with errors_as_sentences():
         loaded = {arm: network(trio, arm) for arm in trio.arms}
-        networks = {arm: (teacher.network.network, teacher.card.image_shape) for arm, teacher in loaded.items()}
+        networks = {arm: (teacher.network, teacher.card.image_shape) for arm, teacher in loaded.items()}
         try:
             with jobs.reserve_machine(cache.store(), "latency", browser.visitor_id()):
                 measured = measure_latency(networks, cache.device(), (size,), progress=_progress_bar(sizes, size))

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from kdcore.cli.main import main
 from kdcore.events import RunFinished
 from kdcore.machine.device import torch_threads, with_torch_threads
 from kdcore.networks.registry import MODELS, build_model
@@ -231,3 +233,9 @@ def test_digits_are_scikit_learns_and_loading_them_changes_nothing_of_the_proces
         "assert sorted(map(bytes, images)) == sorted(map(bytes, expected))\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_a_command_called_from_python_leaves_the_warnings_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    before = list(warnings.filters)
+    assert main(["methods", "--json"]) == 0 and capsys.readouterr().out
+    assert warnings.filters == before

@@ -23,8 +23,13 @@ BAD_INPUT = (UsageError, ConfigError, DatasetUnavailable, PictureError, RunNotFo
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries' warnings are for developers, not for users of a command
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")  # libraries' warnings are for developers, not for users of a command
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # escape what the terminal cannot encode instead of failing
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from typing import Any
 
 from kdcore.cli import text
 from kdcore.cli.answer import Answer, Interrupted, progress
 from kdcore.machine.allocator import keep_freed_memory
+from kdcore.machine.parallel import cores
 from kdcore.machine.threads import default_to_one_thread
 
 
@@ -23,7 +23,7 @@ def reproduce(options: Namespace) -> Answer:
     try:
         with progress() as line:
             steps = find_reproduction(options.name)(
-                options.seeds, device=options.device, threads=os.cpu_count(), restart=options.restart
+                options.seeds, device=options.device, threads=cores(), restart=options.restart
             )
             for step in steps:
                 if isinstance(step, StageEpochEnded):

@@ -13,7 +13,7 @@ from torch import Tensor
 from kdcore.datasets.base import Dataset, Split
 from kdcore.errors import KdError, StoreError
 from kdcore.machine import paths
-from kdcore.machine.tensor_files import load_tensors, save_tensors
+from kdcore.machine.tensor_files import load_tensors, mark_used, save_tensors
 
 SPLITS = ("train", "validation", "test")
 
@@ -61,6 +61,7 @@ def load_cached(path: Path, make: Callable[[], Dataset]) -> Dataset:
     """
     with contextlib.suppress(KdError, KeyError, ValueError):
         tensors, metadata = load_tensors(path)
+        mark_used(path)
         names, families = (tuple(json.loads(metadata[key])) for key in ("class_names", "superclasses"))
         return from_tensors(metadata["name"], names, families, tensors, metadata["sha256"])
     dataset = make()

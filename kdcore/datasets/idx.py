@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,13 @@ def read_idx(path: Path) -> Tensor:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except (OSError, EOFError, ValueError) as error:
-        raise DatasetUnavailable(f"{path} is missing or damaged; fetch it again.") from error
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DatasetUnavailable(f"{path} is missing or damaged; remove it and fetch the dataset again.") from error
     sides = data[3] if len(data) > 4 and data[:3] == b"\0\0\x08" else 0
     shape = tuple(int(side) for side in np.frombuffer(data, ">u4", sides, 4)) if len(data) >= 4 + 4 * sides else ()
     start = 4 + 4 * sides
     if not shape or len(data) - start != int(np.prod(shape, dtype=np.int64)):
-        raise DatasetUnavailable(f"{path} is damaged or not an IDX file of bytes; fetch it again.")
+        raise DatasetUnavailable(
+            f"{path} is damaged or not an IDX file of bytes; remove it and fetch the dataset again."
+        )
     return torch.from_numpy(np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy())

@@ -9,28 +9,36 @@ from __future__ import annotations
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from kdcore.datasets.base import Dataset, Split
 from kdcore.datasets.cache import cache_path, load_cached
-from kdcore.datasets.idx import read_idx
 from kdcore.datasets.parquet import read_parquet
-from kdcore.datasets.published_sets import IDX_FILES, Published
+from kdcore.datasets.published_copies import (
+    CIFAR,
+    IDX,
+    PARQUET,
+    PARQUET_FILES,
+    cifar_is_complete,
+    copies,
+    problem_of,
+    read_idx_files,
+    torchvision_source,
+)
+from kdcore.datasets.published_sets import Published
 from kdcore.datasets.splits import hold_out
 from kdcore.errors import DatasetUnavailable
 from kdcore.machine import paths
 from kdcore.machine.download import FetchProgress, RemoteFile, fetch
 
-PARQUET_FILES = ("train.parquet", "test.parquet")
-
 
 def remote_files(spec: Published) -> tuple[RemoteFile, ...]:
     """Return the files to download, with torchvision's addresses and checksums."""
-    source = _torchvision(spec)
+    source = torchvision_source(spec)
     if not spec.is_idx:
         return (RemoteFile(source.filename, (source.url,), source.tgz_md5, spec.sizes[0]),)
     return tuple(
@@ -44,30 +52,35 @@ def download_bytes(spec: Published) -> int:
     return sum(spec.sizes)
 
 
-def find(spec: Published) -> Path | None:
-    """Return a folder that has all the files of the dataset, or None if there is none; reads no pictures."""
-    folders = [paths.home() / "datasets" / spec.name]
-    data_folder = paths.data()
-    if data_folder is not None:
-        folders = [data_folder / spec.name, data_folder / spec.folder / "raw", data_folder / spec.folder, *folders]
-    for folder in folders:
-        if _has_idx(folder, spec) or _has_parquet(folder) or _has_cifar(folder, spec):
-            return folder
-    return None
+def find(spec: Published) -> tuple[Path | None, str]:
+    """Return the folder of the first copy of the dataset that can be used, and what is wrong with one before it.
+
+    Returns:
+        The folder, None if there is none; and one sentence about the first copy that is damaged, empty if none is.
+    """
+    wrong = ""
+    for copy in copies(spec):
+        if not (problem := problem_of(spec, copy)):
+            return copy.folder, wrong
+        wrong = wrong or problem
+    return None, wrong
 
 
 def load(spec: Published) -> Dataset | None:
-    """Load the dataset; return None if it is not on this machine.
+    """Load the first copy of the dataset that can be read; return None if there is no copy on this machine.
 
     Raises:
-        DatasetUnavailable: its files are damaged.
+        DatasetUnavailable: there are copies, and all are damaged; the message is about the first.
     """
-    folder = find(spec)
-    if folder is None:
-        return None
-    if _has_idx(folder, spec):
-        return _load_idx(spec, folder)
-    return _load_parquet(spec, folder) if _has_parquet(folder) else _load_cifar(spec, folder)
+    first: DatasetUnavailable | None = None
+    for copy in copies(spec):
+        try:
+            return _LOADERS[copy.kind](spec, copy.folder)
+        except DatasetUnavailable as error:
+            first = first or error
+    if first is not None:
+        raise first
+    return None
 
 
 def fetch_files(spec: Published) -> Iterator[FetchProgress]:
@@ -84,7 +97,7 @@ def fetch_files(spec: Published) -> Iterator[FetchProgress]:
     files = remote_files(spec)
     total, before = download_bytes(spec), 0
     for remote in files:
-        if not spec.is_idx and _has_cifar(folder, spec) and _cifar_is_complete(spec, folder):
+        if not spec.is_idx and cifar_is_complete(spec, folder):
             return
         for done in fetch(remote, folder):
             yield FetchProgress(remote.name, before + min(done, remote.size), total)
@@ -93,37 +106,8 @@ def fetch_files(spec: Published) -> Iterator[FetchProgress]:
         _unpack(spec, folder)
 
 
-def _torchvision(spec: Published) -> Any:
-    from kdcore.machine.torchvision_import import published_dataset  # loads torchvision, which takes seconds
-
-    return published_dataset(spec.torchvision_name)
-
-
-def _has_idx(folder: Path, spec: Published) -> bool:
-    return spec.is_idx and paths.has_files(folder, IDX_FILES)
-
-
-def _has_parquet(folder: Path) -> bool:
-    return paths.has_files(folder, PARQUET_FILES)
-
-
-def _has_cifar(folder: Path, spec: Published) -> bool:
-    if spec.is_idx:
-        return False
-    source_folder = {"CIFAR10": "cifar-10-batches-py", "CIFAR100": "cifar-100-python"}[spec.torchvision_name]
-    return (folder / source_folder).is_dir()
-
-
 def _load_idx(spec: Published, folder: Path) -> Dataset:
-    images, labels, test_images, test_labels = (read_idx(folder / name) for name in IDX_FILES)
-    for part_images, part_labels in ((images, labels), (test_images, test_labels)):
-        lengths_differ = len(part_images) != len(part_labels)
-        if part_images.ndim != 3 or part_labels.ndim != 1 or lengths_differ or not len(part_labels):
-            raise DatasetUnavailable(f"The files of {spec.name} in {folder} do not fit together; fetch them again.")
-        if int(part_labels.max()) >= len(spec.class_names):
-            raise DatasetUnavailable(
-                f"The files of {spec.name} in {folder} hold labels of classes that it does not have; fetch them again."
-            )
+    images, labels, test_images, test_labels = read_idx_files(spec, folder)
     everything = Split(images[:, None], labels.long())
     test = Split(test_images[:, None], test_labels.long())
     return _hold_out_last(spec, everything, test, spec.class_names)
@@ -131,7 +115,7 @@ def _load_idx(spec: Published, folder: Path) -> Dataset:
 
 def _load_cifar(spec: Published, folder: Path) -> Dataset:
     """Load CIFAR through torchvision, which unpickles the files only after checking their checksums."""
-    source = _torchvision(spec)
+    source = torchvision_source(spec)
     try:
         parts = [source(folder, train=train, download=False) for train in (True, False)]
     except (RuntimeError, OSError) as error:
@@ -170,23 +154,13 @@ def _load_parquet(spec: Published, folder: Path) -> Dataset:
     return load_cached(cache_path(spec.name, [folder / name for name in PARQUET_FILES]), read)
 
 
-def _cifar_is_complete(spec: Published, folder: Path) -> bool:
-    source = _torchvision(spec)
-    try:
-        for train in (True, False):
-            source(folder, train=train, download=False)
-    except (RuntimeError, OSError):
-        return False
-    return True
-
-
 def _unpack(spec: Published, folder: Path) -> None:
     """Unpack the archive to its folder, which appears only when it is complete, and then remove the archive.
 
     Raises:
         DatasetUnavailable: the archive could not be unpacked, or is incomplete.
     """
-    source = _torchvision(spec)
+    source = torchvision_source(spec)
     archive, target = folder / source.filename, folder / source.base_folder
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack-") as scratch:
@@ -194,11 +168,21 @@ def _unpack(spec: Published, folder: Path) -> None:
                 tar.extractall(scratch, filter="data")
             shutil.rmtree(target, ignore_errors=True)
             (Path(scratch) / source.base_folder).rename(target)
-    except (OSError, tarfile.TarError) as error:
+    except (EOFError, tarfile.TarError, zlib.error) as error:
+        archive.unlink(missing_ok=True)
+        raise DatasetUnavailable(f"{archive.name} is damaged ({error}); try again.") from error
+    except OSError as error:
         raise DatasetUnavailable(
             f"{archive.name} could not be unpacked in {folder} ({error}); free some disk space and try again."
         ) from error
-    if _cifar_is_complete(spec, folder):
+    if cifar_is_complete(spec, folder):
         archive.unlink(missing_ok=True)
     else:
         raise DatasetUnavailable(f"{archive.name} does not hold all of {spec.name}; try again.")
+
+
+_LOADERS: dict[str, Callable[[Published, Path], Dataset]] = {
+    IDX: _load_idx,
+    PARQUET: _load_parquet,
+    CIFAR: _load_cifar,
+}

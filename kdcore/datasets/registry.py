@@ -10,10 +10,12 @@ from pathlib import Path
 from kdcore.datasets import animals64, creatures, digits, own, published
 from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus
 from kdcore.datasets.cache import cache_path, load_cached
+from kdcore.datasets.published_copies import check_parquet
 from kdcore.datasets.published_sets import PUBLISHED
 from kdcore.errors import DatasetUnavailable, DownloadFailed, UnknownName
 from kdcore.machine import paths
 from kdcore.machine.download import FetchProgress
+from kdcore.machine.tensor_files import is_whole
 
 
 def _load_creatures() -> Dataset:
@@ -27,20 +29,34 @@ def _load_creatures() -> Dataset:
     return load_cached(path, creatures.load)
 
 
-def _find_animals64() -> Path | None:
-    """Return the folder with the files of `animals64`: searched under `KDCORE_DATA`, then in the data directory."""
-    for parent in (paths.data(), paths.home() / "datasets"):
-        if parent is not None and paths.has_files(parent / animals64.NAME, animals64.FILES):
-            return parent / animals64.NAME
-    return None
+def _animals64_folders() -> list[Path]:
+    """Return the folders with the files of `animals64`: under `KDCORE_DATA`, then in the data directory."""
+    parents = [parent for parent in (paths.data(), paths.home() / "datasets") if parent is not None]
+    return [parent / animals64.NAME for parent in parents if paths.has_files(parent / animals64.NAME, animals64.FILES)]
+
+
+def _find_animals64() -> tuple[Path | None, str]:
+    """Return what `published.find` returns."""
+    wrong = ""
+    for folder in _animals64_folders():
+        try:
+            check_parquet((folder / "train.parquet", folder / "test.parquet"))
+        except DatasetUnavailable as error:
+            wrong = wrong or str(error)
+            continue
+        return folder, wrong
+    return None, wrong
 
 
 def _load_animals64() -> Dataset:
-    folder = _find_animals64()
-    if folder is None:
-        raise DatasetUnavailable(dataset_status("animals64").needs)
-    files = [folder / name for name in animals64.FILES]
-    return load_cached(cache_path(animals64.NAME, files), partial(animals64.load, folder))
+    first: DatasetUnavailable | None = None
+    for folder in _animals64_folders():
+        files = [folder / name for name in animals64.FILES]
+        try:
+            return load_cached(cache_path(animals64.NAME, files), partial(animals64.load, folder))
+        except DatasetUnavailable as error:
+            first = first or error
+    raise first or DatasetUnavailable(dataset_status(animals64.NAME).needs)
 
 
 def _load_published(name: str) -> Dataset:
@@ -158,7 +174,7 @@ def dataset_info(name: str) -> DatasetInfo:
 
 
 def dataset_status(name: str) -> DatasetStatus:
-    """Return whether a dataset can be used on this machine now; reads no pictures.
+    """Return whether a dataset can be used on this machine now. Its files are read and checked, once while they last.
 
     Raises:
         UnknownName: no dataset has this name.
@@ -167,14 +183,23 @@ def dataset_status(name: str) -> DatasetStatus:
     if info.embedded:
         return DatasetStatus(name, ready=True, where="embedded", needs="")
     if name in PUBLISHED:
-        place = published.find(PUBLISHED[name])
+        place, wrong = published.find(PUBLISHED[name])
     elif name == animals64.NAME:
-        place = _find_animals64()
+        place, wrong = _find_animals64()
     else:
-        place = own.tensors_path(name)
+        place, wrong = _find_own(name)
     if place is not None:
         return DatasetStatus(name, ready=True, where=str(place), needs="")
-    return DatasetStatus(name, ready=False, where="", needs=f"{name} is not on this machine: {_how_to_get(info)}.")
+    what = wrong.rstrip(".") if wrong else f"{name} is not on this machine"
+    return DatasetStatus(name, ready=False, where="", needs=f"{what}: {_how_to_get(info)}.")
+
+
+def _find_own(name: str) -> tuple[Path | None, str]:
+    """Return what `published.find` returns."""
+    place = own.tensors_path(name)
+    if place is not None and not is_whole(place):
+        return None, f"The copy of {name} is damaged"
+    return place, ""
 
 
 def fetch_dataset(name: str) -> Iterator[FetchProgress]:
@@ -233,7 +258,7 @@ def _by_hand(info: DatasetInfo) -> str:
     if info.name == animals64.NAME:
         files = "train.parquet, test.parquet and classes.json"
     elif info.name in PUBLISHED and PUBLISHED[info.name].is_idx:
-        files = "its four IDX files (.gz)"
+        files = "its four IDX files"
     elif info.name in PUBLISHED:
         files = "train.parquet and test.parquet, or torchvision's unpacked folder,"
     else:

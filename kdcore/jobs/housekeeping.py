@@ -6,7 +6,8 @@
 - The log of a run: 30 days after it ended.
 - A deleted run, with its row, its events and its folder: 7 days after it was deleted.
 - A run's folder that belongs to no run of this store: 7 days after that was first noticed.
-- Temporary files of a process that was killed while it wrote them: after a day.
+- Temporary files of a process that was killed while it wrote them, and half-unpacked archives: after a day.
+- Cached teacher logits and pictures: 30 days after their last use.
 
 A run that waits or trains is never touched. Any number of processes may clean up at the same time: each skips what
 another one has removed already. Workers clean up when they end, and the app when it starts.
@@ -25,12 +26,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from kdcore.errors import StoreError
+from kdcore.jobs.caches import DAY, remove_unused_caches
 from kdcore.jobs.spawn import LOG
 from kdcore.store import ENDED, Store
 from kdcore.store.rows import is_id
 from kdcore.store.schema import runs
 
-DAY = 86_400.0
 CHECKPOINT_DAYS = 7
 LOG_DAYS = 30
 DELETED_DAYS = 7
@@ -53,6 +54,7 @@ class Cleaned:
     runs: int = 0  # deleted runs whose rows were removed
     folders: int = 0  # folders of deleted runs, and folders without a run
     temporary: int = 0  # temporary files
+    caches: int = 0  # cached teacher logits and pictures
 
 
 def clean(store: Store, now: float | None = None) -> Cleaned:
@@ -67,7 +69,7 @@ def clean(store: Store, now: float | None = None) -> Cleaned:
         purged = _purge_deleted(store, now)
         cleaned = _clean_folders(store, now, purged)
     temporary = [path for path in _temporary_files(store.home, now) if _remove_file(path)]
-    return replace(cleaned, temporary=len(temporary))
+    return replace(cleaned, temporary=len(temporary), caches=remove_unused_caches(store.home, now))
 
 
 def _purge_deleted(store: Store, now: float) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -14,6 +16,8 @@ from torch import nn
 from kdcore.errors import ConfigError, UnknownName
 
 DEVICES = ("auto", "cpu", "cuda")
+
+Step = TypeVar("Step")
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,9 @@ def cpu_has_bf16() -> bool:
     return any(bool(capabilities.get(name)) for name in names)
 
 
-def pick_device(name: str = "auto", threads: int | None = None) -> Device:
-    """The device called `name`; "auto" means CUDA if the machine has it, else the CPU.
-
-    Args:
-        threads: if given, torch's number of CPU threads is set to it for the whole process.
+def pick_device(name: str = "auto") -> Device:
+    """The device called `name`, with torch's present number of CPU threads; "auto" means CUDA if the machine has it,
+    else the CPU.
 
     Raises:
         UnknownName: `name` is not one of "auto", "cpu", "cuda".
@@ -77,24 +79,85 @@ def pick_device(name: str = "auto", threads: int | None = None) -> Device:
         raise UnknownName("device", name, DEVICES)
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError('This machine has no CUDA device; choose "cpu" or "auto".')
-    threads = threads or torch.get_num_threads()
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    threads = torch.get_num_threads()
     if name != "cpu" and torch.cuda.is_available():
         precision = "bf16" if torch.cuda.is_bf16_supported() else "fp32"
         return Device(torch.device("cuda"), precision, torch.cuda.get_device_name(), threads)
     return Device(torch.device("cpu"), "bf16" if cpu_has_bf16() else "fp32", _cpu_name(), threads)
 
 
+class _DefaultThreads:
+    """The number of CPU threads with which torch starts in threads of this process that have not used it yet.
+
+    torch keeps a number for each thread and this default, and setting the one sets the other. So that overlapping
+    changes in several threads leave the default as the first of them found it, the last one restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._changes, self._before = threading.Lock(), 0, 1
+
+    def begin_change(self, before: int) -> None:
+        with self._lock:
+            if self._changes == 0:
+                self._before = before
+            self._changes += 1
+
+    def end_change(self, restored: int) -> None:  # `restored`: what the calling thread has just set for itself
+        with self._lock:
+            self._changes -= 1
+            if self._changes == 0 and restored != self._before:
+                # Set it in a thread of its own, so that the calling thread keeps its number.
+                setter = threading.Thread(target=torch.set_num_threads, args=(self._before,))
+                setter.start()
+                setter.join()
+
+
+_DEFAULT_THREADS = _DefaultThreads()  # one object, as the default is one number for the whole process
+
+
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[int]:
-    """Context in which torch uses `count` CPU threads; the previous number is restored afterwards."""
+    """Context in which torch uses `count` CPU threads in the calling thread; the previous number is restored after."""
     before = torch.get_num_threads()
+    _DEFAULT_THREADS.begin_change(before)
     torch.set_num_threads(count)
     try:
         yield count
     finally:
         torch.set_num_threads(before)
+        _DEFAULT_THREADS.end_change(before)
+
+
+def with_torch_threads(count: int, steps: Generator[Step, None, None]) -> Iterator[Step]:
+    """Yield what `steps` yields, computed by torch with `count` CPU threads, outside of autocast and with gradients.
+
+    Whenever a step is yielded, the caller's own number of threads, autocast and gradient mode are in force again.
+    """
+    step: Step | None = None
+    try:
+        while True:
+            with _own_torch_state(count):
+                try:
+                    step = next(steps)
+                except StopIteration:
+                    return
+            yield step
+    finally:
+        with _own_torch_state(count):
+            steps.close()
+
+
+@contextlib.contextmanager
+def _own_torch_state(threads: int) -> Iterator[None]:
+    with contextlib.ExitStack() as state:
+        state.enter_context(torch_threads(threads))
+        state.enter_context(torch.inference_mode(False))
+        state.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                # Without its cache, which would keep the bf16 copy of a weight from one training step to the next.
+                state.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
+        yield
 
 
 def _cpu_name() -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import shutil
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -99,7 +102,7 @@ def _fetch_from_any(remote: RemoteFile, part: Path) -> Iterator[int]:
         for _again in range(2):
             try:
                 yield from _download_part(url, part)
-            except (urllib.error.URLError, TimeoutError, ConnectionError, _TruncatedDownload) as error:
+            except (urllib.error.URLError, _ConnectionFailed) as error:
                 problems.append(f"{urlsplit(url).hostname}: {_reason(error)}")
                 break
             if is_complete(part, remote):
@@ -109,15 +112,31 @@ def _fetch_from_any(remote: RemoteFile, part: Path) -> Iterator[int]:
     raise DownloadFailed(f"{remote.name} could not be fetched ({'; '.join(dict.fromkeys(problems))})")
 
 
-class _TruncatedDownload(Exception):
-    """The connection closed before all bytes announced by Content-Length had arrived."""
+class _ConnectionFailed(Exception):
+    """The network failed, not the disk; `reason` is the error that said so."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@contextlib.contextmanager
+def _network() -> Iterator[None]:
+    """Context for what only asks the network, whose errors are `OSError`s like those of the disk."""
+    try:
+        yield
+    except urllib.error.URLError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise _ConnectionFailed(error) from error
 
 
 def _download_part(url: str, part: Path) -> Iterator[int]:
     received = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={received}-"} if received else {})
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+        with _network():
+            response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         if error.code != 416:  # "range not satisfiable": the part is complete already, or too long
             raise
@@ -128,24 +147,33 @@ def _download_part(url: str, part: Path) -> Iterator[int]:
         done = received if is_resumed else 0
         with part.open("ab" if is_resumed else "wb") as file:
             start = done
-            while chunk := response.read(CHUNK):
+            while chunk := _read(response):
                 file.write(chunk)
                 done += len(chunk)
                 yield done
     if announced_bytes is not None and done - start < int(announced_bytes):
-        raise _TruncatedDownload
+        raise _ConnectionFailed(http.client.IncompleteRead(b""))
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    with _network():
+        return response.read(CHUNK)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"answered {error.code}"
-    if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, TimeoutError):
         return "no answer in time"
-    return (
-        "the connection was cut off"
-        if isinstance(error, _TruncatedDownload | ConnectionResetError)
-        else "not reachable"
-    )
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return "its certificate is not trusted here; check this machine's clock and its certificates"
+    if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLEOFError):
+        what = getattr(reason, "reason", None) or "TLS"  # OpenSSL's name of the error, such as WRONG_VERSION_NUMBER
+        return f"the secure connection failed ({what.replace('_', ' ')})"
+    if isinstance(reason, http.client.IncompleteRead | ConnectionResetError | ssl.SSLEOFError):
+        return "the connection was cut off"
+    return "an answer that is not HTTP" if isinstance(reason, http.client.HTTPException) else "not reachable"
 
 
 def _check_free_space(folder: Path, remote: RemoteFile, part: Path) -> None:

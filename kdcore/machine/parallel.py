@@ -34,10 +34,11 @@ class ParallelThreads:
 
     Args:
         num_threads: number of threads; with 1, everything runs in the caller's thread.
+        prepare: called first in each thread of the pool.
     """
 
-    def __init__(self, num_threads: int) -> None:
-        self._pool = ThreadPoolExecutor(num_threads, "parallel") if num_threads > 1 else None
+    def __init__(self, num_threads: int, prepare: Callable[[], None] = lambda: None) -> None:
+        self._pool = ThreadPoolExecutor(num_threads, "parallel", prepare) if num_threads > 1 else None
 
     def run_each(
         self, work: Callable[[Part, StopCheck], Result], parts: Sequence[Part], should_stop: StopCheck = lambda: False

@@ -5,11 +5,12 @@ All take float pictures [B, C, H, W] in -1 to 1 (from `to_float`) and give logit
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from kdcore.errors import ConfigError, UnknownName
 from kdcore.networks.convolutional import build_airbench, build_convnet, build_resnet, build_resnet9, build_resnet18
 from kdcore.networks.fully_connected import build_dropout_mlp, build_ink_mlp, build_mlp
 from kdcore.networks.inference import eval_mode
+from kdcore.networks.seeded import SeededDraws
 
 MAX_WIDTH = 4096
 
@@ -78,22 +80,25 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     Args:
         name: as in `parse_model`, or `LIBRARY:NAME` as in `build_library_network`.
         image_shape: (C, H, W) of the pictures it takes.
-        seed: of the weights; equal seeds give equal weights, and torch's global generator is not changed. None draws
-            them from the global generator.
+        seed: of the weights; equal seeds give equal weights, whatever other threads draw meanwhile, and torch's global
+            generator is neither used nor changed. None draws them from the global generator.
 
     Raises:
         UnknownName, ConfigError: as `parse_model` or `build_library_network`.
     """
-    if seed is not None:
-        with torch.random.fork_rng(devices=[]):  # restores the global generator's state afterwards
-            torch.manual_seed(seed)
-            return build_model(name, image_shape, num_classes)
+    build = _builder(name)
+    with contextlib.nullcontext() if seed is None else SeededDraws(seed):
+        return build(image_shape, num_classes)
+
+
+def _builder(name: str) -> Callable[[tuple[int, int, int], int], nn.Module]:
+    """The function that builds the network called `name` from the shape of its pictures and its number of classes."""
     if ":" in name:  # only for teachers: `parse_model`, which checks students' names, refuses such names
         from kdcore.networks.library import build_library_network  # loads torchvision, which takes seconds
 
-        return build_library_network(name, image_shape, num_classes)
+        return partial(build_library_network, name)
     family, widths = parse_model(name)
-    return family.build(widths, image_shape, num_classes)
+    return partial(family.build, widths)
 
 
 def model_without_weights(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:

@@ -10,21 +10,23 @@ from __future__ import annotations
 import io
 import re
 import threading
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError, features
 
 from kdcore.errors import PictureError
 from kdcore.pictures import headers
+from kdcore.pictures.quiet import quiet_decoders
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-FORMATS_TEXT = "PNG, JPEG, WebP, GIF, BMP or TIFF"
+OPENS_AVIF = bool(features.check("avif"))  # false for a Pillow that was built without libavif
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if OPENS_AVIF else ()))
+FORMATS_TEXT = f"PNG, JPEG, WebP, GIF, {'BMP, TIFF or AVIF' if OPENS_AVIF else 'BMP or TIFF'}"
 MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 40_000_000
 MAX_JPEG_PIXELS = 64_000_000  # a JPEG is decoded at a fraction of its size, and phones take 50 megapixels
+MAX_AVIF_PIXELS = 24_000_000  # each takes up to 18 bytes: 6 inside the decoder, and three copies of RGBA
 MAX_LONG_SIDE = 65_535  # decoders also need memory per row, however short the row
 MAX_SIDE = 1024  # pixels of the longer side that `open_picture` returns
 MAX_DECODING_BYTES = 640 * 2**20  # peak memory of decoding, measured with the worst files within the limits
@@ -39,7 +41,8 @@ _UPRIGHT_OPERATIONS = {  # EXIF orientation -> operation that sets the picture u
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# One picture at a time, because this bounds the memory and `warnings.catch_warnings` is not thread-safe.
+_PIXEL_LIMITS = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "AVIF": MAX_AVIF_PIXELS}
+# One picture at a time, because this bounds the memory and `quiet_decoders` is for one thread at a time.
 _DECODING = threading.Lock()
 
 
@@ -64,8 +67,7 @@ def open_picture(data: bytes, name: str = "") -> Image.Image:
         raise PictureError(
             f"{label} is larger than the {MAX_BYTES // 2**20} MB that are accepted; choose a smaller copy."
         )
-    with _DECODING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns about odd metadata, which does not matter here
+    with _DECODING, quiet_decoders():
         try:
             return _decode(data, label)
         except PictureError:
@@ -92,14 +94,14 @@ def _decode(data: bytes, label: str) -> Image.Image:
         raise PictureError(
             f"{label} would take far more memory or time than its size needs; save it again, or choose another picture."
         )
-    with Image.open(io.BytesIO(headers.keep_first_exif(data)), formats=FORMATS) as picture:
+    with Image.open(io.BytesIO(headers.without_metadata(data)), formats=FORMATS) as picture:
         width, height = picture.size
         if max(width, height) > MAX_LONG_SIDE:
             raise PictureError(
                 f"{label} is {width:,} x {height:,} pixels, and a side may have at most {MAX_LONG_SIDE:,}; "
                 "cut out a part and choose that."
             )
-        limit = MAX_JPEG_PIXELS if picture.format in ("JPEG", "MPO") else MAX_PIXELS
+        limit = _PIXEL_LIMITS.get(str(picture.format), MAX_PIXELS)
         if width * height > limit:
             raise PictureError(
                 f"{label} is {width:,} x {height:,} pixels, and a picture of this format may have at most "
@@ -234,7 +236,9 @@ def _label(name: str) -> str:
 def _refusal(data: bytes, label: str) -> str:
     """The error sentence for a file that no allowed decoder recognises."""
     legal = f"{FORMATS_TEXT} are accepted; save it in one of these formats and choose that."
-    if (kind := headers.kind_of_file(data)) is not None:
+    if (kind := headers.kind_of_file(data)) == headers.AVIF and OPENS_AVIF:
+        return f"{label} is {kind} that is damaged or cut off; copy or save it again, or choose another picture."
+    if kind is not None:
         return f"{label} is {kind}, and only {legal}"
     if headers.starts_like_a_picture(data):
         return f"{label} is damaged or cut off at its start; copy or save it again, or choose another picture."

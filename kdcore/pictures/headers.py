@@ -6,10 +6,13 @@ a million fractions in one tag) or run for hours (a JPEG with thousands of scans
 
 from __future__ import annotations
 
+import re
 import struct
+import zlib
 from collections.abc import Iterator
 
 MAX_EXIF_BYTES = 2**16  # EXIF must fit into one JPEG segment
+MAX_PNG_TEXT = 4 * MAX_EXIF_BYTES  # of EXIF as text, two hexadecimal digits a byte, and line breaks
 MAX_JPEG_SCANS = 100  # a progressive JPEG has about ten; decoding each costs as much as a small picture
 MAX_TIFF_NUMBERS = 500_000  # in all tags; 160,000 tile offsets are legal, and each number takes up to 200 bytes
 MAX_TILE_PIXELS = 2**24  # checked on its own, because a tile may be larger than its picture
@@ -18,14 +21,27 @@ _LOOKS_LIKE = (  # (offset, bytes there, everyday name of the format), only for 
     (0, b"PK\x03\x04", "a zip archive or an office document"),
     (0, b"%PDF", "a PDF document"),
     (0, b"\x1f\x8b", "a gzip archive"),
-    (4, b"ftypheic", "a HEIC photo"),
-    (4, b"ftypheix", "a HEIC photo"),
-    (4, b"ftypmif1", "a HEIC photo"),
-    (4, b"ftypavif", "an AVIF picture"),
-    (4, b"ftyp", "a video"),
     (0, b"8BPS", "a Photoshop document"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (4, b"JXL \r\n\x87\n", "a JPEG XL picture"),
+    (4, b"jP  \r\n\x87\n", "a JPEG 2000 picture"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
 )
+AVIF = "an AVIF picture"
+# Brands of files in the ISO base media format (ISO/IEC 23008-12 and the AV1 Image File Format), in the order of search:
+# a file may have several, and the general ones of HEIF stand in AVIF files too.
+_BRANDS = (
+    (AVIF, {b"avif", b"avis", b"avio"}),
+    ("a HEIC photo", {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}),
+    ("a HEIC photo", {b"mif1", b"mif2", b"msf1", b"miaf", b"avci", b"avcs", b"jpeg", b"jpgs", b"vvic", b"vvis"}),
+    ("a raw photo", {b"crx "}),
+)
+_MAX_BRANDS = 64
 _PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"II*", b"MM\0*", b"II+", b"MM\0+")
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+# Inside coded pixels FF is followed by 00 or by a restart marker, D0 to D7.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 
 # TIFF field types whose values each become one Python number in Pillow.
 _TIFF_NUMBERS = frozenset({3, 4, 5, 8, 9, 10, 11, 12, 13, 16, 17, 18})
@@ -38,6 +54,8 @@ def kind_of_file(data: bytes) -> str | None:
     for offset, start, kind in _LOOKS_LIKE:
         if data[offset : offset + len(start)] == start:
             return kind
+    if data[4:8] == b"ftyp":
+        return _kind_of_brands(data)
     head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in head:
         return "an SVG drawing"
@@ -46,14 +64,66 @@ def kind_of_file(data: bytes) -> str | None:
     return "a text file" if _is_text(data[:512]) else None
 
 
+def _kind_of_brands(data: bytes) -> str:
+    """The everyday name of a file in the ISO base media format, by its main brand or one that it is compatible with."""
+    end = min(int.from_bytes(data[:4]), len(data), 16 + 4 * _MAX_BRANDS)
+    brands = {data[8:12], *(data[place : place + 4] for place in range(16, end - 3, 4))}
+    return next((kind for kind, known in _BRANDS if brands & known), "a video")
+
+
 def starts_like_a_picture(data: bytes) -> bool:
     """Whether the first bytes are those of an accepted picture format, even if the rest is damaged."""
     return data.startswith(_PICTURE_STARTS)
 
 
-def keep_first_exif(data: bytes) -> bytes:
-    """Disable all EXIF blocks of a JPEG but the first, because a decoder would join hundreds of them into one."""
-    if not data.startswith(b"\xff\xd8") or data.count(b"Exif\0\0") < 2:
+def without_metadata(data: bytes) -> bytes:
+    """The file without metadata that a decoder may stumble over; what gives the orientation stays.
+
+    A PNG loses the chunks that its pixels do not need, such as long texts and colour profiles. A JPEG loses all EXIF
+    blocks but the first, because a decoder would join hundreds of them into one.
+    """
+    if data.startswith(_PNG):
+        return b"".join(_needed_png_parts(data))
+    return _keep_first_exif(data) if data.startswith(b"\xff\xd8") else data
+
+
+def _needed_png_parts(data: bytes) -> Iterator[bytes]:
+    """Yield the signature and the needed chunks of a PNG up to its end, and what follows a chunk that is cut off."""
+    yield _PNG
+    place = len(_PNG)
+    while place < len(data):
+        length = int.from_bytes(data[place : place + 4])
+        kind, end = data[place + 4 : place + 8], place + 12 + length
+        if end > len(data):
+            yield data[place:]
+            return
+        is_critical = not kind[0] & 0x20  # a capital letter (PNG specification, 5.4)
+        if is_critical or kind == b"tRNS" or _may_turn(kind, data[place + 8 : end - 4]):
+            yield data[place:end]
+        if kind == b"IEND":
+            return
+        place = end
+
+
+def _may_turn(kind: bytes, body: bytes) -> bool:
+    """Whether a chunk of a PNG holds EXIF of a legal size, as such or as text (which is how ImageMagick writes it)."""
+    if kind == b"eXIf":
+        return len(body) <= MAX_EXIF_BYTES
+    keyword, _, text = body[:MAX_PNG_TEXT].partition(b"\0")
+    if keyword != b"Raw profile type exif" or len(body) > MAX_PNG_TEXT:
+        return False
+    if kind == b"zTXt":
+        unpacking = zlib.decompressobj()
+        try:
+            unpacking.decompress(text[1:], MAX_PNG_TEXT)
+        except zlib.error:
+            return False
+        return not unpacking.unconsumed_tail
+    return kind == b"tEXt"
+
+
+def _keep_first_exif(data: bytes) -> bytes:
+    if data.count(b"Exif\0\0") < 2:
         return data
     end = data.index(b"Exif\0\0") + 6
     return data[:end] + data[end:].replace(b"Exif\0\0", b"none\0\0")
@@ -62,8 +132,7 @@ def keep_first_exif(data: bytes) -> bytes:
 def is_safe_to_decode(data: bytes) -> bool:
     """False for a JPEG or TIFF whose header would cost far more time or memory than its number of pixels justifies."""
     if data.startswith(b"\xff\xd8"):
-        # Counts start-of-scan markers; inside coded pixels FF is always followed by 00.
-        return data.count(b"\xff\xda") <= MAX_JPEG_SCANS
+        return _jpeg_scans(data) <= MAX_JPEG_SCANS
     if not data.startswith((b"II", b"MM")):
         return True
     numbers, tile = 0, {_TILE_WIDTH: 0, _TILE_HEIGHT: 0}
@@ -74,6 +143,22 @@ def is_safe_to_decode(data: bytes) -> bool:
         if numbers > MAX_TIFF_NUMBERS or tile[_TILE_WIDTH] * tile[_TILE_HEIGHT] > MAX_TILE_PIXELS:
             return False
     return True
+
+
+def _jpeg_scans(data: bytes) -> int:
+    """The number of scans of a JPEG, counted to the end of its picture or until there are too many.
+
+    Other files may follow the picture, such as the film of a motion photo, and stand in segments before it.
+    """
+    scans, place = 0, 2
+    while scans <= MAX_JPEG_SCANS and (marker := _JPEG_MARKER.search(data, place)) is not None:
+        kind, place = marker[1], marker.end()
+        if kind == b"\xd9":  # the end of the picture
+            break
+        if kind not in (b"\x01", b"\xd8"):  # these have no length
+            place += int.from_bytes(data[place : place + 2])
+        scans += kind == b"\xda"
+    return scans
 
 
 def _tiff_tags(data: bytes) -> Iterator[tuple[int, int, int, int]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kdcore.datasets.base import Dataset
 from kdcore.errors import ModelFileError, StoreError
-from kdcore.machine.tensor_files import canonical_json, load_tensors, save_tensors
+from kdcore.machine.tensor_files import canonical_json, load_tensors, mark_used, save_tensors
 from kdcore.pictures.views import ViewSet
 from kdcore.teachers.teacher import Teacher
 
@@ -41,6 +41,7 @@ def cached_teacher_logits(
         logits = torch.full(shape, torch.nan, dtype=torch.float16)
     missing = rows[logits[0, rows, 0].isnan()]
     if not len(missing):
+        mark_used(path)
         return logits, True
     images = dataset.train.images[missing]
     for view in range(len(views)):

@@ -69,7 +69,7 @@ def load_model(path: Path, device: str = "cpu") -> Teacher:
     card = ModelCard.read(path.with_suffix(".json"))
     target_device = pick_device(device)
     tensors, _ = load_tensors(path, card.sha256)
-    network = build_model(card.model, card.image_shape, len(card.class_names))
+    network = build_model(card.model, card.image_shape, len(card.class_names), seed=0)  # its weights are loaded next
     try:
         network.load_state_dict({key: value.float() for key, value in tensors.items()})
     except RuntimeError as error:

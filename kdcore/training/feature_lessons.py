@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kdcore.errors import ConfigError
 from kdcore.networks.features import record
+from kdcore.networks.seeded import SeededDraws
 from kdcore.settings.feature_layers import find_layers
 from kdcore.teachers.teacher import Teacher
 from kdcore.training.students import Objective
@@ -48,8 +49,7 @@ class FeatureLoss:
         )
         self.adapter: nn.Module = nn.Identity()
         if self.comparison.build_adapter is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+            with SeededDraws(seed):
                 self.adapter = self.comparison.build_adapter(student_layer.shape, teacher_layer.shape)
         # A copy of the teacher's modules that shares its weights: the losses of other students may record layers of the
         # same teacher at the same time, in other threads.

@@ -7,6 +7,7 @@ the same optimiser and budget. The arms differ only in what the students learn f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -66,7 +67,8 @@ def threads_for(teams: Sequence[Team]) -> ParallelThreads:
     uses several cores, or a GPU."""
     device = teams[0].device
     alone = device.torch.type != "cpu" or device.threads > 1
-    return ParallelThreads(1 if alone else min(len(teams), cores()))
+    # A new thread starts with torch's default number of threads, which a caller in another thread may have changed.
+    return ParallelThreads(1 if alone else min(len(teams), cores()), partial(torch.set_num_threads, device.threads))
 
 
 def train_epoch(

@@ -20,7 +20,7 @@ from kdcore.datasets import Dataset, load_dataset
 from kdcore.errors import ConfigError
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.machine import paths
-from kdcore.machine.device import Device, pick_device
+from kdcore.machine.device import Device, pick_device, with_torch_threads
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig
 from kdcore.settings.defaults import defaults_for
@@ -55,6 +55,9 @@ def train(
 ) -> Iterator[Event]:
     """Train every arm and seed of `config`, then measure them once on the test split.
 
+    The caller's number of PyTorch threads, random state, gradient mode and autocast do not affect the run, and are as
+    they were whenever an event is yielded.
+
     Args:
         run_dir: folder for checkpoints and the arms' final models, whose name is the run_id. If it holds a checkpoint
             of this run, training continues from there. None saves nothing.
@@ -72,7 +75,7 @@ def train(
         KdError: a dataset, teacher or value that cannot be used, or a disk that cannot be written.
     """
     try:
-        yield from _train(config.validate(), run_dir, should_stop, home or paths.home())
+        yield from with_torch_threads(THREADS, _train(config.validate(), run_dir, should_stop, home or paths.home()))
     except TrainingStopped:
         yield RunFailed("The run was stopped before it ended.", "cancelled")
 
@@ -108,7 +111,9 @@ class _Run:
         return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, hashes, part)
 
 
-def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bool], home: Path) -> Iterator[Event]:
+def _train(
+    config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bool], home: Path
+) -> Generator[Event, None, None]:
     clock = Clock()
     dataset = load_dataset(config.dataset)
     for name in teachers_of(config):
@@ -117,7 +122,7 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
             yield step
     if should_stop():
         raise TrainingStopped
-    device = pick_device(config.device, THREADS)  # only now: training a teacher sets the number of threads to all cores
+    device = pick_device(config.device)
     teachers = {name: _checked_teacher(name, dataset, device) for name in teachers_of(config)}
     run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop)
     together = groups(run.points)
@@ -234,7 +239,9 @@ def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
     for team in teams:
         for student, state in zip(team.students, team.states(), strict=True):
             if student.seed == run.config.seeds[0] and student.arm in names:
-                network = build_model(student.model, dataset.image_shape, dataset.num_classes)
+                network = build_model(
+                    student.model, dataset.image_shape, dataset.num_classes, seed=student.weights_seed
+                )
                 network.load_state_dict(state)
                 networks[student.arm] = run.device.place(network)
     return {name: networks[name] for name in names}

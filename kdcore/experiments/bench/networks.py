@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from kdcore.networks.seeded import SeededDraws
+
 NUM_CLASSES = 10
 DROPOUT = 0.1
 # The tutorial's mean and standard deviation of each channel, for pixels from 0 to 1 (they are ImageNet's).
@@ -35,8 +37,7 @@ def _build(stages: tuple[int, ...], hidden: int, seed: int, dropout: float, lean
             quarter of the numbers (max pooling and ReLU commute). Parameter names must be equal either way, because
             weights are copied between the two forms.
     """
-    with torch.random.fork_rng(devices=[]):  # keep the caller's random state unchanged
-        torch.manual_seed(seed)
+    with SeededDraws(seed):
         layers: list[nn.Module] = []
         channels, side = 3, 32
         for outputs in stages:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,8 @@ from kdcore.experiments.bench.clock import MIN_SECONDS, ProgressCallback
 from kdcore.experiments.bench.memory import PeakMemory
 from kdcore.experiments.bench.networks import build_deep
 from kdcore.machine import paths
-from kdcore.machine.device import Device, pick_device
+from kdcore.machine.device import Device, pick_device, torch_threads
+from kdcore.machine.parallel import cores
 from kdcore.training.trainer import THREADS
 
 PARTS = ("tutorial", "ceiling", "sweep", "growth")
@@ -96,8 +96,7 @@ def measure(plan: Plan, on_progress: ProgressCallback = lambda line: None) -> di
         DatasetUnavailable: the tutorial's dataset is not on this machine.
     """
     plan = check_plan(plan)
-    before = torch.get_num_threads()
-    full_device = pick_device(plan.device, os.cpu_count())  # with all cores
+    full_device = replace(pick_device(plan.device), threads=cores())
     found: dict[str, Any] = dict.fromkeys(PARTS)
     measure_part: dict[str, Callable[[Device], Any]] = {
         "tutorial": lambda device: _tutorial(plan, device, on_progress),
@@ -105,14 +104,10 @@ def measure(plan: Plan, on_progress: ProgressCallback = lambda line: None) -> di
         "sweep": lambda device: sweep.measure_sweep(device, plan.repeats, on_progress, plan.min_seconds),
         "growth": lambda device: growth.measure_growth(device, plan.repeats, on_progress, plan.values),
     }
-    try:
-        with PeakMemory() as peak:
-            for part in plan.parts:
-                as_a_run = part in ("sweep", "growth")
-                device = pick_device(plan.device, THREADS if as_a_run else full_device.threads)
-                found[part] = measure_part[part](device)
-    finally:
-        torch.set_num_threads(before)
+    with PeakMemory() as peak:
+        for part in plan.parts:
+            with torch_threads(THREADS if part in ("sweep", "growth") else cores()):
+                found[part] = measure_part[part](pick_device(plan.device))
     return {
         "device": full_device.name,
         **found,

@@ -24,6 +24,7 @@ from kdcore.machine.tensor_files import (
     unpack_optimizer,
 )
 from kdcore.methods.losses import baseline_loss, kd_loss
+from kdcore.networks.dropout import set_dropout_generator
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.optimizers import parameter_groups, train_one_epoch
 from kdcore.networks.registry import build_model
@@ -201,19 +202,18 @@ def _train_epoch(
                 for weight in limited:
                     weight.copy_(weight.renorm(2, 0, recipe.max_norm))
 
-    with torch.random.fork_rng(devices=[]):  # dropout uses the global generator
-        torch.manual_seed(epoch_seed)
-        total = train_one_epoch(
-            optimizer,
-            recipe.learning_rate,
-            epoch,
-            recipe.epochs,
-            steps,
-            loss_of_step,
-            should_stop,
-            device.torch,
-            after_step=limit_norms,
-        )
+    set_dropout_generator(network, torch.Generator(device.torch).manual_seed(epoch_seed))
+    total = train_one_epoch(
+        optimizer,
+        recipe.learning_rate,
+        epoch,
+        recipe.epochs,
+        steps,
+        loss_of_step,
+        should_stop,
+        device.torch,
+        after_step=limit_norms,
+    )
     return None if total is None else float(total) / steps
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from kdcore.experiments.reproductions.paper_networks import HINTON2015, Experime
 from kdcore.experiments.reproductions.progress import ReproductionFinished, StageEpochEnded, StageFinished
 from kdcore.experiments.reproductions.time_left import TimeLeft
 from kdcore.machine import paths
-from kdcore.machine.device import Device, pick_device
+from kdcore.machine.device import Device, pick_device, with_torch_threads
 from kdcore.networks.inference import predict_logits
 
 NAME = "hinton2015"
@@ -70,15 +70,28 @@ def reproduce(
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise ConfigError(f"The number of seeds must be a whole number from 1 to {MAX_SEEDS}, not {seeds}.")
-    chosen_device = pick_device(device, threads)
-    data = dataset or load_dataset(experiment.dataset)
     folder = (home or paths.home()) / "reproductions" / NAME
+    steps = _reproduce(experiment, range(seeds), dataset, device, folder, restart, should_stop)
+    yield from with_torch_threads(threads or torch.get_num_threads(), steps)
+
+
+def _reproduce(
+    experiment: Experiment,
+    seeds: Sequence[int],
+    dataset: Dataset | None,
+    device: str,
+    folder: Path,
+    restart: bool,
+    should_stop: Callable[[], bool],
+) -> Generator[Event, None, None]:
+    chosen_device = pick_device(device)
+    data = dataset or load_dataset(experiment.dataset)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock"), timeout=0):
             if restart:
                 shutil.rmtree(folder)
-            yield from _train_and_measure(experiment, range(seeds), data, chosen_device, folder, should_stop)
+            yield from _train_and_measure(experiment, seeds, data, chosen_device, folder, should_stop)
     except Timeout as error:
         raise StoreError(
             f"Another process is reproducing {NAME} in {folder.parent}; wait for it, or stop it and try again."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def build_teacher(
     device: str = "auto",
     should_stop: Callable[[], bool] = lambda: False,
     world: World = SINGLE_PROCESS,
-) -> Iterator[TeacherEpoch | ModelCard]:
+) -> Generator[TeacherEpoch | ModelCard, None, None]:
     """Train the teacher called `name` by its recipe; yields progress, then the card of the file written to `out`.
 
     Its training continues where an earlier one was cut off.

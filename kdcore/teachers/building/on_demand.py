@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,7 +9,8 @@ import torch
 
 from kdcore.datasets import dataset_info
 from kdcore.events import TeacherEpochEnded
-from kdcore.machine.device import pick_device, torch_threads
+from kdcore.machine.device import pick_device, torch_threads, with_torch_threads
+from kdcore.machine.parallel import cores
 from kdcore.networks.registry import build_model
 from kdcore.teachers.building.build import build_teacher
 from kdcore.teachers.building.recipes import teacher_recipe
@@ -45,10 +45,9 @@ def train_missing_teacher(
     recipe = teacher_recipe(name)
     if recipe is None or name in {card.name for card in list_teachers()}:
         return
-    torch.set_num_threads(os.cpu_count() or 1)
     # Report the beginning at once, because the first epoch may take a minute.
     yield TeacherEpochEnded(name, 0, recipe.epochs, None, 0.0)
-    for step in build_teacher(name, device=device, should_stop=should_stop):
+    for step in with_torch_threads(cores(), build_teacher(name, device=device, should_stop=should_stop)):
         if not isinstance(step, ModelCard):
             yield TeacherEpochEnded(name, step.epoch, step.epochs, step.validation_accuracy, step.seconds)
 
@@ -72,7 +71,7 @@ def estimate_teacher_seconds(name: str, device: str = "auto") -> float | None:
     pictures = torch.zeros(recipe.batch_size, *info.image_shape, device=target_device.torch)
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     times: list[float] = []
-    with torch_threads(os.cpu_count() or 1):  # the real training uses as many
+    with torch_threads(cores()):  # the real training uses as many
         while sum(times) < TIMING_SECONDS:
             start = time.perf_counter()
             with target_device.autocast():

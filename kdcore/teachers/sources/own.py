@@ -176,7 +176,7 @@ def _check_network(card: ModelCard, weights: Path, file_name: str) -> ModelCard:
             meta_network = build_model(card.model, card.image_shape, classes)
         shapes = {name: tuple(value.shape) for name, value in meta_network.state_dict().items()}
         _check_shapes(shapes, weights, file_name, card.model)
-        network = build_model(card.model, card.image_shape, classes)
+        network = build_model(card.model, card.image_shape, classes, seed=0)  # its weights are loaded next
     except ConfigError as error:
         raise ModelFileError(f"The card of {file_name} names no network that can be built: {error}") from error
     tensors, _ = load_tensors(weights)

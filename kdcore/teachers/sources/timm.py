@@ -48,7 +48,7 @@ def add_timm(timm_name: str, name: str | None = None) -> ModelCard:
     num_classes = int(pretrained.num_classes)
     class_names, superclasses = _class_names(num_classes)
     shape = (int(pretrained.input_size[0]), int(pretrained.input_size[1]), int(pretrained.input_size[2]))
-    network = build_model(f"timm:{timm_name}", shape, num_classes)
+    network = build_model(f"timm:{timm_name}", shape, num_classes, seed=0)  # its weights are loaded next
     network.load_state_dict(fetched.state_dict())
     return save_pretrained(
         network,

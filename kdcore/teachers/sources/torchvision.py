@@ -130,7 +130,7 @@ def _save_teacher(
     weights = classifier_weights(teacher.name, teacher.weights)
     preset, class_names = weights.transforms(), imagenet.unique_names(weights.meta["categories"])
     model, shape = f"torchvision:{teacher.name}", (3, preset.crop_size[0], preset.crop_size[0])
-    network = build_model(model, shape, len(class_names))
+    network = build_model(model, shape, len(class_names), seed=0)  # its weights are loaded next
     try:
         network.load_state_dict({key: value.float() for key, value in tensors.items()})
     except RuntimeError as error:

@@ -85,7 +85,7 @@ def _measure(trio: Trio, sizes: tuple[int, ...]) -> None:
 
     with errors_as_sentences():
         loaded = {arm: network(trio, arm) for arm in trio.arms}
-        networks = {arm: (teacher.network.network, teacher.card.image_shape) for arm, teacher in loaded.items()}
+        networks = {arm: (teacher.network, teacher.card.image_shape) for arm, teacher in loaded.items()}
         try:
             with jobs.reserve_machine(cache.store(), "latency", browser.visitor_id()):
                 for size in _missing(trio, sizes)[:1]:  # none, when another visitor was faster

@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def offer(monkeypatch: pytest.MonkeyPatch, host: Host, name: str, files: dict[str, bytes]) -> None:
     """Make torchvision's class for `name` point at `host`, with the checksums of `files`."""
     host.files |= files
-    source = published._torchvision(PUBLISHED[name])
+    source = published.torchvision_source(PUBLISHED[name])
     md5 = {file: hashlib.md5(body, usedforsecurity=False).hexdigest() for file, body in files.items()}
     if PUBLISHED[name].is_idx:
         monkeypatch.setattr(source, "mirrors", [host.url], raising=False)
@@ -95,7 +95,7 @@ def test_idx_files_that_lie_are_one_sentence(home: Path) -> None:
 
 def little_cifar(monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, np.ndarray]:
     """Return an archive laid out like CIFAR-10's, and its pixels; torchvision's checksums become its own."""
-    source = published._torchvision(PUBLISHED["cifar10"])
+    source = published.torchvision_source(PUBLISHED["cifar10"])
     draw = np.random.default_rng(2)
     pixels = draw.integers(0, 256, (6, 20, 3072)).astype(np.uint8)
     names = [name for name, _md5 in source.train_list + source.test_list]
@@ -136,7 +136,7 @@ def test_cifar_is_unpacked_checked_and_repaired(host: Host, home: Path, monkeypa
 
 
 def test_without_network_every_dataset_says_what_it_waits_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = published._torchvision(PUBLISHED["fashion-mnist"])
+    source = published.torchvision_source(PUBLISHED["fashion-mnist"])
     monkeypatch.setattr(source, "mirrors", ["http://127.0.0.1:9/"])  # no server listens there
     with pytest.raises(DatasetUnavailable) as refusal:
         list(fetch_dataset("fashion-mnist"))

@@ -324,7 +324,6 @@ def test_two_at_once_are_refused_and_restart_forgets(tiny: Dataset, tmp_path: Pa
 
 def run_tiny(tiny: Dataset) -> Callable[..., Iterator[Event]]:
     def run(seeds: int, **options: Any) -> Iterator[Event]:
-        options.pop("threads")  # the number of threads would stay changed for all later tests
         return reproduce(seeds, experiment=TINY, dataset=tiny, **options)
 
     return run

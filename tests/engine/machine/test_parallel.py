@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ def test_teams_learn_the_same_side_by_side(student: str, monkeypatch: pytest.Mon
     results = []
     for num_threads in (1, 3):
         monkeypatch.setattr(teams, "cores", lambda num_threads=num_threads: num_threads)
-        device = pick_device("cpu", threads=1)
+        device = replace(pick_device("cpu"), threads=1)
         built = teams.build_teams(learners, dataset.image_shape, dataset.num_classes, Schedule.of(config), device)
         assert len(built) == (3 if student == "mlp-8" else 5)
         threads = teams.threads_for(built)

@@ -11,6 +11,16 @@ from typing import Any
 from kdcore.errors import ModelFileError
 from kdcore.machine import paths
 
+UNKNOWN_DATASET = "unknown"  # what a card says whose network learned from pictures that nobody named
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How pixel values are scaled before a network: (value - mean) / std for each channel, for values of 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -41,6 +51,8 @@ class ModelCard:
         interpolation: how pictures are resized, "bilinear" or "bicubic".
         none_below: a picture whose `soft_labels.familiarity` is below this counts as none of the classes; None where
             no threshold is known.
+        normalisation: the normalisation that the network was trained with; None for that of every network here, or for
+            the one that a network of another library brings with it.
     """
 
     name: str
@@ -67,6 +79,7 @@ class ModelCard:
     resize: int | None = None
     interpolation: str = "bilinear"
     none_below: float | None = None
+    normalisation: Normalisation | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -79,10 +92,12 @@ class ModelCard:
             ModelFileError: the card is missing or damaged, or another version wrote it.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(path.read_bytes())  # from bytes: editors add byte-order marks
             values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
             for name in ("class_names", "superclasses", "image_shape", "seeds"):
                 values[name] = tuple(values[name])
+            if (scaling := values.get("normalisation")) is not None:
+                values["normalisation"] = Normalisation(tuple(scaling["mean"]), tuple(scaling["std"]))
             card = cls(**values)
             card._check_types()
             return card

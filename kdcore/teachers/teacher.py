@@ -15,7 +15,9 @@ from kdcore.machine.device import Device, pick_device
 from kdcore.machine.tensor_files import load_tensors, save_tensors, write_atomically
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
+from kdcore.networks.normalisation import add_input_normalisation
 from kdcore.networks.registry import build_model
+from kdcore.networks.weights import load_weights
 from kdcore.pictures.prepare import prepare_picture
 from kdcore.teachers.card import ModelCard, list_cards, model_folders
 
@@ -46,6 +48,21 @@ class Teacher:
         return prepare_picture(picture, self.card.image_shape, self.card.resize, self.card.interpolation)
 
 
+def build_network(card: ModelCard, seed: int | None = None) -> nn.Module:
+    """Build the network that a card names, with random weights, for pictures of -1 to 1.
+
+    Args:
+        seed: of the weights, as in `build_model`.
+
+    Raises:
+        ConfigError: there is no such network, or it cannot take such pictures.
+    """
+    network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed)
+    if card.normalisation is not None:
+        add_input_normalisation(network, card.normalisation.mean, card.normalisation.std)
+    return network
+
+
 def load_single(name: str, device: str = "cpu") -> Teacher:
     """Load the model called `name`, a teacher or a student, from the bundled models or those of this machine.
 
@@ -69,9 +86,9 @@ def load_model(path: Path, device: str = "cpu") -> Teacher:
     card = ModelCard.read(path.with_suffix(".json"))
     target_device = pick_device(device)
     tensors, _ = load_tensors(path, card.sha256)
-    network = build_model(card.model, card.image_shape, len(card.class_names))
+    network = build_network(card)
     try:
-        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+        load_weights(network, tensors)
     except RuntimeError as error:
         raise ModelFileError(f"{path.name} does not fit the network {card.model} that its card names.") from error
     target_device.place(network)

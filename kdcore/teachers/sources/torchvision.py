@@ -16,6 +16,7 @@ from kdcore.machine.download import FetchProgress, RemoteFile, fetch, is_complet
 from kdcore.machine.tensor_files import file_sha256, load_tensors
 from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.networks.registry import build_model
+from kdcore.networks.weights import load_weights
 from kdcore.teachers.card import ModelCard, model_folders
 from kdcore.teachers.published import PublishedTeacher, names_here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers.sources import imagenet
@@ -132,7 +133,7 @@ def _save_teacher(
     model, shape = f"torchvision:{teacher.name}", (3, preset.crop_size[0], preset.crop_size[0])
     network = build_model(model, shape, len(class_names))
     try:
-        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+        load_weights(network, tensors)
     except RuntimeError as error:
         raise ModelFileError(f"The file does not hold the weights of {model}; remove it and fetch it again.") from error
     recipe = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -11,6 +13,12 @@ from typing import Any
 from kdcore.errors import ModelFileError
 from kdcore.machine import paths
 
+# A control's own teacher is called TEACHER and one of these; no other teacher and no dataset may have such a name.
+CONTROL_ENDINGS = ("-smoothed", "-undertrained")
+# What decides the logits that a network gives for a tensor of pictures, apart from the order of its classes.
+_DECIDES_LOGITS = (
+    "sha256", "model", "image_shape", "calibration", "crop", "resize", "interpolation", "normalisation",
+)  # fmt: skip
 UNKNOWN_DATASET = "unknown"  # what a card says whose network learned from pictures that nobody named
 
 
@@ -84,6 +92,11 @@ class ModelCard:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def logits_key(self) -> dict[str, Any]:
+        """Everything that decides the network's logits except for the order of the classes, as JSON."""
+        facts = self.to_json()
+        return {name: facts[name] for name in _DECIDES_LOGITS}
+
     @classmethod
     def read(cls, path: Path) -> ModelCard:
         """Read the card at `path`.
@@ -122,6 +135,25 @@ class ModelCard:
                     raise TypeError(name)
         if len(self.image_shape) != 3 or len(self.superclasses) != len(self.class_names):
             raise TypeError("image_shape, superclasses")
+
+
+def same_classes(first: Iterable[str], second: Iterable[str]) -> bool:
+    """Whether two networks or datasets have the same classes, in whatever order.
+
+    Names that are written with the same letters are equal, however Unicode composes these.
+    """
+    return sorted(map(composed, first)) == sorted(map(composed, second))
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC), in which equal letters are equal text."""
+    return unicodedata.normalize("NFC", name)
+
+
+def was_trained_here(card: ModelCard) -> bool:
+    """Whether this machine trained the teacher by its recipe, so that it can train it again at any time."""
+    is_bundled = (model_folders()[0] / f"{card.name}.json").is_file()
+    return not is_bundled and card.command.endswith(f" teachers train {card.name}")
 
 
 def own_model_folder() -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -19,7 +21,7 @@ from kdcore.networks.normalisation import add_input_normalisation
 from kdcore.networks.registry import build_model
 from kdcore.networks.weights import load_weights
 from kdcore.pictures.prepare import prepare_picture
-from kdcore.teachers.card import ModelCard, list_cards, model_folders
+from kdcore.teachers.card import ModelCard, composed, list_cards, model_folders
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,17 @@ class Teacher:
     def logits(self, images: Tensor) -> Tensor:
         """Calibrated logits: uint8 [N, C, H, W] -> float32 [N, K] on the CPU."""
         return predict_logits(self.network, images, self.device) * self.card.calibration
+
+    def in_order(self, class_names: Sequence[str]) -> Teacher:
+        """The same single network, with its classes in the order of `class_names`, which must be the same names."""
+        places = {composed(name): place for place, name in enumerate(self.card.class_names)}
+        order = [places[composed(name)] for name in class_names]
+        columns = torch.tensor(order, device=self.device.torch)
+        if self.network.columns is not None:
+            columns = self.network.columns[columns]
+        superclasses = tuple(self.card.superclasses[place] for place in order)
+        card = replace(self.card, class_names=tuple(class_names), superclasses=superclasses)
+        return Teacher(card, FrozenNetwork(self.network.network, self.network.crop, columns), self.device)
 
     def prepare(self, picture: Image.Image) -> Tensor:
         """Bring a picture to the shape that this network takes: its middle, resized; uint8 [1, C, H, W]."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import unicodedata
 from collections.abc import Collection
 from dataclasses import fields
 from difflib import get_close_matches
@@ -14,7 +13,7 @@ from typing import Any
 
 from kdcore.errors import ModelFileError
 from kdcore.networks.library import MAX_CLASSES, MAX_SIDE_PIXELS
-from kdcore.teachers.card import UNKNOWN_DATASET, ModelCard, Normalisation
+from kdcore.teachers.card import UNKNOWN_DATASET, ModelCard, Normalisation, composed
 
 MAX_CARD_BYTES = 4 * 2**20
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 4000
@@ -65,7 +64,7 @@ def _card(data: dict[str, Any], weights_name: str) -> ModelCard:
     texts = {name: _text(data, name, default) for name, default in _TEXTS.items()}
     class_names = _names(data, "class_names")
     superclasses = _names(data, "superclasses") if data.get("superclasses") is not None else class_names
-    distinct = {unicodedata.normalize("NFC", name) for name in class_names}  # equal letters may be written in two ways
+    distinct = {composed(name) for name in class_names}
     if not 2 <= len(class_names) <= MAX_CLASSES or len(distinct) < len(class_names):
         raise _CardError(f"must name 2 to {MAX_CLASSES} classes that differ from each other in class_names")
     if len(superclasses) != len(class_names):

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.datasets import Dataset, load_dataset
-from kdcore.errors import ConfigError
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig
-from kdcore.settings.defaults import defaults_for
+from kdcore.settings.defaults import defaults_for, instead_of
 from kdcore.settings.stages import event_names, stages_of
 from kdcore.settings.sweeps import Point, groups, points, teachers_of
 from kdcore.teachers.building.on_demand import train_missing_teacher
+from kdcore.teachers.fit import fit_to
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teachers.teacher import Teacher
@@ -34,6 +34,7 @@ from kdcore.training.arms import TeacherAnswers, arm_names, build_students, rows
 from kdcore.training.checkpoint import RunCheckpoint
 from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.fitting import Clock, TrainingStopped, fit
+from kdcore.training.notes import cards_by_name, teacher_notes
 from kdcore.training.results import build_result, save_students
 from kdcore.training.stages import train_stages
 from kdcore.training.students import PEER, Schedule, Student
@@ -84,6 +85,7 @@ class _Run:
     Attributes:
         points: all points of the sweep, in its order; a plain run has one.
         teachers: every teacher of the run, by name.
+        notes: what the reader of the result must know, as in `RunStarted`.
     """
 
     config: RunConfig
@@ -94,6 +96,7 @@ class _Run:
     run_dir: Path | None
     clock: Clock
     should_stop: Callable[[], bool]
+    notes: tuple[str, ...]
 
     def checkpoint(self, group: int, *stage: int) -> RunCheckpoint:
         """Return the checkpoint of group number `group`, whose points are trained together. With `stage`, return that
@@ -106,15 +109,17 @@ class _Run:
 def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bool], home: Path) -> Iterator[Event]:
     clock = Clock()
     dataset = load_dataset(config.dataset)
+    cards_before = cards_by_name()
     for name in teachers_of(config):
-        for step in train_missing_teacher(name, config.device, should_stop):
+        for step in train_missing_teacher(name, config.device, should_stop, dataset):
             clock.teacher_seconds += step.seconds
             yield step
     if should_stop():
         raise TrainingStopped
     device = pick_device(config.device, THREADS)  # only now: training a teacher sets the number of threads to all cores
     teachers = {name: _checked_teacher(name, dataset, device) for name in teachers_of(config)}
-    run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop)
+    notes = teacher_notes(teachers, dataset, cards_before)
+    run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop, notes)
     together = groups(run.points)
     epochs = sum(group[0].config.epochs for group in together)
     yield RunStarted(
@@ -127,6 +132,7 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
         num_seeds=len(config.seeds),
         epochs_done=_epochs_done(run, together),
         stages=_stages_done(run, together),
+        notes=run.notes,
     )
     logits = {}
     views, pictures = defaults_for(dataset.name).views, rows_to_ask(config, dataset)
@@ -195,13 +201,7 @@ def _stages_done(run: _Run, together: Sequence[Sequence[Point]]) -> dict[str, in
 
 
 def _checked_teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
-    teacher = load_teacher(name, device.torch.type)
-    if teacher.card.class_names != dataset.class_names:
-        raise ConfigError(
-            f'The teacher "{teacher.name}" knows other classes than the dataset "{dataset.name}"; '
-            f'choose "{defaults_for(dataset.name).teacher}".'
-        )
-    return teacher
+    return fit_to(dataset, load_teacher(name, device.torch.type), instead_of(name, dataset.name))
 
 
 def _feature_loss(run: _Run, student: Student, network: nn.Module) -> FeatureLoss | None:
@@ -253,6 +253,7 @@ def _finish(
     if run.config.vary:
         result["sweep"] = sweep_table(run.points, rows)
     result["teacher_seconds"] = clock.teacher_seconds
+    result["notes"] = list(run.notes)
     if all(clock.epoch_seconds) and not run.config.vary:  # estimated for all training pictures, stages included
         seconds = sum(map(median, clock.epoch_seconds)) * config.epochs * len(dataset.train) / config.labels
         result["whole"] = {"labels": len(dataset.train), "seconds": seconds}

@@ -20,13 +20,21 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from kdcore.datasets import list_datasets
 from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
 from kdcore.machine.disk import write_failure_reason
 from kdcore.machine.tensor_files import load_tensors
 from kdcore.networks.registry import count_macs, count_params
 from kdcore.networks.weights import load_weights, may_lack, names_in_network
 from kdcore.pictures.views import to_float
-from kdcore.teachers.card import ModelCard, list_cards, list_teachers, model_folders, own_model_folder
+from kdcore.teachers.card import (
+    CONTROL_ENDINGS,
+    ModelCard,
+    list_cards,
+    list_teachers,
+    model_folders,
+    own_model_folder,
+)
 from kdcore.teachers.published import PUBLISHED
 from kdcore.teachers.teacher import build_network, write_card
 from kdcore.teachers.untrusted_card import read_card
@@ -104,11 +112,30 @@ def check_new_name(name: str) -> str:
         raise ConfigError(
             f'"{shown}" is no name for a teacher; use up to 40 small letters, digits, hyphens and underscores (--name).'
         )
+    check_not_of_dataset(name)
     if name in _bundled() or name in PUBLISHED:
         raise ConfigError(f"{name} is the name of a teacher that this program knows; give yours another (--name).")
     if name in {card.name for card in list_cards()} or (own_model_folder() / f"{name}.json").exists():
         raise ConfigError(f"There is a {name} already; remove it first (kdcore teachers remove {name}), or use --name.")
     return name
+
+
+def check_not_of_dataset(name: str) -> None:
+    """Refuse a name that belongs to the own teacher of a dataset or of a control, which are trained when needed.
+
+    Raises:
+        ConfigError: it is such a name.
+    """
+    if name in {info.name for info in list_datasets()}:
+        raise ConfigError(
+            f'There is a dataset "{name}", whose own teacher has its name; give yours another (--name), and choose it '
+            f"with --teacher."
+        )
+    if name.endswith(CONTROL_ENDINGS):
+        raise ConfigError(
+            f"Names that end in {' or '.join(CONTROL_ENDINGS)} belong to the teachers of controls; give yours another "
+            "(--name)."
+        )
 
 
 def _bundled() -> set[str]:

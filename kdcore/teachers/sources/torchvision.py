@@ -20,6 +20,7 @@ from kdcore.networks.weights import load_weights
 from kdcore.teachers.card import ModelCard, model_folders
 from kdcore.teachers.published import PublishedTeacher, names_here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers.sources import imagenet
+from kdcore.teachers.sources.own import check_not_of_dataset
 from kdcore.teachers.sources.pretrained import save_pretrained
 
 DATASET = "imagenet"
@@ -48,11 +49,13 @@ def fetch_published(name: str, new_name: str | None = None) -> Iterator[FetchPro
 
     Raises:
         UnknownName: torchvision has no such classifier.
+        ConfigError: the name belongs to a dataset's own teacher.
         TeacherUnavailable: it cannot be fetched; the message says what to do instead.
         ModelFileError: the file does not hold the weights of this network.
         StoreError: the disk is full or cannot be written.
     """
     teacher, teacher_name = published_teacher(name), new_name or name
+    check_not_of_dataset(teacher_name)
     if _is_intact_here(teacher_name):
         return
     by_hand = cache_folder() / f"{name}.safetensors"

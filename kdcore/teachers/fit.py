@@ -24,9 +24,7 @@ def fit_to(dataset: Dataset, teacher: Teacher, instead: str) -> Teacher:
         lacking = [name for name in names if name not in card.class_names]
         extra = [name for name in card.class_names if name not in names]
         what = f'it does not know "{lacking[0]}"' if lacking else f'it also knows "{extra[0]}"'
-        raise ConfigError(
-            f'The teacher "{card.name}" knows other classes than the dataset "{dataset.name}" ({what}); {instead}.'
-        )
+        raise ConfigError(f'{_called(card)} knows other classes than the dataset "{dataset.name}" ({what}); {instead}.')
     check_shape(card, dataset.name, dataset.image_shape, instead)
     if card.class_names == names:
         return teacher
@@ -51,9 +49,13 @@ def check_shape(card: ModelCard, dataset: str, image_shape: tuple[int, int, int]
     compared = 1 if is_ensemble(card.name) else 3
     if card.image_shape[:compared] != image_shape[:compared]:
         raise ConfigError(
-            f'The teacher "{card.name}" takes pictures of {_shape(card.image_shape)}, and those of "{dataset}" have '
+            f'{_called(card)} takes pictures of {_shape(card.image_shape)}, and those of "{dataset}" have '
             f"{_shape(image_shape)}; {instead}."
         )
+
+
+def _called(card: ModelCard) -> str:
+    return f'The {"teacher" if card.role == "teacher" else "student"} "{card.name}"'
 
 
 def _shape(image_shape: tuple[int, int, int]) -> str:

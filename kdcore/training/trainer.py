@@ -45,6 +45,10 @@ from kdcore.training.teams import build_teams, threads_for
 # Threads of a PyTorch operation. Students here are small: a second thread gains a fifth on an idle machine, but while a
 # page is busy on the same machine both threads spend most of their time waiting for each other.
 THREADS = 1
+OUTDATED_CHECKPOINT = (
+    "A checkpoint that this run left earlier does not fit any more (it is damaged, or from another version, other "
+    "pictures or another teacher), so what it covered is trained anew."
+)
 
 
 def train(
@@ -102,8 +106,8 @@ class _Run:
         """Return the checkpoint of group number `group`, whose points are trained together. With `stage`, return that
         of a stage: the place of its point in the group, and the stage's own number, both from 0."""
         part = ".".join(map(str, (group, *stage))) if group or stage else ""  # "" for the first group
-        hashes = [teacher.card.sha256 for teacher in self.teachers.values()]
-        return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, hashes, part)
+        keys = [teacher.card.logits_key() for teacher in self.teachers.values()]
+        return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, keys, part)
 
 
 def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bool], home: Path) -> Iterator[Event]:
@@ -121,6 +125,8 @@ def _train(config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bo
     notes = teacher_notes(teachers, dataset, cards_before)
     run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop, notes)
     together = groups(run.points)
+    if _has_outdated_checkpoint(run, together):
+        run = replace(run, notes=(*run.notes, OUTDATED_CHECKPOINT))
     epochs = sum(group[0].config.epochs for group in together)
     yield RunStarted(
         config=config.to_json(),
@@ -188,6 +194,18 @@ def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
     """Return how many epochs of the main students, over all groups, earlier attempts finished and saved."""
     each = (run.checkpoint(number).epochs_done() for number in range(len(together)))
     return sum(itertools.takewhile(bool, each))
+
+
+def _has_outdated_checkpoint(run: _Run, together: Sequence[Sequence[Point]]) -> bool:
+    """Return whether an earlier attempt left a checkpoint that this one cannot use."""
+    places = [
+        (number, place, stage)
+        for number, group in enumerate(together)
+        for place, point in enumerate(group)
+        for stage in range(len(stages_of(point.config)))
+    ]
+    checkpoints = [*map(run.checkpoint, range(len(together))), *(run.checkpoint(*each) for each in places)]
+    return any(checkpoint.is_outdated() for checkpoint in checkpoints)
 
 
 def _stages_done(run: _Run, together: Sequence[Sequence[Point]]) -> dict[str, int]:

@@ -25,7 +25,7 @@ from kdcore.settings.config import make_run_config
 from kdcore.teachers.building import recipes
 from kdcore.teachers.building.catalog import is_teacher_name
 from kdcore.teachers.building.measure import measure_teacher
-from kdcore.teachers.building.on_demand import must_be_trained
+from kdcore.teachers.building.on_demand import must_be_trained, train_missing_teacher
 from kdcore.teachers.card import ModelCard, Normalisation, list_teachers
 from kdcore.teachers.ensembles import member_logits
 from kdcore.teachers.fit import fit_to
@@ -241,3 +241,13 @@ def test_a_retrained_teacher_is_asked_anew(tmp_path: Path) -> None:
     path.write_text(json.dumps({**card.to_json(), "calibration": 3 * card.calibration}))  # edited by hand
     assert ModelCard.read(path).calibration == 3 * card.calibration
     assert [event.reused for event in run("shades") if isinstance(event, TeacherCached)] == [False]
+
+
+def test_a_damaged_checkpoint_of_a_teacher_is_begun_anew(tmp_path: Path) -> None:
+    add_dataset(paint(tmp_path / "one", ("bright", "dim")), "shades", size=32)
+    batches = iter(range(10_000))
+    assert list(train_missing_teacher("shades", "cpu", lambda: next(batches) >= 9))[-1].epoch > 0
+    (file,) = (tmp_path / "home" / "teachers").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1])
+    rest = list(train_missing_teacher("shades", "cpu"))
+    assert [event.epoch for event in rest] == list(range(rest[-1].epochs + 1))

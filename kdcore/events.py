@@ -37,6 +37,7 @@ class RunStarted(Event):
         epochs_done: how many of `epochs` checkpoints cover already.
         stages: for each stage of the run's method, by the name in its `TeacherEpochEnded` events, the epochs that
             checkpoints cover already.
+        notes: whole sentences about the run that its reader must know, such as that a teacher learned other pictures.
     """
 
     config: dict[str, Any]
@@ -48,6 +49,7 @@ class RunStarted(Event):
     num_seeds: int
     epochs_done: int = 0
     stages: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,5 +148,5 @@ def event_from_json(data: dict[str, Any]) -> Event:
     if cls is None:
         raise StoreError(f"This version does not know the event type {data.get('type')!r}; update the app.")
     known = {f.name for f in fields(cls)}
-    values = {k: tuple(v) if k == "arms" else v for k, v in data.items() if k in known}
+    values = {k: tuple(v) if k in ("arms", "notes") else v for k, v in data.items() if k in known}
     return cls(**values)

@@ -67,6 +67,7 @@ def one_card_text(card: ModelCard, cards: Sequence[ModelCard]) -> str:
         ("classes", ", ".join(card.class_names[:12]) + (", ..." if len(card.class_names) > 12 else "")),
         *_figures(card, cards),
         ("calibration", "" if averaged else f"logits times {card.calibration:.3g}, fitted on validation"),
+        ("pixels", _normalisation_text(card)),
         ("recipe", _recipe(card.recipe)),
         ("measured by" if averaged else "rebuilt by", card.command),
         ("date", card.date),
@@ -82,6 +83,13 @@ def one_card_text(card: ModelCard, cards: Sequence[ModelCard]) -> str:
         shares = [(row.name, percent(row.accuracy), interval(row.ci95), row.n) for row in rows]
         lines += ["", table(("superclass", "right", "95 % interval", "n"), shares)]
     return "\n".join(lines)
+
+
+def _normalisation_text(card: ModelCard) -> str:
+    if card.normalisation is None:
+        return ""
+    mean, std = (", ".join(f"{one:g}" for one in each) for each in (card.normalisation.mean, card.normalisation.std))
+    return f"mean {mean} and standard deviation {std} of the channels, for values of 0 to 1"
 
 
 def _figures(card: ModelCard, cards: Sequence[ModelCard]) -> list[tuple[str, str]]:

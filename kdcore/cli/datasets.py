@@ -48,7 +48,9 @@ def show(options: Namespace) -> Answer:
 
 
 def add(options: Namespace) -> Answer:
-    from kdcore.datasets import add_dataset  # loads torch, which takes seconds
+    # These load torch, which takes seconds.
+    from kdcore.datasets import add_dataset
+    from kdcore.teachers.building.catalog import is_teacher_name
 
     with progress() as line:
 
@@ -56,7 +58,8 @@ def add(options: Namespace) -> Answer:
             if done % 50 == 0 or done == total:
                 line(f"{done} of {total} pictures")
 
-        info = add_dataset(Path(options.path), options.name, options.size, on_progress)
+        source = Path(options.path)
+        info = add_dataset(source, options.name, options.size, on_progress, is_teacher_name=is_teacher_name)
     return Answer(_dataset_row(info.name), f"{info.name} is ready: {info.description} kdcore run --dataset {info.name}")
 
 

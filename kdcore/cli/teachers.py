@@ -66,7 +66,7 @@ def measure(options: Namespace) -> Answer:
 
     card = measure_teacher(options.name, options.device)
     data = {"teacher": card.name, "dataset": card.dataset, "dataset_sha256": card.dataset_sha256}
-    return Answer({**data, "figures": card.figures}, one_card_text(card, (card,)))
+    return Answer({**data, "figures": card.figures, "notes": card.notes}, one_card_text(card, (card,)))
 
 
 def train(options: Namespace) -> Answer | None:

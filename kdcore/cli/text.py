@@ -98,6 +98,7 @@ def result(value: dict[str, Any]) -> str:
         lines.append(f"all {whole['labels']:,} labelled pictures would take about {duration(whole['seconds'])}")
     if value.get("teacher_seconds"):
         lines.append(f"its teacher was trained first, in {duration(value['teacher_seconds'])}, and is kept")
+    lines += value.get("notes") or []
     lines += ["", value["verdict"]["sentence"]]
     if controls_table := controls(value["arms"]):
         lines += ["", controls_table]

@@ -103,6 +103,7 @@ class DatasetInfo:
         image_shape: (C, H, W).
         download_bytes: size of the download in bytes, about; None where there is nothing to download.
         terms: where the pictures are from and what may be done with them, in one sentence.
+        sha256: the dataset's hash, where it is known without loading the pictures; else empty.
     """
 
     name: str
@@ -116,6 +117,7 @@ class DatasetInfo:
     image_shape: tuple[int, int, int]
     download_bytes: int | None = None
     terms: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

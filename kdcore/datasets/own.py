@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,7 @@ def add_dataset(
     size: int | None = None,
     progress: Progress = lambda done, total: None,
     taken: Collection[str] = (),
+    is_teacher_name: Callable[[str], bool] = lambda name: False,
 ) -> DatasetInfo:
     """Make a dataset of this machine from the pictures at `path`.
 
@@ -83,6 +84,9 @@ def add_dataset(
         size: side of the resized pictures in pixels, 32 or 64. Unless given, it is 64 for parquet files and for folders
             most of whose pictures are at least that large, and 32 otherwise.
         progress: called with the number of pictures read so far and the number of all pictures.
+        taken: names of datasets that the new one may not have.
+        is_teacher_name: whether a name belongs to another teacher than the new dataset's own, which gets the dataset's
+            name; the new dataset may not have such a name either.
 
     Raises:
         ConfigError: the path, name, size or number of pictures cannot be used.
@@ -91,6 +95,11 @@ def add_dataset(
     """
     path = path.expanduser().absolute()
     name = _legal_name(name or _name_from_path(path), taken)
+    if is_teacher_name(name):
+        raise ConfigError(
+            f'"{name}" is the name of a teacher, and the teacher of your pictures gets their name; give them another '
+            "(--name)."
+        )
     if size is not None and size not in SIZES:
         raise ConfigError(f"The size must be {SIZES[0]} or {SIZES[1]} pixels, not {size}.")
     pictures = read_source(path, size, progress)
@@ -141,6 +150,7 @@ def _info(sheet: OwnSheet) -> DatasetInfo:
         description=f"{sheet.pictures:,} pictures of your own, {side}x{side}.{left_out}",
         load=partial(_load, sheet),
         image_shape=sheet.image_shape,
+        sha256=sheet.sha256,
         terms=f"Added from {Path(sheet.origin).name}.",
     )
 

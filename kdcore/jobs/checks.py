@@ -21,13 +21,15 @@ def check_can_run(config: RunConfig) -> None:
         DatasetUnavailable: the dataset is not on this machine.
     """
     # These load torch, which takes seconds.
-    from kdcore.datasets import dataset_status
+    from kdcore.datasets import dataset_info, dataset_status
     from kdcore.machine.device import pick_device
-    from kdcore.settings.defaults import defaults_for
+    from kdcore.settings.defaults import instead_of
     from kdcore.settings.stages import stages_of
     from kdcore.settings.sweeps import points, teachers_of
     from kdcore.teachers.building.catalog import dataset_of
+    from kdcore.teachers.building.on_demand import must_be_trained
     from kdcore.teachers.ensembles import ensemble_card
+    from kdcore.teachers.fit import check_shape
 
     config = config.validate()
     if config.device == "cuda":
@@ -35,19 +37,23 @@ def check_can_run(config: RunConfig) -> None:
     status = dataset_status(config.dataset)
     if not status.ready:
         raise DatasetUnavailable(status.needs)
-    teacher_datasets = {card.name: card.dataset for card in list_teachers()}
+    cards = {card.name: card for card in list_teachers()}
+    teacher_datasets = {name: card.dataset for name, card in cards.items()}
+    shown = (config.dataset, dataset_info(config.dataset).image_shape)
     for teacher in teachers_of(config):
         learned_dataset = dataset_of(teacher)  # also known for a teacher that is still to be trained
         if learned_dataset is None:
             unknown = next(member for member in members_of(teacher) if dataset_of(member) is None)
             raise UnknownName("teacher", unknown, teacher_datasets)
         if learned_dataset != config.dataset:
-            fitting = ", ".join(name for name, dataset in teacher_datasets.items() if dataset == config.dataset)
+            fitting = [name for name, dataset in teacher_datasets.items() if dataset == config.dataset]
+            instead = f"choose one of: {', '.join(fitting)}" if fitting else instead_of(teacher, config.dataset)
             raise ConfigError(
-                f'The teacher "{teacher}" learned {learned_dataset} and cannot teach {config.dataset}; '
-                f"choose one of: {fitting or defaults_for(config.dataset).teacher}."
+                f'The teacher "{teacher}" learned {learned_dataset} and cannot teach {config.dataset}; {instead}.'
             )
         if is_ensemble(teacher) and teacher_datasets.keys() >= set(members_of(teacher)):
-            ensemble_card(teacher)
+            check_shape(ensemble_card(teacher), *shown, instead_of(teacher, config.dataset))
+        elif teacher in cards and not must_be_trained(teacher):
+            check_shape(cards[teacher], *shown, instead_of(teacher, config.dataset))
     for point in points(config):
         stages_of(point.config)  # raises if the method's stages cannot be trained

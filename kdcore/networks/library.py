@@ -8,15 +8,14 @@ weight files can be loaded.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.machine.torchvision_import import build_classifier, classifier_names, classifier_weights
+from kdcore.networks.normalisation import add_input_normalisation
 
 MAX_SIDE_PIXELS = 1024  # largest side of a picture, pixels
 MAX_CLASSES = 30_000
@@ -26,42 +25,6 @@ MAX_CLASSES = 30_000
 EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
     name: {"aux_logits": True, "init_weights": False, "transform_input": True} for name in ("googlenet", "inception_v3")
 }
-
-
-class InputNormalisation(nn.Module):
-    """Rescales pictures from -1..1 to the normalisation that a network was trained with.
-
-    Args:
-        mean, std: of each channel, for pixel values of 0 (black) to 1 (white).
-    """
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        middle, width = (torch.tensor(list(values)).view(-1, 1, 1) for values in (mean, std))
-        # Not persistent, because the library's weight files do not contain these buffers.
-        self.register_buffer("scale", 0.5 / width, persistent=False)
-        self.register_buffer("shift", (0.5 - middle) / width, persistent=False)
-
-    def forward(self, pictures: Tensor) -> Tensor:  # float [B, C, H, W] -> the same shape
-        return pictures * self.scale + self.shift
-
-
-def _rescale(network: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (network.own_scale(inputs[0]),)  # type: ignore[operator]
-
-
-def add_input_normalisation(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
-    """Make `network` accept pictures in -1 to 1, although it was trained with another normalisation; returns it.
-
-    Args:
-        mean, std: the normalisation of its training, for pixel values of 0 to 1, by channel.
-    """
-    network.add_module("own_scale", InputNormalisation(mean, std))
-    network.register_forward_pre_hook(_rescale)
-    return network
 
 
 def build_library_network(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:

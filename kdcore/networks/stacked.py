@@ -7,7 +7,7 @@ do the work of M. Weights, gradients and updates equal those of M separate netwo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -78,14 +78,29 @@ class StackedNetwork(nn.Module):
 
     def states(self) -> list[dict[str, Tensor]]:
         """Copies of the state dicts of the M networks, each with the keys of a separate network."""
+        return self.split(self.state_dict())
+
+    def split(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Copies of tensors that are named and shaped like this module's state, for each of the M networks as its own
+        state would name and shape them."""
         states: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
-        for name, layer in zip(self.names, self.layers, strict=True):
-            for key, value in layer.state_dict().items():
-                is_shared = value.ndim == 0  # num_batches_tracked, which all networks share
-                parts = [value] * self.size if is_shared else value.view(self.size, -1, *value.shape[1:])
-                for state, part in zip(states, parts, strict=True):
-                    state[f"{name}.{key}"] = part.detach().clone()
+        for key, value in tensors.items():
+            _, layer, name = key.split(".", 2)
+            is_shared = value.ndim == 0  # num_batches_tracked, which all networks share
+            parts = [value] * self.size if is_shared else value.reshape(self.size, -1, *value.shape[1:])
+            for state, part in zip(states, parts, strict=True):
+                state[f"{self.names[int(layer)]}.{name}"] = part.detach().clone()
         return states
+
+    def join(self, states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors from which `split` made `states`."""
+        layers = {name: number for number, name in enumerate(self.names)}
+        joined = {}
+        for key, value in states[0].items():
+            layer, _, name = key.rpartition(".")
+            same = value if value.ndim == 0 else torch.cat([state[key] for state in states])
+            joined[f"layers.{layers[layer]}.{name}"] = same
+        return joined
 
 
 class _Convolution(nn.Module):

@@ -77,6 +77,7 @@ def as_html(row: RunRow, events: Sequence[Event], now: float) -> str:
         f'<p class="when">Run {escape(row.id)}, {_date(row.created)}, {escape(row.status)}.{parent}</p>',
         f"<p>{tags}</p>" if tags else "",
         _verdict(row),
+        *(f'<p class="note">{escape(words)}</p>' for words in (row.result or {}).get("notes") or ()),
         *before_curves,
         *_curves(events, int(config["epochs"])),
         *classes,

@@ -123,3 +123,11 @@ def defaults_for(dataset: str) -> Defaults:
         return DEFAULTS[dataset]
     info = dataset_info(dataset)
     return replace(_CIFAR10, teacher=dataset, labels=min(_CIFAR10.labels, info.train_size))
+
+
+def instead_of(teacher: str, dataset: str) -> str:
+    """Return what to do where a teacher does not fit a dataset: the end of an error's sentence."""
+    default = defaults_for(dataset).teacher
+    if teacher != default:
+        return f'choose "{default}"'
+    return f'add the pictures of "{dataset}" under another name (kdcore datasets add FOLDER --name NAME)'

@@ -160,6 +160,7 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
     of_run = events.c.run_id == run_id
     if isinstance(event, RunStarted):
         _remove_uncovered(connection, of_run, event)
+        _remove_start_with_other_notes(connection, of_run, event)
     epoch = int(getattr(event, "epoch", 0))
     same_type = sa.and_(of_run, events.c.type == event.type)
     if isinstance(event, TeacherEpochEnded):  # several teachers and stages have epochs of the same number
@@ -173,6 +174,16 @@ def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:
     values = {"run_id": run_id, "type": event.type, "epoch": epoch, "time": time.time()}
     connection.execute(sa.insert(events).values(**values, payload=to_text(event.to_json())))
     return True
+
+
+def _remove_start_with_other_notes(
+    connection: sa.Connection, of_run: sa.ColumnElement[bool], started: RunStarted
+) -> None:
+    """Remove the start of an earlier attempt if this one has something else to say; its event is stored instead."""
+    of_starts = sa.and_(of_run, events.c.type == RunStarted.__name__)
+    payload = connection.execute(sa.select(events.c.payload).where(of_starts)).scalar()
+    if started.notes and payload is not None and json.loads(payload).get("notes") != list(started.notes):
+        connection.execute(sa.delete(events).where(of_starts))
 
 
 def _remove_uncovered(connection: sa.Connection, of_run: sa.ColumnElement[bool], started: RunStarted) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdcore.datasets import Dataset
-from kdcore.errors import ConfigError
+from kdcore.teachers.fit import fit_to
 from kdcore.teachers.teacher import Teacher
 
 STUDENT_ARMS = ("distilled", "baseline")
@@ -63,13 +63,8 @@ def answer_test_split(networks: Mapping[str, Teacher], dataset: Dataset) -> Pict
     split = dataset.test
     exact_logits: dict[str, Tensor] = {}
     for arm, network in networks.items():
-        fits = network.card.image_shape == dataset.image_shape or network.members  # ensembles resize pictures
-        if network.card.class_names != dataset.class_names or not fits:
-            raise ConfigError(
-                f"The {arm} network {network.name} learned other classes than {dataset.name} has on this machine; "
-                "compare a run that was trained on it as it is now."
-            )
-        exact_logits[arm] = network.logits(split.images)
+        fitting = fit_to(dataset, network, "compare a run that was trained on the dataset as it is now")
+        exact_logits[arm] = fitting.logits(split.images)
     # Choose before rounding to fp16, which can make ties.
     chosen = {arm: logits.argmax(-1) for arm, logits in exact_logits.items()}
     shown = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -10,6 +12,22 @@ from typing import Any
 
 from kdcore.errors import ModelFileError
 from kdcore.machine import paths
+
+# A control's own teacher is called TEACHER and one of these; no other teacher and no dataset may have such a name.
+CONTROL_ENDINGS = ("-smoothed", "-undertrained")
+# What decides the logits that a network gives for a tensor of pictures, apart from the order of its classes.
+_DECIDES_LOGITS = (
+    "sha256", "model", "image_shape", "calibration", "crop", "resize", "interpolation", "normalisation",
+)  # fmt: skip
+UNKNOWN_DATASET = "unknown"  # what a card says whose network learned from pictures that nobody named
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How pixel values are scaled before a network: (value - mean) / std for each channel, for values of 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,8 @@ class ModelCard:
         interpolation: how pictures are resized, "bilinear" or "bicubic".
         none_below: a picture whose `soft_labels.familiarity` is below this counts as none of the classes; None where
             no threshold is known.
+        normalisation: the normalisation that the network was trained with; None for that of every network here, or for
+            the one that a network of another library brings with it.
     """
 
     name: str
@@ -67,9 +87,15 @@ class ModelCard:
     resize: int | None = None
     interpolation: str = "bilinear"
     none_below: float | None = None
+    normalisation: Normalisation | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def logits_key(self) -> dict[str, Any]:
+        """Everything that decides the network's logits except for the order of the classes, as JSON."""
+        facts = self.to_json()
+        return {name: facts[name] for name in _DECIDES_LOGITS}
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
@@ -79,10 +105,12 @@ class ModelCard:
             ModelFileError: the card is missing or damaged, or another version wrote it.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(path.read_bytes())  # from bytes: editors add byte-order marks
             values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
             for name in ("class_names", "superclasses", "image_shape", "seeds"):
                 values[name] = tuple(values[name])
+            if (scaling := values.get("normalisation")) is not None:
+                values["normalisation"] = Normalisation(tuple(scaling["mean"]), tuple(scaling["std"]))
             card = cls(**values)
             card._check_types()
             return card
@@ -107,6 +135,25 @@ class ModelCard:
                     raise TypeError(name)
         if len(self.image_shape) != 3 or len(self.superclasses) != len(self.class_names):
             raise TypeError("image_shape, superclasses")
+
+
+def same_classes(first: Iterable[str], second: Iterable[str]) -> bool:
+    """Whether two networks or datasets have the same classes, in whatever order.
+
+    Names that are written with the same letters are equal, however Unicode composes these.
+    """
+    return sorted(map(composed, first)) == sorted(map(composed, second))
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC), in which equal letters are equal text."""
+    return unicodedata.normalize("NFC", name)
+
+
+def was_trained_here(card: ModelCard) -> bool:
+    """Whether this machine trained the teacher by its recipe, so that it can train it again at any time."""
+    is_bundled = (model_folders()[0] / f"{card.name}.json").is_file()
+    return not is_bundled and card.command.endswith(f" teachers train {card.name}")
 
 
 def own_model_folder() -> Path:

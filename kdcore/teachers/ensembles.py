@@ -17,7 +17,7 @@ from kdcore.machine.tensor_files import canonical_json
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
 from kdcore.pictures.views import zoom_middle
-from kdcore.teachers.card import ModelCard, list_teachers
+from kdcore.teachers.card import ModelCard, list_teachers, same_classes
 from kdcore.teachers.ensemble_names import MAX_MEMBERS, EnsembleName, parse_name
 from kdcore.teachers.measured import with_saved_figures
 from kdcore.teachers.teacher import Teacher
@@ -103,6 +103,7 @@ def ensemble_of_loaded(name: str, members: Sequence[Teacher]) -> Teacher:
     """
     spec = parse_name(name)
     card = with_saved_figures(combine_cards(spec, [member.card for member in members]))
+    members = [one if one.card.class_names == card.class_names else one.in_order(card.class_names) for one in members]
     network = FrozenNetwork(AveragedNetworks(members, spec.temperature))
     return Teacher(card, network, members[0].device, tuple(members))
 
@@ -137,7 +138,7 @@ def combine_cards(spec: EnsembleName, cards: Sequence[ModelCard]) -> ModelCard:
     """
     first = cards[0]
     for card in cards[1:]:
-        if card.class_names != first.class_names:
+        if not same_classes(card.class_names, first.class_names):
             raise ConfigError(
                 f"{first.name} and {card.name} have different labels ({_first_classes(first)}; "
                 f"{_first_classes(card)}), and an ensemble needs the same; choose teachers of one dataset."
@@ -192,8 +193,9 @@ def possible_ensembles(cards: Sequence[ModelCard]) -> list[str]:
 
 
 def fit_together(first: ModelCard, second: ModelCard) -> bool:
-    """Whether two teachers can be averaged: they have the same classes and both take grey, or both colour pictures."""
-    return first.class_names == second.class_names and first.image_shape[0] == second.image_shape[0]
+    """Whether two teachers can be averaged: they have the same classes in any order, and both take grey or both colour
+    pictures."""
+    return same_classes(first.class_names, second.class_names) and first.image_shape[0] == second.image_shape[0]
 
 
 def _visible_share(card: ModelCard) -> float:
@@ -203,7 +205,7 @@ def _visible_share(card: ModelCard) -> float:
 
 def _ensemble_sha256(spec: EnsembleName, cards: Sequence[ModelCard]) -> str:
     """SHA-256 of all that the ensemble's logits depend on; a key of the teacher-logit cache and of checkpoints."""
-    members = [[card.sha256, card.calibration, card.crop, card.resize, card.image_shape] for card in cards]
+    members = [card.logits_key() for card in cards]
     return hashlib.sha256(canonical_json([members, spec.rule]).encode()).hexdigest()
 
 

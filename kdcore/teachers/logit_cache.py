@@ -21,8 +21,10 @@ def cached_teacher_logits(
 ) -> tuple[Tensor, bool]:
     """The calibrated teacher logits of every view of the training pictures at `rows`.
 
-    There is one file for each combination of teacher, dataset and views. Rows that are not in it yet are computed and
-    added. A file that cannot be read is computed anew, and one that cannot be written is skipped: neither fails a run.
+    There is one file for each combination of what decides the logits: the teacher with its card's settings and the
+    order of its classes, the dataset, the views, and the device's kind and precision. Rows that are not in it yet are
+    computed and added. A file that cannot be read is computed anew, and one that cannot be written is skipped: neither
+    fails a run.
 
     Args:
         rows: int64 [M], indices into `dataset.train`.
@@ -32,7 +34,13 @@ def cached_teacher_logits(
         The logits, float16 [V, N, K] for V views of the N training pictures, NaN at rows that were never asked for; and
         whether all of them came from the file.
     """
-    key = {"dataset": dataset.sha256, "teacher": teacher.card.sha256, "views": views.offsets}
+    key = {
+        "dataset": dataset.sha256,
+        "teacher": teacher.card.logits_key(),
+        "class_names": teacher.card.class_names,
+        "views": views.offsets,
+        "computed_in": [teacher.device.torch.type, teacher.device.precision],
+    }
     name = hashlib.sha256(canonical_json(key).encode()).hexdigest()[:32]
     path = folder / f"{name}.safetensors"
     shape = (len(views), len(dataset.train), len(teacher.card.class_names))

@@ -11,6 +11,8 @@ from kdcore.errors import ConfigError
 from kdcore.metrics import scores
 from kdcore.metrics.reliability import ReliabilityBin, reliability
 from kdcore.metrics.soft_labels import soften
+from kdcore.teachers.card import same_classes
+from kdcore.teachers.fit import fit_to
 from kdcore.teachers.teacher import Teacher
 
 MOST_LISTED = 8  # how many mistakes a summary lists by default
@@ -81,12 +83,12 @@ def find_mistakes(teacher: Teacher, dataset: Dataset, limit: int = MOST_LISTED) 
         ConfigError: the dataset on this machine is not the one that the network was trained on.
     """
     card, split = teacher.card, dataset.test
-    if card.dataset_sha256 != dataset.sha256 or card.class_names != dataset.class_names:
+    if card.dataset_sha256 != dataset.sha256 or not same_classes(card.class_names, dataset.class_names):
         raise ConfigError(
             f"{card.name} learned other pictures than {dataset.name} has on this machine, so its mistakes cannot be "
             "looked up here."
         )
-    logits = teacher.logits(split.images)
+    logits = fit_to(dataset, teacher, "train it again").logits(split.images)
     confidence, chosen = soften(logits).max(-1)
     wrong = (chosen != split.hard_labels).nonzero()[:, 0]
     order = wrong[confidence[wrong].argsort(descending=True, stable=True)][:limit]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -15,9 +17,11 @@ from kdcore.machine.device import Device, pick_device
 from kdcore.machine.tensor_files import load_tensors, save_tensors, write_atomically
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
+from kdcore.networks.normalisation import add_input_normalisation
 from kdcore.networks.registry import build_model
+from kdcore.networks.weights import load_weights
 from kdcore.pictures.prepare import prepare_picture
-from kdcore.teachers.card import ModelCard, list_cards, model_folders
+from kdcore.teachers.card import ModelCard, composed, list_cards, model_folders
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +45,35 @@ class Teacher:
         """Calibrated logits: uint8 [N, C, H, W] -> float32 [N, K] on the CPU."""
         return predict_logits(self.network, images, self.device) * self.card.calibration
 
+    def in_order(self, class_names: Sequence[str]) -> Teacher:
+        """The same single network, with its classes in the order of `class_names`, which must be the same names."""
+        places = {composed(name): place for place, name in enumerate(self.card.class_names)}
+        order = [places[composed(name)] for name in class_names]
+        columns = torch.tensor(order, device=self.device.torch)
+        if self.network.columns is not None:
+            columns = self.network.columns[columns]
+        superclasses = tuple(self.card.superclasses[place] for place in order)
+        card = replace(self.card, class_names=tuple(class_names), superclasses=superclasses)
+        return Teacher(card, FrozenNetwork(self.network.network, self.network.crop, columns), self.device)
+
     def prepare(self, picture: Image.Image) -> Tensor:
         """Bring a picture to the shape that this network takes: its middle, resized; uint8 [1, C, H, W]."""
         return prepare_picture(picture, self.card.image_shape, self.card.resize, self.card.interpolation)
+
+
+def build_network(card: ModelCard, seed: int | None = None) -> nn.Module:
+    """Build the network that a card names, with random weights, for pictures of -1 to 1.
+
+    Args:
+        seed: of the weights, as in `build_model`.
+
+    Raises:
+        ConfigError: there is no such network, or it cannot take such pictures.
+    """
+    network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed)
+    if card.normalisation is not None:
+        add_input_normalisation(network, card.normalisation.mean, card.normalisation.std)
+    return network
 
 
 def load_single(name: str, device: str = "cpu") -> Teacher:
@@ -69,9 +99,9 @@ def load_model(path: Path, device: str = "cpu") -> Teacher:
     card = ModelCard.read(path.with_suffix(".json"))
     target_device = pick_device(device)
     tensors, _ = load_tensors(path, card.sha256)
-    network = build_model(card.model, card.image_shape, len(card.class_names), seed=0)  # its weights are loaded next
+    network = build_network(card, seed=0)  # its weights are loaded next
     try:
-        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+        load_weights(network, tensors)
     except RuntimeError as error:
         raise ModelFileError(f"{path.name} does not fit the network {card.model} that its card names.") from error
     target_device.place(network)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import datetime
 import json
 import math
+from collections.abc import Collection
+from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from kdcore.errors import ModelFileError
 from kdcore.networks.library import MAX_CLASSES, MAX_SIDE_PIXELS
-from kdcore.teachers.card import ModelCard
+from kdcore.teachers.card import UNKNOWN_DATASET, ModelCard, Normalisation, composed
 
 MAX_CARD_BYTES = 4 * 2**20
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 4000
 MAX_DEPTH = 8  # levels of nested objects and lists
 INTERPOLATIONS = ("bilinear", "bicubic")
-_TEXTS = {"name": "", "dataset": "own", "dataset_sha256": "", "model": None, "sha256": "", "notes": ""}
+_TEXTS = {"name": "", "dataset": UNKNOWN_DATASET, "dataset_sha256": "", "model": None, "sha256": "", "notes": ""}
+
+_SCALING = ("mean", "std")  # may stand in the card itself, as other tools write them, or in its normalisation
+_KEYS = (*(field.name for field in fields(ModelCard)), *_SCALING)
 
 
 class _CardError(Exception):
@@ -36,7 +42,8 @@ def read_card(weights: Path) -> ModelCard:
     try:
         if path.stat().st_size > MAX_CARD_BYTES:
             raise _CardError(f"is larger than {MAX_CARD_BYTES / 2**20:.0f} MB")
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        # From bytes, so that a byte-order mark and UTF-16, which some editors and shells write, are recognised.
+        data = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
         if not isinstance(data, dict):
             raise _CardError("is no JSON object")
         _check_value(data, 0)
@@ -53,10 +60,12 @@ def read_card(weights: Path) -> ModelCard:
 
 
 def _card(data: dict[str, Any], weights_name: str) -> ModelCard:
+    _check_keys(data, _KEYS)
     texts = {name: _text(data, name, default) for name, default in _TEXTS.items()}
     class_names = _names(data, "class_names")
     superclasses = _names(data, "superclasses") if data.get("superclasses") is not None else class_names
-    if not 2 <= len(class_names) <= MAX_CLASSES or len(set(class_names)) < len(class_names):
+    distinct = {composed(name) for name in class_names}
+    if not 2 <= len(class_names) <= MAX_CLASSES or len(distinct) < len(class_names):
         raise _CardError(f"must name 2 to {MAX_CLASSES} classes that differ from each other in class_names")
     if len(superclasses) != len(class_names):
         raise _CardError(f"has {len(superclasses)} superclasses for {len(class_names)} class_names; give one for each")
@@ -92,6 +101,7 @@ def _card(data: dict[str, Any], weights_name: str) -> ModelCard:
         crop=_number(data, "crop", 1.0, 0.05, 1.0),
         resize=resize,
         interpolation=interpolation,
+        normalisation=_normalisation(data, channels=shape[0]),
         none_below=None if data.get("none_below") is None else _number(data, "none_below", 0.0, -1e6, 1e6),
     )
 
@@ -118,6 +128,48 @@ def _number(data: dict[str, Any], name: str, default: float, low: float, high: f
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise _CardError(f"must give {name} as a number from {low:g} to {high:g}")
     return float(value)
+
+
+def _normalisation(data: dict[str, Any], channels: int) -> Normalisation | None:
+    """The normalisation in a card: `mean` and `std`, or an object `normalisation` that holds these."""
+    scaling = {name: data[name] for name in _SCALING if data.get(name) is not None}
+    if data.get("normalisation") is not None:
+        if scaling:
+            raise _CardError("gives mean and std twice, in normalisation and beside it; leave one of them out")
+        scaling = _mapping(data, "normalisation")
+        _check_keys(scaling, _SCALING)
+    if not scaling:
+        return None
+    if set(scaling) != set(_SCALING):
+        raise _CardError("gives only one of mean and std; give both, or neither")
+    mean, std = _numbers(scaling, "mean", channels, 0.0, 1.0), _numbers(scaling, "std", channels, 1e-3, 10.0)
+    return Normalisation(mean, std)
+
+
+def _numbers(data: dict[str, Any], name: str, count: int, low: float, high: float) -> tuple[float, ...]:
+    value = data[name]
+    legal = isinstance(value, list) and len(value) == count
+    if not legal or not all(type(one) in (int, float) and low <= one <= high for one in value):
+        raise _CardError(
+            f"must give {name} as a list with one number from {low:g} to {high:g} for each of {count} channels, for "
+            "pixel values of 0 to 1"
+        )
+    return tuple(float(one) for one in value)
+
+
+def _check_keys(data: dict[str, Any], known: Collection[str]) -> None:
+    """Refuse a key that no card has: it may be misspelt, or mean something that would be left undone.
+
+    Raises:
+        _CardError: there is one; the message names the known key that is nearest.
+    """
+    for key in data:
+        if key not in known:
+            shown = key[:40] if key.isprintable() else ascii(key[:40])
+            nearest = get_close_matches(key[:200], known, 1, 0.0)[0]
+            raise _CardError(
+                f'has a key "{shown}", which no card has; remove it, or write "{nearest}" if you meant that'
+            )
 
 
 def _mapping(data: dict[str, Any], name: str) -> dict[str, Any]:

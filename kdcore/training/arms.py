@@ -13,13 +13,12 @@ from kdcore.datasets import Dataset
 from kdcore.methods.method import DEFAULT_METHOD
 from kdcore.methods.registry import METHODS, check_parameters, find_method
 from kdcore.networks.frozen import FrozenNetwork
-from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig
 from kdcore.settings.controls import control_teacher
 from kdcore.settings.defaults import defaults_for
 from kdcore.settings.sweeps import Point, points
 from kdcore.teachers.ensemble_names import members_of
-from kdcore.teachers.teacher import Teacher
+from kdcore.teachers.teacher import Teacher, build_network
 from kdcore.training.students import PEER, Objective, Student
 from kdcore.training.transfer_sets import (
     TransferSet,
@@ -207,7 +206,7 @@ def random_teacher(teacher: Teacher, seed: int) -> Teacher:
         seed: seed of the students that learn from it.
     """
     card = (teacher.members or (teacher,))[0].card
-    network = build_model(card.model, card.image_shape, len(card.class_names), seed=seed + RANDOM_TEACHER_SEED_OFFSET)
+    network = build_network(card, seed + RANDOM_TEACHER_SEED_OFFSET)
     teacher.device.place(network)
     return Teacher(replace(card, calibration=1.0), FrozenNetwork(network, card.crop), teacher.device)
 

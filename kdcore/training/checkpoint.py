@@ -16,7 +16,10 @@ from kdcore.events import CheckpointSaved, Curves
 from kdcore.machine.disk import retry_while_full, write_failure_reason
 from kdcore.machine.tensor_files import canonical_json, load_tensors, to_bytes, write_atomically
 from kdcore.settings.config import RunConfig
+from kdcore.settings.defaults import defaults_for
+from kdcore.training import teams
 
+FORMAT = 2  # to be raised when the content of checkpoints changes, so that older ones are not loaded
 POINTER_NAME = "checkpoint{}.json"
 
 
@@ -24,11 +27,12 @@ class RunCheckpoint:
     """Saves and loads the checkpoints of one training.
 
     A checkpoint is a file under `run_dir` named by its SHA-256; a small JSON file there, the pointer, names the newest
-    one. A checkpoint with another configuration, dataset, teacher or part is never loaded.
+    one. A checkpoint of another format, layout of teams, configuration, dataset, teacher or part is never loaded.
 
     Args:
         run_dir: the run's folder; None switches checkpoints off.
-        dataset_sha256, teachers_sha256: hashes of what the students learn from.
+        dataset_sha256: hash of the dataset that the students learn from.
+        teachers: for each teacher, as JSON, everything that decides its logits.
         part: name of one training of a run that has several, one after the other; each has its own pointer.
     """
 
@@ -37,11 +41,14 @@ class RunCheckpoint:
         run_dir: Path | None,
         config: RunConfig,
         dataset_sha256: str,
-        teachers_sha256: Sequence[str],
+        teachers: Sequence[object],
         part: str = "",
     ) -> None:
         self.run_dir, self.pointer = run_dir, POINTER_NAME.format(part and f"-{part}")
-        self.key = canonical_json([config.to_json(), dataset_sha256, list(teachers_sha256), part])
+        layout = {"stacked_macs": teams.STACKED_MACS, "most_stacked": teams.MOST_STACKED}
+        views = defaults_for(config.dataset).views.offsets
+        facts = [FORMAT, layout, config.to_json(), dataset_sha256, list(teachers), views, part]
+        self.key = canonical_json(facts)
 
     @property
     def enabled(self) -> bool:
@@ -89,6 +96,10 @@ class RunCheckpoint:
         except ModelFileError:
             return None
         return (tensors, metadata) if metadata.get("key") == self.key else None
+
+    def is_outdated(self) -> bool:
+        """Whether there is a checkpoint, but not one that `load` would return."""
+        return self._pointer() is not None and self.load() is None
 
     def epochs_done(self) -> int:
         """Return how many finished epochs the checkpoint that `load` would return covers; 0 if there is none."""

@@ -12,6 +12,7 @@ from kdcore.events import CheckpointSaved, Curves
 from kdcore.machine.parallel import ParallelThreads
 from kdcore.networks.inference import accuracy_of
 from kdcore.training.checkpoint import RunCheckpoint
+from kdcore.training.states import StateMissing
 from kdcore.training.students import PEER
 from kdcore.training.team import Team
 from kdcore.training.teams import threads_for, train_epoch
@@ -86,8 +87,7 @@ def fit(
         timed.append(seconds)
         saved = None
         if checkpoint.enabled:  # save before yielding, so that a reported epoch is never lost
-            states = [team.state_tensors() for team in teams]
-            tensors = {f"{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
+            tensors = {name: value for team in teams for name, value in team.state_tensors().items()}
             saved = checkpoint.save(epoch + 1, tensors, history, clock.total())
         yield EpochDone(epoch + 1, seconds, curves, saved)
 
@@ -116,9 +116,12 @@ def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint, clock: Clock) -> 
     if saved is None:
         return []
     tensors, metadata = saved
-    for index, team in enumerate(teams):
-        prefix = f"{index}."
-        team.restore_state({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
+    try:
+        found = [team.read_state(tensors) for team in teams]
+    except StateMissing:
+        return []
+    for team, state in zip(teams, found, strict=True):
+        team.restore_state(state)
     clock.earlier_seconds = max(clock.earlier_seconds, float(metadata["seconds"]))
     history: list[Curves] = json.loads(metadata["history"])
     return history

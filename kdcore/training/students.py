@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kdcore.methods.method import Method
@@ -49,6 +49,18 @@ class Student:
     transfer_set: TransferSet
     objective: Objective
     teacher: str = ""
+
+
+def student_keys(students: Sequence[Student]) -> list[str]:
+    """Return a name for each student that no other student of its run has: its arm and its seed.
+
+    Args:
+        students: students of one team, in which a peer directly follows its student.
+    """
+    keys: list[str] = []
+    for student in students:
+        keys.append(f"{keys[-1]}/{PEER}" if student.arm == PEER else f"{student.arm}/{student.seed}")
+    return keys
 
 
 @dataclass(frozen=True)

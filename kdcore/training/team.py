@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.machine.device import Device
-from kdcore.machine.tensor_files import pack_optimizer, unpack_optimizer
 from kdcore.methods.method import Method
 from kdcore.methods.registry import total_loss
 from kdcore.networks.dropout import set_dropout_generator
@@ -21,7 +20,8 @@ from kdcore.networks.optimizers import one_cycle, parameter_groups
 from kdcore.networks.stacked import StackedNetwork
 from kdcore.pictures.views import to_float
 from kdcore.training.feature_lessons import FeatureLoss
-from kdcore.training.students import Schedule, Student
+from kdcore.training.states import State, find_state, pack_state, restore_state
+from kdcore.training.students import Schedule, Student, student_keys
 
 DROPOUT_SEED_OFFSET = 300_000_007  # keeps the seeds of dropout apart from those of the pictures' order and views
 
@@ -61,9 +61,19 @@ class _OneByOne(nn.Module):
         return torch.stack([network(pictures) for network in self.networks], 1)
 
     def states(self) -> list[dict[str, Tensor]]:
-        return [
-            {name: value.detach().clone() for name, value in network.state_dict().items()} for network in self.networks
-        ]
+        return self.split(self.state_dict())
+
+    def split(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """As `StackedNetwork.split`."""
+        states: list[dict[str, Tensor]] = [{} for _ in self.networks]
+        for key, value in tensors.items():
+            _, number, name = key.split(".", 2)
+            states[int(number)][name] = value.detach().clone()
+        return states
+
+    def join(self, states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """As `StackedNetwork.join`."""
+        return {f"networks.{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
 
 
 class Team:
@@ -144,18 +154,27 @@ class Team:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return everything needed to resume training: the weights and the optimiser's state. Randomness needs no
-        state, because it is seeded anew in every step and epoch."""
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        if self.feature_loss is not None:
-            tensors |= {f"lesson.{name}": value for name, value in self.feature_loss.adapter.state_dict().items()}
-        return tensors | pack_optimizer(self.optimizer, "optimizer.")
+        state, because it is seeded anew in every step and epoch.
 
-    def restore_state(self, tensors: dict[str, Tensor]) -> None:
-        """Restore the state that `state_tensors` returned."""
-        self.network.load_state_dict(_with_prefix(tensors, "network."))
-        if self.feature_loss is not None:
-            self.feature_loss.adapter.load_state_dict(_with_prefix(tensors, "lesson."))
-        unpack_optimizer(self.optimizer, tensors, "optimizer.")
+        Each name begins with the arm and the seed of its student, so that no student gets another one's state.
+        """
+        return pack_state(student_keys(self.students), self.network, self._adapter, self.optimizer)
+
+    def read_state(self, tensors: Mapping[str, Tensor]) -> State:
+        """Find the state of this team's students, which `state_tensors` returned, perhaps among other students'.
+
+        Raises:
+            StateMissing: a student's state is missing or has other shapes.
+        """
+        return find_state(tensors, student_keys(self.students), self.network, self._adapter)
+
+    def restore_state(self, state: State) -> None:
+        """Restore what `read_state` found."""
+        restore_state(state, self.network, self._adapter, self.optimizer)
+
+    @property
+    def _adapter(self) -> nn.Module:
+        return nn.Identity() if self.feature_loss is None else self.feature_loss.adapter
 
     def _pictures(self, order: dict[int, Tensor], view: dict[int, Tensor]) -> Tensor:
         """One batch from each of the G sources of pictures, their channels side by side, float [B, G * C, H, W] in
@@ -233,7 +252,3 @@ def batch_targets(student: Student, order: Tensor, view: Tensor, like: Tensor) -
         teacher_logits = pictures.teacher_logits[view, order].float()
     hard_labels = teacher_logits.argmax(-1) if pictures.hard_labels is None else pictures.hard_labels[order]
     return hard_labels, teacher_logits
-
-
-def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

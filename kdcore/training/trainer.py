@@ -17,16 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.datasets import Dataset, load_dataset
-from kdcore.errors import ConfigError
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device, with_torch_threads
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig
-from kdcore.settings.defaults import defaults_for
+from kdcore.settings.defaults import defaults_for, instead_of
 from kdcore.settings.stages import event_names, stages_of
 from kdcore.settings.sweeps import Point, groups, points, teachers_of
 from kdcore.teachers.building.on_demand import train_missing_teacher
+from kdcore.teachers.fit import fit_to
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teachers.teacher import Teacher
@@ -34,6 +34,7 @@ from kdcore.training.arms import TeacherAnswers, arm_names, build_students, rows
 from kdcore.training.checkpoint import RunCheckpoint
 from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.fitting import Clock, TrainingStopped, fit
+from kdcore.training.notes import cards_by_name, teacher_notes
 from kdcore.training.results import build_result, save_students
 from kdcore.training.stages import train_stages
 from kdcore.training.students import PEER, Schedule, Student
@@ -44,6 +45,10 @@ from kdcore.training.teams import build_teams, threads_for
 # Threads of a PyTorch operation. Students here are small: a second thread gains a fifth on an idle machine, but while a
 # page is busy on the same machine both threads spend most of their time waiting for each other.
 THREADS = 1
+OUTDATED_CHECKPOINT = (
+    "A checkpoint that this run left earlier does not fit any more (it is damaged, or from another version, other "
+    "pictures or another teacher), so what it covered is trained anew."
+)
 
 
 def train(
@@ -87,6 +92,7 @@ class _Run:
     Attributes:
         points: all points of the sweep, in its order; a plain run has one.
         teachers: every teacher of the run, by name.
+        notes: what the reader of the result must know, as in `RunStarted`.
     """
 
     config: RunConfig
@@ -97,6 +103,7 @@ class _Run:
     run_dir: Path | None
     clock: Clock
     should_stop: Callable[[], bool]
+    notes: tuple[str, ...]
 
     def checkpoint(self, group: int, *stage: int) -> RunCheckpoint:
         """Return the `RunCheckpoint` that saves and loads one training of the run: a group's main students, or a stage.
@@ -107,8 +114,8 @@ class _Run:
                 group, and the place of the stage among those of that point.
         """
         part = ".".join(map(str, (group, *stage))) if group or stage else ""  # "" for the first group
-        hashes = [teacher.card.sha256 for teacher in self.teachers.values()]
-        return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, hashes, part)
+        keys = [teacher.card.logits_key() for teacher in self.teachers.values()]
+        return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, keys, part)
 
 
 def _train(
@@ -116,16 +123,20 @@ def _train(
 ) -> Generator[Event, None, None]:
     clock = Clock()
     dataset = load_dataset(config.dataset)
+    cards_before = cards_by_name()
     for name in teachers_of(config):
-        for step in train_missing_teacher(name, config.device, should_stop):
+        for step in train_missing_teacher(name, config.device, should_stop, dataset):
             clock.teacher_seconds += step.seconds
             yield step
     if should_stop():
         raise TrainingStopped
     device = pick_device(config.device)
     teachers = {name: _checked_teacher(name, dataset, device) for name in teachers_of(config)}
-    run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop)
+    notes = teacher_notes(teachers, dataset, cards_before)
+    run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop, notes)
     together = groups(run.points)
+    if _has_outdated_checkpoint(run, together):
+        run = replace(run, notes=(*run.notes, OUTDATED_CHECKPOINT))
     epochs = sum(group[0].config.epochs for group in together)
     yield RunStarted(
         config=config.to_json(),
@@ -137,6 +148,7 @@ def _train(
         num_seeds=len(config.seeds),
         epochs_done=_epochs_done(run, together),
         stages=_stages_done(run, together),
+        notes=run.notes,
     )
     logits = {}
     views, pictures = defaults_for(dataset.name).views, rows_to_ask(config, dataset)
@@ -194,6 +206,18 @@ def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
     return sum(itertools.takewhile(bool, each))
 
 
+def _has_outdated_checkpoint(run: _Run, together: Sequence[Sequence[Point]]) -> bool:
+    """Return whether an earlier attempt left a checkpoint that this one cannot use."""
+    places = [
+        (number, place, stage)
+        for number, group in enumerate(together)
+        for place, point in enumerate(group)
+        for stage in range(len(stages_of(point.config)))
+    ]
+    checkpoints = [*map(run.checkpoint, range(len(together))), *(run.checkpoint(*each) for each in places)]
+    return any(checkpoint.is_outdated() for checkpoint in checkpoints)
+
+
 def _stages_done(run: _Run, together: Sequence[Sequence[Point]]) -> dict[str, int]:
     """Return for each stage, by its name in events, how many epochs earlier attempts finished and saved."""
     return {
@@ -205,13 +229,7 @@ def _stages_done(run: _Run, together: Sequence[Sequence[Point]]) -> dict[str, in
 
 
 def _checked_teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
-    teacher = load_teacher(name, device.torch.type)
-    if teacher.card.class_names != dataset.class_names:
-        raise ConfigError(
-            f'The teacher "{teacher.name}" knows other classes than the dataset "{dataset.name}"; '
-            f'choose "{defaults_for(dataset.name).teacher}".'
-        )
-    return teacher
+    return fit_to(dataset, load_teacher(name, device.torch.type), instead_of(name, dataset.name))
 
 
 def _feature_loss(run: _Run, student: Student, network: nn.Module) -> FeatureLoss | None:
@@ -265,6 +283,7 @@ def _finish(
     if run.config.vary:
         result["sweep"] = sweep_table(run.points, rows)
     result["teacher_seconds"] = clock.teacher_seconds
+    result["notes"] = list(run.notes)
     if all(clock.epoch_seconds) and not run.config.vary:  # estimated for all training pictures, stages included
         seconds = sum(map(median, clock.epoch_seconds)) * config.epochs * len(dataset.train) / config.labels
         result["whole"] = {"labels": len(dataset.train), "seconds": seconds}

@@ -5,8 +5,15 @@ from __future__ import annotations
 from kdcore.datasets import dataset_info
 from kdcore.networks.registry import count_params, model_without_weights
 from kdcore.teachers.building.recipes import teacher_recipe
-from kdcore.teachers.card import list_teachers
+from kdcore.teachers.card import (
+    CONTROL_ENDINGS,
+    UNKNOWN_DATASET,
+    list_cards,
+    list_teachers,
+    was_trained_here,
+)
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
+from kdcore.teachers.published import PUBLISHED
 
 
 def dataset_of(name: str) -> str | None:
@@ -51,3 +58,15 @@ def params_of(name: str) -> int | None:
         else:
             return None
     return total
+
+
+def is_teacher_name(name: str) -> bool:
+    """Whether a new dataset may not be called `name`, because its own teacher would then have the name of another.
+
+    These are the names of published teachers, of the teachers of controls, and of all networks on this machine except
+    for the dataset's own teacher, which stays when a dataset is removed. `UNKNOWN_DATASET` is the dataset of others.
+    """
+    if name.endswith(CONTROL_ENDINGS) or name in PUBLISHED or name == UNKNOWN_DATASET:
+        return True
+    card = next((card for card in list_cards() if card.name == name), None)
+    return card is not None and not (was_trained_here(card) and card.dataset == name)

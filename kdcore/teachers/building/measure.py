@@ -10,17 +10,20 @@ from kdcore.machine.device import pick_device
 from kdcore.teachers.building.figures import measure
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.ensemble_names import is_ensemble
+from kdcore.teachers.fit import fit_to, pictures_note
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.measured import save_figures
 
 
 def measure_teacher(name: str, device: str = "auto") -> ModelCard:
-    """Measure a teacher on the test split of its dataset and return its card with the new figures.
+    """Measure a teacher on the test split of its dataset and return its card with the new figures. If it learned
+    other pictures than the dataset has now, the notes of the card say so.
 
     The figures of an ensemble are also saved, so that its card has them from now on.
 
     Raises:
-        ConfigError: the app has no dataset of the name that its card gives, or that dataset has other classes now.
+        ConfigError: the app has no dataset of the name that its card gives, or that dataset has other
+            classes or pictures of another shape now.
         DatasetUnavailable: its dataset is not on this machine.
         StoreError: the figures could not be saved.
         KdError: the teacher cannot be loaded, as in `load_teacher`.
@@ -34,13 +37,12 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
             f"one of these: {', '.join(legal)}."
         )
     dataset = load_dataset(dataset_name)
-    if dataset.class_names != teacher.card.class_names:
-        raise ConfigError(
-            f'"{teacher.name}" knows other classes than {dataset_name} has on this machine; train it again.'
-        )
+    teacher = fit_to(dataset, teacher, "train it again, or measure another")
     figures = measure(teacher.logits(dataset.test.images), dataset)
     if is_ensemble(teacher.name):
         save_figures(teacher.card, figures)
-    return replace(
-        teacher.card, figures=figures, accuracy=float(figures["accuracy"]["mean"]), dataset_sha256=dataset.sha256
-    )
+    accuracy = float(figures["accuracy"]["mean"])
+    notes = teacher.card.notes
+    if not teacher.members:
+        notes = " ".join(filter(None, (notes, pictures_note(teacher.card, dataset))))
+    return replace(teacher.card, figures=figures, accuracy=accuracy, dataset_sha256=dataset.sha256, notes=notes)

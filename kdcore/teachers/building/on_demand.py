@@ -7,28 +7,60 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from kdcore.datasets import dataset_info
+from kdcore.datasets import Dataset, dataset_info, load_dataset
 from kdcore.events import TeacherEpochEnded
 from kdcore.machine.device import pick_device, torch_threads, with_torch_threads
 from kdcore.machine.parallel import cores
 from kdcore.networks.registry import build_model
 from kdcore.teachers.building.build import build_teacher
 from kdcore.teachers.building.recipes import teacher_recipe
-from kdcore.teachers.card import ModelCard, list_teachers
+from kdcore.teachers.building.training import TeacherRecipe
+from kdcore.teachers.card import ModelCard, list_teachers, was_trained_here
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
 
 TIMING_SECONDS = 1.5  # how long steps are timed to estimate a whole training; the quickest step is used
 
 
+def must_be_trained(name: str) -> bool:
+    """Whether a run would train the teacher called `name` first, as far as that is known without loading pictures.
+
+    That is so where it has a recipe and is not on this machine, or learned other pictures than its dataset has now.
+    """
+    recipe, card = teacher_recipe(name), _card(name)
+    if recipe is None or card is None:
+        return recipe is not None
+    sha256 = dataset_info(recipe.dataset).sha256
+    return was_trained_here(card) and sha256 not in ("", card.dataset_sha256)
+
+
+def _is_outdated(card: ModelCard, recipe: TeacherRecipe, dataset: Dataset | None) -> bool:
+    """Whether this machine trained the teacher from other pictures than its dataset has now."""
+    if not was_trained_here(card):
+        return False
+    if dataset is None or dataset.name != recipe.dataset:
+        dataset = load_dataset(recipe.dataset)
+    learned = (card.dataset_sha256, card.class_names, card.image_shape)
+    return learned != (dataset.sha256, dataset.class_names, dataset.image_shape)
+
+
+def _card(name: str) -> ModelCard | None:
+    return next((card for card in list_teachers() if card.name == name), None)
+
+
 def train_missing_teacher(
-    name: str, device: str = "auto", should_stop: Callable[[], bool] = lambda: False
+    name: str,
+    device: str = "auto",
+    should_stop: Callable[[], bool] = lambda: False,
+    dataset: Dataset | None = None,
 ) -> Iterator[TeacherEpochEnded]:
     """Train the teacher called `name`, or each member of that ensemble, unless it is on this machine already.
 
-    A name without a recipe is passed over. An interrupted training is continued. The training uses every core, because
-    nothing else trains meanwhile.
+    A teacher that this machine trained is trained anew if its dataset has other pictures, classes or sizes now; one
+    that came from elsewhere stays. A name without a recipe is passed over. An interrupted training is continued. The
+    training uses every core, because nothing else trains meanwhile.
 
     Args:
+        dataset: the dataset that the run has loaded already, if it has.
         should_stop: asked after every batch; True ends the training without a teacher.
 
     Yields:
@@ -40,10 +72,11 @@ def train_missing_teacher(
     if is_ensemble(name):
         for member in members_of(name):
             if not should_stop():
-                yield from train_missing_teacher(member, device, should_stop)
+                yield from train_missing_teacher(member, device, should_stop, dataset)
         return
     recipe = teacher_recipe(name)
-    if recipe is None or name in {card.name for card in list_teachers()}:
+    card = _card(name)
+    if recipe is None or (card is not None and not _is_outdated(card, recipe, dataset)):
         return
     # Report the beginning at once, because the first epoch may take a minute.
     yield TeacherEpochEnded(name, 0, recipe.epochs, None, 0.0)
@@ -59,8 +92,8 @@ def estimate_teacher_seconds(name: str, device: str = "auto") -> float | None:
     machine yet are added up. None if a teacher to be trained has no recipe.
     """
     if is_ensemble(name):
-        here = {card.name for card in list_teachers()}
-        estimates = [estimate_teacher_seconds(member, device) for member in members_of(name) if member not in here]
+        missing = [member for member in members_of(name) if must_be_trained(member) or _card(member) is None]
+        estimates = [estimate_teacher_seconds(member, device) for member in missing]
         known = [seconds for seconds in estimates if seconds is not None]
         return sum(known) if len(known) == len(estimates) else None
     recipe = teacher_recipe(name)

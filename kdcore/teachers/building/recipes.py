@@ -8,6 +8,7 @@ from kdcore.datasets import DATASETS, dataset_info, list_datasets
 from kdcore.pictures.views import RandomViews
 from kdcore.teachers.building.outsiders import OutsiderRecipe
 from kdcore.teachers.building.training import TeacherRecipe
+from kdcore.teachers.card import CONTROL_ENDINGS
 
 _MNIST = TeacherRecipe(
     name="mnist",
@@ -129,8 +130,8 @@ def _control_recipe(name: str) -> TeacherRecipe | None:
     The undertrained teacher runs through a complete learning-rate schedule a tenth as long, so it is not an early
     checkpoint of the teacher.
     """
-    teacher, _, control = name.rpartition("-")
-    original = teacher_recipe(teacher) if control in ("smoothed", "undertrained") else None
+    teacher, hyphen, control = name.rpartition("-")
+    original = teacher_recipe(teacher) if hyphen + control in CONTROL_ENDINGS else None
     if original is None:
         return None
     if control == "smoothed":

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdcore.datasets.base import Dataset, Split
-from kdcore.errors import ConfigError
+from kdcore.errors import ConfigError, ModelFileError
 from kdcore.machine.device import Device
 from kdcore.machine.distributed import SINGLE_PROCESS, World
 from kdcore.machine.tensor_files import (
@@ -165,7 +165,7 @@ def _checkpoint_key(recipe: TeacherRecipe, dataset: Dataset) -> str:
     settings = {name: value for name, value in asdict(recipe).items() if name != "crop"}  # not used in training
     if not recipe.label_smoothing:  # keeps checkpoints valid that are older than this setting
         del settings["label_smoothing"]
-    return canonical_json(settings) + dataset.sha256
+    return canonical_json(settings) + dataset.sha256 + canonical_json(dataset.class_names)
 
 
 def epoch_order(split: Split, balance: float, generator: torch.Generator) -> Tensor:
@@ -233,12 +233,18 @@ def _train_epoch(
 def _restore(checkpoint: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Load the checkpoint of an interrupted training and return the number of epochs that it had finished.
 
-    Without a checkpoint, or if it belongs to another training (another `key`), it returns 0 and changes nothing.
+    Without a checkpoint, or if it is damaged or belongs to another training (another `key`) or another network, it
+    returns 0 and changes nothing.
     """
     if not checkpoint.exists():
         return 0
-    tensors, metadata = load_tensors(checkpoint)
-    if metadata.get("key") != key:
+    try:
+        tensors, metadata = load_tensors(checkpoint)
+    except ModelFileError:  # trained from its beginning, the teacher is the same
+        return 0
+    wanted = {name: value.shape for name, value in pack_network(model, "model.").items()}
+    found = {name: value.shape for name, value in tensors.items() if name in wanted}
+    if metadata.get("key") != key or found != wanted:
         return 0
     unpack_network(model, tensors, "model.")
     unpack_optimizer(optimizer, tensors, "optimizer.")

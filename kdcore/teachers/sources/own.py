@@ -6,6 +6,7 @@ original cannot change between the check and the use.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -19,20 +20,30 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from kdcore.datasets import list_datasets
 from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
 from kdcore.machine.disk import write_failure_reason
 from kdcore.machine.tensor_files import load_tensors
-from kdcore.networks.registry import build_model, count_macs, count_params
+from kdcore.networks.registry import count_macs, count_params
+from kdcore.networks.weights import load_weights, may_lack, names_in_network
 from kdcore.pictures.views import to_float
-from kdcore.teachers.card import ModelCard, list_cards, list_teachers, model_folders, own_model_folder
+from kdcore.teachers.card import (
+    CONTROL_ENDINGS,
+    ModelCard,
+    list_cards,
+    list_teachers,
+    model_folders,
+    own_model_folder,
+)
 from kdcore.teachers.published import PUBLISHED
-from kdcore.teachers.teacher import write_card
+from kdcore.teachers.teacher import build_network, write_card
 from kdcore.teachers.untrusted_card import read_card
 
 SUFFIX = ".safetensors"
 # Formats that may hold code have a file suffix that begins with one of these.
 CODE_SUFFIXES = (".pt", ".pk", ".pic", ".bin", ".ckpt", ".job", ".np", ".tar", ".zip")
 MAX_FILE_BYTES = 4 * 2**30
+_PART = re.compile(r"-\d+-of-\d+$")  # what the names of the parts of a network end in
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -101,11 +112,30 @@ def check_new_name(name: str) -> str:
         raise ConfigError(
             f'"{shown}" is no name for a teacher; use up to 40 small letters, digits, hyphens and underscores (--name).'
         )
+    check_not_of_dataset(name)
     if name in _bundled() or name in PUBLISHED:
         raise ConfigError(f"{name} is the name of a teacher that this program knows; give yours another (--name).")
     if name in {card.name for card in list_cards()} or (own_model_folder() / f"{name}.json").exists():
         raise ConfigError(f"There is a {name} already; remove it first (kdcore teachers remove {name}), or use --name.")
     return name
+
+
+def check_not_of_dataset(name: str) -> None:
+    """Refuse a name that belongs to the own teacher of a dataset or of a control, which are trained when needed.
+
+    Raises:
+        ConfigError: it is such a name.
+    """
+    if name in {info.name for info in list_datasets()}:
+        raise ConfigError(
+            f'There is a dataset "{name}", whose own teacher has its name; give yours another (--name), and choose it '
+            f"with --teacher."
+        )
+    if name.endswith(CONTROL_ENDINGS):
+        raise ConfigError(
+            f"Names that end in {' or '.join(CONTROL_ENDINGS)} belong to the teachers of controls; give yours another "
+            "(--name)."
+        )
 
 
 def _bundled() -> set[str]:
@@ -119,12 +149,31 @@ def _check_path(path: Path) -> None:
             f"{path.name} may hold code that runs when it is opened, and is refused; where you trust it, convert it: "
             f'safetensors.torch.save_file(model.state_dict(), "{path.stem}{SUFFIX}").'
         )
+    _check_not_in_parts(path)
     if suffix != SUFFIX:
         raise ConfigError(f"{path.name} is no {SUFFIX} file; give one with a model card (.json) beside it.")
     if not path.is_file():
         raise ConfigError(f"There is no file {path}; give the path of a {SUFFIX} file.")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ModelFileError(f"{path.name} is larger than {MAX_FILE_BYTES / 2**30:.0f} GB; give a smaller network.")
+
+
+def _check_not_in_parts(path: Path) -> None:
+    """Refuse a network that was saved in several files, whether a part, the index or the missing whole is named.
+
+    Raises:
+        ConfigError: it was saved in parts; the message says how to join them.
+    """
+    name = path.name.removesuffix(".index.json")
+    stem = _PART.sub("", name.removesuffix(SUFFIX))
+    is_part = name.endswith(SUFFIX) and name != stem + SUFFIX
+    has_parts = not path.exists() and any(path.parent.glob(f"{glob.escape(stem)}-*-of-*{SUFFIX}"))
+    if is_part or has_parts or path.name != name:
+        raise ConfigError(
+            f"{path.name} belongs to a network that was saved in parts; join them into one file, and add that: "
+            f'save_file({{key: value for part in glob("{stem}-*-of-*{SUFFIX}") for key, value in '
+            f'load_file(part).items()}}, "{stem}{SUFFIX}").'
+        )
 
 
 @contextmanager
@@ -173,16 +222,16 @@ def _check_network(card: ModelCard, weights: Path, file_name: str) -> ModelCard:
     classes = len(card.class_names)
     try:
         with torch.device("meta"):  # takes no memory, however large the network is
-            meta_network = build_model(card.model, card.image_shape, classes)
+            meta_network = build_network(card)
         shapes = {name: tuple(value.shape) for name, value in meta_network.state_dict().items()}
         _check_shapes(shapes, weights, file_name, card.model)
-        network = build_model(card.model, card.image_shape, classes, seed=0)  # its weights are loaded next
+        network = build_network(card, seed=0)  # its weights are loaded next
     except ConfigError as error:
         raise ModelFileError(f"The card of {file_name} names no network that can be built: {error}") from error
     tensors, _ = load_tensors(weights)
     if not all(bool(value.float().isfinite().all()) for value in tensors.values()):
         raise ModelFileError(f"{file_name} holds values that are infinite or not a number; save it again.")
-    network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    load_weights(network, tensors)
     network.eval()
     try:
         with torch.inference_mode():
@@ -207,17 +256,17 @@ def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, file_name: 
     """
     try:
         with safe_open(weights, framework="pt") as file:
-            names = set(file.keys())
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in names & set(wanted)}
+            names = names_in_network(file.keys(), wanted)
+            found = {name: tuple(file.get_slice(key).get_shape()) for key, name in names.items()}
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{file_name} could not be read as safetensors; save it again with save_file.") from error
-    differing = sorted(set(wanted) ^ names)
+    differing = sorted(name for name in set(wanted) ^ set(found) if name in found or not may_lack(name))
     if differing:
         name = differing[0]
         problem = f"{'lacks' if name in wanted else 'has an unknown'} {name[:80]}"
         raise ModelFileError(f"{file_name} does not fit {model}, the network that its card names: it {problem}.")
     for name, shape in wanted.items():
-        if found[name] != shape:
+        if found.get(name, shape) != shape:
             raise ModelFileError(
                 f"{file_name} does not fit {model}: its {name} is {found[name]}, and {shape} is needed."
             )

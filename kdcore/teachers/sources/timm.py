@@ -14,7 +14,7 @@ from kdcore.errors import ConfigError, TeacherUnavailable, UnknownName
 from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.networks.library import load_timm
 from kdcore.networks.registry import build_model
-from kdcore.teachers.card import ModelCard
+from kdcore.teachers.card import UNKNOWN_DATASET, ModelCard
 from kdcore.teachers.sources import imagenet
 from kdcore.teachers.sources.own import check_new_name
 from kdcore.teachers.sources.pretrained import save_pretrained
@@ -53,7 +53,7 @@ def add_timm(timm_name: str, name: str | None = None) -> ModelCard:
     return save_pretrained(
         network,
         name=name,
-        dataset="imagenet" if num_classes == imagenet.NUM_CLASSES else "unknown",
+        dataset="imagenet" if num_classes == imagenet.NUM_CLASSES else UNKNOWN_DATASET,
         model=f"timm:{timm_name}",
         class_names=class_names,
         superclasses=superclasses,

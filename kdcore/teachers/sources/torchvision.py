@@ -16,9 +16,11 @@ from kdcore.machine.download import FetchProgress, RemoteFile, fetch, is_complet
 from kdcore.machine.tensor_files import file_sha256, load_tensors
 from kdcore.machine.torchvision_import import classifier_weights
 from kdcore.networks.registry import build_model
+from kdcore.networks.weights import load_weights
 from kdcore.teachers.card import ModelCard, model_folders
 from kdcore.teachers.published import PublishedTeacher, names_here, published_accuracy, published_teacher, remote_file
 from kdcore.teachers.sources import imagenet
+from kdcore.teachers.sources.own import check_not_of_dataset
 from kdcore.teachers.sources.pretrained import save_pretrained
 
 DATASET = "imagenet"
@@ -47,11 +49,13 @@ def fetch_published(name: str, new_name: str | None = None) -> Iterator[FetchPro
 
     Raises:
         UnknownName: torchvision has no such classifier.
+        ConfigError: the name belongs to a dataset's own teacher.
         TeacherUnavailable: it cannot be fetched; the message says what to do instead.
         ModelFileError: the file does not hold the weights of this network.
         StoreError: the disk is full or cannot be written.
     """
     teacher, teacher_name = published_teacher(name), new_name or name
+    check_not_of_dataset(teacher_name)
     if _is_intact_here(teacher_name):
         return
     by_hand = cache_folder() / f"{name}.safetensors"
@@ -132,7 +136,7 @@ def _save_teacher(
     model, shape = f"torchvision:{teacher.name}", (3, preset.crop_size[0], preset.crop_size[0])
     network = build_model(model, shape, len(class_names), seed=0)  # its weights are loaded next
     try:
-        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+        load_weights(network, tensors)
     except RuntimeError as error:
         raise ModelFileError(f"The file does not hold the weights of {model}; remove it and fetch it again.") from error
     recipe = {

@@ -168,7 +168,9 @@ def own_data_form() -> None:
 
 def _add(path: str, name: str | None) -> None:
     """Add a folder or file as a dataset, and then draw the page anew with that dataset chosen."""
-    from kdcore.datasets import add_dataset  # loads torch, which takes seconds
+    # These load torch, which takes seconds.
+    from kdcore.datasets import add_dataset
+    from kdcore.teachers.building.catalog import is_teacher_name
 
     bar, drawn_at = st.progress(0.0, text=_("Reading the pictures…")), 0.0
 
@@ -180,7 +182,7 @@ def _add(path: str, name: str | None) -> None:
             bar.progress(min(1.0, done / max(1, total)), text=text)
 
     try:
-        added = add_dataset(Path(path), name, progress=show_progress)
+        added = add_dataset(Path(path), name, progress=show_progress, is_teacher_name=is_teacher_name)
     except KdError as error:
         bar.empty()
         st.error(str(error))

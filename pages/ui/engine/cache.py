@@ -98,13 +98,19 @@ def test_mistakes(name: str, sha256: str) -> MistakeSummary:
 
 def clear_teacher_cache() -> None:
     """Clear the cached cards and teachers; call this after a teacher was downloaded."""
-    for cached in (_cards, teacher):
+    for cached in (_cards, _teacher):
         cached.clear()
 
 
-@st.cache_resource(show_spinner=False, max_entries=6)
 def teacher(name: str) -> Teacher:
     """Return a network of this machine, loaded and frozen; `name` names a teacher, bundled student or ensemble."""
+    hashes = {card.name: card.sha256 for card in model_cards()}
+    return _teacher(name, tuple(hashes.get(member, "") for member in members_of(name)))
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _teacher(name: str, sha256: tuple[str, ...]) -> Teacher:
+    """Load a network; `sha256` only distinguishes cache entries, because a teacher may be trained anew."""
     # These load torch.
     from kdcore.teachers.ensembles import ensemble_of_loaded
     from kdcore.teachers.teacher import load_single

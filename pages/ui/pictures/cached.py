@@ -20,9 +20,11 @@ def hesitant_example(dataset_name: str, teacher_name: str) -> example.Example:
     Raises:
         TeacherMissing: the teacher, or a member of the ensemble, is not on this machine.
     """
+    from kdcore.teachers.building.on_demand import must_be_trained  # loads torch, which takes seconds
+
     names = {card.name for card in teacher_cards()}
     for member in members_of(teacher_name):
-        if member not in names:
+        if member not in names or must_be_trained(member):
             raise TeacherMissing(member)
     return example.hesitant_example(dataset_name, teacher(teacher_name))
 

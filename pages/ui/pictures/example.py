@@ -88,12 +88,17 @@ def hesitant_example(dataset: str, teacher: Teacher) -> Example:
     Of `CANDIDATES` pictures it is the one that the teacher gets right with the highest probability for a second class.
 
     Raises:
-        KdError: the dataset is unknown or not on this machine.
+        KdError: the dataset is unknown or not on this machine, or the teacher does not fit it.
     """
+    # These load torch, which takes seconds.
+    from kdcore.datasets import load_dataset
+    from kdcore.teachers.fit import fit_to
+
     if dataset == "creatures":
         images, hard_labels, enlarge = _creatures()
     else:
         images, hard_labels, enlarge = _first_pictures(dataset)
+    teacher = fit_to(load_dataset(dataset), teacher, "choose another teacher")
     logits = teacher.logits(images)
     shares = logits.softmax(-1)
     runner_up = shares.topk(2, -1).values[:, 1]

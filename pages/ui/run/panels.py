@@ -103,6 +103,8 @@ def _draw(run: RunRow) -> None:
             st.html(paragraph(words, "kd-outcome"))
     else:
         top.warning(sentences.ending_sentence(run.status, run.error, view.epochs_done, view.epochs))
+    for note in view.notes:
+        st.caption(note)
     if run.config.get("vary") and run.result is None:
         sweep_panels.draw_growing_sweep(run.id, run.config, events)
         return

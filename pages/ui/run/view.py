@@ -40,6 +40,7 @@ class RunView:
     result: Mapping[str, Any] | None
     failure: RunFailed | None
     device: str
+    notes: tuple[str, ...] = ()  # sentences that the run must say
     teacher: TeacherEpochEnded | None = None  # latest epoch of a teacher or a stage that is trained first
 
     @property
@@ -80,6 +81,7 @@ def run_view(events: Sequence[Event]) -> RunView:
         result=finished.result if finished else None,
         failure=failure,
         device=started.device if started else "",
+        notes=started.notes if started else (),
         teacher=teacher_epochs[-1] if teacher_epochs else None,
     )
 

@@ -98,7 +98,7 @@ def test_only_what_they_are_told_differs_with_dropout_too() -> None:
         assert (first[1] != other_masks[1])[active].double().mean() > 0.3  # about half of them
     torch.manual_seed(6)
     resumed, _ = two_arms()
-    resumed.restore_state({name: value.clone() for name, value in one.state_tensors().items()})
+    resumed.restore_state(resumed.read_state({name: value.clone() for name, value in one.state_tensors().items()}))
     for team in (one, resumed):
         torch.rand(3)  # as if something else drew random numbers meanwhile
         train_epoch([team], 1, threads_for([team]))

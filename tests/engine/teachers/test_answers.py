@@ -80,5 +80,5 @@ def test_what_is_kept_agrees_with_the_network(digits: Teacher) -> None:
 
 def test_a_network_of_other_classes_is_one_sentence(digits: Teacher, six: Dataset) -> None:
     other = Fixed(digits, torch.zeros(6, 2), class_names=("a", "b"))
-    with pytest.raises(ConfigError, match="learned other classes than digits"):
+    with pytest.raises(ConfigError, match='knows other classes than the dataset "digits"'):
         answer_test_split({"teacher": other}, six)  # type: ignore[dict-item]

@@ -18,7 +18,8 @@ from kdcore.cli.main import main
 from kdcore.errors import ConfigError, ModelFileError, TeacherUnavailable, UnknownName
 from kdcore.machine.torchvision_import import build_classifier, classifier_weights
 from kdcore.networks.frozen import FrozenNetwork
-from kdcore.networks.library import InputNormalisation, build_library_network
+from kdcore.networks.library import build_library_network
+from kdcore.networks.normalisation import add_input_normalisation
 from kdcore.networks.registry import build_model, count_macs, count_params
 from kdcore.pictures.prepare import prepare_picture
 from kdcore.pictures.views import to_float
@@ -165,7 +166,7 @@ def test_a_picture_is_prepared_as_the_weights_were_evaluated(name: str, size: tu
     preset = weights.transforms()
     wanted = preset(picture)  # torchvision's preprocessing, which also subtracts the mean and divides by the deviation
     ours = prepare_picture(picture, (3, 224, 224), preset.resize_size[0], preset.interpolation.value)
-    scaled = InputNormalisation(preset.mean, preset.std)(to_float(ours))[0]
+    scaled = add_input_normalisation(torch.nn.Identity(), preset.mean, preset.std)(to_float(ours))[0]
     off = (scaled - wanted).abs() * torch.tensor(preset.std).view(3, 1, 1) * 255  # in grey levels
     assert float(off.mean()) < 0.6
     assert float(off.quantile(0.99)) <= 2.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from kdcore.training.teams import train_epoch
 from kdcore.training.trainer import train
 from kdcore.training.transfer_sets import TransferSet
 
-SHAPE, DEVICE = (1, 8, 8), pick_device("cpu", 1)
+SHAPE, DEVICE = (1, 8, 8), replace(pick_device("cpu"), threads=1)
 SCHEDULE = Schedule(8, 4, Recipe(4, 1e-2, 1e-1), ViewSet(flip=False, shift=0))
 
 

@@ -9,6 +9,7 @@ training processes and without the browser.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from tests.conftest import QUIET
 from tests.e2e.conftest import SLOW, Server, idle, running_app
@@ -78,9 +79,14 @@ def sessions(browser: Browser, server: Server, counts: list[int]) -> Iterator[di
 
 
 def change_page(page: Page, key: str) -> None:
-    """Follow the link to a page and wait until it stands."""
-    page.locator(f".st-key-kd_nav_{key} a").click()
-    page.wait_for_selector(f".st-key-kd_here_{key}")
+    """Follow the link to a page and wait until it stands; click again where a redraw swallowed the click."""
+    stands, link = page.locator(f".st-key-kd_here_{key}"), page.locator(f".st-key-kd_nav_{key} a")
+    for _ in range(3):
+        link.or_(stands).first.click()
+        with contextlib.suppress(TimeoutError):
+            stands.wait_for(timeout=SLOW / 3)
+            break
+    stands.wait_for()
     idle(page)
 
 

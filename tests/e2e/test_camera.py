@@ -43,7 +43,7 @@ def test_a_browser_that_refuses_its_camera_gets_a_sentence_and_the_upload_still_
 ) -> None:
     page.goto(f"{server.url}/soft_labels?source=upload")
     switch_to_camera(page)
-    expect(page.get_by_text("once refused is allowed again")).to_be_visible()
+    expect(page.get_by_text("If you refused it once, allow the camera again")).to_be_visible()
     expect(page.get_by_test_id("stCameraInputButton")).to_be_disabled()
     page.locator(".st-key-upload_way").get_by_text("Upload").click()
     expect(page.get_by_test_id("stFileUploader")).to_be_visible()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
-RECENT_EPOCHS = 8  # epochs to judge by; older ones may have run beside other work on the machine
+from kdcore.reports.time_left import RECENT_EPOCHS
 
 
 class TimeLeft:

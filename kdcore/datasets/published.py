@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from kdcore.datasets.base import Dataset, Split
 from kdcore.datasets.cache import cache_path, load_cached
 from kdcore.datasets.idx import read_idx
 from kdcore.datasets.parquet import read_parquet
-from kdcore.datasets.published_sets import IDX_FILES, Published
-from kdcore.datasets.splits import hold_out
+from kdcore.datasets.parquet_source import parquet_files, shard_notes
+from kdcore.datasets.published_sets import IDX_FILES, PUBLISHED, Published
+from kdcore.datasets.splits import check_labels, distinct_splits, split_published
 from kdcore.errors import DatasetUnavailable
 from kdcore.machine import paths
 from kdcore.machine.download import FetchProgress, RemoteFile, fetch
 
-PARQUET_FILES = ("train.parquet", "test.parquet")
+__all__ = ["PUBLISHED", "download_bytes", "fetch_files", "find", "load", "remote_files"]
 
 
 def remote_files(spec: Published) -> tuple[RemoteFile, ...]:
@@ -51,7 +53,7 @@ def find(spec: Published) -> Path | None:
     if data_folder is not None:
         folders = [data_folder / spec.name, data_folder / spec.folder / "raw", data_folder / spec.folder, *folders]
     for folder in folders:
-        if _has_idx(folder, spec) or _has_parquet(folder) or _has_cifar(folder, spec):
+        if _has_idx(folder, spec) or _parquet_files(folder) or _has_cifar(folder, spec):
             return folder
     return None
 
@@ -67,7 +69,8 @@ def load(spec: Published) -> Dataset | None:
         return None
     if _has_idx(folder, spec):
         return _load_idx(spec, folder)
-    return _load_parquet(spec, folder) if _has_parquet(folder) else _load_cifar(spec, folder)
+    files = _parquet_files(folder)
+    return _load_parquet(spec, files) if files else _load_cifar(spec, folder)
 
 
 def fetch_files(spec: Published) -> Iterator[FetchProgress]:
@@ -103,8 +106,11 @@ def _has_idx(folder: Path, spec: Published) -> bool:
     return spec.is_idx and paths.has_files(folder, IDX_FILES)
 
 
-def _has_parquet(folder: Path) -> bool:
-    return paths.has_files(folder, PARQUET_FILES)
+def _parquet_files(folder: Path) -> dict[str, list[Path]]:
+    """Return split -> its parquet files, as the Hub has them or as one file each; empty unless all are there."""
+    files = parquet_files(folder) if folder.is_dir() else {}
+    complete = "train" in files and "test" in files and not shard_notes(files)
+    return files if complete and all(file.stat().st_size for same in files.values() for file in same) else {}
 
 
 def _has_cifar(folder: Path, spec: Published) -> bool:
@@ -149,25 +155,52 @@ def _hold_out_last(spec: Published, everything: Split, test: Split, class_names:
     """Return the dataset; the last pictures of `everything` become the validation split."""
     train_size = len(everything) - round(len(everything) * spec.validation_share)
     train_rows, validation_rows = torch.arange(len(everything)).tensor_split([train_size])
-    return _dataset(spec, class_names, everything.select(train_rows), everything.select(validation_rows), test)
+    splits = distinct_splits(everything.select(train_rows), everything.select(validation_rows), test)
+    return _dataset(spec, class_names, *splits)
 
 
 def _dataset(spec: Published, class_names: tuple[str, ...], train: Split, validation: Split, test: Split) -> Dataset:
     superclasses = tuple(spec.superclasses.get(name, name) for name in class_names)
-    return Dataset.from_splits(spec.name, class_names, superclasses, train, validation, test)
+    return check_labels(Dataset.from_splits(spec.name, class_names, superclasses, train, validation, test))
 
 
-def _load_parquet(spec: Published, folder: Path) -> Dataset:
+def _load_parquet(spec: Published, files: dict[str, list[Path]]) -> Dataset:
     def read() -> Dataset:
-        channels, size, _ = spec.image_shape
-        everything, class_names, sources = read_parquet(folder / "train.parquet", size, channels)
-        test, test_names, _ = read_parquet(folder / "test.parquet", size, channels)
-        if class_names != test_names or len(class_names) != len(spec.class_names):
-            raise DatasetUnavailable(f"The parquet files in {folder} do not hold the classes of {spec.name}.")
-        train_rows, validation_rows = hold_out(everything.hard_labels, sources, spec.validation_share)
-        return _dataset(spec, class_names, everything.select(train_rows), everything.select(validation_rows), test)
+        train = [_read_table(spec, file) for file in files["train"]]
+        test = [_read_table(spec, file) for file in files["test"]]
+        class_names = train[0][1]
+        if any(names != class_names for _, names, _ in (*train, *test)):
+            raise DatasetUnavailable(f"The parquet files of {spec.name} name different classes; fetch them again.")
+        sources = [name for _, _, names in train for name in names]
+        uses = Counter(sources)  # the Hub keeps only a file's own name, so equal names say nothing
+        unique = [name if uses[name] == 1 else "" for name in sources]
+        everything, test_split = (_joined([split for split, _, _ in parts]) for parts in (train, test))
+        splits = split_published(everything, unique, test_split, spec.validation_share)
+        return _dataset(spec, class_names, *splits)
 
-    return load_cached(cache_path(spec.name, [folder / name for name in PARQUET_FILES]), read)
+    return load_cached(cache_path(spec.name, [*files["train"], *files["test"]]), read)
+
+
+def _read_table(spec: Published, file: Path) -> tuple[Split, tuple[str, ...], list[str]]:
+    """Read one parquet file; its labels are in the order of the returned class names, which is ours where it can be.
+
+    Raises:
+        DatasetUnavailable: the file is damaged, or does not hold the dataset.
+    """
+    channels, size, _ = spec.image_shape
+    split, names, sources = read_parquet(file, size, channels)
+    if names is None or names == spec.class_names:
+        return split, spec.class_names, sources
+    if len(names) != len(spec.class_names):
+        raise DatasetUnavailable(f"{file.name} in {file.parent} does not hold the classes of {spec.name}.")
+    if set(names) != set(spec.class_names):
+        return split, names, sources
+    places = torch.tensor([spec.class_names.index(name) for name in names])
+    return Split(split.images, places[split.hard_labels]), spec.class_names, sources
+
+
+def _joined(splits: list[Split]) -> Split:
+    return Split(torch.cat([split.images for split in splits]), torch.cat([split.hard_labels for split in splits]))
 
 
 def _cifar_is_complete(spec: Published, folder: Path) -> bool:

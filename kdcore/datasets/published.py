@@ -18,6 +18,7 @@ import torch
 
 from kdcore.datasets.base import Dataset, Split
 from kdcore.datasets.cache import cache_path, load_cached
+from kdcore.datasets.class_names import usable_names
 from kdcore.datasets.idx import read_idx
 from kdcore.datasets.parquet import read_parquet
 from kdcore.datasets.parquet_source import parquet_files, shard_notes
@@ -194,7 +195,7 @@ def _read_table(spec: Published, file: Path) -> tuple[Split, tuple[str, ...], li
     if len(names) != len(spec.class_names):
         raise DatasetUnavailable(f"{file.name} in {file.parent} does not hold the classes of {spec.name}.")
     if set(names) != set(spec.class_names):
-        return split, names, sources
+        return split, usable_names(names), sources
     places = torch.tensor([spec.class_names.index(name) for name in names])
     return Split(split.images, places[split.hard_labels]), spec.class_names, sources
 

@@ -69,7 +69,7 @@ def _datasets(commands: Commands[Parser]) -> None:
     show = _add(nested, "show", "a dataset's classes, their numbers of pictures, and its hash", "datasets.show")
     show.add_argument("name", metavar="NAME")
     add = _add(nested, "add", "add your own pictures as a dataset", "datasets.add")
-    add.add_argument("path", metavar="PATH", help="a folder with one folder per class, or a parquet file of pictures")
+    add.add_argument("path", metavar="PATH", help="a folder with one folder per class, or parquet files of pictures")
     add.add_argument("--name", metavar="NAME", help="small letters, digits and hyphens (default: from the folder)")
     add.add_argument("--size", type=int, metavar="PIXELS", help="32 or 64 (default: what fits the pictures)")
     remove = _add(nested, "remove", "remove one of your own datasets; its picture files stay", "datasets.remove")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kdcore.datasets.base import Dataset
 from kdcore.datasets.parquet import read_parquet
-from kdcore.datasets.splits import hold_out
+from kdcore.datasets.splits import check_labels, split_published
 from kdcore.errors import DatasetUnavailable
 
 NAME = "animals64"
@@ -19,7 +19,7 @@ def load(folder: Path) -> Dataset:
     """Read `train.parquet`, `test.parquet` and `classes.json` of `folder`.
 
     The validation split is taken from the train file; all crops of one original picture go to the same side.
-    The train and test files have no picture's path in common, so nothing is removed from either.
+    Train pictures whose pixels stand in the test file are left out.
 
     Raises:
         DatasetUnavailable: a file is missing or damaged.
@@ -29,12 +29,11 @@ def load(folder: Path) -> Dataset:
     try:
         rows = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
         superclasses = {row["name"]: row["superclass"] for row in rows}
-        families = tuple(superclasses[name] for name in class_names)
+        families = tuple(superclasses[name] for name in class_names or ())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetUnavailable(f"classes.json of {NAME} is missing or damaged; fetch it again.") from error
-    if class_names != test_names:
+    if class_names is None or class_names != test_names:
         raise DatasetUnavailable(f"The train and test files of {NAME} name different classes; fetch both again.")
-    groups = [name.split("#", 1)[0] for name in sources]
-    train_rows, validation_rows = hold_out(everything.hard_labels, groups, VALIDATION_SHARE)
-    train, validation = everything.select(train_rows), everything.select(validation_rows)
-    return Dataset.from_splits(NAME, class_names, families, train, validation, test)
+    originals = [name.split("#", 1)[0] for name in sources]
+    splits = split_published(everything, originals, test, VALIDATION_SHARE)
+    return check_labels(Dataset.from_splits(NAME, class_names, families, *splits))

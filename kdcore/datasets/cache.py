@@ -16,6 +16,7 @@ from kdcore.machine import paths
 from kdcore.machine.tensor_files import load_tensors, mark_used, save_tensors
 
 SPLITS = ("train", "validation", "test")
+READING_VERSION = 2  # raised when the same files would give another dataset than before
 
 
 def to_tensors(dataset: Dataset) -> dict[str, Tensor]:
@@ -47,9 +48,11 @@ def from_tensors(
 def cache_path(name: str, files: Sequence[Path]) -> Path:
     """Return the cache file for the dataset `name` read from `files`.
 
-    Its name contains a hash of the files' paths, sizes and modification times, so that changed files are read again.
+    Its name contains a hash of the files' paths, sizes and modification times and of `READING_VERSION`, so that changed
+    files are read again.
     """
-    facts = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    facts = [f"version {READING_VERSION}"]
+    facts += [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     return paths.home() / "datasets" / f"{name}-{digest}.safetensors"
 

@@ -1,4 +1,4 @@
-"""A user's own datasets: made from a folder of class folders, or from parquet files in the Hugging Face image layout.
+"""A user's own datasets: made from a folder of class folders, or from parquet files as the Hugging Face Hub has them.
 
 Adding a dataset reads every picture once, resizes it, and saves the small pictures as tensors, with a JSON file of
 facts (the sheet) beside them. The original pictures are neither moved nor needed afterwards; changes to them have no
@@ -16,8 +16,11 @@ from pathlib import Path
 
 from kdcore.datasets.base import Dataset, DatasetInfo
 from kdcore.datasets.cache import from_tensors, to_tensors
-from kdcore.datasets.own_sources import SIZES, TEST_NAMES, TRAIN_NAMES, Progress, read_source
-from kdcore.datasets.splits import split_pictures
+from kdcore.datasets.class_names import printable
+from kdcore.datasets.own_sources import read_source
+from kdcore.datasets.own_splits import split_pictures
+from kdcore.datasets.picture_reader import SIZES, Progress
+from kdcore.datasets.split_names import split_of_folder
 from kdcore.errors import ConfigError, DatasetUnavailable, ModelFileError, StoreError
 from kdcore.machine import paths
 from kdcore.machine.tensor_files import load_tensors, save_tensors, write_atomically
@@ -37,6 +40,7 @@ class OwnSheet:
         unreadable: number of files that could not be read as pictures and were left out.
         sha256: hash over the dataset's pixels and labels.
         tensors_sha256: hash of the file of tensors.
+        notes: whole sentences about what was left out, or may not be expected.
     """
 
     name: str
@@ -48,6 +52,7 @@ class OwnSheet:
     unreadable: int
     sha256: str
     tensors_sha256: str
+    notes: tuple[str, ...] = ()
 
 
 def folder() -> Path:
@@ -78,11 +83,12 @@ def add_dataset(
     """Make a dataset of this machine from the pictures at `path`.
 
     Args:
-        path: a folder with one folder a class (directly, or under `train` and `test`), a parquet file, or a folder with
-            `train.parquet` and perhaps `test.parquet`.
-        name: up to 32 small letters, digits and hyphens; made from the name of the folder or file unless given.
-        size: side of the resized pictures in pixels, 32 or 64. Unless given, it is 64 for parquet files and for folders
-            most of whose pictures are at least that large, and 32 otherwise.
+        path: a folder with one folder a class (directly, or under `train` and perhaps `val` and `test`), a parquet
+            file, or a folder of parquet files as the Hugging Face Hub has it.
+        name: up to 32 small letters, digits and hyphens; an own dataset of that name is replaced. Unless given, it is
+            made from the name of the folder or file, with a number if a dataset from elsewhere has it already.
+        size: side of the resized pictures in pixels, 32 or 64. Unless given, it is 64 if most pictures are at least
+            that large, and 32 otherwise.
         progress: called with the number of pictures read so far and the number of all pictures.
         taken: names of datasets that the new one may not have.
         is_teacher_name: whether a name belongs to another teacher than the new dataset's own, which gets the dataset's
@@ -94,7 +100,8 @@ def add_dataset(
         StoreError: the dataset cannot be written to the disk.
     """
     path = path.expanduser().absolute()
-    name = _legal_name(name or _name_from_path(path), taken)
+    origin = printable(str(path))
+    name = _legal_name(name, taken) if name else _free_name(_name_from_path(path), origin, taken, is_teacher_name)
     if is_teacher_name(name):
         raise ConfigError(
             f'"{name}" is the name of a teacher, and the teacher of your pictures gets their name; give them another '
@@ -103,11 +110,11 @@ def add_dataset(
     if size is not None and size not in SIZES:
         raise ConfigError(f"The size must be {SIZES[0]} or {SIZES[1]} pixels, not {size}.")
     pictures = read_source(path, size, progress)
-    dataset = split_pictures(name, pictures.class_names, pictures.train, pictures.test)
+    dataset, notes = split_pictures(name, pictures.class_names, pictures.splits, _as_before(name))
     tensors_sha256 = save_tensors(folder() / f"{name}.safetensors", to_tensors(dataset))
     sheet = OwnSheet(
         name=name,
-        origin=str(path),
+        origin=origin,
         class_names=dataset.class_names,
         image_shape=dataset.image_shape,
         train_size=len(dataset.train),
@@ -115,6 +122,7 @@ def add_dataset(
         unreadable=pictures.unreadable,
         sha256=dataset.sha256,
         tensors_sha256=tensors_sha256,
+        notes=(*pictures.notes, *notes),
     )
     try:
         write_atomically(folder() / f"{name}.json", json.dumps(asdict(sheet), indent=1, ensure_ascii=False).encode())
@@ -139,7 +147,7 @@ def remove_dataset(name: str) -> None:
 
 def _info(sheet: OwnSheet) -> DatasetInfo:
     side = sheet.image_shape[1]
-    left_out = f" {sheet.unreadable:,} files could not be read." if sheet.unreadable else ""
+    facts = f"{sheet.pictures:,} pictures of your own, {side}x{side}."
     return DatasetInfo(
         name=sheet.name,
         title=sheet.name,
@@ -147,7 +155,7 @@ def _info(sheet: OwnSheet) -> DatasetInfo:
         embedded=False,
         num_classes=len(sheet.class_names),
         train_size=sheet.train_size,
-        description=f"{sheet.pictures:,} pictures of your own, {side}x{side}.{left_out}",
+        description=" ".join((facts, *sheet.notes)),
         load=partial(_load, sheet),
         image_shape=sheet.image_shape,
         sha256=sheet.sha256,
@@ -169,8 +177,9 @@ def _load(sheet: OwnSheet) -> Dataset:
 def _read_sheet(path: Path) -> OwnSheet | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        data = {"notes": []} | data  # sheets of earlier versions have none
         values = {field.name: data[field.name] for field in fields(OwnSheet)}
-        values["class_names"], values["image_shape"] = tuple(values["class_names"]), tuple(values["image_shape"])
+        values |= {key: tuple(values[key]) for key in ("class_names", "image_shape", "notes")}
         sheet = OwnSheet(**values)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -178,15 +187,36 @@ def _read_sheet(path: Path) -> OwnSheet | None:
 
 
 def _name_from_path(path: Path) -> str:
-    """Return a legal name made from the name of a folder, or of a parquet file unless that is `train` or the like."""
-    if path.suffix != ".parquet":
-        title = path.name
-    elif path.stem not in (*TRAIN_NAMES, *TEST_NAMES):
-        title = path.stem
-    else:
-        title = path.parent.name
+    """Return a legal name made from that of a folder or parquet file, or of the folder above `train` and the like."""
+    own_name = path.stem if path.suffix.lower() == ".parquet" else path.name
+    title = path.parent.name if split_of_folder(own_name) is not None else own_name
     hyphenated = re.sub(r"[^a-z0-9]+", "-", title.lower())
     return hyphenated.strip("-")[:32].strip("-") or "own"
+
+
+def _free_name(name: str, origin: str, taken: Collection[str], is_teacher_name: Callable[[str], bool]) -> str:
+    """Return `name`, or with a number if it is taken: what nobody typed must not replace anything."""
+    candidate, number = name, 1
+    while (
+        candidate in taken or is_teacher_name(candidate) or _is_from_elsewhere(folder() / f"{candidate}.json", origin)
+    ):
+        number += 1
+        candidate = f"{name[: 31 - len(str(number))].rstrip('-')}-{number}"
+    return candidate
+
+
+def _is_from_elsewhere(path: Path, origin: str) -> bool:
+    sheet = _read_sheet(path)
+    return path.exists() if sheet is None else sheet.origin != origin
+
+
+def _as_before(name: str) -> Dataset | None:
+    """Return the copy that adding pictures again replaces, or None if there is none that can be read."""
+    sheet = _read_sheet(folder() / f"{name}.json")
+    try:
+        return None if sheet is None else _load(sheet)
+    except DatasetUnavailable:
+        return None
 
 
 def _legal_name(name: str, taken: Collection[str]) -> str:

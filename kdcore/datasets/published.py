@@ -10,6 +10,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,23 +18,26 @@ import torch
 
 from kdcore.datasets.base import Dataset, Split
 from kdcore.datasets.cache import cache_path, load_cached
+from kdcore.datasets.class_names import usable_names
 from kdcore.datasets.parquet import read_parquet
+from kdcore.datasets.parquet_source import parquet_files
 from kdcore.datasets.published_copies import (
     CIFAR,
     IDX,
     PARQUET,
-    PARQUET_FILES,
     cifar_is_complete,
     copies,
     problem_of,
     read_idx_files,
     torchvision_source,
 )
-from kdcore.datasets.published_sets import Published
-from kdcore.datasets.splits import hold_out
+from kdcore.datasets.published_sets import PUBLISHED, Published
+from kdcore.datasets.splits import check_labels, distinct_splits, split_published
 from kdcore.errors import DatasetUnavailable
 from kdcore.machine import paths
 from kdcore.machine.download import FetchProgress, RemoteFile, fetch
+
+__all__ = ["PUBLISHED", "download_bytes", "fetch_files", "find", "load", "remote_files"]
 
 
 def remote_files(spec: Published) -> tuple[RemoteFile, ...]:
@@ -133,25 +137,54 @@ def _hold_out_last(spec: Published, everything: Split, test: Split, class_names:
     """Return the dataset; the last pictures of `everything` become the validation split."""
     train_size = len(everything) - round(len(everything) * spec.validation_share)
     train_rows, validation_rows = torch.arange(len(everything)).tensor_split([train_size])
-    return _dataset(spec, class_names, everything.select(train_rows), everything.select(validation_rows), test)
+    splits = distinct_splits(everything.select(train_rows), everything.select(validation_rows), test)
+    return _dataset(spec, class_names, *splits)
 
 
 def _dataset(spec: Published, class_names: tuple[str, ...], train: Split, validation: Split, test: Split) -> Dataset:
     superclasses = tuple(spec.superclasses.get(name, name) for name in class_names)
-    return Dataset.from_splits(spec.name, class_names, superclasses, train, validation, test)
+    return check_labels(Dataset.from_splits(spec.name, class_names, superclasses, train, validation, test))
 
 
 def _load_parquet(spec: Published, folder: Path) -> Dataset:
-    def read() -> Dataset:
-        channels, size, _ = spec.image_shape
-        everything, class_names, sources = read_parquet(folder / "train.parquet", size, channels)
-        test, test_names, _ = read_parquet(folder / "test.parquet", size, channels)
-        if class_names != test_names or len(class_names) != len(spec.class_names):
-            raise DatasetUnavailable(f"The parquet files in {folder} do not hold the classes of {spec.name}.")
-        train_rows, validation_rows = hold_out(everything.hard_labels, sources, spec.validation_share)
-        return _dataset(spec, class_names, everything.select(train_rows), everything.select(validation_rows), test)
+    files = parquet_files(folder)
 
-    return load_cached(cache_path(spec.name, [folder / name for name in PARQUET_FILES]), read)
+    def read() -> Dataset:
+        train = [_read_table(spec, file) for file in files["train"]]
+        test = [_read_table(spec, file) for file in files["test"]]
+        class_names = train[0][1]
+        if any(names != class_names for _, names, _ in (*train, *test)):
+            raise DatasetUnavailable(f"The parquet files of {spec.name} name different classes; fetch them again.")
+        sources = [name for _, _, names in train for name in names]
+        uses = Counter(sources)  # the Hub keeps only a file's own name, so equal names say nothing
+        unique = [name if uses[name] == 1 else "" for name in sources]
+        everything, test_split = (_joined([split for split, _, _ in parts]) for parts in (train, test))
+        splits = split_published(everything, unique, test_split, spec.validation_share)
+        return _dataset(spec, class_names, *splits)
+
+    return load_cached(cache_path(spec.name, [*files["train"], *files["test"]]), read)
+
+
+def _read_table(spec: Published, file: Path) -> tuple[Split, tuple[str, ...], list[str]]:
+    """Read one parquet file; its labels are in the order of the returned class names, which is ours where it can be.
+
+    Raises:
+        DatasetUnavailable: the file is damaged, or does not hold the dataset.
+    """
+    channels, size, _ = spec.image_shape
+    split, names, sources = read_parquet(file, size, channels)
+    if names is None or names == spec.class_names:
+        return split, spec.class_names, sources
+    if len(names) != len(spec.class_names):
+        raise DatasetUnavailable(f"{file.name} in {file.parent} does not hold the classes of {spec.name}.")
+    if set(names) != set(spec.class_names):
+        return split, usable_names(names), sources
+    places = torch.tensor([spec.class_names.index(name) for name in names])
+    return Split(split.images, places[split.hard_labels]), spec.class_names, sources
+
+
+def _joined(splits: list[Split]) -> Split:
+    return Split(torch.cat([split.images for split in splits]), torch.cat([split.hard_labels for split in splits]))
 
 
 def _unpack(spec: Published, folder: Path) -> None:

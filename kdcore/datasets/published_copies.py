@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from kdcore.datasets.idx import read_idx
+from kdcore.datasets.parquet_source import parquet_files, shard_notes
 from kdcore.datasets.published_sets import IDX_FILES, PUBLISHED, Published
 from kdcore.errors import DatasetUnavailable
 from kdcore.machine import paths
 from kdcore.machine.download import RemoteFile, is_complete
 
-PARQUET_FILES = ("train.parquet", "test.parquet")
 IDX, PARQUET, CIFAR = "idx", "parquet", "cifar"
 
 
@@ -44,8 +44,8 @@ def copies(spec: Published) -> Iterator[Copy]:
         variants = [[path for path in _idx_variants(folder, name) if path.is_file()] for name in IDX_FILES]
         if spec.is_idx and all(variants):
             yield Copy(folder, IDX, tuple(path for some in variants for path in some))
-        if paths.has_files(folder, PARQUET_FILES):
-            yield Copy(folder, PARQUET, tuple(folder / name for name in PARQUET_FILES))
+        if {"train", "test"} <= (files := parquet_files(folder)).keys():
+            yield Copy(folder, PARQUET, tuple(path for split in ("train", "test") for path in files[split]))
         if not spec.is_idx and (batches := folder / _CIFAR_FOLDERS[spec.torchvision_name]).is_dir():
             yield Copy(folder, CIFAR, tuple(sorted(path for path in batches.iterdir() if path.is_file())))
 
@@ -71,6 +71,8 @@ def _problem(name: str, copy: Copy, facts: object) -> str:  # `facts` change whe
             read_idx_files(spec, copy.folder)
         elif copy.kind == PARQUET:
             check_parquet(copy.files)
+            if notes := shard_notes(parquet_files(copy.folder)):
+                raise DatasetUnavailable(f"The parquet files in {copy.folder} are incomplete. {' '.join(notes)}")
         elif not cifar_is_complete(spec, copy.folder):
             raise DatasetUnavailable(f"The files of {name} in {copy.folder} are incomplete or damaged.")
     except DatasetUnavailable as error:

@@ -13,6 +13,7 @@ def prepare_picture(
     image_shape: tuple[int, int, int],
     short_side: int | None = None,
     interpolation: str = "bilinear",
+    dark_ground: bool = True,
 ) -> Tensor:
     """Cut the middle square out of a picture and resize it with anti-aliasing: uint8 [1, C, H, W].
 
@@ -20,7 +21,7 @@ def prepare_picture(
     cut out, as torchvision's own presets do.
 
     Networks for grey pictures (C = 1) learned bright strokes on a dark ground, so a grey picture with a bright border
-    is inverted.
+    is inverted, unless `dark_ground` is False: pictures of a published dataset stand on the right ground already.
     """
     # Loads torchvision, which takes seconds.
     from kdcore.machine.torchvision_import import InterpolationMode, transforms
@@ -34,7 +35,7 @@ def prepare_picture(
         image = transforms.resize(image, [short_side], interpolation=InterpolationMode(interpolation), antialias=True)
         side = height
     image = transforms.center_crop(image, [side, side])
-    if channels == 1:
+    if channels == 1 and dark_ground:
         border = torch.cat([image[..., 0, :], image[..., -1, :], image[..., :, 0], image[..., :, -1]], -1)
         if border.float().mean() > 127:
             image = 255 - image

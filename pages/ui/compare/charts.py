@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure, wrap_name
-from pages.ui.kit.formats import arm_name, format_signed
+from pages.ui.kit.formats import arm_name, format_signed, short_names
 from pages.ui.session.i18n import _, ngettext
 
 MOST_CLASSES = 20
@@ -55,7 +55,8 @@ def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, An
 
 def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw each class as a dot with its interval; colour and marker tell which student is better, if either is."""
-    names = [_label(row) for row in rows]
+    shown = short_names([row.name for row in rows])
+    names = [_label(name, row.n) for name, row in zip(shown, rows, strict=True)]
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": look.MUTE, "width": 1.6})
     for claim in ("distilled", "baseline", "none"):
@@ -82,8 +83,8 @@ def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) ->
     return figure
 
 
-def _label(row: ClassRow) -> str:
-    return wrap_name(f"{row.name} (n\u00a0=\u00a0{row.n})" if row.n < FEW_PICTURES else row.name)
+def _label(name: str, pictures: int) -> str:
+    return wrap_name(f"{name} (n\u00a0=\u00a0{pictures})" if pictures < FEW_PICTURES else name)
 
 
 def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) -> str:

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 
 from pages.ui.compare.heat_table import DEEPEST_SHADE, heat_cell, heat_table_html
 from pages.ui.kit import look
-from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure
-from pages.ui.kit.formats import arm_name
+from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, plain_text, style_figure
+from pages.ui.kit.formats import arm_name, short_names
 from pages.ui.session.i18n import _
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text
     figure.update_xaxes(
         title_text=_("distance of their soft labels"), range=[0, 1.04 * furthest or 1.0], showgrid=True, gridcolor=GRID
     )
-    names = [class_names[leaf] for leaf in tree.order]
+    names = [plain_text(name) for name in short_names([class_names[leaf] for leaf in tree.order])]
     figure.update_yaxes(
         tickvals=[-index for index in range(len(names))], ticktext=names, showgrid=False,
         range=[0.6 - len(names), 0.6],

@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from pages.ui.kit.formats import short_names
+
 DEEPEST_SHADE = 70.0  # percent of the colour in the darkest cell; the text in it must stay readable
 
 
 def heat_table_html(
     rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[str]], caption: str, narrow: bool
 ) -> str:
-    """Return the table as HTML; the names and the caption are escaped.
+    """Return the table as HTML; the names, of which long ones are shortened, and the caption are escaped.
 
     Args:
         rows, columns: names of the classes.
         cells: [row][column], from `heat_cell`.
         narrow: whether there are so many columns that their cells must be narrow.
     """
-    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in columns)
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in short_names(columns))
     body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>{"".join(row)}</tr>' for name, row in zip(rows, cells, strict=True)
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(row)}</tr>'
+        for name, row in zip(short_names(rows), cells, strict=True)
     )
     return (
         f'<div class="kd-heat-box" role="region" tabindex="0" aria-label="{escape(caption)}">'

@@ -152,11 +152,12 @@ def own_data_form() -> None:
     with st.expander(_("Add your own pictures"), key="own_data"):
         path = st.text_input(
             _("Folder or parquet file"), key="own_path", placeholder="~/pictures/leaves",
-            help=_("A folder with one folder of pictures a class, or a parquet file in the Hugging Face image layout."),
+            help=_("A folder with one folder of pictures a class, or parquet files as the Hugging Face Hub has them."),
         )  # fmt: skip
         name = st.text_input(
             _("Name"), key="own_name", placeholder=_("made from the folder's name"),
-            help=_("Small letters, digits and hyphens. A dataset that you added under this name before is replaced."),
+            help=_("Small letters, digits and hyphens. A dataset that you added under this name before is replaced. "
+                   "Without a name, nothing is replaced but a copy of the same folder."),
         )  # fmt: skip
         if st.button(_("Add"), key="own_add", type="primary", disabled=not path.strip()):
             _add(path.strip(), name.strip() or None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from textwrap import wrap
 from typing import Any
 
@@ -65,9 +66,17 @@ def style_figure(figure: go.Figure, text: TextStyle, revision: str, legend: bool
     figure.update_yaxes(gridcolor=GRID, automargin=True, **axis)
 
 
+def plain_text(name: str) -> str:
+    """Escape a name for Plotly, which would read signs such as <b> in it as formatting."""
+    return escape(name, quote=False)
+
+
 def wrap_name(name: str) -> str:
-    """Break a name into lines of at most 16 characters, so that on a phone the labels leave room for the chart."""
-    return "<br>".join(wrap(name, 16))
+    """Break a name into lines of at most 16 characters, so that on a phone the labels leave room for the chart.
+
+    The lines are escaped for Plotly.
+    """
+    return "<br>".join(plain_text(line) for line in wrap(name, 16))
 
 
 def with_opacity(colour: str, opacity: float) -> str:

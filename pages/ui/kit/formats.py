@@ -79,6 +79,18 @@ def join_names(names: Sequence[str], limit: int = 12) -> str:
     return _("{names} and {n} more").format(names=shown, n=more) if more > 0 else shown
 
 
+def short_names(names: Sequence[str], limit: int = 28) -> list[str]:
+    """Return names of at most `limit` letters for charts and tables; shortened ones that became equal get a number."""
+    shortened: list[str] = []
+    for name in names:
+        short, number = name if len(name) <= limit else f"{name[: limit - 1]}…", 1
+        while len(name) > limit and short in (*shortened, *names):
+            number += 1
+            short = f"{name[: limit - 6]}… ({number})"
+        shortened.append(short)
+    return shortened
+
+
 def join_with_and(names: Sequence[str]) -> str:
     """Join all names for a sentence: `wolf, dog and fox`."""
     return _("{names} and {last}").format(names=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]

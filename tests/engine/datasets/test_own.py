@@ -25,7 +25,8 @@ def test_a_folder_of_class_folders_becomes_a_dataset(home: Path, tmp_path: Path)
     info = add_dataset(tmp_path / "My Colours", progress=lambda done, total: progress.append((done, total)))
     assert (info.name, info.num_classes, info.image_shape) == ("my-colours", 2, (3, 64, 64))
     assert progress[-1] == (62, 62)
-    assert "1 files could not be read" in info.description
+    assert "1 file could not be read (red/broken.jpg)" in info.description
+    assert "1 file left out that" in info.description  # notes.txt
     dataset = load_dataset("my-colours")
     assert dataset.class_names == ("blue", "red")
     assert len(dataset.train) == info.train_size

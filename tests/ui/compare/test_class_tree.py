@@ -21,7 +21,7 @@ def test_brackets_join_where_their_branches_are() -> None:
 
 def test_the_chart_names_the_leaves_in_their_order() -> None:
     figure = class_tree.class_tree_chart(TREE, NAMES, "teacher")
-    assert list(figure.layout.yaxis.ticktext) == ["fox", "wolf", "dog", "<b>cat</b>"]
+    assert list(figure.layout.yaxis.ticktext) == ["fox", "wolf", "dog", "&lt;b&gt;cat&lt;/b&gt;"]
     assert list(figure.layout.yaxis.tickvals) == [0, -1, -2, -3]
     (line,) = figure.data
     assert [x for x in line.x if x is not None] == [x for xs, _ys in class_tree.branches(TREE) for x in xs]

@@ -108,11 +108,14 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
 
 
 def kl_to_teacher(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
-    """Mean KL(teacher ‖ student) at T = 1 in nats; logits [S, N, K] and [N, K]."""
+    """Mean KL(teacher ‖ student) at T = 1 in nats; logits [S, N, K] and [N, K].
+
+    A class that the teacher rules out (its logit is -inf) adds 0.
+    """
     student = F.log_softmax(student_logits.float(), dim=-1)
     teacher = F.log_softmax(teacher_logits.float(), dim=-1).expand_as(student)
-    divergence = F.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)  # [S, N]
-    return picture_estimate(divergence, 0.0)
+    divergence = F.kl_div(student, teacher, reduction="none", log_target=True)
+    return picture_estimate(divergence.masked_fill(teacher.isneginf(), 0.0).sum(-1), 0.0)
 
 
 def paired_difference(arm: Tensor, other_arm: Tensor, hard_labels: Tensor) -> Estimate:

@@ -38,12 +38,33 @@ class Teacher:
         return self.card.name
 
     def logits(self, images: Tensor) -> Tensor:
-        """Calibrated logits: uint8 [N, C, H, W] -> float32 [N, K] on the CPU."""
-        return predict_logits(self.network, images, self.device) * self.card.calibration
+        """Calibrated logits: uint8 [N, C, H, W] -> float32 [N, K] on the CPU. A logit of -inf rules its class out.
+
+        Raises:
+            ModelFileError: a logit is not a number or +inf, or all classes of a picture are ruled out.
+        """
+        return check_logits(predict_logits(self.network, images, self.device) * self.card.calibration, self.name)
 
     def prepare(self, picture: Image.Image) -> Tensor:
         """Bring a picture to the shape that this network takes: its middle, resized; uint8 [1, C, H, W]."""
         return prepare_picture(picture, self.card.image_shape, self.card.resize, self.card.interpolation)
+
+
+def check_logits(logits: Tensor, name: str) -> Tensor:
+    """Return a network's logits, [..., K], if soft labels can be computed from them.
+
+    Args:
+        name: of the network, for the message.
+
+    Raises:
+        ModelFileError: a logit is not a number or +inf, or all classes of a picture are ruled out by -inf.
+    """
+    if bool(logits.amax(-1).isfinite().all()):  # the largest logit is NaN if any of them is
+        return logits
+    raise ModelFileError(
+        f"The network {name} answers some pictures with logits that are not a number or infinite, and only -inf is "
+        "legal, for a class that it rules out; mend its weights or choose another one."
+    )
 
 
 def load_single(name: str, device: str = "cpu") -> Teacher:

@@ -14,6 +14,7 @@ from kdcore.machine.device import Device
 from kdcore.methods.method import DEFAULT_METHOD
 from kdcore.methods.registry import METHODS
 from kdcore.methods.stages import Stage
+from kdcore.networks.inference import compact
 from kdcore.settings.config import RunConfig
 from kdcore.settings.stages import event_names, stages_of
 from kdcore.settings.sweeps import Point
@@ -45,7 +46,7 @@ def train_stages(
         a `TeacherEpochEnded` for each epoch, under the stage's name among `event_names`.
 
     Returns:
-        by seed, the logits of the last stage's student for all views of its transfer set, float16 [V, N, K].
+        by seed, the logits of the last stage's student for all views of its transfer set, float16 or float32 [V, N, K].
 
     Raises:
         TrainingStopped, StoreError: as `fitting.fit`.
@@ -86,7 +87,7 @@ def _student(
 
 
 def _stage_logits(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int, Tensor]:
-    """Return by seed the logits of that seed's student for all views of its transfer set, float16 [V, N, K]."""
+    """Return by seed the logits of that seed's student for all views of its transfer set, [V, N, K] (see `compact`)."""
     logits = {}
     for team in teams:
         rows = torch.cat([student.transfer_set.rows for student in team.students]).unique()
@@ -94,5 +95,5 @@ def _stage_logits(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> 
         each = torch.stack([team.logits(views.apply(images[rows], view)) for view in range(len(views))])  # [V, M, R, K]
         for place, student in enumerate(team.students):
             own = torch.searchsorted(rows, student.transfer_set.rows).cpu()  # the logits are on the CPU
-            logits[student.seed] = each[:, place, own].half()
+            logits[student.seed] = compact(each[:, place, own])
     return logits

@@ -71,6 +71,8 @@ def leave_out_diverged(
         for seed, finite in zip(seeds, each.isfinite().flatten(1).all(1).tolist(), strict=True):
             if not finite:
                 found.setdefault((arm, seed), Divergence(arm, seed, epochs))
-    usable = {arm: torch.tensor([(arm, seed) not in found for seed in seeds]) for arm in logits}
-    left = {arm: each.masked_fill(~usable[arm][:, None, None], math.nan) for arm, each in logits.items()}
+    left = dict(logits)
+    for arm in {arm for arm, _ in found} & set(logits):
+        lost = torch.tensor([(arm, seed) in found for seed in seeds])
+        left[arm] = logits[arm].masked_fill(lost[:, None, None], math.nan)
     return left, tuple(found.values())

@@ -46,6 +46,10 @@ class DownloadFailed(KdError):
     """A file could not be fetched, because the network or the disk failed or its checksum is wrong."""
 
 
+class TrainingDiverged(KdError):
+    """A training ended without a usable network, because its numbers became infinite or not a number."""
+
+
 class PictureError(KdError):
     """A file cannot be read as a picture."""
 

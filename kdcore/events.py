@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from kdcore.errors import StoreError
 
-Curves = dict[str, dict[str, list[float]]]  # for each arm and each quantity, one value per seed
+# For each arm and each quantity, one value per seed; None for a seed whose student diverged.
+Curves = dict[str, dict[str, list[float | None]]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class EpochEnded(Event):
         epochs: the epochs of the whole run.
         seconds: how long this epoch took.
         curves: `curves[arm]` holds `train_loss` (nats) and, where it was measured after this epoch,
-            `validation_accuracy` (0 to 1), with one value per seed.
+            `validation_accuracy` (0 to 1), with one value per seed; None once its student has diverged.
     """
 
     epoch: int

@@ -129,7 +129,7 @@ def _add_settings(parser: Parser) -> None:
     parser.add_argument(
         "--controls", metavar="NAMES", help="further arms, joined by commas, or all; see kdcore methods"
     )
-    parser.add_argument("--temperature", type=float, metavar="T", help="of the soft labels, above 0")
+    parser.add_argument("--temperature", type=float, metavar="T", help="of the soft labels, 0.01 to 1,000")
     weight_help = "of the distill loss, 0 to 1; kdcore methods says which methods use it"
     parser.add_argument("--distill-weight", type=float, metavar="W", help=weight_help)
     _add_recipe(parser)

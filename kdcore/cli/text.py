@@ -7,8 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdcore.events import EpochEnded, TeacherEpochEnded
+from kdcore.metrics.divergence import divergences_of
 from kdcore.reports.comparison import minus_distilled
-from kdcore.reports.words import agreement_with, has_teacher, headline, own_point_words, taught_by, unused_settings
+from kdcore.reports.words import (
+    agreement_with,
+    diverged_note,
+    has_teacher,
+    headline,
+    own_point_words,
+    taught_by,
+    unused_settings,
+)
 from kdcore.settings.controls import CONTROLS
 
 if TYPE_CHECKING:
@@ -65,8 +74,11 @@ def epoch(event: EpochEnded, arms: Sequence[str]) -> str:
     """
     parts = [f"epoch {event.epoch} of {event.epochs}"]
     for arm in [arm for arm in arms if arm in event.curves][:3]:
+        reported = [value for values in event.curves[arm].values() for value in values]
         values = [value for value in event.curves[arm].get("validation_accuracy", []) if value is not None]
-        if values:
+        if None in reported:
+            parts.append(f"{arm} diverged")
+        elif values:
             parts.append(f"{arm} {percent(sum(values) / len(values))}")
     if left := round((event.epochs - event.epoch) * event.seconds):
         parts.append(f"{left} s left")
@@ -82,9 +94,12 @@ def result(value: dict[str, Any]) -> str:
     lines = [f"run {value['run_id']}: {_config_line(config)}, {value['seconds']:.0f} s on {value['device']}", ""]
     if "sweep" in value:
         lines += [sweep(value["sweep"]), "", headline(value), "", f"in detail, at {own_point_words(config)}:"]
+    diverged = divergences_of(value)
     rows = []
     for arm, row in value["arms"].items():
-        figures = (estimate(row["accuracy"]), estimate(row.get("ece")), estimate(row.get("agreement")))
+        missing = "diverged" if arm in {one.arm for one in diverged} else ""
+        accuracy = estimate(row.get("accuracy")) or missing
+        figures = (accuracy, estimate(row.get("ece")), estimate(row.get("agreement")))
         times = {time["batch_size"]: f"{time['p50']:.3g}" for time in row.get("latency_ms", [])}
         sizes = (count(row["num_params"]), count(row["macs"]), f"{count(row['size_bytes'])}B")
         rows.append((arm, *figures, times.get(1, ""), times.get(64, ""), *sizes))
@@ -99,6 +114,8 @@ def result(value: dict[str, Any]) -> str:
     if value.get("teacher_seconds"):
         lines.append(f"its teacher was trained first, in {duration(value['teacher_seconds'])}, and is kept")
     lines += value.get("notes") or []
+    if diverged:
+        lines.append(diverged_note(diverged))
     lines += ["", value["verdict"]["sentence"]]
     if controls_table := controls(value["arms"]):
         lines += ["", controls_table]
@@ -140,7 +157,7 @@ def sweep(value: dict[str, Any]) -> str:
     """Return a table of a sweep's points: settings, accuracies of baseline and distilled, and their difference."""
     rows = []
     for row in value["rows"]:
-        arms = (estimate(row["arms"][arm]["accuracy"]) for arm in ("baseline", "distilled"))
+        arms = (estimate(row["arms"][arm]["accuracy"]) or "no figure" for arm in ("baseline", "distilled"))
         paired = row["paired_difference"]
         rows.append((*row["values"].values(), *arms, difference(paired["mean"], paired["ci95"])))
     return table((*value["varied"], "baseline", "distilled", "difference"), rows)
@@ -253,5 +270,6 @@ def tuning(rows: Sequence[dict[str, Any]], best: dict[str, Any]) -> str:
     lines = []
     for row in rows:
         recipe = (f"{row['learning_rate']:g}", f"{row['weight_decay']:g}", row["epochs"])
-        lines.append((*recipe, percent(row["validation_accuracy"]), "<- best" if row is best else ""))
+        accuracy = percent(row["validation_accuracy"]) or "diverged"
+        lines.append((*recipe, accuracy, "<- best" if row is best else ""))
     return table(heads, lines)

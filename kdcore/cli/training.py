@@ -11,7 +11,7 @@ from typing import Any
 from kdcore import jobs
 from kdcore.cli import text
 from kdcore.cli.answer import Answer, progress
-from kdcore.errors import ConfigError, KdError
+from kdcore.errors import ConfigError, KdError, TrainingDiverged
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted, TeacherEpochEnded
 from kdcore.methods.method import SOFT_SETTINGS
 from kdcore.settings.controls import CONTROLS
@@ -118,7 +118,10 @@ def tune(options: Namespace) -> Answer:
         for row in tuning.tune(options.dataset, **given):
             rows.append(asdict(row))
             line(f"{options.dataset}: {len(rows)} recipes tried")
-    best = max(rows, key=lambda row: float(row["validation_accuracy"]))
+    measured = [row for row in rows if row["validation_accuracy"] is not None]
+    if not measured:
+        raise TrainingDiverged("The baseline diverged with every recipe; choose another student or more labels.")
+    best = max(measured, key=lambda row: float(row["validation_accuracy"]))
     return Answer({"dataset": options.dataset, "rows": rows, "best": best}, text.tuning(rows, best))
 
 

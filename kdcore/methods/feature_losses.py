@@ -1,6 +1,6 @@
 """Losses on features: pure functions on tensors, computed in fp32 or fp64 and averaged over the batch.
 
-Features are maps [B, C, h, w] or vectors [B, C] from an inner layer of a network.
+Features are maps [B, C, h, w] or vectors [B, C] from an inner layer of a network. No gradient flows into the teacher's.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     Returns:
         A scalar.
     """
-    student, teacher = full_precision(student_features), full_precision(teacher_features)
+    student, teacher = full_precision(student_features), full_precision(teacher_features).detach()
     if teacher.shape[2:] != student.shape[2:]:
         height, width = student.shape[2:]
         teacher = F.adaptive_avg_pool2d(teacher, (height, width))
@@ -114,7 +114,7 @@ def attention_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     Returns:
         A scalar.
     """
-    return F.mse_loss(student_map, teacher_map)
+    return F.mse_loss(student_map, teacher_map.detach())
 
 
 def relational_loss(
@@ -140,7 +140,7 @@ def relational_loss(
         A scalar.
     """
     groups = -(-len(student_embedding) // MAX_GROUP)
-    pairs = zip(student_embedding.tensor_split(groups), teacher_embedding.tensor_split(groups), strict=True)
+    pairs = zip(student_embedding.tensor_split(groups), teacher_embedding.detach().tensor_split(groups), strict=True)
     losses = [_relational_loss(student, teacher, distance_weight, angle_weight) for student, teacher in pairs]
     return torch.stack(losses).mean().to(full_precision(student_embedding).dtype)
 

@@ -1,7 +1,8 @@
 """Distill losses on logits other than Hinton's: pure functions, computed in fp32 or fp64, averaged over the batch.
 
 None includes the hard loss. None reads a Python number from a tensor, so that all work under `torch.func.vmap`, where
-temperature and weights may be tensors. Losses that are KL divergences are in nats.
+temperature and weights may be tensors. Losses that are KL divergences are in nats. A teacher's logit may be -inf, which
+rules a class out, and no gradient flows into the teacher's side.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def standardise(logits: Tensor) -> Tensor:
     Standardization in Knowledge Distillation", section 4 and algorithm 1).
 
     The standard deviation divides by K, as in the paper. The authors' code divides by K - 1, which equals a temperature
-    larger by the factor sqrt(K / (K - 1)). A row of equal logits becomes zeros, which give uniform soft labels.
+    larger by the factor sqrt(K / (K - 1)). A row of equal logits becomes zeros, which give uniform soft labels. A logit
+    of -inf stays -inf, and mean and standard deviation are those of the other classes.
 
     Args:
         logits: [B, K].
@@ -42,7 +44,13 @@ def standardise(logits: Tensor) -> Tensor:
     Returns:
         [B, K].
     """
-    return math.sqrt(logits.shape[1]) * _centred_unit(full_precision(logits), 1)
+    logits = full_precision(logits)
+    ruled_out = logits.isneginf()
+    share = 1 - ruled_out.to(logits.dtype).mean(1, keepdim=True)  # of the classes that are left
+    mean = torch.where(ruled_out, 0.0, logits).mean(1, keepdim=True) / share
+    # Where the mean takes the place of -inf, it changes neither the mean nor the sum of squared distances from it.
+    z_scores = math.sqrt(logits.shape[1]) * _centred_unit(torch.where(ruled_out, mean, logits), 1) * share.sqrt()
+    return torch.where(ruled_out, -math.inf, z_scores)
 
 
 def standardised_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
@@ -56,7 +64,7 @@ def standardised_loss(student_logits: Tensor, teacher_logits: Tensor, temperatur
     Returns:
         A scalar in nats.
     """
-    student, teacher = standardise(student_logits), standardise(teacher_logits)
+    student, teacher = standardise(student_logits), standardise(teacher_logits.detach())
     return divergence(student / temperature, teacher / temperature) * temperature**2
 
 
@@ -86,8 +94,11 @@ def dkd_loss(
         A scalar in nats.
     """
     student_target, student_rest = _split_target(full_precision(student_logits) / temperature, hard_labels)
-    teacher_target, teacher_rest = _split_target(full_precision(teacher_logits) / temperature, hard_labels)
+    teacher_target, teacher_rest = _split_target(full_precision(teacher_logits).detach() / temperature, hard_labels)
     target = divergence(student_target, teacher_target)
+    # Of a rest that the teacher rules out altogether, there is nothing to learn: equal logits have the KL 0.
+    ruled_out = teacher_rest.isneginf().all(1, keepdim=True)
+    student_rest, teacher_rest = (torch.where(ruled_out, 0.0, rest) for rest in (student_rest, teacher_rest))
     non_target = divergence(student_rest, teacher_rest)
     return (target_weight * target + non_target_weight * non_target) * temperature**2
 
@@ -126,7 +137,7 @@ def dist_loss(
         A scalar, without unit.
     """
     student_probs = F.softmax(full_precision(student_logits) / temperature, dim=1)
-    teacher_probs = F.softmax(full_precision(teacher_logits) / temperature, dim=1)
+    teacher_probs = F.softmax(full_precision(teacher_logits).detach() / temperature, dim=1)
     between = 1 - _correlation(student_probs, teacher_probs, dim=1).mean()
     within = 1 - _correlation(student_probs, teacher_probs, dim=0).mean()
     return (between_weight * between + within_weight * within) * temperature**2

@@ -1,4 +1,8 @@
-"""Losses of students: pure functions on tensors, in fp32 or fp64, in nats, averaged over the batch."""
+"""Losses of students: pure functions on tensors, in fp32 or fp64, in nats, averaged over the batch.
+
+A teacher's logit of -inf means that it rules this class out: the class has the probability 0 and adds nothing to a
+loss. No gradient flows into the teacher's side of any loss.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +26,18 @@ def divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     It does not use `F.kl_div`, which has no batching rule for `torch.func.vmap`.
 
     Args:
-        student_logits, teacher_logits: [B, K].
+        student_logits: [B, K].
+        teacher_logits: [B, K]; -inf for a class that the teacher rules out.
 
     Returns:
         A scalar.
     """
     student_log_probs = F.log_softmax(full_precision(student_logits), dim=1)
-    teacher_log_probs = F.log_softmax(full_precision(teacher_logits), dim=1)
-    return (teacher_log_probs.exp() * (teacher_log_probs - student_log_probs)).sum(1).mean()
+    teacher_log_probs = F.log_softmax(full_precision(teacher_logits).detach(), dim=1)
+    gaps = teacher_log_probs - student_log_probs
+    # The limit of p log p at 0 is 0, but 0 times the -inf of a class that is ruled out is not a number.
+    gaps = torch.where(teacher_log_probs.isneginf(), 0.0, gaps)
+    return (teacher_log_probs.exp() * gaps).sum(1).mean()
 
 
 def hard_loss(student_logits: Tensor, hard_labels: Tensor, label_smoothing: Number = 0.0) -> Tensor:

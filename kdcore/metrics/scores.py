@@ -24,11 +24,17 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, its 95 % interval (None if one seed allows no interval), and the value of each seed."""
+    """A mean over seeds with its 95 % interval.
 
-    mean: float
+    Attributes:
+        mean: None if the value of any seed is not a finite number, as that of a network that diverged.
+        ci95: None without a mean, or if one seed allows no interval.
+        per_seed: the value of each seed; None where it is not a finite number.
+    """
+
+    mean: float | None
     ci95: tuple[float, float] | None
-    per_seed: tuple[float, ...]
+    per_seed: tuple[float | None, ...]
 
     def to_json(self) -> dict[str, Any]:
         interval = None if self.ci95 is None else list(self.ci95)
@@ -47,6 +53,8 @@ def seed_estimate(
     """
     values = torch.tensor(list(per_seed), dtype=torch.float64)
     clipped = values.clamp(low, high)
+    if not bool(values.isfinite().all()):
+        return Estimate(None, None, tuple(value if math.isfinite(value) else None for value in clipped.tolist()))
     count, mean = len(values), float(values.mean())
     interval = None
     if count > 1:
@@ -92,7 +100,15 @@ def correct(logits: Tensor, hard_labels: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, hard_labels: Tensor) -> Estimate:
     """Share of pictures with the largest logit at the hard label; logits [S, N, K], hard labels int64 [N]."""
-    return picture_estimate(correct(logits, hard_labels), 0.0, 1.0)
+    return picture_estimate(_unless_nan(correct(logits, hard_labels), logits), 0.0, 1.0)
+
+
+def _unless_nan(values: Tensor, logits: Tensor) -> Tensor:
+    """Return values [S, N], with NaN for every picture of a seed that has a NaN among its logits, [S, N, K].
+
+    Such a network chooses no class, although `argmax` returns one.
+    """
+    return values.double().masked_fill(logits.isnan().flatten(1).any(1)[:, None], math.nan)
 
 
 def nll(logits: Tensor, hard_labels: Tensor) -> Estimate:
@@ -104,15 +120,19 @@ def nll(logits: Tensor, hard_labels: Tensor) -> Estimate:
 
 def agreement(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
     """Share of pictures for which student and teacher choose the same class; logits [S, N, K] and [N, K]."""
-    return picture_estimate(correct(student_logits, teacher_logits.argmax(-1)), 0.0, 1.0)
+    agreed = correct(student_logits, teacher_logits.argmax(-1))
+    return picture_estimate(_unless_nan(agreed, student_logits), 0.0, 1.0)
 
 
 def kl_to_teacher(student_logits: Tensor, teacher_logits: Tensor) -> Estimate:
-    """Mean KL(teacher ‖ student) at T = 1 in nats; logits [S, N, K] and [N, K]."""
+    """Mean KL(teacher ‖ student) at T = 1 in nats; logits [S, N, K] and [N, K].
+
+    A class that the teacher rules out (its logit is -inf) adds 0.
+    """
     student = F.log_softmax(student_logits.float(), dim=-1)
     teacher = F.log_softmax(teacher_logits.float(), dim=-1).expand_as(student)
-    divergence = F.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)  # [S, N]
-    return picture_estimate(divergence, 0.0)
+    divergence = F.kl_div(student, teacher, reduction="none", log_target=True)
+    return picture_estimate(divergence.masked_fill(teacher.isneginf(), 0.0).sum(-1), 0.0)
 
 
 def paired_difference(arm: Tensor, other_arm: Tensor, hard_labels: Tensor) -> Estimate:
@@ -124,8 +144,8 @@ def paired_difference(arm: Tensor, other_arm: Tensor, hard_labels: Tensor) -> Es
         arm, other_arm: logits [S, N, K].
         hard_labels: int64 [N].
     """
-    difference = correct(arm, hard_labels).double() - correct(other_arm, hard_labels).double()
-    return picture_estimate(difference, -1.0, 1.0)
+    first, second = (_unless_nan(correct(logits, hard_labels), logits) for logits in (arm, other_arm))
+    return picture_estimate(first - second, -1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -197,7 +217,7 @@ def ece(logits: Tensor, hard_labels: Tensor) -> Estimate:
     """
     values = [debiased_ece(seed_logits, hard_labels) for seed_logits in logits]
     variance = sum(value[1] for value in values) / len(values)
-    if len(values) == 1:
+    if len(values) == 1 and math.isfinite(values[0][0]):
         mean, half = max(0.0, values[0][0]), 1.96 * math.sqrt(variance)
         return Estimate(mean, (max(0.0, values[0][0] - half), values[0][0] + half), (mean,))
     return seed_estimate([value[0] for value in values], variance, 0.0, 1.0)

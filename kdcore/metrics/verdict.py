@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kdcore.metrics.divergence import Divergence, divergences_in_words
 from kdcore.metrics.scores import Estimate
 
 
@@ -20,9 +22,16 @@ class Verdict:
     sentence: str
 
 
-def judge(difference: Estimate) -> Verdict:
-    """Judge the paired difference distilled minus baseline (in accuracy, 0 to 1) by its interval."""
+def judge(difference: Estimate, diverged: Sequence[Divergence] = ()) -> Verdict:
+    """Judge the paired difference distilled minus baseline (in accuracy, 0 to 1) by its interval.
+
+    Args:
+        diverged: the students that diverged, whom the sentence names if they leave no difference.
+    """
     seeds = len(difference.per_seed)
+    if difference.mean is None:
+        who = divergences_in_words(diverged)
+        return Verdict("none", f"No difference can be claimed, because students diverged{f': {who}' if who else ''}.")
     if difference.ci95 is None:
         return Verdict("none", "No difference can be claimed: one seed gives no interval.")
     low, high = (100 * bound for bound in difference.ci95)

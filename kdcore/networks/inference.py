@@ -39,6 +39,12 @@ def predict_logits(model: nn.Module, images: Tensor, device: Device, batch_size:
     return torch.cat(parts).cpu()  # one copy at the end, so that batches need not wait for copies
 
 
+def compact(logits: Tensor) -> Tensor:
+    """Logits in float16 if all of them fit in it, else in float32, so that none becomes infinite by rounding."""
+    half = logits.half()
+    return half if bool((half.isinf() == logits.isinf()).all()) else logits.float()
+
+
 def accuracy_of(logits: Tensor, hard_labels: Tensor) -> float:
     """Accuracy: the share of pictures whose largest logit is at their hard label; [N, K] and int64 [N]."""
     return float((logits.argmax(1) == hard_labels).double().mean())

@@ -102,6 +102,11 @@ class StackedNetwork(nn.Module):
             joined[f"layers.{layers[layer]}.{name}"] = same
         return joined
 
+    def finite(self) -> Tensor:
+        """Whether all weights and statistics of each network are finite numbers, bool [M]."""
+        values = [value.isfinite() for value in self.state_dict().values() if value.ndim > 0]
+        return torch.stack([value.reshape(self.size, -1).all(1) for value in values]).all(0)
+
 
 class _Convolution(nn.Module):
     """Grouped convolution with the kernels of M networks of C input and O output channels each, [M · O, C, k, k]."""

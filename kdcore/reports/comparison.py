@@ -99,6 +99,8 @@ def difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> AccuracyD
     The interval combines theirs by the MOVER method (Zou and Donner 2008) as if the runs were independent. Runs that
     share test pictures and seeds vary together, so the interval is then wider than necessary: it never claims too much.
     """
+    if one["mean"] is None or other["mean"] is None:  # a student of the arm diverged
+        return AccuracyDifference(None, None)
     mean = other["mean"] - one["mean"]
     if not one.get("ci95") or not other.get("ci95"):
         return AccuracyDifference(mean, None)

@@ -43,13 +43,14 @@ def validation_curves(events: Iterable[Event]) -> dict[str, Curve]:
 def make_curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, largest: float) -> Curve:
     """Return the curve of one quantity of one arm; epochs at which it was not measured are left out.
 
+    Where a student diverged, the mean is over the others; `first_divergence` says whether one has.
+
     Args:
         by_epoch: number of an epoch -> the event at its end.
         quantity: key in the event's curves, such as "train_loss".
         largest: largest possible value, at which the interval is cut off; it is cut off at 0 too.
     """
     reported = [(epoch, by_epoch[epoch].curves.get(arm, {}).get(quantity, [])) for epoch in sorted(by_epoch)]
-    # The store writes a loss that is not a number (of a diverged run) as None.
     numbers = [(epoch, [value for value in values if value is not None]) for epoch, values in reported]
     measured = [(epoch, values) for epoch, values in numbers if values]
     intervals = [interval for _epoch, values in measured if (interval := seed_interval(values)) is not None]
@@ -68,6 +69,22 @@ def make_curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, larg
         low=low,
         high=high,
         per_seed=per_seed,
+    )
+
+
+def first_divergence(by_epoch: Mapping[int, EpochEnded], arm: str) -> int | None:
+    """Return the first epoch in which a student of an arm had diverged; None if none has.
+
+    Args:
+        by_epoch: number of an epoch -> the event at its end.
+    """
+    return next(
+        (
+            epoch
+            for epoch in sorted(by_epoch)
+            if any(None in values for values in by_epoch[epoch].curves.get(arm, {}).values())
+        ),
+        None,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kdcore.methods.method import DEFAULT_METHOD, SOFT_SETTINGS
+from kdcore.metrics.divergence import Divergence, divergences_in_words, divergences_of
 from kdcore.reports.comparison import claim_counts, claims_in_words
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point, setting_text
@@ -28,6 +29,14 @@ def headline(result: Mapping[str, Any]) -> str:
     if outcome := claims_in_words(claim_counts(result), texts):
         return f"{outcome}."
     return str((result.get("verdict") or {}).get("sentence") or "")
+
+
+def diverged_note(diverged: Iterable[Divergence]) -> str:
+    """Return a sentence about the students of a run that diverged."""
+    return (
+        f"Diverged: {divergences_in_words(diverged)}. Their loss, weights or logits became infinite or not a number, "
+        "and an arm of which a student diverged has no figures."
+    )
 
 
 def own_point_words(config: Mapping[str, Any]) -> str:
@@ -61,6 +70,8 @@ def measurement_paragraphs(row: RunRow) -> list[str]:
             f"turn, on {result.get('device', 'its device')} ({result.get('precision', 'fp32')}); the run took "
             f"{result.get('seconds', 0) or 0:.0f} s."
         )
+    if diverged := divergences_of(result):
+        words.append(diverged_note(diverged))
     if any(name in CONTROLS for name in config.get("controls") or ()):
         words.insert(1, "The controls are students of the same kind; their table says what is different for each.")
     if config.get("vary"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ class RunConfig:
         student: name of the student's network, such as "convnet-16".
         method: name of the method by which the distilled arm learns; "kd" is Hinton's.
         parameters: (name, value) pairs of the method's own parameters; a validated configuration has all of them.
-        temperature: T of the soft labels, above 0.
+        temperature: T of the soft labels, 0.01 to 1,000.
         distill_weight: weight of the distill loss, 0 to 1; the hard loss has the weight 1 - distill_weight.
         epochs: passes over the transfer set.
         seeds: every arm trains one student for each seed. A seed decides the first weights, the order and the views of
@@ -93,6 +93,9 @@ class RunConfig:
         Raises:
             ConfigError: a value is not legal; the message says in one sentence what is wrong and what is legal.
         """
+        for name in ("dataset", "teacher", "student", "method", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"The {name} must be a name, not {getattr(self, name)!r}.")
         info = dataset_info(self.dataset)
         method = find_method(self.method)
         parameters = check_parameters(method, dict(self.parameters))
@@ -105,15 +108,15 @@ class RunConfig:
         _check("distill weight", self.distill_weight, 0.0, 1.0)
         _check("epochs", self.epochs, 1, MAX_EPOCHS, whole=True)
         _check("number of seeds", len(self.seeds), 1, MAX_SEEDS, whole=True)
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ConfigError("The seeds must differ from each other; repeating one would count it twice.")
         for seed in self.seeds:
             _check("seed", seed, 0, 2**31 - 1, whole=True)
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ConfigError("The seeds must differ from each other; repeating one would count it twice.")
         _check("batch size", self.recipe.batch_size, 1, 65536, whole=True)
         _check("learning rate", self.recipe.learning_rate, 1e-8, 10.0)
         _check("weight decay", self.recipe.weight_decay, 0.0, 10.0)
         _check("label smoothing", self.recipe.label_smoothing, 0.0, 0.99)
-        teacher = normal_name(str(self.teacher))
+        teacher = normal_name(self.teacher)
         normal = normal_sweep(replace(self, teacher=teacher, parameters=parameters, controls=controls))
         teacher, method = normal.teacher, find_method(normal.method)  # of the sweep's own point
         if method.needs_ensemble and not is_ensemble(teacher):
@@ -155,6 +158,8 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     if isinstance(seeds, int):
         _check("number of seeds", seeds, 1, MAX_SEEDS, whole=True)
         seeds = range(seeds)
+    elif not isinstance(seeds, Iterable):
+        raise ConfigError(f"The seeds must be a number of seeds or several seeds, not {seeds!r}.")
     method = find_method(given.get("method", DEFAULT_METHOD))
     parameters = dict(given.pop("parameters", {}))
     values: dict[str, Any] = {
@@ -209,6 +214,6 @@ def _check_controls(config: RunConfig, info: DatasetInfo) -> None:
 def _check(what: str, value: object, low: float, high: float, where: str = "", *, whole: bool = False) -> None:
     kind = "a whole number" if whole else "a number"
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    legal = number and math.isfinite(value) and low <= value <= high  # type: ignore[arg-type,operator]
+    legal = number and low <= value <= high  # type: ignore[operator]
     if not legal or (whole and not isinstance(value, int)):
         raise ConfigError(f"The {what} must be {kind} from {low:g} to {high:g}{where}, not {value!r}.")

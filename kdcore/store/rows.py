@@ -138,8 +138,20 @@ def to_run(row: sa.Row[Any], result: dict[str, Any] | None = None) -> RunRow:
     columns["config"] = json.loads(columns["config"])
     columns["tags"] = tuple(json.loads(columns["tags"])) if columns["tags"] else ()
     if "result" in columns:
-        result = json.loads(columns["result"]) if columns["result"] else None
+        result = read_result(columns["result"])
     return RunRow(**{**columns, "result": result})
+
+
+def read_result(text: str | None) -> dict[str, Any] | None:
+    """Return the result of a run that was stored as JSON; None for a run without one."""
+    result: dict[str, Any] | None = json.loads(text, object_hook=_whole_interval) if text else None
+    return result
+
+
+def _whole_interval(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an object of a result, without its interval if an end is missing: older versions wrote [null, null] for a
+    student that diverged."""
+    return {**value, "ci95": None} if None in (value.get("ci95") or ()) else value
 
 
 def without_per_class(result: dict[str, Any] | None) -> dict[str, Any] | None:

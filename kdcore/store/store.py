@@ -27,6 +27,7 @@ from kdcore.store.rows import (
     is_id,
     locked_row,
     not_found,
+    read_result,
     to_run,
     to_text,
     unless_deleted,
@@ -152,22 +153,28 @@ class Store:
             query = query.where(runs.c.visitor == visitor)
         with self.read() as connection:
             rows = connection.execute(query).all()
-            if not with_per_class:
-                self._cache_results(connection, [row.id for row in rows if row.status == "finished"])
-        if with_per_class:
-            return [to_run(row) for row in rows]
-        return [to_run(row, self._cached_results.get(row.id)) for row in rows]
+            if with_per_class:
+                return [to_run(row) for row in rows]
+            results = self._results(connection, [row.id for row in rows if row.status == "finished"])
+        # A finished run whose result is gone was removed by another process since its row was read.
+        return [to_run(row, results.get(row.id)) for row in rows if row.status != "finished" or row.id in results]
 
-    def _cache_results(self, connection: sa.Connection, run_ids: Sequence[str]) -> None:
-        """Read those results of these finished runs that are not cached yet, and cache them without per-class figures.
-        They stay valid, because a stored result never changes."""
+    def _results(self, connection: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+        """Return the results of these finished runs without per-class figures, by id; none for a run that is gone.
+
+        They are cached, and stay valid, because a stored result never changes.
+        """
         if len(self._cached_results) > MAX_CACHED:
             self._cached_results.clear()
-        missing = [run_id for run_id in run_ids if run_id not in self._cached_results]
+        cached = self._cached_results
+        found = {run_id: cached[run_id] for run_id in run_ids if run_id in cached}
+        missing = [run_id for run_id in run_ids if run_id not in found]
         for start in range(0, len(missing), 100):
             wanted = runs.c.id.in_(missing[start : start + 100])
             for run_id, text in connection.execute(sa.select(runs.c.id, runs.c.result).where(wanted)):
-                self._cached_results[run_id] = without_per_class(json.loads(text) if text else None)
+                found[run_id] = without_per_class(read_result(text))
+        cached.update(found)
+        return found
 
     def tag(self, run_id: str, tags: Iterable[str]) -> tuple[str, ...]:
         """Replace the tags of a run; return them in the form in which they are stored.

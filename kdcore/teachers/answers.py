@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdcore.datasets import Dataset
+from kdcore.networks.inference import compact
 from kdcore.teachers.fit import fit_to
 from kdcore.teachers.teacher import Teacher
 
@@ -26,7 +27,7 @@ class PictureAnswers:
         superclasses: the superclass of each class, [K].
         hard_labels: int64 [N].
         chosen: for each arm, the class with the largest logit, int64 [N].
-        logits: for each arm, the calibrated logits, fp16 [N, K].
+        logits: for each arm, the calibrated logits, fp16 [N, K], or fp32 where they exceed fp16.
         pictures: from the index of a picture in the test split to its pixels, uint8 [C, H, W]; it holds only the first
             `MOST_PICTURES` of each group.
         dataset_sha256: SHA-256 of the dataset that the pictures belong to.
@@ -77,7 +78,7 @@ def answer_test_split(networks: Mapping[str, Teacher], dataset: Dataset) -> Pict
         dataset.superclasses,
         split.hard_labels,
         chosen,
-        {arm: logits.half() for arm, logits in exact_logits.items()},
+        {arm: compact(logits) for arm, logits in exact_logits.items()},
         {index: split.images[index].clone() for index in sorted(shown)},
         dataset.sha256,
     )
@@ -105,7 +106,8 @@ def _rank(group: str, logits: Mapping[str, Tensor], chosen: Mapping[str, Tensor]
     index = in_group.nonzero()[:, 0]
     labels = hard_labels[index][:, None]
     # Round to fp16 first: the order must be the same for exact logits and for those that `PictureAnswers` keeps.
-    truth = {arm: value[index].half().float().softmax(-1).gather(1, labels)[:, 0] for arm, value in logits.items()}
+    kept = {arm: compact(value)[index].float() for arm, value in logits.items()}
+    truth = {arm: value.softmax(-1).gather(1, labels)[:, 0] for arm, value in kept.items()}
     if group == "dissent":
         gap = (truth["teacher"] - (truth["distilled"] + truth["baseline"]) / 2).abs()
     else:

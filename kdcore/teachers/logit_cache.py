@@ -12,6 +12,7 @@ from torch import Tensor
 from kdcore.datasets.base import Dataset
 from kdcore.errors import ModelFileError, StoreError
 from kdcore.machine.tensor_files import canonical_json, load_tensors, mark_used, save_tensors
+from kdcore.networks.inference import compact
 from kdcore.pictures.views import ViewSet
 from kdcore.teachers.teacher import Teacher
 
@@ -25,14 +26,18 @@ def cached_teacher_logits(
     order of its classes, the dataset, the views, and the device's kind and precision. Rows that are not in it yet are
     computed and added. A file that cannot be read is computed anew, and one that cannot be written is skipped: neither
     fails a run.
+    Logits beyond the range of float16 are kept in float32.
 
     Args:
         rows: int64 [M], indices into `dataset.train`.
         folder: where the files are kept.
 
     Returns:
-        The logits, float16 [V, N, K] for V views of the N training pictures, NaN at rows that were never asked for; and
-        whether all of them came from the file.
+        The logits, float16 or float32 [V, N, K] for V views of the N training pictures, NaN at rows that were never
+        asked for; and whether all of them came from the file.
+
+    Raises:
+        ModelFileError: the teacher's logits for these pictures cannot be used (see `check_logits`).
     """
     key = {
         "dataset": dataset.sha256,
@@ -53,7 +58,9 @@ def cached_teacher_logits(
         return logits, True
     images = dataset.train.images[missing]
     for view in range(len(views)):
-        logits[view, missing] = teacher.logits(views.apply(images, view)).half()
+        found = compact(teacher.logits(views.apply(images, view)))
+        logits = logits.to(torch.promote_types(logits.dtype, found.dtype))
+        logits[view, missing] = found.to(logits.dtype)
     with contextlib.suppress(StoreError):
         save_tensors(path, {"logits": logits})
     return logits, False
@@ -66,5 +73,6 @@ def _read(path: Path, shape: tuple[int, int, int]) -> Tensor | None:
         logits = load_tensors(path)[0].get("logits")
     except ModelFileError:
         return None
-    fits = logits is not None and tuple(logits.shape) == shape and logits.dtype == torch.float16
-    return logits if fits else None
+    if logits is None or tuple(logits.shape) != shape or logits.dtype not in (torch.float16, torch.float32):
+        return None
+    return None if bool(logits.isposinf().any()) else logits  # older versions rounded too large logits to infinity

@@ -42,8 +42,12 @@ class Teacher:
         return self.card.name
 
     def logits(self, images: Tensor) -> Tensor:
-        """Calibrated logits: uint8 [N, C, H, W] -> float32 [N, K] on the CPU."""
-        return predict_logits(self.network, images, self.device) * self.card.calibration
+        """Calibrated logits: uint8 [N, C, H, W] -> float32 [N, K] on the CPU. A logit of -inf rules its class out.
+
+        Raises:
+            ModelFileError: a logit is not a number or +inf, or all classes of a picture are ruled out.
+        """
+        return check_logits(predict_logits(self.network, images, self.device) * self.card.calibration, self.name)
 
     def in_order(self, class_names: Sequence[str]) -> Teacher:
         """The same single network, with its classes in the order of `class_names`, which must be the same names."""
@@ -74,6 +78,23 @@ def build_network(card: ModelCard, seed: int | None = None) -> nn.Module:
     if card.normalisation is not None:
         add_input_normalisation(network, card.normalisation.mean, card.normalisation.std)
     return network
+
+
+def check_logits(logits: Tensor, name: str) -> Tensor:
+    """Return a network's logits, [..., K], if soft labels can be computed from them.
+
+    Args:
+        name: of the network, for the message.
+
+    Raises:
+        ModelFileError: a logit is not a number or +inf, or all classes of a picture are ruled out by -inf.
+    """
+    if bool(logits.amax(-1).isfinite().all()):  # the largest logit is NaN if any of them is
+        return logits
+    raise ModelFileError(
+        f"The network {name} answers some pictures with logits that are not a number or infinite, and only -inf is "
+        "legal, for a class that it rules out; mend its weights or choose another one."
+    )
 
 
 def load_single(name: str, device: str = "cpu") -> Teacher:

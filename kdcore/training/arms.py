@@ -42,10 +42,10 @@ class TeacherAnswers:
     Attributes:
         images: the training pictures on the device that trains, uint8 [M, C, H, W].
         teachers: every teacher of the run, by name.
-        logits: each teacher's logits for all V views, float16 [V, M, K], by the teacher's name. Only the rows that
-            `rows_to_ask` returns are valid; the others may be NaN.
+        logits: each teacher's logits for all V views, float16 or float32 [V, M, K], by the teacher's name. Only the
+            rows that `rows_to_ask` returns are valid; the others may be NaN.
         stage_logits: for methods with stages, the logits of the last stage's students for all views of their N labelled
-            pictures, float16 [V, N, K], by (label of the point, seed).
+            pictures, float16 or float32 [V, N, K], by (label of the point, seed).
     """
 
     images: Tensor

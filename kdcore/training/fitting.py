@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field
 from kdcore.datasets import Dataset
 from kdcore.events import CheckpointSaved, Curves
 from kdcore.machine.parallel import ParallelThreads
+from kdcore.metrics.divergence import Divergence
 from kdcore.networks.inference import accuracy_of
 from kdcore.training.checkpoint import RunCheckpoint
+from kdcore.training.diverged import Key, diverged_students, epoch_curves
 from kdcore.training.states import StateMissing
 from kdcore.training.students import PEER
 from kdcore.training.team import Team
@@ -42,18 +45,29 @@ class Clock:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One finished epoch; `saved` is the checkpoint that was written after it, None if none was written."""
+    """One finished epoch.
 
-    epoch: int  # 1-based
+    Attributes:
+        epoch: counted from 1.
+        curves: of every arm, with None for students that diverged.
+        saved: the checkpoint that was written after it, None if none was written.
+        diverged: the students that diverged so far.
+    """
+
+    epoch: int
     seconds: float
     curves: Curves
     saved: CheckpointSaved | None
+    diverged: tuple[Divergence, ...] = ()
 
 
 def fit(
     teams: Sequence[Team], dataset: Dataset, checkpoint: RunCheckpoint, clock: Clock, should_stop: Callable[[], bool]
 ) -> Iterator[EpochDone]:
     """Train all students to the end of their schedule, continuing from the checkpoint if there is one.
+
+    A student whose loss, weights or validation logits are no longer finite numbers has diverged and is measured no
+    more. When all have, the training ends.
 
     Args:
         should_stop: asked again and again during every epoch; True ends the training.
@@ -67,29 +81,32 @@ def fit(
     """
     epochs, threads = teams[0].schedule.epochs, threads_for(teams)
     history = _restore(teams, checkpoint, clock)
+    trained = [student for team in teams for student in team.students if student.arm != PEER]
+    diverged = diverged_students(trained, history)
     timed: list[float] = []
     clock.epoch_seconds.append(timed)
     if history:
-        yield EpochDone(len(history), 0.0, history[-1], None)
+        yield EpochDone(len(history), 0.0, history[-1], None, tuple(diverged.values()))
     for epoch in range(len(history), epochs):
+        if len(diverged) == len(trained):
+            return
         start = time.perf_counter()
-        losses = train_epoch(teams, epoch, threads, should_stop)
+        losses = train_epoch(teams, epoch, threads, should_stop, diverged)
         if losses is None:
             raise TrainingStopped
-        curves: Curves = {}
-        for (arm, _), loss in losses.items():
-            if arm != PEER:
-                curves.setdefault(arm, {}).setdefault("train_loss", []).append(loss)
+        measured = {"train_loss": losses}
         if is_validated(epoch, epochs):
-            _validate(teams, threads, dataset, curves)
+            measured["validation_accuracy"] = _validate(teams, threads, dataset)
+        curves = epoch_curves(trained, measured, diverged)
         history.append(curves)
+        diverged = diverged_students(trained, history)
         seconds = time.perf_counter() - start
         timed.append(seconds)
         saved = None
         if checkpoint.enabled:  # save before yielding, so that a reported epoch is never lost
             tensors = {name: value for team in teams for name, value in team.state_tensors().items()}
             saved = checkpoint.save(epoch + 1, tensors, history, clock.total())
-        yield EpochDone(epoch + 1, seconds, curves, saved)
+        yield EpochDone(epoch + 1, seconds, curves, saved, tuple(diverged.values()))
 
 
 def is_validated(epoch: int, epochs: int) -> bool:
@@ -98,15 +115,16 @@ def is_validated(epoch: int, epochs: int) -> bool:
     return (epoch + 1) % every == 0 or epoch + 1 == epochs
 
 
-def _validate(teams: Sequence[Team], threads: ParallelThreads, dataset: Dataset, curves: Curves) -> None:
+def _validate(teams: Sequence[Team], threads: ParallelThreads, dataset: Dataset) -> dict[Key, float]:
+    """Return each student's accuracy on validation by (arm, seed); NaN if its logits are not all finite."""
     images = dataset.validation.images[:VALIDATION_PICTURES]
     hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
     logits_by_team = threads.run_each(lambda team, _: team.logits(images), teams)
-    for team, team_logits in zip(teams, logits_by_team, strict=True):
-        for student, logits in zip(team.students, team_logits, strict=True):
-            if student.arm != PEER:
-                per_seed = curves[student.arm].setdefault("validation_accuracy", [])
-                per_seed.append(accuracy_of(logits, hard_labels))
+    return {
+        (student.arm, student.seed): accuracy_of(logits, hard_labels) if bool(logits.isfinite().all()) else math.nan
+        for team, team_logits in zip(teams, logits_by_team, strict=True)
+        for student, logits in zip(team.students, team_logits, strict=True)
+    }
 
 
 def _restore(teams: Sequence[Team], checkpoint: RunCheckpoint, clock: Clock) -> list[Curves]:

@@ -4,6 +4,7 @@ of from the run's teacher."""
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from kdcore.machine.device import Device
 from kdcore.methods.method import DEFAULT_METHOD
 from kdcore.methods.registry import METHODS
 from kdcore.methods.stages import Stage
+from kdcore.metrics.divergence import Divergence
+from kdcore.networks.inference import compact
 from kdcore.settings.config import RunConfig
 from kdcore.settings.stages import event_names, stages_of
 from kdcore.settings.sweeps import Point
@@ -35,7 +38,7 @@ def train_stages(
     checkpoints: Callable[[int], RunCheckpoint],
     clock: Clock,
     should_stop: Callable[[], bool],
-) -> Generator[Event, None, dict[int, Tensor]]:
+) -> Generator[Event, None, tuple[dict[int, Tensor], list[Divergence]]]:
     """Train every stage of a point's method, one network for each seed, with the point's own schedule.
 
     Args:
@@ -45,7 +48,8 @@ def train_stages(
         a `TeacherEpochEnded` for each epoch, under the stage's name among `event_names`.
 
     Returns:
-        by seed, the logits of the last stage's student for all views of its transfer set, float16 [V, N, K].
+        by seed, the logits of the last stage's student for all views of its transfer set, float16 or float32 [V, N, K],
+        which are NaN for a student that diverged; and the students that diverged, each in the first stage that did.
 
     Raises:
         TrainingStopped, StoreError: as `fitting.fit`.
@@ -53,15 +57,21 @@ def train_stages(
     config = point.config
     schedule = Schedule.of(config)
     stage_logits: dict[int, Tensor] = {}
+    diverged: dict[int, Divergence] = {}
     for number, (stage, name) in enumerate(zip(stages_of(config), event_names(point), strict=True)):
         students = [_student(config, stage, number, seed, dataset, answers, stage_logits) for seed in config.seeds]
         teams = build_teams(students, dataset.image_shape, dataset.num_classes, schedule, device)
         for done in fit(teams, dataset, checkpoints(number), clock, should_stop):
-            per_seed = done.curves[stage.name].get("validation_accuracy", [])
+            measured = done.curves[stage.name].get("validation_accuracy", [])
+            per_seed = [value for value in measured if value is not None]
             accuracy = sum(per_seed) / len(per_seed) if per_seed else None
+            for one in done.diverged:
+                diverged.setdefault(one.seed, replace(one, arm=name))
             yield TeacherEpochEnded(name, done.epoch, schedule.epochs, accuracy, done.seconds)
         stage_logits = _stage_logits(teams, answers.images, schedule)
-    return stage_logits
+        for seed in diverged:
+            stage_logits[seed] = torch.full_like(stage_logits[seed], torch.nan)
+    return stage_logits, list(diverged.values())
 
 
 def _student(
@@ -86,7 +96,7 @@ def _student(
 
 
 def _stage_logits(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> dict[int, Tensor]:
-    """Return by seed the logits of that seed's student for all views of its transfer set, float16 [V, N, K]."""
+    """Return by seed the logits of that seed's student for all views of its transfer set, [V, N, K] (see `compact`)."""
     logits = {}
     for team in teams:
         rows = torch.cat([student.transfer_set.rows for student in team.students]).unique()
@@ -94,5 +104,5 @@ def _stage_logits(teams: Sequence[Team], images: Tensor, schedule: Schedule) -> 
         each = torch.stack([team.logits(views.apply(images[rows], view)) for view in range(len(views))])  # [V, M, R, K]
         for place, student in enumerate(team.students):
             own = torch.searchsorted(rows, student.transfer_set.rows).cpu()  # the logits are on the CPU
-            logits[student.seed] = each[:, place, own].half()
+            logits[student.seed] = compact(each[:, place, own])
     return logits

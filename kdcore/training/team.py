@@ -75,6 +75,10 @@ class _OneByOne(nn.Module):
         """As `StackedNetwork.join`."""
         return {f"networks.{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
 
+    def finite(self) -> Tensor:
+        values = [list(network.state_dict().values()) for network in self.networks]
+        return torch.stack([torch.stack([value.isfinite().all() for value in each]).all() for each in values])
+
 
 class Team:
     """Students that are trained in one computation.
@@ -151,6 +155,10 @@ class Team:
     def states(self) -> list[dict[str, Tensor]]:
         """Return the state dict of each student's network, as the network would have it outside the team."""
         return self.network.states()
+
+    def finite(self) -> Tensor:
+        """Whether all weights of each student are finite numbers, bool [M], on the device."""
+        return self.network.finite()
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return everything needed to resume training: the weights and the optimiser's state. Randomness needs no

@@ -6,7 +6,7 @@ the same optimiser and budget. The arms differ only in what the students learn f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -72,15 +72,23 @@ def threads_for(teams: Sequence[Team]) -> ParallelThreads:
 
 
 def train_epoch(
-    teams: Sequence[Team], epoch: int, threads: ParallelThreads, should_stop: Callable[[], bool] = lambda: False
+    teams: Sequence[Team],
+    epoch: int,
+    threads: ParallelThreads,
+    should_stop: Callable[[], bool] = lambda: False,
+    diverged: Container[tuple[str, int]] = (),
 ) -> dict[tuple[str, int], float] | None:
     """Train every student for one pass over its transfer set.
 
+    A student that diverges changes no other one: in a stack it only adds channels of its own.
+
     Args:
         epoch: the number of the epoch, from 0.
+        diverged: students that diverged before, by (arm, seed); a team without any other is not trained.
 
     Returns:
-        each student's mean loss (nats) by (arm, seed); None if `should_stop` returned True.
+        each student's mean loss (nats) by (arm, seed), NaN for a student whose weights are no longer finite numbers;
+        None if `should_stop` returned True.
     """
     schedule = teams[0].schedule
     order, view = {}, {}
@@ -92,6 +100,8 @@ def train_epoch(
 
     def learn(team: Team, should_stop: Callable[[], bool]) -> Tensor | None:
         total = torch.zeros(len(team.students), device=team.device.torch)
+        if all((one.arm, one.seed) in diverged for one in team.students if one.arm != PEER):
+            return total + torch.nan
         for step in range(schedule.steps):
             if should_stop():
                 return None
@@ -100,7 +110,7 @@ def train_epoch(
             batch_view = {seed: views[batch] for seed, views in view.items()}
             progress = (epoch * schedule.steps + step) / (schedule.epochs * schedule.steps)
             total += team.learn(batch_order, batch_view, progress)
-        return total / schedule.steps
+        return torch.where(team.finite(), total / schedule.steps, torch.nan)
 
     mean_losses: dict[tuple[str, int], float] = {}
     for team, losses in zip(teams, threads.run_each(learn, teams, should_stop), strict=True):

@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-import torch
 from torch import Tensor, nn
 
 from kdcore.datasets import Dataset, load_dataset
+from kdcore.errors import TrainingDiverged
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device, with_torch_threads
+from kdcore.metrics.divergence import Divergence, divergences_in_words
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig
 from kdcore.settings.defaults import defaults_for, instead_of
@@ -32,15 +33,16 @@ from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teachers.teacher import Teacher
 from kdcore.training.arms import TeacherAnswers, arm_names, build_students, rows_to_ask
 from kdcore.training.checkpoint import RunCheckpoint
+from kdcore.training.diverged import leave_out_diverged
 from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.fitting import Clock, TrainingStopped, fit
 from kdcore.training.notes import cards_by_name, teacher_notes
-from kdcore.training.results import build_result, save_students
+from kdcore.training.results import build_result, logits_on_test, save_students
 from kdcore.training.stages import train_stages
 from kdcore.training.students import PEER, Schedule, Student
 from kdcore.training.sweep_table import Row, Values, sweep_rows, sweep_table
 from kdcore.training.team import Team
-from kdcore.training.teams import build_teams, threads_for
+from kdcore.training.teams import build_teams
 
 # Threads of a PyTorch operation. Students here are small: a second thread gains a fifth on an idle machine, but while a
 # page is busy on the same machine both threads spend most of their time waiting for each other.
@@ -161,49 +163,85 @@ def _train(
     main_logits: dict[str, Tensor] = {}
     networks: dict[str, nn.Module] = {}
     rows: dict[Values, Row] = {}
+    diverged: list[Divergence] = []
+    survivors = 0  # students that did not diverge
     for number, group in enumerate(together):
-        students = yield from _students(run, group, number, answers)
+        students, of_stages = yield from _students(run, group, number, answers)
         schedule = Schedule.of(group[0].config)
         teams = build_teams(
             students, dataset.image_shape, dataset.num_classes, schedule, device, partial(_feature_loss, run)
         )
-        for epoch in fit(teams, dataset, run.checkpoint(number), clock, should_stop):
-            yield EpochEnded(epochs_before + epoch.epoch, epochs, epoch.seconds, epoch.curves)
-            if epoch.saved is not None:
-                yield replace(epoch.saved, epoch=epochs_before + epoch.epoch)
+        lost = yield from _fit(run, teams, number, epochs_before, epochs)
         epochs_before += schedule.epochs
-        measured = _measure(teams, dataset)
+        measured, lost = leave_out_diverged(logits_on_test(teams, dataset), config.seeds, lost, schedule.epochs)
+        diverged += [*of_stages, *lost]
+        survivors += sum(student.arm != PEER for student in students) - len(lost)
         if config.vary:
             rows |= sweep_rows(group, measured, dataset.test.hard_labels)
         if number == 0:  # this group has the run's own point; for all others their rows in the table suffice
             networks = _networks(teams, run)
             main_logits = {arm: measured[arm] for arm in networks if arm in measured}
-    yield _finish(run, networks, main_logits, rows)
+    if not survivors:
+        raise TrainingDiverged(
+            f"All students diverged: {divergences_in_words(diverged)}; choose a lower learning rate or weight decay, "
+            "and start again."
+        )
+    yield _finish(run, networks, main_logits, rows, diverged)
+
+
+def _fit(
+    run: _Run, teams: Sequence[Team], group: int, epochs_before: int, epochs: int
+) -> Generator[Event, None, tuple[Divergence, ...]]:
+    """Train the students of group number `group` to their end.
+
+    Args:
+        epochs_before: the epochs of the groups before this one.
+        epochs: the epochs of all groups.
+
+    Returns:
+        the students that diverged.
+    """
+    diverged: tuple[Divergence, ...] = ()
+    for epoch in fit(teams, run.dataset, run.checkpoint(group), run.clock, run.should_stop):
+        diverged = epoch.diverged
+        yield EpochEnded(epochs_before + epoch.epoch, epochs, epoch.seconds, epoch.curves)
+        if epoch.saved is not None:
+            yield replace(epoch.saved, epoch=epochs_before + epoch.epoch)
+    return diverged
 
 
 def _students(
     run: _Run, group: Sequence[Point], number: int, answers: TeacherAnswers
-) -> Generator[Event, None, list[Student]]:
-    """Train the stages that methods in this group need, then return the students of the group.
+) -> Generator[Event, None, tuple[list[Student], list[Divergence]]]:
+    """Train the stages that methods in this group need.
 
     Yields:
         the events of the stages.
+
+    Returns:
+        the students of the group, and those of the stages that diverged.
     """
     stage_logits: dict[tuple[str, int], Tensor] = {}
+    diverged: list[Divergence] = []
     for place, point in enumerate(group):
         if stages_of(point.config):
             checkpoints = partial(run.checkpoint, number, place)
-            logits_by_seed = yield from train_stages(
+            logits_by_seed, lost = yield from train_stages(
                 point, run.dataset, answers, run.device, checkpoints, run.clock, run.should_stop
             )
+            diverged += lost
             stage_logits |= {(point.label, seed): logits for seed, logits in logits_by_seed.items()}
-    return build_students(group, run.dataset, replace(answers, stage_logits=stage_logits))
+    return build_students(group, run.dataset, replace(answers, stage_logits=stage_logits)), diverged
 
 
 def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
-    """Return how many epochs of the main students, over all groups, earlier attempts finished and saved."""
+    """Return how many epochs of the main students, over all groups, earlier attempts finished and saved.
+
+    A group that others followed counts with all of its epochs: if its students diverged, it ended before the last one.
+    """
     each = (run.checkpoint(number).epochs_done() for number in range(len(together)))
-    return sum(itertools.takewhile(bool, each))
+    begun = list(itertools.takewhile(bool, each))
+    return sum(group[0].config.epochs for group in together[: max(0, len(begun) - 1)]) + sum(begun[-1:])
 
 
 def _has_outdated_checkpoint(run: _Run, together: Sequence[Sequence[Point]]) -> bool:
@@ -239,18 +277,6 @@ def _feature_loss(run: _Run, student: Student, network: nn.Module) -> FeatureLos
     return FeatureLoss(student.objective, network, teacher, run.dataset.image_shape, student.weights_seed)
 
 
-def _measure(teams: Sequence[Team], dataset: Dataset) -> dict[str, Tensor]:
-    """Return the logits of every arm on the test split, [S, N, K] by arm. It is called once for each group
-    of points, after their training."""
-    by_arm: dict[str, dict[int, Tensor]] = {}
-    logits_by_team = threads_for(teams).run_each(lambda team, _: team.logits(dataset.test.images), teams)
-    for team, team_logits in zip(teams, logits_by_team, strict=True):
-        for student, logits in zip(team.students, team_logits, strict=True):
-            if student.arm != PEER:
-                by_arm.setdefault(student.arm, {})[student.seed] = logits
-    return {arm: torch.stack(list(by_seed.values())) for arm, by_seed in by_arm.items()}
-
-
 def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
     """Return the trained network of every arm at the run's own point, for the run's first seed."""
     names, dataset, networks = arm_names(run.config, run.dataset), run.dataset, {}
@@ -266,7 +292,11 @@ def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
 
 
 def _finish(
-    run: _Run, networks: dict[str, nn.Module], logits: dict[str, Tensor], rows: Mapping[Values, Row]
+    run: _Run,
+    networks: dict[str, nn.Module],
+    logits: dict[str, Tensor],
+    rows: Mapping[Values, Row],
+    diverged: Sequence[Divergence],
 ) -> RunFinished:
     """Build the result of the run from the arms of its own point and the row of every point, and save the networks if
     the run has a folder.
@@ -275,10 +305,11 @@ def _finish(
         networks: by arm, the network of the first seed.
         logits: by arm, the logits on the test split, [S, N, K].
         rows: the rows of the sweep's table by the values of their points; empty for a plain run.
+        diverged: all students that diverged, those of stages among them.
     """
     dataset, clock = run.dataset, run.clock
     config = next(point.config for point in run.points if point.main)
-    result = build_result(config, dataset, run.teachers[config.teacher], networks, logits, run.device)
+    result = build_result(config, dataset, run.teachers[config.teacher], networks, logits, run.device, diverged)
     result["config"] = run.config.to_json()
     if run.config.vary:
         result["sweep"] = sweep_table(run.points, rows)

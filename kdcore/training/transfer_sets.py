@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from kdcore.networks.inference import compact
 from kdcore.pictures.views import ViewSet
 
 
@@ -21,8 +22,8 @@ class TransferSet:
         images: the pictures that `rows` selects from, uint8 [M, C, H, W], on the device that trains.
         rows: indices of the transfer set's pictures in `images`, int64 [N].
         hard_labels: int64 [N]; None for pictures without labels.
-        teacher_logits: for each of V views, float16 [V, N, K], or [V, N, members, K] for the separate members of an
-            ensemble; None without a teacher.
+        teacher_logits: for each of V views, float16 or float32 [V, N, K], or [V, N, members, K] for the separate
+            members of an ensemble; None without a teacher.
     """
 
     kind: str
@@ -98,12 +99,12 @@ def noise_pictures(count: int, image_shape: tuple[int, int, int], seed: int) -> 
 
 
 def logits_of_views(logits: Callable[[Tensor], Tensor], images: Tensor, views: ViewSet) -> Tensor:
-    """Return the logits of every view of the pictures, float16 [V, N, K].
+    """Return the logits of every view of the pictures, float16 or float32 [V, N, K].
 
     Args:
         logits: computes the logits of pictures, uint8 [N, C, H, W] -> float [N, K].
     """
-    return torch.stack([logits(views.apply(images, view)).half() for view in range(len(views))])
+    return torch.stack([compact(logits(views.apply(images, view))) for view in range(len(views))])
 
 
 def shuffle_within_classes(teacher_logits: Tensor, hard_labels: Tensor, seed: int) -> Tensor:

@@ -4,6 +4,7 @@ better than it is."""
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,15 +28,15 @@ class TuningRow:
     """One recipe of the grid, and the accuracy (0 to 1) on the whole validation split of baselines trained with it.
 
     Attributes:
-        validation_accuracy: the mean over seeds.
-        per_seed: one value for each seed.
+        validation_accuracy: the mean over seeds; None if any of them diverged.
+        per_seed: one value for each seed; None if it diverged.
     """
 
     learning_rate: float
     weight_decay: float
     epochs: int
-    validation_accuracy: float
-    per_seed: tuple[float, ...]
+    validation_accuracy: float | None
+    per_seed: tuple[float | None, ...]
 
 
 def tune(dataset_name: str, **overrides: Any) -> Iterator[TuningRow]:
@@ -54,13 +55,15 @@ def tune(dataset_name: str, **overrides: Any) -> Iterator[TuningRow]:
     for learning_rate, weight_decay, epochs in itertools.product(LEARNING_RATES, WEIGHT_DECAYS, EPOCHS):
         recipe = {"learning_rate": learning_rate, "weight_decay": weight_decay, "epochs": epochs}
         config = make_run_config(dataset_name, **{**overrides, **recipe})
-        per_seed = train_baseline(config, dataset)
-        mean = seed_estimate(per_seed, 0.0).mean
-        yield TuningRow(learning_rate, weight_decay, epochs, mean, per_seed)
+        accuracy = seed_estimate(train_baseline(config, dataset), 0.0)
+        yield TuningRow(learning_rate, weight_decay, epochs, accuracy.mean, accuracy.per_seed)
 
 
 def train_baseline(config: RunConfig, dataset: Dataset) -> tuple[float, ...]:
-    """Train the baseline and return its accuracy (0 to 1) on the whole validation split, one value for each seed."""
+    """Train the baseline and return its accuracy (0 to 1) on the whole validation split, one value for each seed.
+
+    It is NaN for a seed that diverged, that is, whose logits are not all finite numbers.
+    """
     device = pick_device(config.device)
     images = dataset.train.images.to(device.torch)
     students = [baseline_student(config, dataset, images, seed) for seed in config.seeds]
@@ -70,5 +73,7 @@ def train_baseline(config: RunConfig, dataset: Dataset) -> tuple[float, ...]:
         train_epoch(teams, epoch, threads)
     validation = dataset.validation
     return tuple(
-        accuracy_of(logits, validation.hard_labels) for team in teams for logits in team.logits(validation.images)
+        accuracy_of(logits, validation.hard_labels) if bool(logits.isfinite().all()) else math.nan
+        for team in teams
+        for logits in team.logits(validation.images)
     )

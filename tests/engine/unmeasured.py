@@ -37,7 +37,7 @@ class Trained:
         self.events: list[Event] = []
         self.teams: list[Team] = []
         patch.setattr(trainer, "pick_device", lambda *_: PRECISE)
-        patch.setattr(trainer, "_measure", lambda *_: {})
+        patch.setattr(trainer, "logits_on_test", lambda *_: {})
         patch.setattr(trainer, "sweep_rows", lambda *_: {})
         patch.setattr(trainer, "_finish", lambda *_: RunFinished({}))
         for module in (stages, trainer):

@@ -6,6 +6,7 @@ teacher is needed (Müller et al. 2019).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdcore.datasets.base import Dataset, Split
-from kdcore.errors import ConfigError, ModelFileError
+from kdcore.errors import ConfigError, ModelFileError, TrainingDiverged
 from kdcore.machine.device import Device
 from kdcore.machine.distributed import SINGLE_PROCESS, World
 from kdcore.machine.tensor_files import (
@@ -116,6 +117,7 @@ def train_teacher(
 
     Raises:
         ConfigError: a batch has fewer pictures than there are processes, or they have different checkpoints.
+        TrainingDiverged: the loss of an epoch is not a finite number.
     """
     smallest = min(recipe.batch_size, len(dataset.train))
     if world.size > smallest:
@@ -136,6 +138,11 @@ def train_teacher(
         loss = _train_epoch(network, optimizer, recipe, train, outsiders, epoch, device, should_stop, world)
         if loss is None:
             return
+        if not math.isfinite(loss):  # stop before the checkpoint is replaced by weights of no use
+            raise TrainingDiverged(
+                f"The training of the teacher {recipe.name} diverged in epoch {epoch + 1}: its loss is infinite or not "
+                "a number; choose another teacher, or one that is trained already."
+            )
         world.average_statistics_(model)
         if world.rank == 0:
             tensors = pack_network(model, "model.") | pack_optimizer(optimizer, "optimizer.")

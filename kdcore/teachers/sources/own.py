@@ -36,7 +36,7 @@ from kdcore.teachers.card import (
     own_model_folder,
 )
 from kdcore.teachers.published import PUBLISHED
-from kdcore.teachers.teacher import build_network, write_card
+from kdcore.teachers.teacher import build_network, check_logits, write_card
 from kdcore.teachers.untrusted_card import read_card
 
 SUFFIX = ".safetensors"
@@ -208,7 +208,7 @@ def _temporary_copy(path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _check_network(card: ModelCard, weights: Path, file_name: str) -> ModelCard:
-    """Check that the weights fit the network that the card names and that it gives finite logits; count its size.
+    """Check that the weights fit the network that the card names and that its logits can be used; count its size.
 
     Args:
         file_name: the name of the file in error messages; `weights` is a copy under another name.
@@ -229,8 +229,11 @@ def _check_network(card: ModelCard, weights: Path, file_name: str) -> ModelCard:
     except ConfigError as error:
         raise ModelFileError(f"The card of {file_name} names no network that can be built: {error}") from error
     tensors, _ = load_tensors(weights)
-    if not all(bool(value.float().isfinite().all()) for value in tensors.values()):
-        raise ModelFileError(f"{file_name} holds values that are infinite or not a number; save it again.")
+    if any(bool((value.isnan() | value.isposinf()).any()) for value in tensors.values()):
+        raise ModelFileError(
+            f"{file_name} holds values that are infinite or not a number, and only -inf is legal, for a class that the "
+            "network rules out; save it again."
+        )
     load_weights(network, tensors)
     network.eval()
     try:
@@ -241,10 +244,9 @@ def _check_network(card: ModelCard, weights: Path, file_name: str) -> ModelCard:
         raise ModelFileError(
             f"The network of {file_name} cannot take pictures {card.image_shape} ({error})."
         ) from error
-    if logits.shape != (2, classes) or not bool(logits.isfinite().all()):
-        raise ModelFileError(
-            f"The network of {file_name} does not give one finite number for each of {classes} classes."
-        )
+    if logits.shape != (2, classes):
+        raise ModelFileError(f"The network of {file_name} does not give one number for each of {classes} classes.")
+    check_logits(logits, card.name)
     return replace(card, num_params=count_params(network), macs=count_macs(network, card.image_shape))
 
 

@@ -39,11 +39,13 @@ def choose_trio() -> Trio:
     """
     run_id, cards = state.run_id(), {card.name: card for card in cache.model_cards()}
     named = cache.store().run(run_id) if run_id else None
-    if named is not None and named.result is not None:
-        cards |= _ensemble_card(named.result)
-        return compare_trio.trio_of_run(named.id, named.result, _("This run"), cards)
-    if named is not None:
+    if named is not None and named.result is None:
         st.info(_("The run in the address has no result to compare yet; below is what there is."))
+    elif named is not None and named.result is not None:
+        if compare_trio.has_all_networks(named.result):
+            cards |= _ensemble_card(named.result)
+            return compare_trio.trio_of_run(named.id, named.result, _("This run"), cards)
+        st.info(_("Students of the run in the address diverged, so it has nothing to compare; below is what there is."))
     last = _last_finished_run()
     bundled = compare_trio.bundled_trios(cards)
     names = list(bundled) if last is None else [LAST_RUN, *bundled]
@@ -78,7 +80,7 @@ def _ensemble_card(result: Mapping[str, Any]) -> dict[str, ModelCard]:
 
 def _last_finished_run() -> RunRow | None:
     runs = cache.store().list_runs(visitor=browser.visitor_id())
-    return next((run for run in runs if run.result is not None), None)
+    return next((run for run in runs if run.result and compare_trio.has_all_networks(run.result)), None)
 
 
 def network(trio: Trio, arm: str) -> Teacher:

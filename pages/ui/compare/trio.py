@@ -52,6 +52,12 @@ class Trio:
         return self.run_id or self.models["distilled"]
 
 
+def has_all_networks(result: Mapping[str, Any]) -> bool:
+    """Return whether a run has all three networks: none is kept of an arm of which a student diverged."""
+    accuracies = (result["arms"].get(arm, {}).get("accuracy") or {} for arm in COMPARED_ARMS)
+    return all(accuracy.get("mean") is not None for accuracy in accuracies)
+
+
 def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapping[str, Any]) -> Trio:
     """Return the networks of a finished run.
 

@@ -18,6 +18,7 @@ from pages.ui.session.i18n import _
 from pages.ui.session.state import TEMPERATURE_RANGE
 
 MAX_UNDIVIDED_ROWS = 12  # up to this number, all classes are shown at first
+RULED_OUT = -1e9  # stands for the logit -inf, which JSON cannot express: its probability is 0 at every temperature
 ROWS_AT_FIRST = 10  # classes shown at first where there are more
 
 
@@ -56,7 +57,7 @@ def instrument_data(
 
     Args:
         class_names: names of the K classes.
-        logits: calibrated logits [F, K] of each frame.
+        logits: calibrated logits [F, K] of each frame; -inf for a class that the teacher rules out.
         picture: the frames as the visitor sees them.
         teacher_view: the frames as the teacher sees them; None where they are not shown.
         posterior: the true probabilities [F, K]; None where they are unknown.
@@ -68,12 +69,12 @@ def instrument_data(
         temperature_range: ends of the temperature slider.
 
     Raises:
-        ValueError: shapes do not agree, or a logit is not finite; the chart would be wrong.
+        ValueError: shapes do not agree, or a logit is not a number or +inf; the chart would be wrong.
     """
     _check(class_names, logits, posterior)
     return {
         "class_names": list(class_names),
-        "logits": [[round(float(z), 6) for z in row] for row in logits],
+        "logits": [[round(max(float(z), RULED_OUT), 6) for z in row] for row in logits],
         "posterior": None if posterior is None else [[float(f"{p:.8g}") for p in row] for row in posterior],
         "superclasses": None if superclasses is None else list(superclasses),
         "picture": vars(picture).copy(),
@@ -96,8 +97,8 @@ def _check(
         raise ValueError(f"logits {logits.shape} do not fit {len(class_names)} classes")
     if posterior is not None and posterior.shape != logits.shape:
         raise ValueError(f"posterior {posterior.shape} does not fit logits {logits.shape}")
-    if not np.isfinite(logits).all():
-        raise ValueError("a logit is not finite")
+    if not np.isfinite(logits.max(1)).all():  # the largest logit of a frame is NaN if any of them is
+        raise ValueError("a logit is not a number or +inf")
 
 
 def _texts(teacher_view: Sheet | None) -> dict[str, str]:

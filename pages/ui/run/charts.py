@@ -40,12 +40,12 @@ def loss_chart(curves: Mapping[str, Curve], epochs: int, revision: str = "", tex
 
 
 def accuracy_dots(result: Mapping[str, Any], text: TextStyle = TEXT_STYLE) -> go.Figure:
-    """Draw the test accuracy of every arm: the mean, its 95 % interval, and each seed as a faint dot.
+    """Draw the test accuracy of every arm that has one: the mean, its 95 % interval, and each seed as a faint dot.
 
     Args:
         result: of a finished run. Where it holds `bayes_accuracy`, that is drawn as a vertical line.
     """
-    arms = arms_in_order(result["arms"])
+    arms = {arm: row for arm, row in arms_in_order(result["arms"]).items() if row["accuracy"]["mean"] is not None}
     figure = go.Figure()
     for arm, row in arms.items():
         accuracy, colour, name = row["accuracy"], look.arm_colour(arm), wrap_name(arm_name(arm))

@@ -168,8 +168,9 @@ def _draw_curves(run: RunRow, view: vm.RunView) -> None:
 
 def _teacher_accuracy(run: RunRow) -> float | None:
     """Return the teacher's accuracy: as measured in the run's result, else as on the teacher's card, else None."""
-    if run.result is not None and "teacher" in run.result["arms"]:
-        return float(run.result["arms"]["teacher"]["accuracy"]["mean"])
+    measured = (run.result or {}).get("arms", {}).get("teacher", {}).get("accuracy", {}).get("mean")
+    if measured is not None:
+        return float(measured)
     return next((card.accuracy for card in cache.teacher_cards() if card.name == run.config["teacher"]), None)
 
 
@@ -180,6 +181,8 @@ def _draw_details(result: dict[str, Any], view: vm.RunView) -> None:
     table = tables.quality_table(arms, settings_words.agreement_note(result["config"]))
     st.html(tables.table_html(table, _("What each arm reached on the test pictures")))
     st.caption(formats.no_break_percent(sentences.interval_note(result)))
+    if words := sentences.diverged_sentence(result):
+        st.warning(words)
     controls_html = control_views.controls_html(result["arms"], _("What each control reached on the test pictures"))
     if controls_html:
         gains = result["verdict"]["claim"] == "distilled"

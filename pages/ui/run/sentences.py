@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdcore.events import TeacherEpochEnded
+from kdcore.metrics.divergence import divergences_in_words, divergences_of
 from kdcore.reports.comparison import claim_counts, claims_in_words
 from pages.ui.kit.formats import (
     BAND_SEEDS,
@@ -18,6 +19,7 @@ from pages.ui.kit.formats import (
     rough_time,
 )
 from pages.ui.kit.settings_words import has_teacher
+from pages.ui.kit.tables import accuracy_cell
 from pages.ui.run.view import RunView, live_readouts, result_readouts
 from pages.ui.session.i18n import _, ngettext
 
@@ -26,6 +28,8 @@ def outcome_sentence(result: Mapping[str, Any]) -> str:
     """Return the outcome of a run in one sentence: its claim, the difference in points, and the 95 % interval."""
     difference, claim = result["paired_difference"], result["verdict"]["claim"]
     seeds = len(difference["per_seed"])
+    if difference["mean"] is None:
+        return _("No difference can be claimed, because students diverged.")
     if difference["ci95"] is None:
         return _("No difference can be claimed: one seed gives no interval.")
     low, high = difference["ci95"]
@@ -54,6 +58,16 @@ def outcome_sentence(result: Mapping[str, Any]) -> str:
         )
     points = format_points(abs(difference["mean"]))
     return text.format(points=points, low=format_points(low), high=format_points(high), n=seeds)
+
+
+def diverged_sentence(result: Mapping[str, Any]) -> str:
+    """Say which students of a run diverged, and when; "" if none did."""
+    diverged = divergences_of(result)
+    text = _(
+        "Diverged: {students}. Their loss, weights or answers became infinite or not a number, and an arm of which a "
+        "student diverged has no figures."
+    )
+    return text.format(students=divergences_in_words(diverged)) if diverged else ""
 
 
 def sweep_outcome_sentence(counts: Mapping[str, int]) -> str:
@@ -148,7 +162,9 @@ def short_outcome(status: str, result: Mapping[str, Any] | None) -> str:
         return _("No result yet") if status in ("queued", "running") else _("No result")
     if counts := claim_counts(result):
         return sweep_outcome_sentence(counts).removesuffix(".")
-    accuracy = {arm: format_accuracy(row["accuracy"]["mean"]) for arm, row in result["arms"].items()}
+    if result["paired_difference"]["mean"] is None:
+        return _("No difference claimed: students diverged")
+    accuracy = {arm: accuracy_cell(row.get("accuracy")).value for arm, row in result["arms"].items()}
     text = {
         "distilled": _("Distilled better by {points} points: {distilled} against {baseline}"),
         "baseline": _("Baseline better by {points} points: {baseline} against {distilled}"),

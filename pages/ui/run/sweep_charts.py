@@ -168,7 +168,8 @@ def _shared_baseline(sweep: Sweep) -> Any:
     Points that differ only in the teacher, its soft labels or the method share one baseline.
     """
     first, *others = (point.arms["baseline"] for point in sweep.points)
-    return first if len(sweep.first_values()) > 1 and all(other == first for other in others) else None
+    shared = first["mean"] is not None and all(other == first for other in others)
+    return first if len(sweep.first_values()) > 1 and shared else None
 
 
 def _add_band(figure: go.Figure, sweep: Sweep, accuracy: Mapping[str, Any]) -> None:

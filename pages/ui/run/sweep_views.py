@@ -106,8 +106,11 @@ def growing_sweep(config: Mapping[str, Any], events: Sequence[Event]) -> Sweep |
     for event in events:
         if isinstance(event, EpochEnded):
             for name, curves in event.curves.items():
-                if values := [value for value in curves.get("validation_accuracy", ()) if value is not None]:
-                    latest[name] = values
+                values = [value for each in curves.values() for value in each]
+                if None in values:  # a student diverged
+                    latest.pop(name, None)
+                elif accuracies := curves.get("validation_accuracy"):
+                    latest[name] = [value for value in accuracies if value is not None]
     points = []
     for varied_values, names in arms_of(config["vary"], own_point(config)):
         arms = {arm: _estimate(latest[name]) for arm, name in names.items() if name in latest}

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached, TeacherEpochEnded
+from kdcore.metrics.divergence import divergences_of
 from kdcore.reports.arm_style import arms_in_order
-from kdcore.reports.curves import Curve, make_curve
+from kdcore.reports.curves import Curve, first_divergence, make_curve
 from kdcore.reports.time_left import RECENT_EPOCHS, seconds_left
 from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, format_accuracy, format_interval
+from pages.ui.kit.tables import accuracy_cell
+from pages.ui.session.i18n import _
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class RunView:
         seconds_left: estimated time until the last epoch ends; None before the first epoch and outside "training".
         accuracy: validation accuracy by arm.
         loss: training loss (nats) by arm.
+        diverged: by arm, the first epoch in which a student had diverged; only arms of which one has.
         result: of a finished run, else None.
     """
 
@@ -41,6 +45,7 @@ class RunView:
     failure: RunFailed | None
     device: str
     notes: tuple[str, ...] = ()  # sentences that the run must say
+    diverged: Mapping[str, int] = field(default_factory=dict)
     teacher: TeacherEpochEnded | None = None  # latest epoch of a teacher or a stage that is trained first
 
     @property
@@ -82,6 +87,7 @@ def run_view(events: Sequence[Event]) -> RunView:
         failure=failure,
         device=started.device if started else "",
         notes=started.notes if started else (),
+        diverged={arm: epoch for arm in arms if (epoch := first_divergence(by_epoch, arm)) is not None},
         teacher=teacher_epochs[-1] if teacher_epochs else None,
     )
 
@@ -105,20 +111,28 @@ def _started_phase(events: Sequence[Event], epochs_done: int, epochs: int) -> st
 
 
 def live_readouts(view: RunView) -> list[Readout]:
-    """Return the latest validation accuracy of every trained arm; a dash for an arm without one yet."""
+    """Return the latest validation accuracy of every trained arm; a dash for an arm without one yet, and for one of
+    which a student diverged."""
     readouts = [] if view.accuracy else [Readout(arm, arm_name(arm), "–", "") for arm in ("distilled", "baseline")]
     for arm, curve in view.accuracy.items():
         value = format_accuracy(curve.mean[-1]) if curve.mean else "–"
         detail = ""
-        if curve.low is not None and curve.high is not None:
+        if arm in view.diverged:
+            value, detail = "–", _("diverged in epoch {n}").format(n=view.diverged[arm])
+        elif curve.low is not None and curve.high is not None:
             detail = format_interval((curve.low[-1], curve.high[-1]))
         readouts.append(Readout(arm, arm_name(arm), value, detail))
     return readouts
 
 
 def result_readouts(result: Mapping[str, Any]) -> list[Readout]:
-    """Return the test accuracy of every arm of a finished run, with its interval."""
-    return [
-        Readout(arm, arm_name(arm), format_accuracy(row["accuracy"]["mean"]), format_interval(row["accuracy"]["ci95"]))
-        for arm, row in arms_in_order(result["arms"]).items()
-    ]
+    """Return the test accuracy of every arm of a finished run, with its interval; a dash for an arm without one."""
+    diverged = {one.arm: one.epoch for one in reversed(divergences_of(result))}
+    readouts = []
+    for arm, row in arms_in_order(result["arms"]).items():
+        cell = accuracy_cell(row.get("accuracy"))
+        detail = cell.detail or "–"
+        if arm in diverged:
+            detail = _("diverged in epoch {n}").format(n=diverged[arm])
+        readouts.append(Readout(arm, arm_name(arm), cell.value, detail))
+    return readouts

@@ -67,7 +67,7 @@ def test_the_row_of_the_runs_own_point_is_its_result(untimed: None, own_home: Pa
 def test_what_was_measured_of_other_points_is_let_go(
     untimed: None, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure, build, held = trainer._measure, trainer.build_result, dict[str, weakref.ref[torch.Tensor]]()
+    measure, build, held = trainer.logits_on_test, trainer.build_result, dict[str, weakref.ref[torch.Tensor]]()
     alive: list[str] = []
 
     def measured(*arguments: Any) -> dict[str, torch.Tensor]:
@@ -79,7 +79,7 @@ def test_what_was_measured_of_other_points_is_let_go(
         alive.extend(arm for arm, logits in held.items() if logits() is not None)
         return build(*arguments)
 
-    monkeypatch.setattr(trainer, "_measure", measured)
+    monkeypatch.setattr(trainer, "logits_on_test", measured)
     monkeypatch.setattr(trainer, "build_result", built)
     (*_, last) = train(sweep(epochs=1, seeds=1, vary={"labels": (40, 20, 30)}), home=own_home)
     assert isinstance(last, RunFinished) and len(last.result["sweep"]["rows"]) == 3

@@ -13,7 +13,6 @@ from kdcore.teachers.card import (
     was_trained_here,
 )
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
-from kdcore.teachers.published import PUBLISHED
 
 
 def dataset_of(name: str) -> str | None:
@@ -66,6 +65,8 @@ def is_teacher_name(name: str) -> bool:
     These are the names of published teachers, of the teachers of controls, and of all networks on this machine except
     for the dataset's own teacher, which stays when a dataset is removed. `UNKNOWN_DATASET` is the dataset of others.
     """
+    from kdcore.teachers.published import PUBLISHED  # loads torchvision, which takes a second
+
     if name.endswith(CONTROL_ENDINGS) or name in PUBLISHED or name == UNKNOWN_DATASET:
         return True
     card = next((card for card in list_cards() if card.name == name), None)

@@ -76,10 +76,11 @@ def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) ->
                 hovertemplate="%{y}: %{x:+.1f}<extra></extra>",
             )
         )  # fmt: skip
-    style_figure(figure, text, "classes")
-    figure.update_layout(height=110 + 36 * len(rows), hovermode="closest")
-    figure.update_xaxes(title_text=_("points, distilled minus baseline"), showgrid=True, gridcolor=GRID, nticks=7)
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False)
+    style_figure(
+        figure, text, "classes", height=110 + 36 * len(rows), hovermode="closest",
+        xaxis={"title": _("points, distilled minus baseline"), "showgrid": True, "gridcolor": GRID, "nticks": 7},
+        yaxis={"categoryorder": "array", "categoryarray": names[::-1], "showgrid": False},
+    )  # fmt: skip
     return figure
 
 
@@ -135,14 +136,15 @@ def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Text
                 hovertemplate="%{y:.2g} ms<extra>%{fullData.name}</extra>",
             )
         )  # fmt: skip
-    style_figure(figure, text, "latency", legend=True)
     sizes = sorted({one["batch_size"] for times in latency.values() for one in times})
-    figure.update_xaxes(
-        type="log", title_text=_("pictures at once (log scale)"), tickvals=sizes, ticktext=[str(one) for one in sizes]
-    )
+    labels = [str(one) for one in sizes]
     steps = [step * 10.0**power for power in range(-3, 5) for step in (1, 2, 5)]
     names = [f"{step:g} ms" if step < 1000 else f"{step / 1000:g} s" for step in steps]
-    figure.update_yaxes(type="log", title_text=_("time of a batch (log scale)"), tickvals=steps, ticktext=names)
+    style_figure(
+        figure, text, "latency", legend=True,
+        xaxis={"type": "log", "title": _("pictures at once (log scale)"), "tickvals": sizes, "ticktext": labels},
+        yaxis={"type": "log", "title": _("time of a batch (log scale)"), "tickvals": steps, "ticktext": names},
+    )  # fmt: skip
     return figure
 
 

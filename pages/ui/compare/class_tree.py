@@ -49,16 +49,14 @@ def class_tree_chart(tree: ClassTree, class_names: Sequence[str], arm: str, text
         ys += [*y, None]
     line = {"color": colour, "width": 2.2}
     figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip"))
-    style_figure(figure, text, f"tree-{arm}")
-    figure.update_layout(height=90 + LEAF_HEIGHT * len(tree.order), hovermode=False)
     furthest = max(merge.distance for merge in tree.merges)
-    figure.update_xaxes(
-        title_text=_("distance of their soft labels"), range=[0, 1.04 * furthest or 1.0], showgrid=True, gridcolor=GRID
-    )
     names = [plain_text(name) for name in short_names([class_names[leaf] for leaf in tree.order])]
-    figure.update_yaxes(
-        tickvals=[-index for index in range(len(names))], ticktext=names, showgrid=False,
-        range=[0.6 - len(names), 0.6],
+    reach = [0, 1.04 * furthest or 1.0]
+    places = [-index for index in range(len(names))]
+    style_figure(
+        figure, text, f"tree-{arm}", height=90 + LEAF_HEIGHT * len(tree.order), hovermode=False,
+        xaxis={"title": _("distance of their soft labels"), "range": reach, "showgrid": True, "gridcolor": GRID},
+        yaxis={"tickvals": places, "ticktext": names, "showgrid": False, "range": [0.6 - len(names), 0.6]},
     )  # fmt: skip
     return figure
 

@@ -34,19 +34,19 @@ def tradeoff(points: Sequence[TradeoffPoint], text: TextStyle = TEXT_STYLE) -> g
                 hovertemplate="%{x:.2g} ms, %{y:.1f} %<extra></extra>",
             )
         )  # fmt: skip
-    style_figure(figure, text, "tradeoff")
-    figure.update_xaxes(
-        title_text=_("milliseconds for one picture (log scale)"), type="log", showgrid=True, gridcolor=GRID
-    )
+    xaxis = {
+        "title": _("milliseconds for one picture (log scale)"), "type": "log", "showgrid": True, "gridcolor": GRID,
+    }  # fmt: skip
+    yaxis = {"ticksuffix": " %", "title": _("accuracy on test")}
     if points:
         low = math.log10(min(point.p50 for point in points)) - 0.15
         high = math.log10(max(point.p95 for point in points)) + 0.35  # room for the name beside the rightmost marker
         ticks = [step * 10.0**power for power in range(-4, 6) for step in (1, 2, 5)]
-        figure.update_xaxes(range=[low, high], tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+        xaxis |= {"range": [low, high], "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
         ends = [end for point in points for end in (point.accuracy.get("ci95") or [point.accuracy["mean"]])]
         room = 0.1 * (max(ends) - min(ends)) + 0.005
-        figure.update_yaxes(range=[100 * (min(ends) - room), 100 * (max(ends) + room)])
-    figure.update_yaxes(ticksuffix=" %", title_text=_("accuracy on test"))
+        yaxis |= {"range": [100 * (min(ends) - room), 100 * (max(ends) + room)]}
+    style_figure(figure, text, "tradeoff", xaxis, yaxis)
     return figure
 
 

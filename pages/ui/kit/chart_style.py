@@ -47,23 +47,48 @@ def error_bar(accuracy: Mapping[str, Any], colour: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def style_figure(figure: go.Figure, text: TextStyle, revision: str, legend: bool = False, top: int = 12) -> None:
-    """Give a figure the style that all charts share: text, grid, margins, legend and hover labels.
+def style_figure(
+    figure: go.Figure,
+    text: TextStyle,
+    revision: str,
+    xaxis: Mapping[str, Any],
+    yaxis: Mapping[str, Any],
+    legend: bool = False,
+    top: int = 12,
+    **layout: Any,
+) -> None:
+    """Give a figure the style that all charts share, with what is its own: text, grid, margins, legend, hover labels.
+
+    Everything is set at once, because Plotly checks the whole layout at every update of a part of it.
 
     Args:
         revision: while it stays the same, Plotly keeps what the visitor did to the chart, such as hiding a curve.
+        xaxis, yaxis: properties of this figure's axes, as Plotly names them; they go before the shared ones.
         legend: whether a legend is shown above the chart.
         top: margin above a chart without legend, in pixels.
+        layout: further properties of this figure's layout, which go before the shared ones; those of a part of it are
+            named with an underscore, such as `legend_itemwidth`.
     """
-    figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font=text.font,
-        margin={"l": 8, "r": 12, "t": 44 if legend else top, "b": 8}, showlegend=legend, hovermode="x unified",
-        hoverlabel={"font": {"size": text.size}}, uirevision=revision, dragmode=False, height=400,
-        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": text.font},
-    )  # fmt: skip
-    axis = {"title_font": text.font, "tickfont": text.font, "zeroline": False, "fixedrange": True}
-    figure.update_xaxes(showgrid=False, automargin=True, **axis)
-    figure.update_yaxes(gridcolor=GRID, automargin=True, **axis)
+    axis = {
+        "title": {"font": text.font}, "tickfont": text.font, "zeroline": False, "fixedrange": True, "automargin": True,
+    }  # fmt: skip
+    drawn = figure.layout.to_plotly_json()  # lines and notes that the chart holds already
+    figure.layout = {
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": text.font,
+        "margin": {"l": 8, "r": 12, "t": 44 if legend else top, "b": 8}, "showlegend": legend,
+        "hovermode": "x unified", "hoverlabel": {"font": {"size": text.size}}, "uirevision": revision,
+        "dragmode": False, "height": 400,
+        "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": text.font},
+        "xaxis": {**axis, "showgrid": False, **_titled(xaxis, text)},
+        "yaxis": {**axis, "gridcolor": GRID, **_titled(yaxis, text)},
+        **{name: value for name, value in drawn.items() if name != "template"},
+        **layout,
+    }  # fmt: skip
+
+
+def _titled(axis: Mapping[str, Any], text: TextStyle) -> dict[str, Any]:
+    """Return the properties of an axis with its title, a plain text, in the given style."""
+    return {**axis, "title": {"text": axis["title"], "font": text.font}} if "title" in axis else dict(axis)
 
 
 def plain_text(name: str) -> str:

@@ -50,12 +50,13 @@ def reliability_diagram(bins: Mapping[str, Sequence[ReliabilityBin]], text: Text
                 hovertemplate="%{x:.1f} % → %{y:.1f} % (n = %{customdata})<extra></extra>",
             )
         )  # fmt: skip
-    style_figure(figure, text, "reliability", legend=True)
     low = min((one.confidence for groups in bins.values() for one in groups), default=0.0)
     start = 10 * math.floor(10 * low)
-    figure.update_layout(height=470, hovermode="closest")
-    figure.update_xaxes(title_text=_("mean confidence"), ticksuffix=" %", range=[start - 1, 102], dtick=20)
-    figure.update_yaxes(title_text=_("answers right"), ticksuffix=" %", range=[-2, 104], dtick=20)
+    style_figure(
+        figure, text, "reliability", legend=True, height=470, hovermode="closest",
+        xaxis={"title": _("mean confidence"), "ticksuffix": " %", "range": [start - 1, 102], "dtick": 20},
+        yaxis={"title": _("answers right"), "ticksuffix": " %", "range": [-2, 104], "dtick": 20},
+    )  # fmt: skip
     return figure
 
 

@@ -33,9 +33,11 @@ def loss_chart(curves: Mapping[str, Curve], epochs: int, revision: str = "", tex
     _add_bands(figure, curves)
     for arm, curve in curves.items():
         figure.add_trace(_line(arm, curve))
-    style_figure(figure, text, revision, legend=True)
-    figure.update_xaxes(title_text=_("epoch"), range=[0, epochs + 0.4], tickformat="d")
-    figure.update_yaxes(title_text=_("training loss, nats"), rangemode="tozero")
+    style_figure(
+        figure, text, revision, legend=True,
+        xaxis={"title": _("epoch"), "range": [0, epochs + 0.4], "tickformat": "d"},
+        yaxis={"title": _("training loss, nats"), "rangemode": "tozero"},
+    )  # fmt: skip
     return figure
 
 
@@ -69,11 +71,12 @@ def accuracy_dots(result: Mapping[str, Any], text: TextStyle = TEXT_STYLE) -> go
             x=100 * ceiling, y=1.0, yref="y domain", yanchor="bottom", showarrow=False,
             text=f"{_('ceiling')} {format_accuracy(ceiling)}", font=text.font,
         )  # fmt: skip
-    style_figure(figure, text, "dots", top=34)
-    figure.update_layout(height=110 + 48 * len(arms))
-    figure.update_xaxes(ticksuffix=" %", showgrid=True, gridcolor=GRID, nticks=5)
     names = [wrap_name(arm_name(arm)) for arm in arms]
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, automargin=True)
+    style_figure(
+        figure, text, "dots", top=34, height=110 + 48 * len(arms),
+        xaxis={"ticksuffix": " %", "showgrid": True, "gridcolor": GRID, "nticks": 5},
+        yaxis={"categoryorder": "array", "categoryarray": names[::-1], "showgrid": False},
+    )  # fmt: skip
     return figure
 
 

@@ -40,30 +40,30 @@ def sweep_chart(sweep: Sweep, text: TextStyle = TEXT_STYLE) -> go.Figure:
     for number, (name, points) in enumerate(sweep.lines().items()):
         for arm in ARMS if baseline is None else ("distilled",):
             _add_line(figure, sweep, arm, name, points, DASHES[number % len(DASHES)])
-    style_figure(figure, text, "sweep", legend=True)
     # On a phone the legend is above the chart with one entry per line, so the figure grows with the entries. Entries
     # are wide enough to show their dash.
     further_entries = max(0, len([trace for trace in figure.data if trace.name]) - 2)
     rows = (
         round(3.8 * text.size) * len(sweep.first_values()) - 300 if sweep.has_names else 0
     )  # names take two lines each
-    figure.update_layout(height=420 + 24 * further_entries + rows, hovermode="closest", legend_itemwidth=60)
+    height = 420 + 24 * further_entries + rows
     first, values = sweep.varied[0], sweep.first_values()
     names = [setting_value(first, value) for value in values]
-    accuracy = {"ticksuffix": " %", "title_text": _("accuracy on test"), "gridcolor": GRID, "showgrid": True}
+    accuracy = {"ticksuffix": " %", "title": _("accuracy on test"), "gridcolor": GRID, "showgrid": True}
     if sweep.has_names:
         positions = [_axis_position(sweep, value) for value in values]
         reach = [positions[-1] - 0.6, positions[0] + 0.6]
-        figure.update_xaxes(nticks=6, **accuracy)
-        figure.update_yaxes(
-            tickvals=positions, ticktext=[wrap_name(name) for name in names], range=reach, showgrid=False
-        )
-        return figure
-    title, scale = setting_name(first), "linear"
-    if sweep.is_log:
-        title, scale = _("{setting} (log scale)").format(setting=title), "log"
-    figure.update_xaxes(title_text=title, type=scale, tickvals=values, ticktext=names)
-    figure.update_yaxes(**accuracy)
+        labels = [wrap_name(name) for name in names]
+        xaxis: dict[str, Any] = {"nticks": 6, **accuracy}
+        yaxis: dict[str, Any] = {"tickvals": positions, "ticktext": labels, "range": reach, "showgrid": False}
+    else:
+        title, scale = setting_name(first), "linear"
+        if sweep.is_log:
+            title, scale = _("{setting} (log scale)").format(setting=title), "log"
+        xaxis, yaxis = {"title": title, "type": scale, "tickvals": values, "ticktext": names}, accuracy
+    style_figure(
+        figure, text, "sweep", xaxis, yaxis, legend=True, height=height, hovermode="closest", legend_itemwidth=60
+    )
     return figure
 
 

@@ -47,12 +47,13 @@ def overlaid_curves(runs: Sequence[Mapping[str, Curve]], revision: str, text: Te
                 )
             )  # fmt: skip
             ends.append((curve.epochs[-1], percent[-1], letter, colour))
-    style_figure(figure, text, revision)
-    figure.update_layout(height=HEIGHT)
     low, high = _range([value for trace in figure.data for value in trace.y])
-    figure.update_yaxes(range=[low, high], ticksuffix=" %")
     last = max((end[0] for end in ends), default=1)
-    figure.update_xaxes(title_text=_("epoch"), tickformat="d", rangemode="tozero", range=[0, 1.06 * last])
+    style_figure(
+        figure, text, revision, height=HEIGHT,
+        xaxis={"title": _("epoch"), "tickformat": "d", "rangemode": "tozero", "range": [0, 1.06 * last]},
+        yaxis={"range": [low, high], "ticksuffix": " %"},
+    )  # fmt: skip
     gap = (high - low) * 1.25 * text.size / HEIGHT
     for epoch in {end[0] for end in ends}:  # move apart the letters of lines that end at the same epoch
         same_epoch = [end for end in ends if end[0] == epoch]

@@ -18,7 +18,7 @@ from tests.e2e.conftest import ROOT, Server, running_app
 from tests.e2e.soak import resident
 from tests.load.counted_server import living
 from tests.load.visitor import PAGES, PageView, visit
-from tests.load.visitors import change_pages, come_and_go, crowd, figures, quantile
+from tests.load.visitors import change_pages, come_and_go, crowd, figures, in_own_thread, quantile
 
 CHANGES = int(os.environ.get("KDCORE_SOAK_CHANGES", "24"))  # 400 and 200 sessions: the long form, with every page
 SESSIONS = int(os.environ.get("KDCORE_SOAK_SESSIONS", "16"))
@@ -38,13 +38,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def first(server: Server) -> list[PageView]:
     """Every page twice, so that the caches are warm."""
-    return asyncio.run(change_pages(server.url, 2 * len(TRIED), pages=TRIED))
+    return in_own_thread(change_pages(server.url, 2 * len(TRIED), pages=TRIED))
 
 
 def test_several_visitors_at_once_see_no_error(server: Server, first: list[PageView]) -> None:
     assert not [view.errors for view in first if view.errors]
     before = resident(server)
-    seen = figures(asyncio.run(crowd(server.url, visitors=4, seconds=5, thought=0.5, pages=TRIED)))
+    seen = figures(in_own_thread(crowd(server.url, visitors=4, seconds=5, thought=0.5, pages=TRIED)))
     after = resident(server)
     print(json.dumps({**seen, "mib": [before, after]}))
     assert seen["all"]["views"] >= 4
@@ -53,11 +53,11 @@ def test_several_visitors_at_once_see_no_error(server: Server, first: list[PageV
 
 
 def test_memory_stays_and_every_ended_session_is_freed(server: Server, first: list[PageView]) -> None:
-    asyncio.run(come_and_go(server.url, 8, pages=TRIED))  # the memory that a crowd takes once
+    in_own_thread(come_and_go(server.url, 8, pages=TRIED))  # the memory that a crowd takes once
     before = resident(server)
-    views = asyncio.run(change_pages(server.url, CHANGES, pages=TRIED))
-    views += asyncio.run(come_and_go(server.url, SESSIONS, first=100, pages=TRIED))
-    left = asyncio.run(_left_beside_one_visitor(server))
+    views = in_own_thread(change_pages(server.url, CHANGES, pages=TRIED))
+    views += in_own_thread(come_and_go(server.url, SESSIONS, first=100, pages=TRIED))
+    left = in_own_thread(_left_beside_one_visitor(server))
     after = resident(server)
     print(json.dumps({**figures(views), "mib": [before, after], "left": left}))
     assert len(views) == CHANGES + SESSIONS
@@ -89,11 +89,11 @@ def test_a_page_that_does_not_exist_is_an_error(server: Server) -> None:
         async with visit(server.url, 1) as visitor:
             return await visitor.open("nowhere")
 
-    assert asyncio.run(lost()).errors
+    assert in_own_thread(lost()).errors
 
 
 def test_a_server_that_is_gone_is_an_error() -> None:
-    seen = figures(asyncio.run(crowd("http://127.0.0.1:9", visitors=2, seconds=1, thought=0)))
+    seen = figures(in_own_thread(crowd("http://127.0.0.1:9", visitors=2, seconds=1, thought=0)))
     assert sum(seen["errors"].values()) == 2
 
 

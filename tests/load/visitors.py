@@ -7,11 +7,13 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from tests.load.visitor import PAGES, PageView, visit
 
+Result = TypeVar("Result")
 THOUGHT = 4.0  # seconds between the end of one page and the request for the next
 
 
@@ -75,6 +77,12 @@ async def change_pages(
     """Let one visitor go through the pages in order without a pause, until so many pages were opened."""
     async with visit(url, number, dict(query or {})) as visitor:
         return [await visitor.open(pages[n % len(pages)]) for n in range(changes)]
+
+
+def in_own_thread(waiting: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end in another thread: a browser under test has its event loop in the main one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, waiting).result()
 
 
 def figures(views: Iterable[PageView]) -> dict[str, Any]:

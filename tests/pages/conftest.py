@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,15 +21,6 @@ APP = Path(__file__).parents[2] / "app.py"
 VISITOR, OTHER = "a" * 32, "b" * 32
 
 OpenPage = Callable[..., AppTest]
-
-
-@pytest.fixture(autouse=True)
-def main_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the main program back after each test.
-
-    An app under test takes its place, and every process that is spawned later would start from the app.
-    """
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="session")

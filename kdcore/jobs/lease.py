@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from kdcore.errors import StoreError
 from kdcore.events import EpochEnded, Event, TeacherEpochEnded
 from kdcore.store import RunRow, Store, add_event, to_text
+from kdcore.store.results import outcome_of
 from kdcore.store.schema import runs
 
 HEARTBEAT_SECONDS = 2.0
@@ -130,10 +131,12 @@ class Lease:
             LeaseLost: the run is over, or another attempt has begun; nothing was stored.
             StoreError: the store could not be written; nothing was stored.
         """
-        text = to_text(result) if result is not None else None
+        values: dict[str, Any] = {"status": status, "finished": time.time(), "error": error}
+        if result is not None:
+            values |= {"result": to_text(result), "outcome": to_text(outcome_of(result))}
         with self.store.write() as connection:
             add_event(connection, self.run_id, event)
-            self._change_row(connection, {"status": status, "finished": time.time(), "error": error, "result": text})
+            self._change_row(connection, values)
 
     def should_stop(self) -> bool:
         """Whether the run was cancelled or given to another process; reads no database, so it may be called often."""

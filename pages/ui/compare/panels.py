@@ -79,8 +79,10 @@ def _ensemble_card(result: Mapping[str, Any]) -> dict[str, ModelCard]:
 
 
 def _last_finished_run() -> RunRow | None:
-    runs = cache.store().list_runs(visitor=browser.visitor_id())
-    return next((run for run in runs if run.result and compare_trio.has_all_networks(run.result)), None)
+    store = cache.store()
+    runs = store.list_runs(visitor=browser.visitor_id(), whole_results=False)
+    last = next((run for run in runs if run.result and compare_trio.has_all_networks(run.result)), None)
+    return None if last is None else store.run(last.id)
 
 
 def network(trio: Trio, arm: str) -> Teacher:

@@ -34,7 +34,7 @@ def visitor() -> str | None:
 
 def visible_runs() -> list[RunRow]:
     """Return the runs that this visitor may see without a link, newest first."""
-    return cache.store().list_runs(visitor=visitor(), limit=MAX_LISTED, with_per_class=False)
+    return cache.store().list_runs(visitor=visitor(), limit=MAX_LISTED, whole_results=False)
 
 
 def opened_run() -> RunRow | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import time
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from kdcore import jobs
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.jobs import lease
 from kdcore.jobs.lease import Lease, LeaseLost, is_alive
 from kdcore.store import RunRow, Store
+from kdcore.store.schema import runs
 from tests.engine.jobs.short_runs import a_dead_process, claim, set_row, submit, wait_for
 
 
@@ -71,6 +74,16 @@ def test_a_former_holder_cannot_write(store: Store) -> None:
     assert store.run(run_id).status == "running" and store.events(run_id) == []
     Lease(store, run_id, 2).record(EpochEnded(1, 2, 0.1, {}))
     assert len(store.events(run_id)) == 1
+
+
+def test_the_end_of_a_run_stores_its_result_and_what_lists_show_of_it(store: Store) -> None:
+    run_id = submit(store)
+    result = {"seconds": 1.5, "arms": {"baseline": {"accuracy": {"mean": 0.5}, "confusion": [[1]]}}}
+    Lease(store, run_id, claim(store).attempts).end("finished", RunFinished(result), result=result)
+    assert store.run(run_id).result == result
+    with store.read() as connection:
+        outcome = connection.execute(sa.select(runs.c.outcome).where(runs.c.id == run_id)).scalar_one()
+    assert json.loads(outcome) == {"seconds": 1.5, "arms": {"baseline": {"accuracy": {"mean": 0.5}}}}
 
 
 def test_a_worker_that_was_never_started_is_found_out(store: Store) -> None:

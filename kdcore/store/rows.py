@@ -28,8 +28,8 @@ class RunRow:
     """One run as the store has it now.
 
     Times are in seconds since 1970, and None for what has not happened yet. `host`, `worker_pid` and `worker_started`
-    say which process trains the run. `result` is the whole result, or the part that `outcome_of` returns if the row
-    was read without it.
+    say which process trains the run; `host` names the namespace of process ids that `worker_pid` belongs to. `result`
+    is the whole result, or the part that `outcome_of` returns if the row was read without it.
     """
 
     number: int

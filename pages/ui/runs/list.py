@@ -73,8 +73,8 @@ def draw_run_list(runs: Sequence[RunRow], selection: Selection, opened: RunRow |
         is_opened = opened is not None and run.id == opened.id
         with st.container(key=f"kd-run-{run.id}"):
             _draw_row(run, is_opened, compared)
-            if is_opened:
-                _draw_opened(run, known_tags)
+            if opened is not None and is_opened:
+                _draw_opened(opened, known_tags)  # unlike the rows of the list, it has its whole result
     if len(runs) > RUNS_PER_SCREEN:
         _screen_buttons(selection, first, len(runs))
 

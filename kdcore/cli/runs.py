@@ -29,7 +29,7 @@ def find(options: Namespace) -> Answer:
     if selection.teacher is not None:
         selection = replace(selection, teacher=normal_name(selection.teacher))
     with Store() as store:
-        rows = store.list_runs(limit=None, deleted=options.deleted)
+        rows = store.list_runs(limit=None, deleted=options.deleted, whole_results=False)
     summaries = [report_export.summary(row) for row in select(rows, selection)[: options.limit]]
     if rows and not summaries:
         return Answer({"runs": []}, f"None of the {len(rows)} runs matches; kdcore runs lists them.")

@@ -101,7 +101,8 @@ def add_dataset(
     """
     path = path.expanduser().absolute()
     origin = printable(str(path))
-    name = _legal_name(name, taken) if name else _free_name(_name_from_path(path), origin, taken, is_teacher_name)
+    wanted = name or _name_from_path(path)
+    name = _legal_name(name, taken) if name else _free_name(wanted, origin, taken, is_teacher_name)
     if is_teacher_name(name):
         raise ConfigError(
             f'"{name}" is the name of a teacher, and the teacher of your pictures gets their name; give them another '
@@ -122,7 +123,7 @@ def add_dataset(
         unreadable=pictures.unreadable,
         sha256=dataset.sha256,
         tensors_sha256=tensors_sha256,
-        notes=(*pictures.notes, *notes),
+        notes=(*_rename_notes(wanted, name), *pictures.notes, *notes),
     )
     try:
         write_atomically(folder() / f"{name}.json", json.dumps(asdict(sheet), indent=1, ensure_ascii=False).encode())
@@ -203,6 +204,11 @@ def _free_name(name: str, origin: str, taken: Collection[str], is_teacher_name: 
         number += 1
         candidate = f"{name[: 31 - len(str(number))].rstrip('-')}-{number}"
     return candidate
+
+
+def _rename_notes(wanted: str, name: str) -> tuple[str, ...]:
+    """Return the sentence that says why a dataset did not get the name of its folder or file; none if it did."""
+    return () if name == wanted else (f'The name "{wanted}" is taken, so this dataset is called "{name}".',)
 
 
 def _is_from_elsewhere(path: Path, origin: str) -> bool:

@@ -8,7 +8,6 @@ nothing, and it is told to stop.
 from __future__ import annotations
 
 import contextlib
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,9 @@ import sqlalchemy as sa
 
 from kdcore.errors import StoreError
 from kdcore.events import EpochEnded, Event, TeacherEpochEnded
+from kdcore.machine.namespace import process_namespace
 from kdcore.store import RunRow, Store, add_event, to_text
+from kdcore.store.results import outcome_of
 from kdcore.store.schema import runs
 
 HEARTBEAT_SECONDS = 2.0
@@ -37,7 +38,8 @@ class LeaseLost(StoreError):
 def holder_columns() -> dict[str, Any]:
     """Return the columns of `runs` that say that this process holds a run, with a heartbeat of now."""
     me = psutil.Process()
-    return {"host": platform.node(), "worker_pid": me.pid, "worker_started": me.create_time(), "heartbeat": time.time()}
+    own = {"host": process_namespace(), "worker_pid": me.pid, "worker_started": me.create_time()}
+    return {**own, "heartbeat": time.time()}
 
 
 def starting_columns() -> dict[str, Any]:
@@ -50,9 +52,12 @@ def starting_columns() -> dict[str, Any]:
 
 
 def is_alive(row: RunRow) -> bool:
-    """Whether the process that holds a run lives; for a process on another machine, whether its heartbeat is recent."""
+    """Whether the process that holds a run lives.
+
+    A process on another machine or in another container cannot be seen from here; it lives if its heartbeat is recent.
+    """
     recent = _heartbeat_is_recent(row)
-    if row.host != platform.node() or row.worker_pid is None:
+    if row.host != process_namespace() or row.worker_pid is None:
         return recent
     try:
         process = psutil.Process(row.worker_pid)
@@ -76,7 +81,9 @@ def _heartbeat_is_recent(row: RunRow) -> bool:
 
 def kill_hung_worker(row: RunRow) -> None:
     """Kill the worker of a cancelled run if its heartbeat is old, which means that it hangs or was suspended."""
-    if _heartbeat_is_recent(row) or row.host != platform.node() or row.worker_pid is None or row.worker_started is None:
+    if _heartbeat_is_recent(row) or row.worker_pid is None or row.worker_started is None:
+        return
+    if row.host != process_namespace():  # here the process id belongs to another process
         return
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(row.worker_pid)
@@ -130,10 +137,12 @@ class Lease:
             LeaseLost: the run is over, or another attempt has begun; nothing was stored.
             StoreError: the store could not be written; nothing was stored.
         """
-        text = to_text(result) if result is not None else None
+        values: dict[str, Any] = {"status": status, "finished": time.time(), "error": error}
+        if result is not None:
+            values |= {"result": to_text(result), "outcome": to_text(outcome_of(result))}
         with self.store.write() as connection:
             add_event(connection, self.run_id, event)
-            self._change_row(connection, {"status": status, "finished": time.time(), "error": error, "result": text})
+            self._change_row(connection, values)
 
     def should_stop(self) -> bool:
         """Whether the run was cancelled or given to another process; reads no database, so it may be called often."""

@@ -44,7 +44,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison ready for JSON, with each run's main figures but without those per class."""
-        from kdcore.store.rows import without_per_class  # loads sqlalchemy, which `kdcore --help` does without
+        from kdcore.store.results import without_per_class  # loads sqlalchemy, which `kdcore --help` does without
 
         figures = ("arms", "paired_difference", "verdict", "seconds", "bayes_accuracy")
         results = [

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from kdcore.errors import RunNotFound, StoreError
 from kdcore.events import Event, RunStarted, TeacherEpochEnded
+from kdcore.store.results import read_result
 from kdcore.store.schema import events, runs
 
 UNFINISHED = ("queued", "running")
@@ -27,7 +28,8 @@ class RunRow:
     """One run as the store has it now.
 
     Times are in seconds since 1970, and None for what has not happened yet. `host`, `worker_pid` and `worker_started`
-    say which process trains the run.
+    say which process trains the run; `host` names the namespace of process ids that `worker_pid` belongs to. `result`
+    is the whole result, or the part that `outcome_of` returns if the row was read without it.
     """
 
     number: int
@@ -129,38 +131,20 @@ def locked_row(connection: sa.Connection, run_id: str) -> RunRow:
 
 
 def to_run(row: sa.Row[Any], result: dict[str, Any] | None = None) -> RunRow:
-    """Convert a row of the table `runs`.
+    """Convert a row of the table `runs`. A row that was read without the column `result` gets the run's outcome.
 
     Args:
-        result: the run's result, if the row was read without the column of that name.
+        result: the outcome, if the column `outcome` is empty.
     """
     columns = dict(row._mapping)
     columns["config"] = json.loads(columns["config"])
     columns["tags"] = tuple(json.loads(columns["tags"])) if columns["tags"] else ()
+    outcome = columns.pop("outcome")
     if "result" in columns:
         result = read_result(columns["result"])
+    elif outcome is not None:
+        result = json.loads(outcome)
     return RunRow(**{**columns, "result": result})
-
-
-def read_result(text: str | None) -> dict[str, Any] | None:
-    """Return the result of a run that was stored as JSON; None for a run without one."""
-    result: dict[str, Any] | None = json.loads(text, object_hook=_whole_interval) if text else None
-    return result
-
-
-def _whole_interval(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an object of a result, without its interval if an end is missing: older versions wrote [null, null] for a
-    student that diverged."""
-    return {**value, "ci95": None} if None in (value.get("ci95") or ()) else value
-
-
-def without_per_class(result: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a result without its per-class figures, which are most of its size."""
-    if result is None or not isinstance(result.get("arms"), dict):
-        return result
-    left_out = ("confusion", "per_class")
-    arms = {arm: {name: row[name] for name in row if name not in left_out} for arm, row in result["arms"].items()}
-    return {**result, "arms": arms}
 
 
 def add_event(connection: sa.Connection, run_id: str, event: Event) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kdcore.errors import StoreError
+from kdcore.store.results import outcome_of, read_result
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 20  # how long a connection waits while another one has the file locked
 
 metadata = sa.MetaData()
@@ -44,6 +46,9 @@ runs = sa.Table(
     sa.Column("tags", sa.Text),  # a JSON list of texts
     sa.Column("deleted", sa.Double),  # when the run was deleted, which hides it until it is restored or purged
     sa.Column("parent", sa.String(40)),  # the id of the run that it repeats with a change
+    # Added in version 3, and empty until a run has finished. What a list shows stands apart from the whole result, so
+    # that a list of thousands of runs does not read all of their results.
+    sa.Column("outcome", sa.Text),  # JSON of `outcome_of` the result
     sqlite_autoincrement=True,
 )
 events = sa.Table(
@@ -61,7 +66,8 @@ events = sa.Table(
 )
 
 
-_COLUMNS_ADDED = {2: ("tags", "deleted", "parent")}  # version of the schema -> columns that it added to `runs`
+# Version of the schema -> columns that it added to `runs`.
+_COLUMNS_ADDED = {2: ("tags", "deleted", "parent"), 3: ("outcome",)}
 
 
 def upgrade(connection: sa.Connection) -> None:
@@ -77,7 +83,18 @@ def upgrade(connection: sa.Connection) -> None:
         for name in _COLUMNS_ADDED[next_version]:
             column_type = runs.c[name].type.compile(dialect=connection.dialect)
             connection.execute(sa.text(f"ALTER TABLE {runs.name} ADD COLUMN {name} {column_type}"))
+    _fill_outcomes(connection)
     connection.execute(sa.update(meta).where(of_version).values(value=SCHEMA_VERSION))
+
+
+def _fill_outcomes(connection: sa.Connection) -> None:
+    """Write the outcome of every run that finished before there was a column for it."""
+    missing = (runs.c.result.is_not(None), runs.c.outcome.is_(None))
+    ids = connection.execute(sa.select(runs.c.id).where(*missing)).scalars().all()
+    for run_id in ids:  # one at a time, because all results together may not fit in memory
+        result = read_result(connection.execute(sa.select(runs.c.result).where(runs.c.id == run_id)).scalar())
+        outcome = None if result is None else json.dumps(outcome_of(result))
+        connection.execute(sa.update(runs).where(runs.c.id == run_id).values(outcome=outcome))
 
 
 def writer(engine: sa.Engine) -> sa.Engine:

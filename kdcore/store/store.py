@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from kdcore.errors import StoreError
 from kdcore.events import event_from_json
 from kdcore.machine import paths
+from kdcore.store.results import outcome_of, read_result
 from kdcore.store.rows import (
     RunActive,
     RunRow,
@@ -27,11 +28,9 @@ from kdcore.store.rows import (
     is_id,
     locked_row,
     not_found,
-    read_result,
     to_run,
     to_text,
     unless_deleted,
-    without_per_class,
 )
 from kdcore.store.schema import (
     SCHEMA_VERSION,
@@ -46,8 +45,6 @@ from kdcore.store.schema import (
     writer,
 )
 from kdcore.store.tags import clean_tags
-
-MAX_CACHED = 4096  # results without per-class figures that a process caches, some kilobytes each
 
 
 class Store:
@@ -78,7 +75,6 @@ class Store:
                 "such as postgresql+psycopg://user@host/name and install its driver."
             ) from error
         self._writer = writer(self._engine)
-        self._cached_results: dict[str, dict[str, Any] | None] = {}
         try:
             self._prepare()
         except StoreError:
@@ -135,7 +131,7 @@ class Store:
         raise not_found(run_id)
 
     def list_runs(
-        self, visitor: str | None = None, limit: int | None = 200, deleted: bool = False, with_per_class: bool = True
+        self, visitor: str | None = None, limit: int | None = 200, deleted: bool = False, whole_results: bool = True
     ) -> list[RunRow]:
         """Return runs, the newest first.
 
@@ -143,38 +139,35 @@ class Store:
             visitor: return only the runs of this visitor; None for the runs of all visitors.
             limit: the largest number of runs to return; None for no limit.
             deleted: whether to return the deleted runs instead of the others.
-            with_per_class: whether to include the results' per-class figures, which are most of their size. Without
-                them, each result is read from the database only once in a process.
+            whole_results: whether to read the results, which are most of a store's size. Without them, each finished
+                run has the part of its result that a list shows, which `outcome_of` returns.
         """
         hidden = runs.c.deleted.is_not(None) if deleted else runs.c.deleted.is_(None)
-        columns = [column for column in runs.c if with_per_class or column is not runs.c.result]
+        columns = [column for column in runs.c if whole_results or column is not runs.c.result]
         query = sa.select(*columns).where(runs.c.kind == "run", hidden).order_by(runs.c.number.desc()).limit(limit)
         if visitor is not None:
             query = query.where(runs.c.visitor == visitor)
         with self.read() as connection:
             rows = connection.execute(query).all()
-            if with_per_class:
+            if whole_results:
                 return [to_run(row) for row in rows]
-            results = self._results(connection, [row.id for row in rows if row.status == "finished"])
-        # A finished run whose result is gone was removed by another process since its row was read.
-        return [to_run(row, results.get(row.id)) for row in rows if row.status != "finished" or row.id in results]
+            unknown = [row.id for row in rows if row.status == "finished" and row.outcome is None]
+            outcomes = self._outcomes(connection, unknown)
+        # One of these that is gone by now was removed by another process since its row was read.
+        gone = set(unknown) - set(outcomes)
+        return [to_run(row, outcomes.get(row.id)) for row in rows if row.id not in gone]
 
-    def _results(self, connection: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Any] | None]:
-        """Return the results of these finished runs without per-class figures, by id; none for a run that is gone.
+    def _outcomes(self, connection: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+        """Return the outcomes of these finished runs, by id, from their results; none for a run that is gone.
 
-        They are cached, and stay valid, because a stored result never changes.
+        Only runs that a process of an older version finished lack the column `outcome`.
         """
-        if len(self._cached_results) > MAX_CACHED:
-            self._cached_results.clear()
-        cached = self._cached_results
-        found = {run_id: cached[run_id] for run_id in run_ids if run_id in cached}
-        missing = [run_id for run_id in run_ids if run_id not in found]
-        for start in range(0, len(missing), 100):
-            wanted = runs.c.id.in_(missing[start : start + 100])
+        outcomes = {}
+        for start in range(0, len(run_ids), 100):
+            wanted = runs.c.id.in_(run_ids[start : start + 100])
             for run_id, text in connection.execute(sa.select(runs.c.id, runs.c.result).where(wanted)):
-                found[run_id] = without_per_class(read_result(text))
-        cached.update(found)
-        return found
+                outcomes[run_id] = outcome_of(result) if (result := read_result(text)) is not None else None
+        return outcomes
 
     def tag(self, run_id: str, tags: Iterable[str]) -> tuple[str, ...]:
         """Replace the tags of a run; return them in the form in which they are stored.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
@@ -84,8 +83,8 @@ class Team:
     """Students that are trained in one computation.
 
     Args:
-        students: the students, of whom those that see the same pictures stand next to each other. Every source of
-            pictures (a seed and a kind of transfer set) must have equally many of them.
+        students: the students, with their transfer sets on the device. Those that see the same pictures stand next to
+            each other, and every source of pictures (a seed and a kind of transfer set) must have equally many of them.
         networks: the network of each student.
         stacked: whether the networks are computed as one `StackedNetwork`, which must be possible.
         feature_loss: the feature loss of a team's only student, if its method has one.
@@ -100,7 +99,7 @@ class Team:
         stacked: bool,
         feature_loss: FeatureLoss | None = None,
     ) -> None:
-        self.students = tuple(replace(one, transfer_set=one.transfer_set.to(device.torch)) for one in students)
+        self.students = tuple(students)
         self.schedule, self.device, self.feature_loss = schedule, device, feature_loss
         channels = students[0].transfer_set.images.shape[1]
         self.network: StackedNetwork | _OneByOne

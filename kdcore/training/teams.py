@@ -7,6 +7,7 @@ the same optimiser and budget. The arms differ only in what the students learn f
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
@@ -20,6 +21,7 @@ from kdcore.networks.stacked import can_stack
 from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.students import PEER, Schedule, Student
 from kdcore.training.team import Team
+from kdcore.training.transfer_sets import to_device
 
 # Limits of stacking: the multiplications of one network in a step, and the networks of a stack. Beyond these a core is
 # fully used already, and stacking gains nothing.
@@ -36,13 +38,16 @@ def build_teams(
     build_feature_loss: Callable[[Student, nn.Module], FeatureLoss | None] = lambda student, network: None,
 ) -> list[Team]:
     """Build the networks of all students and divide the students into teams: small networks are stacked with others,
-    large ones are on their own. A student and its peer are always in one team.
+    large ones are on their own. A student and its peer are always in one team. The students' transfer sets are moved to
+    the device together, so that what students share there is one tensor.
 
     Args:
         students: all students, seed by seed, with the same arms for every seed; a peer directly follows its student.
         build_feature_loss: returns the feature loss of a student with this network, if its method has one; such a
             student is in a team of its own.
     """
+    transfer_sets = to_device([one.transfer_set for one in students], device.torch)
+    students = [replace(one, transfer_set=moved) for one, moved in zip(students, transfer_sets, strict=True)]
     together: dict[object, list[list[tuple[Student, nn.Module]]]] = {}
     teams = []
     for pair in _pairs(students):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -37,19 +37,34 @@ class TransferSet:
         """(M,) if `teacher_logits` holds the separate logits of M teachers; () for one teacher or none."""
         return () if self.teacher_logits is None else tuple(self.teacher_logits.shape[2:-1])
 
-    def to(self, device: torch.device) -> TransferSet:
-        """Return the same transfer set on another device."""
-        return replace(
-            self,
-            images=self.images.to(device),
-            rows=self.rows.to(device),
-            hard_labels=None if self.hard_labels is None else self.hard_labels.to(device),
-            teacher_logits=None if self.teacher_logits is None else self.teacher_logits.to(device),
-        )
-
     def with_teacher_logits(self, teacher_logits: Tensor | None) -> TransferSet:
         """Return a transfer set of the same pictures with these teacher logits."""
         return replace(self, teacher_logits=teacher_logits)
+
+
+def to_device(transfer_sets: Sequence[TransferSet], device: torch.device) -> list[TransferSet]:
+    """Return the same transfer sets on another device, where they share the tensors that they share here.
+
+    A tensor that is moved to a GPU becomes another object. If each transfer set were moved by itself, students that
+    learn from the same logits would each get a copy, which costs memory, and would look up their own in every step.
+    """
+    moved: dict[int, Tensor] = {}  # by `id` of the tensor before; `transfer_sets` keeps it, so no other gets this id
+
+    def move(tensor: Tensor) -> Tensor:
+        if id(tensor) not in moved:
+            moved[id(tensor)] = tensor.to(device)
+        return moved[id(tensor)]
+
+    return [
+        replace(
+            one,
+            images=move(one.images),
+            rows=move(one.rows),
+            hard_labels=None if one.hard_labels is None else move(one.hard_labels),
+            teacher_logits=None if one.teacher_logits is None else move(one.teacher_logits),
+        )
+        for one in transfer_sets
+    ]
 
 
 def labelled_subset(hard_labels: Tensor, labels: int, seed: int) -> Tensor:

@@ -17,6 +17,7 @@ from kdcore.metrics.reliability import reliability
 from kdcore.metrics.soft_labels import soften
 from kdcore.networks.latency import measure_latency
 from kdcore.pictures.decode import open_picture
+from kdcore.settings.config import make_run_config
 from kdcore.store import RunRow, Store
 from kdcore.teachers.answers import answer_test_split, pictures_of_group
 from kdcore.teachers.predict import predict
@@ -159,6 +160,14 @@ def test_an_unknown_run_is_one_sentence(trained_store: Store, open_page: OpenPag
     assert not app.exception
     (error,) = app.error
     assert error.value.startswith('There is no run "nonsense12345"')
+
+
+def test_a_run_that_ended_without_a_result_is_one_sentence(empty_store: Store, open_page: OpenPage) -> None:
+    run_id = jobs.submit(empty_store, make_run_config("digits"), OTHER)
+    jobs.cancel(empty_store, run_id)
+    app = open_page("compare", run=run_id)
+    assert not app.exception and not app.error
+    assert app.info[0].value.startswith("The run in the address ended without a result")
 
 
 def test_every_chart_has_words(trained_store: Store, open_page: OpenPage) -> None:

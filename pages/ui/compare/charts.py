@@ -16,6 +16,7 @@ from pages.ui.session.i18n import _, ngettext
 
 MOST_CLASSES = 20
 FEW_PICTURES = 50  # a class with fewer test pictures has their number beside its name
+MOST_LETTERS = 23  # of a name; with the number of pictures these are two lines, for which a class has room
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def class_rows(class_names: Sequence[str], differences: Sequence[Mapping[str, An
 
 def class_differences(rows: Sequence[ClassRow], text: TextStyle = TEXT_STYLE) -> go.Figure:
     """Draw each class as a dot with its interval; colour and marker tell which student is better, if either is."""
-    shown = short_names([row.name for row in rows])
+    shown = short_names([row.name for row in rows], MOST_LETTERS)
     names = [_label(name, row.n) for name, row in zip(shown, rows, strict=True)]
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": look.MUTE, "width": 1.6})

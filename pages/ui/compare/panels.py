@@ -40,7 +40,10 @@ def choose_trio() -> Trio:
     run_id, cards = state.run_id(), {card.name: card for card in cache.model_cards()}
     named = cache.store().run(run_id) if run_id else None
     if named is not None and named.result is None:
-        st.info(_("The run in the address has no result to compare yet; below is what there is."))
+        ended = _(
+            "The run in the address ended without a result, so it has nothing to compare; below is what there is."
+        )
+        st.info(ended if named.done else _("The run in the address has no result yet; below is what there is."))
     elif named is not None and named.result is not None:
         if compare_trio.has_all_networks(named.result):
             cards |= _ensemble_card(named.result)
@@ -79,8 +82,10 @@ def _ensemble_card(result: Mapping[str, Any]) -> dict[str, ModelCard]:
 
 
 def _last_finished_run() -> RunRow | None:
-    runs = cache.store().list_runs(visitor=browser.visitor_id())
-    return next((run for run in runs if run.result and compare_trio.has_all_networks(run.result)), None)
+    store = cache.store()
+    runs = store.list_runs(visitor=browser.visitor_id(), whole_results=False)
+    last = next((run for run in runs if run.result and compare_trio.has_all_networks(run.result)), None)
+    return None if last is None else store.run(last.id)
 
 
 def network(trio: Trio, arm: str) -> Teacher:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from pages.ui.compare.tradeoff_chart import TradeoffPoint
-from pages.ui.kit.formats import arm_name, capitalised, format_accuracy, format_ms
+from pages.ui.kit.formats import arm_name, capitalised, format_accuracy, format_ms, short_names
 from pages.ui.kit.settings_words import agreement_note, config_sentence, own_point_text
 from pages.ui.session.i18n import _, ngettext
 
@@ -27,7 +27,7 @@ class Trio:
         dataset: name of the dataset.
         dataset_sha256: hash of the pictures that the figures were measured on.
         source: a sentence for the page that says where the networks come from.
-        class_names: [K].
+        class_names: [K], as they are shown: long ones are shortened.
         superclasses: name of the superclass of each class, [K]; the class names where no superclasses are known.
         temperature: of the soft labels that distilled learned from.
         agreement: what the figure "agreement" means, in a few words.
@@ -75,8 +75,8 @@ def trio_of_run(run_id: str, result: Mapping[str, Any], source: str, cards: Mapp
     superclasses = card.superclasses if card is not None and card.class_names == names else names
     config, by_class = result["config"], result.get("per_class_difference")
     return Trio(
-        arms, run_id, models, config["dataset"], result["dataset_sha256"], text, names, superclasses,
-        config["temperature"], agreement_note(config), by_class,
+        arms, run_id, models, config["dataset"], result["dataset_sha256"], text, tuple(short_names(names)),
+        superclasses, config["temperature"], agreement_note(config), by_class,
     )  # fmt: skip
 
 
@@ -169,7 +169,7 @@ class Answer:
     """One network's answer to one picture.
 
     Attributes:
-        class_names: [K].
+        class_names: [K], as they are shown: long ones are shortened.
         soft_labels: probabilities, [K].
         latency_ms: milliseconds for the picture.
         none_of_these: whether the picture probably shows none of the classes; None where the network cannot tell.
@@ -200,7 +200,8 @@ def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]]) -> Answer:
     """Return one answer from several calls of `kdcore.predict` on the same picture; its time is their median."""
     first = predicted[0]
     latency_ms = median(prediction["latency_ms"] for prediction in predicted)
-    return Answer(arm, tuple(first["class_names"]), tuple(first["soft_labels"]), latency_ms, first.get("none_of_these"))
+    names = tuple(short_names(first["class_names"]))
+    return Answer(arm, names, tuple(first["soft_labels"]), latency_ms, first.get("none_of_these"))
 
 
 def shown_classes(answers: Sequence[Answer], count: int = MAX_CLASSES) -> list[int]:

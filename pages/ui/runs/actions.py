@@ -61,7 +61,7 @@ def deleted_runs(visitor: str | None) -> None:
     Args:
         visitor: whose runs; None for all.
     """
-    runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True, with_per_class=False)
+    runs = cache.store().list_runs(visitor=visitor, limit=50, deleted=True, whole_results=False)
     if not runs:
         return
     label = ngettext("{n} deleted run", "{n} deleted runs", len(runs)).format(n=len(runs))

@@ -34,7 +34,7 @@ def visitor() -> str | None:
 
 def visible_runs() -> list[RunRow]:
     """Return the runs that this visitor may see without a link, newest first."""
-    return cache.store().list_runs(visitor=visitor(), limit=MAX_LISTED, with_per_class=False)
+    return cache.store().list_runs(visitor=visitor(), limit=MAX_LISTED, whole_results=False)
 
 
 def opened_run() -> RunRow | None:
@@ -73,8 +73,8 @@ def draw_run_list(runs: Sequence[RunRow], selection: Selection, opened: RunRow |
         is_opened = opened is not None and run.id == opened.id
         with st.container(key=f"kd-run-{run.id}"):
             _draw_row(run, is_opened, compared)
-            if is_opened:
-                _draw_opened(run, known_tags)
+            if opened is not None and is_opened:
+                _draw_opened(opened, known_tags)  # unlike the rows of the list, it has its whole result
     if len(runs) > RUNS_PER_SCREEN:
         _screen_buttons(selection, first, len(runs))
 

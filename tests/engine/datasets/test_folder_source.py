@@ -141,8 +141,10 @@ def test_a_name_that_nobody_typed_replaces_nothing(tmp_path: Path) -> None:
         for name in ("a", "b"):
             fill(tmp_path / parent / "data" / name, 6 + place, 1000 * place + 100 * ord(name))
             fill(tmp_path / parent / "mnist" / name, 6, 1000 * place + 100 * ord(name))
-    assert add_dataset(tmp_path / "one" / "data").name == "data"
-    assert add_dataset(tmp_path / "two" / "data").name == "data-2"
+    first, second = add_dataset(tmp_path / "one" / "data"), add_dataset(tmp_path / "two" / "data")
+    assert (first.name, second.name) == ("data", "data-2")
+    assert "is taken" not in first.description
+    assert 'The name "data" is taken, so this dataset is called "data-2".' in second.description
     assert add_dataset(tmp_path / "one" / "data").name == "data"  # the same folder again
     assert add_dataset(tmp_path / "one" / "mnist").name == "mnist-2"
     assert (total("data"), total("data-2")) == (12, 14)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from kdcore import jobs
 from kdcore.events import EpochEnded, RunFailed, RunFinished, RunStarted
 from kdcore.jobs.lease import Lease, is_alive
+from kdcore.machine.namespace import process_namespace
 from kdcore.settings.config import make_run_config
 from kdcore.store import RunRow, Store
 from kdcore.store.schema import runs as run_table
@@ -68,7 +68,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
 
 
 def trains_elsewhere(row: RunRow) -> bool:
-    return not row.done and row.worker_pid != os.getpid() and row.host == platform.node() and is_alive(row)
+    return not row.done and row.worker_pid != os.getpid() and row.host == process_namespace() and is_alive(row)
 
 
 def epochs(store: Store, run_id: str) -> list[EpochEnded]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from kdcore import jobs
 from kdcore.events import EpochEnded, RunFinished
 from kdcore.jobs import lease
 from kdcore.jobs.lease import Lease, LeaseLost, is_alive
+from kdcore.machine.namespace import process_namespace
 from kdcore.store import RunRow, Store
-from tests.engine.jobs.short_runs import a_dead_process, claim, set_row, submit, wait_for
+from kdcore.store.schema import runs
+from tests.engine.jobs.short_runs import ROOT, a_dead_process, claim, set_row, submit, wait_for
+from tests.engine.machine.namespaces import NEW_NAMESPACE, needs_namespaces
 
 
 def row_of(store: Store, pid: int, born: float, **values: object) -> RunRow:
@@ -37,6 +43,47 @@ def test_who_is_alive(store: Store) -> None:
     assert is_alive(row_of(store, 1, 0.0, host="elsewhere", heartbeat=now))
     assert not is_alive(row_of(store, 1, 0.0, host="elsewhere", heartbeat=long_ago))
     assert not is_alive(row_of(store, 1, 0.0, host="elsewhere", heartbeat=None))
+
+
+def test_another_container_of_the_same_host_name_is_judged_by_its_heartbeat(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process ids mean nothing here: one may be free here, or belong to another process."""
+    here, me = process_namespace(), psutil.Process()
+    now, old = time.time(), time.time() - lease.HEARTBEAT_STALE_SECONDS - 1
+    monkeypatch.setattr(lease, "process_namespace", lambda: "the other container")
+    rows = [row_of(store, *process, heartbeat=now) for process in (a_dead_process(), (me.pid, me.create_time()))]
+    monkeypatch.setattr(lease, "process_namespace", lambda: here)
+    for row in rows:
+        assert is_alive(row) and not is_alive(replace(row, heartbeat=old))
+    run_id = rows[1].id
+    jobs.cancel(store, run_id)
+    command = [sys.executable, "-c", "import time; time.sleep(600)", "kdcore.worker", run_id]
+    with subprocess.Popen(command) as process:  # it has the id of the other container's worker, and is not that worker
+        started = psutil.Process(process.pid).create_time()
+        lease.kill_hung_worker(replace(rows[1], worker_pid=process.pid, worker_started=started, heartbeat=old))
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.kill()
+
+
+@needs_namespaces
+def test_a_container_on_the_same_home_leaves_live_runs_alone(store: Store) -> None:
+    """This process holds a run. A process with the same host name, but other process ids, moves the queue on."""
+    run_id = submit(store)
+    claim(store)
+    Lease(store, run_id, 1).take()
+    code = "from kdcore import jobs; from kdcore.store import Store; jobs.advance(Store(), slots=0)"
+
+    def advance_in_a_container() -> RunRow:
+        environment = {**os.environ, "KDCORE_HOME": str(store.home)}
+        subprocess.run([*NEW_NAMESPACE, sys.executable, "-c", code], env=environment, check=True, cwd=ROOT)
+        return store.run(run_id)
+
+    assert advance_in_a_container().status == "running"
+    set_row(store, run_id, heartbeat=time.time() - lease.HEARTBEAT_STALE_SECONDS - 1)
+    assert is_alive(store.run(run_id))  # seen from its own namespace, where only the process counts
+    assert advance_in_a_container().status == "queued"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="only POSIX systems keep a dead child")
@@ -71,6 +118,16 @@ def test_a_former_holder_cannot_write(store: Store) -> None:
     assert store.run(run_id).status == "running" and store.events(run_id) == []
     Lease(store, run_id, 2).record(EpochEnded(1, 2, 0.1, {}))
     assert len(store.events(run_id)) == 1
+
+
+def test_the_end_of_a_run_stores_its_result_and_what_lists_show_of_it(store: Store) -> None:
+    run_id = submit(store)
+    result = {"seconds": 1.5, "arms": {"baseline": {"accuracy": {"mean": 0.5}, "confusion": [[1]]}}}
+    Lease(store, run_id, claim(store).attempts).end("finished", RunFinished(result), result=result)
+    assert store.run(run_id).result == result
+    with store.read() as connection:
+        outcome = connection.execute(sa.select(runs.c.outcome).where(runs.c.id == run_id)).scalar_one()
+    assert json.loads(outcome) == {"seconds": 1.5, "arms": {"baseline": {"accuracy": {"mean": 0.5}}}}
 
 
 def test_a_worker_that_was_never_started_is_found_out(store: Store) -> None:

@@ -25,10 +25,12 @@ def add_run(store: Store, result: dict[str, Any]) -> str:
 
 def test_an_interval_without_ends_is_read_as_none(store: Store) -> None:
     """Older versions wrote such intervals for students that diverged."""
-    run_id = add_run(store, {"arms": {"baseline": {"ece": {"mean": None, "ci95": [None, None], "per_seed": [None]}}}})
-    rows = [store.run(run_id), *store.list_runs(), *store.list_runs(with_per_class=False)]
+    run_id = add_run(
+        store, {"arms": {"baseline": {"accuracy": {"mean": None, "ci95": [None, None], "per_seed": [None]}}}}
+    )
+    rows = [store.run(run_id), *store.list_runs(), *store.list_runs(whole_results=False)]
     for row in rows:
-        assert row.result is not None and row.result["arms"]["baseline"]["ece"]["ci95"] is None
+        assert row.result is not None and row.result["arms"]["baseline"]["accuracy"]["ci95"] is None
     assert len(rows) == 3
 
 
@@ -36,12 +38,12 @@ def test_a_run_that_is_removed_while_the_list_is_read_is_left_out(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone, kept = add_run(store, {"arms": {}}), add_run(store, {"arms": {}})
-    read = Store._results
+    read = Store._outcomes
 
     def remove_first(self: Store, connection: sa.Connection, run_ids: Sequence[str]) -> Any:
         connection.execute(sa.delete(runs).where(runs.c.id == gone))
         return read(self, connection, run_ids)
 
-    monkeypatch.setattr(Store, "_results", remove_first)
-    listed = store.list_runs(with_per_class=False)
+    monkeypatch.setattr(Store, "_outcomes", remove_first)
+    listed = store.list_runs(whole_results=False)
     assert [(row.id, row.result) for row in listed] == [(kept, {"arms": {}})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -112,6 +113,21 @@ def test_a_file_of_version_1_is_brought_up_in_place(tmp_path: Path) -> None:
     file = sqlite3.connect(tmp_path / "runs.sqlite")
     assert file.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (SCHEMA_VERSION,)
     file.close()
+
+
+def test_runs_that_finished_before_lists_had_outcomes_get_them(tmp_path: Path) -> None:
+    accuracy = {"mean": 0.5, "ci95": None, "per_seed": [0.5]}
+    result = {"seconds": 2.5, "arms": {"baseline": {"accuracy": accuracy, "confusion": [[1, 2], [3, 4]]}}}
+    version_1(tmp_path)
+    file = sqlite3.connect(tmp_path / "runs.sqlite")
+    file.execute("UPDATE runs SET result = ?", (json.dumps(result),))
+    file.commit()
+    file.close()
+    Store(home=tmp_path).close()
+    file = sqlite3.connect(tmp_path / "runs.sqlite")
+    ((outcome,),) = file.execute("SELECT outcome FROM runs").fetchall()
+    file.close()
+    assert json.loads(outcome) == {"seconds": 2.5, "arms": {"baseline": {"accuracy": accuracy}}}
 
 
 def test_processes_that_bring_it_up_at_once_do_it_once(tmp_path: Path) -> None:

@@ -34,19 +34,29 @@ def test_runs_are_listed_newest_first_and_by_visitor(store: Store) -> None:
     assert store.list_runs("nobody") == []
 
 
-def test_a_short_list_leaves_out_the_figures_of_classes(store: Store) -> None:
+def test_a_short_list_has_the_outcomes_of_runs_alone(store: Store) -> None:
     waiting, run_id, failed = add_run(store), add_run(store), end(store, add_run(store), "failed")
     figures = {"accuracy": {"mean": 0.5}, "confusion": [[1, 2], [3, 4]], "per_class": [{"n": 1}]}
     result = {"seconds": 2.0, "arms": {"baseline": figures}}
-    assert [row.result for row in store.list_runs(with_per_class=False)] == [None, None, None]
-    with store.write() as connection:  # as a worker in another process would
+    assert [row.result for row in store.list_runs(whole_results=False)] == [None, None, None]
+    with store.write() as connection:  # as a worker of an older version would, which knows no outcomes
         ended = {"status": "finished", "result": to_text(result)}
         connection.execute(sa.update(run_table).where(run_table.c.id == run_id).values(**ended))
     for _time in range(2):
-        rows = store.list_runs(with_per_class=False)
+        rows = store.list_runs(whole_results=False)
         assert [row.id for row in rows] == [failed, run_id, waiting]
         assert rows[1].result == {"seconds": 2.0, "arms": {"baseline": {"accuracy": {"mean": 0.5}}}}
     assert store.run(run_id).result == store.list_runs()[1].result == result
+
+
+def test_a_short_list_does_not_read_the_results(store: Store) -> None:
+    ids = [add_run(store) for _ in range(3)]
+    with store.write() as connection:  # if it were read, a result that is no JSON would raise
+        ended = {"status": "finished", "result": "no JSON", "outcome": to_text({"seconds": 2.0})}
+        connection.execute(sa.update(run_table).values(**ended))
+    assert [(row.id, row.result) for row in store.list_runs(limit=None, whole_results=False)] == [
+        (run_id, {"seconds": 2.0}) for run_id in reversed(ids)
+    ]
 
 
 @pytest.mark.parametrize(

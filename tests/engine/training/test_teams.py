@@ -6,12 +6,14 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 
 from kdcore.datasets import load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.settings.config import make_run_config
-from kdcore.training.arms import baseline_student
-from kdcore.training.students import Schedule
+from kdcore.training.arms import baseline_student, objective_of
+from kdcore.training.students import Schedule, Student
+from kdcore.training.team import batch_targets
 from kdcore.training.teams import MOST_STACKED, build_teams
 
 
@@ -29,3 +31,27 @@ def test_stacks_are_as_large_as_each_other(arms: int, seeds: int, sizes: list[in
     assert sorted(found) == sorted((one.arm, one.seed) for one in students)
     for team in teams:  # every source of pictures has as many students
         assert len(set(Counter(one.seed for one in team.students).values())) == 1
+
+
+def test_what_students_share_is_looked_up_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight students differ in their temperature only. Moving a tensor copies it here, as moving it to a GPU does."""
+    dataset, config = load_dataset("digits"), make_run_config("digits", student="mlp-4", labels=20, seeds=1)
+    first = baseline_student(config, dataset, dataset.train.images, 0)
+    taught = first.transfer_set.with_teacher_logits(torch.zeros(9, 20, 10))
+    temperatures = [objective_of(replace(config, temperature=1.0 + number)) for number in range(8)]
+    students = [
+        replace(first, arm=f"at {number}", transfer_set=replace(taught), objective=objective)
+        for number, objective in enumerate(temperatures)
+    ]
+    move = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda *args, **kwargs: move(*args, **{**kwargs, "copy": True}))
+    (one_team,) = build_teams(students, dataset.image_shape, 10, Schedule.of(config), pick_device("cpu"))
+    asked = []
+
+    def count(student: Student, *args: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(student.arm)
+        return batch_targets(student, *args)
+
+    monkeypatch.setattr("kdcore.training.team.batch_targets", count)
+    one_team.learn({0: torch.arange(20)}, {0: torch.zeros(20, dtype=torch.int64)}, 0.0)
+    assert len(one_team.students) == 8 and len(asked) == 1

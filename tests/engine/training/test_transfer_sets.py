@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from kdcore.training.transfer_sets import (
+    TransferSet,
     labelled_subset,
     noise_pictures,
     other_subset,
     permute_wrong_classes,
     shuffle_within_classes,
+    to_device,
 )
 
 
@@ -22,6 +26,22 @@ def test_labelled_subsets_are_balanced_nested_and_differ_by_seed() -> None:
     assert set(small.tolist()) < set(large.tolist())
     assert len(set(large.tolist())) == 80
     assert set(small.tolist()) != set(labelled_subset(labels, 40, seed=4).tolist())
+
+
+def test_what_transfer_sets_share_they_share_on_another_device_too() -> None:
+    images, rows = torch.zeros(9, 1, 4, 4, dtype=torch.uint8), torch.arange(5)
+    labelled = TransferSet("labelled", images, rows, rows % 3)
+    first = labelled.with_teacher_logits(torch.zeros(1, 5, 3))
+    other = labelled.with_teacher_logits(torch.zeros(1, 5, 3))
+    sets = [labelled, first, first.with_teacher_logits(first.teacher_logits), other]
+    moved = to_device(sets, torch.device("meta"))
+    for name in ("images", "rows", "hard_labels", "teacher_logits"):
+        tensors = [getattr(one, name) for one in moved]
+        assert all(tensor is None or tensor.is_meta for tensor in tensors)
+        before = [getattr(one, name) for one in sets]
+        for i, j in itertools.product(range(4), repeat=2):
+            assert (tensors[i] is tensors[j]) == (before[i] is before[j]), (name, i, j)
+    assert [one.kind for one in moved] == ["labelled"] * 4
 
 
 N, K = 60, 7

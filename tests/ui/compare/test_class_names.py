@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from kdcore.settings.config import make_run_config
 from pages.ui.compare.charts import class_differences, class_rows
 from pages.ui.compare.heat_table import heat_cell, heat_table_html
+from pages.ui.compare.trio import answer_of, trio_of_run
 from pages.ui.kit.formats import short_names
 
 NAMES = ("<b>bold</b>", "x" * 200, "x" * 199 + "y", "plain & simple")
@@ -23,6 +25,26 @@ def test_a_chart_shows_marks_in_names_as_letters() -> None:
     assert trace.y[0] == "&lt;b&gt;bold&lt;/b&gt;"
     assert trace.y[3] == "plain &amp; simple"
     assert len(set(trace.y)) == 4
+
+
+def test_a_label_has_two_lines_at_most() -> None:
+    """A third line would run into the label of the next class."""
+    difference = {"mean": 0.1, "ci95": [-0.1, 0.3], "n": 49}
+    (trace,) = class_differences(class_rows(NAMES, [difference] * 4)).data
+    assert [label.count("<br>") for label in trace.y] == [1, 1, 1, 1]
+
+
+def test_sentences_and_answers_have_short_names_too() -> None:
+    arms = {arm: {"accuracy": {"mean": 0.5}} for arm in ("teacher", "distilled", "baseline")}
+    config = make_run_config("digits").to_json()
+    result = {"arms": arms, "config": config, "class_names": list(NAMES), "dataset_sha256": "0"}
+    predicted = {"class_names": list(NAMES), "soft_labels": [0.1, 0.6, 0.2, 0.1], "latency_ms": 1.0}
+    for names in (
+        trio_of_run("run", result, "This run", {}).class_names,
+        answer_of("teacher", [predicted]).class_names,
+    ):
+        assert names == tuple(short_names(NAMES))
+    assert answer_of("teacher", [predicted]).chosen == "x" * 27 + "…"
 
 
 def test_a_table_of_long_names_stays_narrow() -> None:

@@ -11,6 +11,7 @@ from scipy import stats
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.reports.arm_style import arms_in_order
 from kdcore.reports.curves import seed_interval
+from kdcore.store.results import outcome_of
 from pages.ui.compare.trio import Answer, answer_of, shown_classes
 from pages.ui.kit import bars, formats
 from pages.ui.run import curves_data, queue_words, sentences
@@ -258,6 +259,8 @@ def test_the_list_says_the_claim_and_no_more() -> None:
     assert sentences.short_outcome("finished", better) == "Distilled better by 8.0 points: 72.0 % against 64.0 %"
     none = {**result("none", 0.08, (-0.01, 0.17)), "arms": arms}
     assert sentences.short_outcome("finished", none) == "No difference claimed: distilled 72.0 %, baseline 64.0 %"
+    for whole in (better, none):  # a list of runs has no more than the outcome
+        assert sentences.short_outcome("finished", outcome_of(whole)) == sentences.short_outcome("finished", whole)
 
 
 def test_of_many_classes_those_that_any_network_finds_likely_are_shown() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kdcore.events import EpochEnded, RunStarted
+from kdcore.store.results import outcome_of
 from pages.ui.compare.trio import has_all_networks
 from pages.ui.run import charts, sentences, sweep_charts, sweep_views
 from pages.ui.run import view as vm
@@ -35,6 +36,7 @@ def result(sweep: bool = False) -> dict[str, Any]:
 def test_sentences_claim_nothing_and_name_the_student() -> None:
     assert sentences.outcome_sentence(result()) == "No difference can be claimed, because students diverged."
     assert "diverged" in sentences.short_outcome("finished", result())
+    assert "diverged" in sentences.short_outcome("finished", outcome_of(result()))
     assert "baseline with seed 1 in epoch 4" in sentences.diverged_sentence(result())
     assert sentences.diverged_sentence({}) == ""
     assert "None" not in sentences.dots_caption(result())

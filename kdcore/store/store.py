@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -75,6 +76,9 @@ class Store:
                 "such as postgresql+psycopg://user@host/name and install its driver."
             ) from error
         self._writer = writer(self._engine)
+        # Engine.dispose would begin a new pool, and a connection that is in use would stay open in the old one.
+        self._pool = self._engine.pool
+        weakref.finalize(self, self._pool.dispose)  # for a store that nobody closes, and at the end of the process
         try:
             self._prepare()
         except StoreError:
@@ -82,8 +86,12 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Close the connections; the store opens new ones when it is used again."""
-        self._engine.dispose()
+        """Close the connections that are not in use; the store opens new ones when it is used again.
+
+        A connection that another thread uses is closed by the next call. The last call is made for the store: when
+        nobody refers to it any more, or when the process ends.
+        """
+        self._pool.dispose()
 
     def __enter__(self) -> Self:
         return self

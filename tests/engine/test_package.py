@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
 from pathlib import Path
+
+import pytest
 
 import kdcore
 
@@ -65,6 +68,72 @@ def test_every_dependency_says_what_it_is_for() -> None:
     for requirement in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
         lines = [line for line in text.splitlines() if f'"{requirement}"' in line]
         assert any(re.search(r"#\s*\S+", line) for line in lines), requirement
+
+
+def test_the_pythons_that_were_tried_are_the_same_everywhere() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    classifiers = settings["project"]["classifiers"]
+    tried = [found[1] for line in classifiers if (found := re.fullmatch(r".* :: Python :: (3\.\d+)", line))]
+    assert tried == sorted(tried, key=lambda version: int(version[2:])) and len(set(tried)) == len(tried)
+    assert settings["project"]["requires-python"] == f">={tried[0]}"
+    assert settings["tool"]["ruff"]["target-version"] == f"py{tried[0].replace('.', '')}"
+    assert set(re.findall(r"\b3\.\d+\b", README.read_text(encoding="utf-8"))) == set(tried)
+
+
+# A Python that claims a version, and whose environments hold programs that only write down how they were called.
+FAKE_PYTHON = """#!/bin/bash
+case "$1" in
+    --version) echo "Python {version}.9" ;;
+    -c) exec {real} -c "import sys; sys.version_info = ({major}, {minor}, 9, 'final', 0); exec(sys.argv[1])" "$2" ;;
+    -m) mkdir -p "$3/bin"
+        echo "PATH=$3/bin:$PATH; deactivate() {{ PATH=\\${{PATH#*:}}; }}" > "$3/bin/activate"
+        for program in pip ruff mypy lint-imports pytest; do
+            printf '#!/bin/bash\\necho "{version} %s $*" >> {calls}\\n' "$program" > "$3/bin/$program"
+            chmod +x "$3/bin/$program"
+        done ;;
+esac
+"""
+
+
+def run_ci(folder: Path, **pythons: str) -> tuple[str, list[str]]:
+    """Run `.ci/run` where only these Pythons (name=version) are found; return what it prints, and each call as
+    "version program arguments"."""
+    folder.mkdir()
+    for tool in ("bash", "dirname", "mktemp", "rm", "mkdir", "sed", "chmod"):
+        (folder / tool).symlink_to(str(shutil.which(tool)))
+    for name in ("chromium", *pythons):
+        version = pythons.get(name, "0.0")
+        major, minor = version.split(".")
+        calls = folder / "calls"
+        text = FAKE_PYTHON.format(version=version, real=sys.executable, major=major, minor=minor, calls=calls)
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o755)
+    environment = {"PATH": str(folder), "HOME": str(folder), "TMPDIR": str(folder)}
+    done = subprocess.run(
+        ["bash", str(ROOT / ".ci" / "run")], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list(folder.glob("tmp.*")), "the environments stayed"
+    return done.stdout, (folder / "calls").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script for bash")
+def test_ci_runs_everything_on_the_newest_python_and_a_part_on_the_oldest(tmp_path: Path) -> None:
+    whole = "pytest -n logical --maxprocesses 4 --dist loadfile"
+    assert f'    pip install -e ".[test]" && {whole}\n' in README.read_text(encoding="utf-8")
+
+    said, calls = run_ci(tmp_path / "several", **{"python3": "3.12", "python3.13": "3.13", "python3.11": "3.11"})
+    assert "whole suite runs on Python 3.13.9; on Python 3.11.9 run tests/" in said
+    part = next(call.removeprefix(f"3.11 {whole} ") for call in calls if call.startswith("3.11 pytest"))
+    assert all((ROOT / room).is_dir() for room in part.split()) and "tests/pages" in part.split()
+    assert [call for call in calls if "pytest" in call] == [f"3.11 {whole} {part}", f"3.13 {whole}"]
+    assert {"3.11 ruff check .", "3.11 ruff format --check .", "3.11 mypy ", "3.11 lint-imports "} <= set(calls)
+
+    for name, version in (("one", "3.12"), ("newer", "3.99")):
+        said, calls = run_ci(tmp_path / name, python3=version)
+        assert f"Only Python {version}.9 is at hand" in said
+        assert [call for call in calls if "pytest" in call] == [f"{version} {whole}"]
+        assert f"{version} mypy " in calls
 
 
 def test_pages_are_short_and_the_readme_names_each() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import psutil
 import pytest
 import sqlalchemy as sa
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from kdcore import jobs
@@ -15,6 +18,7 @@ from kdcore.events import EpochEnded, RunStarted
 from kdcore.settings.config import make_run_config
 from kdcore.store import Store, add_event, new_id, to_text
 from kdcore.store.schema import runs as run_table
+from pages.ui.engine import cache
 from pages.ui.run import controls
 from pages.ui.runs import actions
 from pages.ui.runs import list as run_list
@@ -44,6 +48,22 @@ def test_runs_are_the_visitors_own_newest_first(
         assert _listed(open_page("runs")) == ids[::-1]
         for run_id in ids:
             jobs.cancel(empty_store, run_id)
+
+
+def test_clearing_the_caches_closes_the_store_of_the_app(empty_store: Store, open_page: OpenPage) -> None:
+    def connections() -> int:
+        """How often this process has the file of the store open."""
+        paths = [Path(file.path) for file in psutil.Process().open_files()]
+        return paths.count((empty_store.home / "runs.sqlite").resolve())
+
+    empty_store.close()
+    assert not open_page("runs").exception
+    held = cache.store()  # as a script that still runs holds it
+    assert connections() >= 1
+    st.cache_resource.clear()
+    assert connections() == 0
+    assert held.list_runs() == [] and cache.store() is not held
+    assert not open_page("runs").exception  # a visitor who is there goes on with a new one
 
 
 def test_a_run_is_opened_in_its_place_and_closed_again(trained_store: Store, open_page: OpenPage) -> None:

@@ -35,9 +35,9 @@ def device() -> Device:
     return pick_device("auto")
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=lambda opened: opened.close())
 def store() -> Store:
-    """Open the runs database of this machine, once per process, and clean it up.
+    """Open the runs database of this machine, once per process, and clean it up; clearing the cache closes it.
 
     Raises:
         StoreError: the database cannot be read or written.

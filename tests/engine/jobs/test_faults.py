@@ -384,6 +384,11 @@ if REAL_DISKS:
         while os.path.ismount(place):
             subprocess.run(["umount", "-l", place], check=True)
 
+    @pytest.fixture
+    def mounted_store(mounted: Path) -> Iterator[Store]:
+        with Store() as store:
+            yield store
+
     def start_and(store: Store, spoil: Callable[[], None]) -> str:
         run_id = submit(store, **{**KILLED, "epochs": 400})
         jobs.advance(store)
@@ -397,8 +402,8 @@ if REAL_DISKS:
                 file.write(b"x" * 4096)
                 file.flush()
 
-    def test_a_disk_that_is_really_full(mounted: Path) -> None:
-        store = Store()
+    def test_a_disk_that_is_really_full(mounted: Path, mounted_store: Store) -> None:
+        store = mounted_store
         run_id = start_and(store, lambda: fill(mounted))
         wait_for(lambda: not is_alive(store.run(run_id)) or store.run(run_id).done)
         row, reported = store.run(run_id), epochs(store, run_id)
@@ -422,10 +427,9 @@ if REAL_DISKS:
         print("full for a while:", row.status, row.error, "epochs told", len(epochs(store, run_id)))
         assert row.status == "finished" and epochs(store, run_id)[: len(reported)] == reported
         check_store(store)
-        store.close()
 
-    def test_a_disk_that_is_really_read_only(mounted: Path) -> None:
-        store = Store()
+    def test_a_disk_that_is_really_read_only(mounted: Path, mounted_store: Store) -> None:
+        store = mounted_store
 
         def lock() -> None:
             subprocess.run(["mount", "--bind", mounted, mounted], check=True)
@@ -441,7 +445,6 @@ if REAL_DISKS:
         jobs.advance(store)
         wait_for(lambda: store.run(run_id).done)
         assert store.run(run_id).status == "finished"
-        store.close()
 
 
 # --- several apps ---

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -185,3 +190,80 @@ def test_only_deleted_runs_are_purged(store: Store) -> None:
         with pytest.raises(RunNotFound) as error:
             gone(run_id)
         assert not isinstance(error.value, RunDeleted)
+
+
+# --- who closes the connections ---
+
+
+def open_files(folder: Path) -> list[str]:
+    """The names of the files below this folder that this process has open, as the operating system counts them."""
+    paths = [Path(file.path) for file in psutil.Process().open_files()]
+    return [path.name for path in paths if path.is_relative_to(folder)]
+
+
+def test_a_closed_store_has_no_file_open_and_can_be_used_again(tmp_path: Path) -> None:
+    store = Store(home=tmp_path)
+    assert "runs.sqlite" in open_files(tmp_path)
+    for _ in range(2):
+        run_id = add_run(store)
+        store.close()
+        assert open_files(tmp_path) == []
+    assert store.run(run_id).id == run_id
+    store.close()
+
+
+def test_a_store_that_nobody_closes_closes_itself(tmp_path: Path) -> None:
+    store = Store(home=tmp_path)
+    add_run(store)
+    del store
+    assert open_files(tmp_path) == []
+
+
+def test_a_store_that_is_closed_while_threads_use_it_leaves_nothing_open(tmp_path: Path) -> None:
+    """As when a visitor clears the app's caches while the pages of others are being built."""
+    store = Store(home=tmp_path)
+    run_id = add_run(store)
+    reading, closed, found = threading.Barrier(4), threading.Event(), []
+
+    def read(store: Store) -> None:
+        with store.read() as connection:
+            reading.wait(30)
+            closed.wait(30)
+            found.append(connection.execute(sa.select(run_table.c.id)).scalar())
+
+    threads = [threading.Thread(target=read, args=(store,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    reading.wait(30)
+    store.close()
+    closed.set()
+    for thread in threads:
+        thread.join()
+    assert found == [run_id] * 3, "closing must not take a connection from a thread that uses it"
+    del store, threads, thread
+    assert open_files(tmp_path) == []
+
+
+def test_many_threads_one_after_another_keep_few_connections(tmp_path: Path) -> None:
+    with Store(home=tmp_path) as store:
+        run_id = add_run(store)
+        for _ in range(5):
+            threads = [threading.Thread(target=store.run, args=(run_id,)) for _ in range(20)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert 1 <= open_files(tmp_path).count("runs.sqlite") <= 5
+
+
+def test_a_process_that_ends_without_closing_its_store_warns_of_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path; from kdcore.store import Store\n"
+        "store = Store(home=Path(sys.argv[1])); store.list_runs()"
+    )
+    root = str(Path(__file__).resolve().parents[3])
+    command = [sys.executable, "-W", "error::ResourceWarning", "-c", code, str(tmp_path), root]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [file.name for file in tmp_path.iterdir()] == ["runs.sqlite"], "SQLite's side files stayed"

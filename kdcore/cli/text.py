@@ -43,7 +43,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
+    """Format a share (0 to 1); one below 0, as a calibration error may be, is shown as 0."""
+    return "" if value is None else f"{100 * max(value, 0.0):.1f} %"
 
 
 def estimate(value: dict[str, Any] | None) -> str:
@@ -54,8 +55,10 @@ def estimate(value: dict[str, Any] | None) -> str:
 
 
 def interval(ci95: Sequence[float] | None, before: str = "") -> str:
-    """Format an interval of shares (0 to 1) in percent, such as "[70.0, 74.0]", after `before`; "" if there is none."""
-    return f"{before}[{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]" if ci95 else ""
+    """Format an interval of shares (0 to 1) in percent, such as "[70.0, 74.0]", after `before`; "" if there is none.
+    Ends below 0 are shown as 0."""
+    low, high = (100 * max(end, 0.0) for end in ci95 or (0.0, 0.0))
+    return f"{before}[{low:.1f}, {high:.1f}]" if ci95 else ""
 
 
 def count(value: float) -> str:

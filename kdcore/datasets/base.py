@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+SAMPLE_SEED = 0
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -31,6 +33,22 @@ class Split:
         """Return the pictures at the positions `index` (int64 [M]), with their labels and posterior."""
         posterior = None if self.posterior is None else self.posterior[index]
         return Split(self.images[index], self.hard_labels[index], posterior)
+
+    def sample(self, most: int) -> Split:
+        """Return at most `most` of the pictures, always the same ones and in their order.
+
+        Of more pictures each class keeps its share, and chance decides which pictures of a class are taken. The first
+        pictures would be those of the first classes, because many splits are sorted by class.
+        """
+        if len(self) <= most:
+            return self
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(SAMPLE_SEED))
+        shuffled = self.hard_labels[order]
+        place = torch.empty(len(self), dtype=torch.float64)  # in the picture's class, from 0 to 1
+        for label in shuffled.unique():
+            rows = (shuffled == label).nonzero()[:, 0]
+            place[rows] = (torch.arange(len(rows)) + 0.5).double() / len(rows)
+        return self.select(order[place.argsort(stable=True)[:most]].sort().values)
 
 
 @dataclass(frozen=True, eq=False)

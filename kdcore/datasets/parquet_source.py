@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from kdcore.datasets.class_names import printable, usable_names
@@ -141,6 +140,9 @@ def shard_notes(files: dict[str, list[Path]]) -> list[str]:
 def _read(tables: list[PictureTable], rows: list[str | None], sample: int | None = None) -> Iterator[EncodedPicture]:
     names = iter(rows)
     for table in tables:
-        for number, (source, data) in enumerate(islice(table.pictures(), sample)):
-            name = f"{table.path.name} row {number}"
-            yield EncodedPicture(name, next(names), data, crop_origin(source))
+        step = max(1, table.rows // sample) if sample else 1  # the first rows are often all of one class
+        for number, (source, data) in enumerate(table.pictures()):
+            class_name = next(names)
+            if number % step == 0:
+                name = f"{table.path.name} row {number}"
+                yield EncodedPicture(name, class_name, data, crop_origin(source))

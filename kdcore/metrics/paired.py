@@ -9,7 +9,9 @@ from typing import Any
 from scipy import special
 from torch import Tensor
 
-from kdcore.metrics.scores import CONFIDENCE, correct
+from kdcore.metrics.few_pictures import ADDED_TO_DIFFERENCE
+from kdcore.metrics.intervals import CONFIDENCE
+from kdcore.metrics.scores import correct
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,12 @@ class ClassDifference:
 def per_class_difference(distilled: Tensor, baseline: Tensor, hard_labels: Tensor) -> tuple[ClassDifference, ...]:
     """Paired difference in accuracy, for each class.
 
-    The variance over pictures is computed with two added pictures, half a picture in each of the four outcomes (both
-    right, only one, only the other, neither; Agresti and Min 2005). Without them it would be too small for few
-    pictures, and 0 if all pictures had the same outcome. With one seed, the interval holds for these two networks only
-    and uses Student's t over the n + 2 pictures, because with 8 pictures the normal quantile covers the true value in
-    only 89 % of cases. With more seeds, it uses Student's t over seeds with the variance over pictures added, as do
-    all other intervals.
+    The variance over pictures is computed with `ADDED_TO_DIFFERENCE`. Without these pictures it would be too small for
+    few measured ones, and 0 if all of them had the same outcome. With one seed, the interval holds for these two
+    networks only and uses Student's t over the n + 2 pictures, because with 8 pictures the normal quantile covers the
+    true value in only 89 % of cases. With more seeds, it uses Student's t over seeds with the variance over pictures
+    added, as do all other intervals. A class has an interval however few its pictures are, but nothing is claimed of
+    fewer than `FEWEST_PICTURES`.
 
     Args:
         distilled, baseline: logits [S, N, K]; for each seed both started from the same weights.
@@ -54,10 +56,8 @@ def _difference(gain: Tensor) -> ClassDifference:
     seeds, n = gain.shape
     if n == 0:
         return ClassDifference(0.0, 0, (-1.0, 1.0))
-    by_picture = gain.mean(0)
-    mean = float(by_picture.mean())
-    shrunk = float(by_picture.sum()) / (n + 2)
-    variance = ((float(by_picture.square().sum()) + 1) / (n + 2) - shrunk**2) / (n + 2)
+    mean = float(gain.mean())
+    shrunk, variance = ADDED_TO_DIFFERENCE.mean_and_variance(gain.mean(0))
     if seeds == 1:
         centre, quantile = shrunk, float(special.stdtrit(n + 1, (1 + CONFIDENCE) / 2))
     else:

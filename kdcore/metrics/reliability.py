@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kdcore.metrics.scores import ECE_BINS, calibration_bins, wilson
+from kdcore.metrics.intervals import wilson
+from kdcore.metrics.scores import calibration_bins
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,13 @@ class ReliabilityBin:
     ci95: tuple[float, float]
 
 
-def reliability(logits: Tensor, hard_labels: Tensor, bins: int = ECE_BINS) -> tuple[ReliabilityBin, ...]:
+def reliability(logits: Tensor, hard_labels: Tensor, bins: int | None = None) -> tuple[ReliabilityBin, ...]:
     """The bins from which the ECE is computed: groups of equal size in order of confidence, at T = 1.
 
     Args:
         logits: [N, K] of one network.
         hard_labels: int64 [N].
+        bins: number of groups, as for `calibration_bins`.
     """
     table = calibration_bins(logits, hard_labels, bins)
     rows = zip(table.count.tolist(), table.confidence.tolist(), table.accuracy.tolist(), strict=True)

@@ -1,16 +1,9 @@
-"""Metrics on test pictures, each with a 95 % interval.
-
-Intervals over several seeds use Student's t over seeds, with the sampling variance of the test pictures added: all
-seeds share the test pictures, so their spread alone says nothing about other pictures. All intervals are conditional
-on the teacher.
-"""
+"""Metrics on test pictures, each with a 95 % interval. All intervals are conditional on the teacher."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,77 +11,21 @@ import torch.nn.functional as F
 from scipy import special  # not scipy.stats, which takes most of a second to import
 from torch import Tensor
 
-ECE_BINS = 15
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with its 95 % interval.
-
-    Attributes:
-        mean: None if the value of any seed is not a finite number, as that of a network that diverged.
-        ci95: None without a mean, or if one seed allows no interval.
-        per_seed: the value of each seed; None where it is not a finite number.
-    """
-
-    mean: float | None
-    ci95: tuple[float, float] | None
-    per_seed: tuple[float | None, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        interval = None if self.ci95 is None else list(self.ci95)
-        return {"mean": self.mean, "ci95": interval, "per_seed": list(self.per_seed)}
-
-
-def seed_estimate(
-    per_seed: Sequence[float], test_variance: float, low: float = -math.inf, high: float = math.inf
-) -> Estimate:
-    """Mean over K seeds with an interval of half width t(K - 1) · sqrt(s² / K + test_variance), clipped to the bounds.
-
-    Args:
-        per_seed: the value of each seed; with a single seed there is no interval.
-        test_variance: variance of the mean due to the sampling of the test pictures.
-        low, high: smallest and largest possible value of the quantity.
-    """
-    values = torch.tensor(list(per_seed), dtype=torch.float64)
-    clipped = values.clamp(low, high)
-    if not bool(values.isfinite().all()):
-        return Estimate(None, None, tuple(value if math.isfinite(value) else None for value in clipped.tolist()))
-    count, mean = len(values), float(values.mean())
-    interval = None
-    if count > 1:
-        variance = float(values.var(unbiased=True)) / count + test_variance
-        half = float(special.stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * math.sqrt(variance)
-        interval = (min(max(mean - half, low), high), min(max(mean + half, low), high))
-    return Estimate(min(max(mean, low), high), interval, tuple(clipped.tolist()))
-
-
-def picture_estimate(values: Tensor, low: float = -math.inf, high: float = math.inf) -> Estimate:
-    """Estimate of a mean over test pictures and seeds, from the value of every seed on every picture.
-
-    Args:
-        values: [S, N], for example 1 where seed s has picture n right.
-    """
-    values = values.double()
-    by_picture = values.mean(0)  # [N]
-    test_variance = float(by_picture.var(unbiased=True)) / len(by_picture) if len(by_picture) > 1 else 0.0
-    return seed_estimate(values.mean(1).tolist(), test_variance, low, high)
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """95 % interval of the proportion right / n (Wilson 1927), valid also if n is small or the share is near 0 or 1."""
-    if n == 0:
-        return 0.0, 1.0
-    z = float(special.ndtri((1 + CONFIDENCE) / 2))
-    share, scale = right / n, 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / scale
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)
+from kdcore.metrics.few_pictures import ADDED_TO_DIFFERENCE, ece_bins
+from kdcore.metrics.intervals import (
+    CONFIDENCE,
+    Estimate,
+    picture_estimate,
+    seed_estimate,
+    wilson,
+)
 
 
 def proportion_estimate(is_correct: Tensor) -> Estimate:
-    """Share of ones in `is_correct` ([N] of 0 and 1, from one model) with its Wilson interval over pictures."""
+    """Share of ones in `is_correct` ([N] of 0 and 1, from one model) with its Wilson interval over pictures; without a
+    mean if there is no picture."""
+    if not len(is_correct):
+        return Estimate(None, None, (None,))
     share = float(is_correct.double().mean())
     return Estimate(share, wilson(int(is_correct.sum()), len(is_correct)), (share,))
 
@@ -165,8 +102,13 @@ class CalibrationBins:
     standard_error: Tensor
 
 
-def calibration_bins(logits: Tensor, hard_labels: Tensor, bins: int = ECE_BINS) -> CalibrationBins:
-    """Sort pictures into `bins` groups of equal size by confidence (largest probability at T = 1); logits [N, K]."""
+def calibration_bins(logits: Tensor, hard_labels: Tensor, bins: int | None = None) -> CalibrationBins:
+    """Sort pictures into groups of equal size by confidence (largest probability at T = 1); logits [N, K].
+
+    Args:
+        bins: number of groups; by default as many as for the ECE, and one where the pictures are too few for it.
+    """
+    bins = bins or max(1, ece_bins(len(hard_labels)))
     confidence = logits.float().softmax(-1).amax(-1).double()
     right = correct(logits, hard_labels).double()
     order = confidence.argsort()
@@ -198,29 +140,36 @@ def debiased_ece(logits: Tensor, hard_labels: Tensor) -> tuple[float, float]:
         hard_labels: int64 [N].
 
     Returns:
-        The ECE, which can be below 0, and its variance due to the sampling of the pictures.
+        The ECE, which can be below 0, and its variance due to the sampling of the pictures; NaN for both if there are
+        too few pictures for a bin.
     """
+    pictures = len(hard_labels)
+    if not ece_bins(pictures):
+        return math.nan, math.nan
     table = calibration_bins(logits, hard_labels)
     gap, error = table.accuracy - table.confidence, table.standard_error.clamp(min=1e-12)
     weight = table.count / table.count.sum()
     ratio = (gap / error).numpy()
     density = np.exp(-0.5 * ratio**2) / math.sqrt(2 * math.pi)
     size = gap.numpy() * (2 * special.ndtr(ratio) - 1) - 2 * error.numpy() * density
-    variance = float((weight.square() * error.square()).sum())
+    within = float((table.count.square() * error.square()).sum())  # the sum of squares within the bins
+    variance = (within + ADDED_TO_DIFFERENCE.squares) / (pictures + ADDED_TO_DIFFERENCE.n) ** 2
     return float((weight.numpy() * size).sum()), variance
 
 
 def ece(logits: Tensor, hard_labels: Tensor) -> Estimate:
     """Debiased expected calibration error, mean over seeds; logits [S, N, K].
 
-    With a single seed, the interval is over pictures and holds for that one model.
+    It is signed: that of a calibrated model is 0 on average, and so is sometimes below 0. Whoever shows it to people
+    shows such a value as 0. With a single seed, the interval is over pictures and holds for that one model. Too few
+    pictures for a bin give neither mean nor interval.
     """
     values = [debiased_ece(seed_logits, hard_labels) for seed_logits in logits]
     variance = sum(value[1] for value in values) / len(values)
     if len(values) == 1 and math.isfinite(values[0][0]):
-        mean, half = max(0.0, values[0][0]), 1.96 * math.sqrt(variance)
-        return Estimate(mean, (max(0.0, values[0][0] - half), values[0][0] + half), (mean,))
-    return seed_estimate([value[0] for value in values], variance, 0.0, 1.0)
+        mean, half = values[0][0], float(special.ndtri((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
+        return Estimate(mean, (max(-1.0, mean - half), min(1.0, mean + half)), (mean,))
+    return seed_estimate([value[0] for value in values], variance, -1.0, 1.0)
 
 
 def confusion(logits: Tensor, hard_labels: Tensor) -> Tensor:

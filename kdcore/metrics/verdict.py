@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kdcore.metrics.divergence import Divergence, divergences_in_words
-from kdcore.metrics.scores import Estimate
+from kdcore.metrics.few_pictures import FEWEST_PICTURES
+from kdcore.metrics.intervals import Estimate
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ def judge(difference: Estimate, diverged: Sequence[Divergence] = ()) -> Verdict:
         who = divergences_in_words(diverged)
         return Verdict("none", f"No difference can be claimed, because students diverged{f': {who}' if who else ''}.")
     if difference.ci95 is None:
-        return Verdict("none", "No difference can be claimed: one seed gives no interval.")
+        why = "one seed gives" if seeds == 1 else f"fewer than {FEWEST_PICTURES} test pictures give"
+        return Verdict("none", f"No difference can be claimed: {why} no interval.")
     low, high = (100 * bound for bound in difference.ci95)
     points = 100 * difference.mean
     if low > 0 or high < 0:

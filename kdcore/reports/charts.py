@@ -116,12 +116,14 @@ def curves_chart(curves: Mapping[str, Curve], epochs: int) -> str:
 
 
 def format_estimate(estimate: Mapping[str, Any] | None) -> str:
-    """Format an estimate (0 to 1) with its interval, if any: `72.0 % (70.0 to 74.0 %)`; a dash if there is no mean."""
+    """Format an estimate (0 to 1) with its interval, if any: `72.0 % (70.0 to 74.0 %)`; a dash if there is no mean.
+
+    What is below 0, as a calibration error may be, is shown as 0.
+    """
     if not estimate or estimate.get("mean") is None:
         return "–"
-    shown = f"{100 * estimate['mean']:.1f} %"
-    interval = estimate.get("ci95")
-    return f"{shown} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)" if interval else shown
+    mean, *ends = (100 * max(value, 0.0) for value in (estimate["mean"], *(estimate.get("ci95") or ())))
+    return f"{mean:.1f} % ({ends[0]:.1f} to {ends[1]:.1f} %)" if ends else f"{mean:.1f} %"
 
 
 def marker(arm: str) -> str:

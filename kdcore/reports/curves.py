@@ -19,7 +19,8 @@ class Curve:
     Attributes:
         epochs: numbers of those epochs, from 1, [E].
         mean: over the seeds, [E].
-        low, high: ends of the 95 % interval over the seeds, [E]; None if any epoch has fewer than two seeds.
+        low, high: ends of the 95 % interval over the seeds, [E], which are equal where all seeds have the same value;
+            None if any epoch has fewer than two seeds.
         per_seed: the values of each seed, [S][E]; empty unless there is an interval and every epoch has all seeds.
     """
 
@@ -28,6 +29,12 @@ class Curve:
     low: tuple[float, ...] | None
     high: tuple[float, ...] | None
     per_seed: tuple[tuple[float, ...], ...] = ()
+
+    def interval(self, index: int) -> tuple[float, float] | None:
+        """Return the interval at the epoch with this index; None without one, and where it has no width."""
+        if self.low is None or self.high is None or self.low[index] == self.high[index]:
+            return None
+        return self.low[index], self.high[index]
 
 
 def validation_curves(events: Iterable[Event]) -> dict[str, Curve]:
@@ -53,7 +60,7 @@ def make_curve(by_epoch: Mapping[int, EpochEnded], arm: str, quantity: str, larg
     reported = [(epoch, by_epoch[epoch].curves.get(arm, {}).get(quantity, [])) for epoch in sorted(by_epoch)]
     numbers = [(epoch, [value for value in values if value is not None]) for epoch, values in reported]
     measured = [(epoch, values) for epoch, values in numbers if values]
-    intervals = [interval for _epoch, values in measured if (interval := seed_interval(values)) is not None]
+    intervals = [seed_interval(values) or (values[0], values[0]) for _epoch, values in measured if len(values) > 1]
     every_epoch_has_interval = bool(intervals) and len(intervals) == len(measured)
     every_epoch_has_all_seeds = len({len(values) for _epoch, values in measured}) == 1
     low = high = None
@@ -89,8 +96,11 @@ def first_divergence(by_epoch: Mapping[int, EpochEnded], arm: str) -> int | None
 
 
 def seed_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % interval mean ± t(K - 1) · s / √K of K seeds (Student's t); None for fewer than two seeds."""
-    if len(values) < 2:
+    """Return the 95 % interval mean ± t(K - 1) · s / √K of K seeds (Student's t).
+
+    It is None for fewer than two seeds, and for seeds that all have the same value, from which no width follows.
+    """
+    if len(set(values)) < 2:
         return None
     from scipy.special import stdtrit  # loads scipy, which commands without curves do without
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcore.methods.method import DEFAULT_METHOD, SOFT_SETTINGS
 from kdcore.metrics.divergence import Divergence, divergences_in_words, divergences_of
+from kdcore.metrics.few_pictures import ECE_BINS, FEWEST_PICTURES, PICTURES_A_BIN, ece_bins
 from kdcore.reports.comparison import claim_counts, claims_in_words
 from kdcore.settings.controls import CONTROLS
 from kdcore.settings.describe import own_point, setting_text
@@ -56,7 +57,12 @@ def measurement_paragraphs(row: RunRow) -> list[str]:
         "Validation pictures were split from the training pictures. The test pictures were read once, at the end, and "
         "nothing was chosen on them.",
     ]
-    if seeds > 1:
+    if seeds > 1 and has_too_few_pictures(result):
+        words.append(
+            f"Fewer than {FEWEST_PICTURES} test pictures give no interval for a student, and without one nothing can "
+            "be claimed; the teacher, one fixed model, has a Wilson interval over pictures."
+        )
+    elif seeds > 1:
         words.append(
             f"Intervals are 95 %: Student's t over {seeds} seeds ({seeds - 1} degree{'s' if seeds > 2 else ''} of "
             "freedom) with the sampling variance of the test pictures added; the teacher, one fixed model, has a "
@@ -66,7 +72,7 @@ def measurement_paragraphs(row: RunRow) -> list[str]:
         words.append("One seed gives no interval for a student, and without one nothing can be claimed.")
     if result:
         words.append(
-            "ECE is measured at T = 1, 15 bins of equal mass, debiased; times after warm-up, all models in "
+            f"{_calibration(result)} Times are measured after warm-up, all models in "
             f"turn, on {result.get('device', 'its device')} ({result.get('precision', 'fp32')}); the run took "
             f"{result.get('seconds', 0) or 0:.0f} s."
         )
@@ -85,6 +91,25 @@ def measurement_paragraphs(row: RunRow) -> list[str]:
             "themselves allow somewhat less."
         )
     return words
+
+
+def has_too_few_pictures(result: Mapping[str, Any]) -> bool:
+    """Return whether a result has no intervals over its several seeds, because its test pictures are too few."""
+    difference = result.get("paired_difference") or {}
+    return (
+        len(difference.get("per_seed") or ()) > 1 and difference.get("mean") is not None and not difference.get("ci95")
+    )
+
+
+def _calibration(result: Mapping[str, Any]) -> str:
+    """Return a sentence that says how the calibration error was measured."""
+    bins = ece_bins(
+        result.get("test_size", ECE_BINS * PICTURES_A_BIN)
+    )  # results without a size are of large test splits
+    if not bins:
+        return f"ECE is not measured on fewer than {PICTURES_A_BIN} test pictures."
+    groups = f"{bins} bins of equal mass" if bins > 1 else "all pictures in one bin, because they are few"
+    return f"ECE is measured at T = 1, {groups}, debiased."
 
 
 def taught_by(config: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kdcore.datasets import Dataset
+from kdcore.datasets import Dataset, Split
 from kdcore.events import CheckpointSaved, Curves
 from kdcore.machine.parallel import ParallelThreads
 from kdcore.metrics.divergence import Divergence
@@ -81,6 +81,7 @@ def fit(
     """
     epochs, threads = teams[0].schedule.epochs, threads_for(teams)
     history = _restore(teams, checkpoint, clock)
+    validation = dataset.validation.sample(VALIDATION_PICTURES)
     trained = [student for team in teams for student in team.students if student.arm != PEER]
     diverged = diverged_students(trained, history)
     timed: list[float] = []
@@ -96,7 +97,7 @@ def fit(
             raise TrainingStopped
         measured = {"train_loss": losses}
         if is_validated(epoch, epochs):
-            measured["validation_accuracy"] = _validate(teams, threads, dataset)
+            measured["validation_accuracy"] = _validate(teams, threads, validation)
         curves = epoch_curves(trained, measured, diverged)
         history.append(curves)
         diverged = diverged_students(trained, history)
@@ -115,11 +116,10 @@ def is_validated(epoch: int, epochs: int) -> bool:
     return (epoch + 1) % every == 0 or epoch + 1 == epochs
 
 
-def _validate(teams: Sequence[Team], threads: ParallelThreads, dataset: Dataset) -> dict[Key, float]:
+def _validate(teams: Sequence[Team], threads: ParallelThreads, validation: Split) -> dict[Key, float]:
     """Return each student's accuracy on validation by (arm, seed); NaN if its logits are not all finite."""
-    images = dataset.validation.images[:VALIDATION_PICTURES]
-    hard_labels = dataset.validation.hard_labels[:VALIDATION_PICTURES]
-    logits_by_team = threads.run_each(lambda team, _: team.logits(images), teams)
+    hard_labels = validation.hard_labels
+    logits_by_team = threads.run_each(lambda team, _: team.logits(validation.images), teams)
     return {
         (student.arm, student.seed): accuracy_of(logits, hard_labels) if bool(logits.isfinite().all()) else math.nan
         for team, team_logits in zip(teams, logits_by_team, strict=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.machine.device import pick_device
-from kdcore.metrics.scores import seed_estimate
+from kdcore.metrics.intervals import seed_estimate
 from kdcore.networks.inference import accuracy_of
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.training.arms import baseline_student

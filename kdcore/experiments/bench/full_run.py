@@ -29,7 +29,8 @@ from kdcore.experiments.bench.tutorial import EPOCHS, SEED, pictures_of, teacher
 from kdcore.machine.device import Device
 from kdcore.machine.disk import write_failure_reason
 from kdcore.machine.tensor_files import canonical_json, file_sha256, load_tensors, save_tensors, write_atomically
-from kdcore.metrics.scores import correct, paired_difference, wilson
+from kdcore.metrics.intervals import wilson
+from kdcore.metrics.scores import correct, paired_difference
 from kdcore.networks.inference import predict_logits
 
 PROGRESS_SECONDS = 0.5  # time between two progress lines

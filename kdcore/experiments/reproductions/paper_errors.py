@@ -12,6 +12,7 @@ from kdcore.experiments.reproductions.output_bias import add_offset, fit_offset,
 from kdcore.experiments.reproductions.paper_networks import THREE, Experiment, PaperNetwork
 from kdcore.machine.device import Device
 from kdcore.metrics import scores
+from kdcore.metrics.intervals import picture_estimate
 from kdcore.networks.inference import predict_logits
 
 # Wrong answers on the 10,000 test pictures. The paper gives the last two as shares, 47.3 % and 13.2 %.
@@ -68,9 +69,9 @@ def _row(name: str, planned: PaperNetwork, logits: Tensor, hard_labels: Tensor) 
     """
     hits = scores.correct(logits, hard_labels)
     size = len(hard_labels)
-    threes = scores.picture_estimate(hits[:, hard_labels == THREE], 0.0, 1.0).to_json()
+    threes = picture_estimate(hits[:, hard_labels == THREE], 0.0, 1.0).to_json()
     return {
         "paper_errors": PAPER_ERRORS[name],
-        "errors": scores.picture_estimate((~hits).double() * size, 0.0, float(size)).to_json(),
+        "errors": picture_estimate((~hits).double() * size, 0.0, float(size)).to_json(),
         "threes_right": threes if planned.counts_threes else None,
     }

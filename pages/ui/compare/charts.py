@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from kdcore.metrics.few_pictures import FEWEST_PICTURES
 from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import GRID, TEXT_STYLE, TextStyle, style_figure, wrap_name
@@ -31,7 +32,9 @@ class ClassRow:
 
     @property
     def claim(self) -> str:
-        """The better student, "distilled" or "baseline"; "none" if the interval contains 0."""
+        """The better student, "distilled" or "baseline"; "none" if the interval contains 0 or the pictures are few."""
+        if self.n < FEWEST_PICTURES:
+            return "none"
         if self.low > 0:
             return "distilled"
         return "baseline" if self.high < 0 else "none"
@@ -102,7 +105,7 @@ def classes_caption(rows: Sequence[ClassRow], classes: int, every_seed: bool) ->
     best, worst = max(rows, key=lambda row: row.mean), min(rows, key=lambda row: row.mean)
     better = _("Of {n} classes, the distilled student is better at {gained} and the baseline at {lost}")
     pair = _("Of {n} classes, this distilled network has more pictures right in {gained} and this baseline in {lost}")
-    rest = _("for the others the interval holds 0. Most: {best} {high} points; least: {worst} {low}.")
+    rest = _("for the others nothing can be claimed. Most: {best} {high} points; least: {worst} {low}.")
     text = f"{better if every_seed else pair}; {rest}"
     caption = text.format(
         n=len(rows), gained=gained, lost=lost, best=best.name, high=format_signed(best.mean), worst=worst.name,
@@ -150,11 +153,17 @@ def latency_curve(latency: Mapping[str, Sequence[Mapping[str, Any]]], text: Text
 
 
 def few_pictures_note(rows: Sequence[ClassRow]) -> str:
-    """Say how many classes have fewer than `FEW_PICTURES` test pictures; "" when there is none."""
+    """Say how many classes have fewer than `FEW_PICTURES` test pictures; "" when there is none.
+
+    Where some have fewer than `FEWEST_PICTURES`, say that nothing is claimed of them.
+    """
     few = len([row for row in rows if row.n < FEW_PICTURES])
     text = ngettext(
         "{n} class has fewer than {few} test pictures, which its wide interval shows.",
         "{n} classes have fewer than {few} test pictures, which their wide intervals show.",
         few,
     )
-    return text.format(n=few, few=FEW_PICTURES) if few else ""
+    note = text.format(n=few, few=FEW_PICTURES) if few else ""
+    if any(row.n < FEWEST_PICTURES for row in rows):
+        note += " " + _("Nothing is claimed of a class with fewer than {n}.").format(n=FEWEST_PICTURES)
+    return note

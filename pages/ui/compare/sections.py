@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,15 +160,15 @@ def _calibration(trio: Trio) -> None:
         draw_chart(reliability_chart.reliability_diagram(bins, chart_text_style()), "kd-reliability", words)
     with figures:
         st.html(paragraph(words, "kd-lead"))
-        st.html(tables.readouts_html([
-            formats.Readout(
-                arm, formats.arm_name(arm), formats.format_accuracy(row["mean"]), formats.format_interval(row["ci95"])
-            )
-            for arm, row in arms_in_order(ece).items()
-        ]))  # fmt: skip
-        note = _("Above: the calibration error (ECE) with its 95 % interval, over all seeds. In the chart: 15 groups "
-                 "of equally many test pictures by confidence, with Wilson intervals.")  # fmt: skip
-        st.caption(f"{note} {_seeds_note(every_seed=False)}")
+        st.html(tables.readouts_html(_calibration_errors(ece)))
+        note = _("Above: the calibration error (ECE) with its 95 % interval, over all seeds. In the chart: {groups}")
+        groups = reliability_chart.groups_note(next(iter(bins.values())))
+        st.caption(f"{note.format(groups=groups)} {_seeds_note(every_seed=False)}")
+
+
+def _calibration_errors(ece: Mapping[str, Mapping[str, Any]]) -> list[formats.Readout]:
+    cells = {arm: tables.accuracy_cell(row) for arm, row in arms_in_order(ece).items()}
+    return [formats.Readout(arm, formats.arm_name(arm), cell.value, cell.detail) for arm, cell in cells.items()]
 
 
 def _cost(trio: Trio) -> None:

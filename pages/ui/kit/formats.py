@@ -15,13 +15,14 @@ BAND_SEEDS = 3  # fewest seeds for an interval band; with two (Student's t = 12.
 
 
 def format_accuracy(share: float) -> str:
-    """Format a share (0 to 1) of pictures: `73.2 %`."""
-    return f"{100 * share:.1f} %"
+    """Format a share (0 to 1) of pictures: `73.2 %`; one below 0, as a calibration error may be, is shown as 0."""
+    return f"{100 * max(share, 0.0):.1f} %"
 
 
 def format_interval(bounds: Sequence[float] | None) -> str:
-    """Format an interval of shares (0 to 1): `71.0 to 75.3 %`; a dash when there is none."""
-    return _("{low:.1f} to {high:.1f} %").format(low=100 * bounds[0], high=100 * bounds[1]) if bounds else "–"
+    """Format an interval of shares (0 to 1): `71.0 to 75.3 %`; a dash when there is none. Ends below 0 become 0."""
+    low, high = (100 * max(bound, 0.0) for bound in bounds or (0.0, 0.0))
+    return _("{low:.1f} to {high:.1f} %").format(low=low, high=high) if bounds else "–"
 
 
 def format_points(difference: float) -> str:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from kdcore.metrics.few_pictures import PICTURES_A_BIN, ece_bins
 from kdcore.reports.arm_style import arms_in_order
 from pages.ui.kit import look
 from pages.ui.kit.chart_style import TEXT_STYLE, TextStyle, style_figure
 from pages.ui.kit.formats import arm_name, format_accuracy
-from pages.ui.session.i18n import _
+from pages.ui.session.i18n import _, ngettext
 
 if TYPE_CHECKING:
     from kdcore.metrics.reliability import ReliabilityBin
@@ -65,10 +66,14 @@ def reliability_caption(bins: Mapping[str, Sequence[ReliabilityBin]], ece: Mappi
 
     Args:
         bins: by arm.
-        ece: expected calibration error by arm, with "mean"; arms may be missing.
+        ece: expected calibration error by arm, with "mean", which is None where the test pictures were too few; arms
+            may be missing. Without any, no network is named.
     """
     reading = _("Below the dotted line a network is surer than it is right, above it too modest.")
-    furthest = max(bins, key=lambda arm: ece[arm]["mean"] if arm in ece else 0.0)
+    measured = {arm: ece[arm]["mean"] for arm in bins if arm in ece and ece[arm]["mean"] is not None}
+    if not measured:
+        return reading
+    furthest = max(measured, key=measured.__getitem__)
     groups = bins[furthest]
     pictures = sum(one.n for one in groups)
     confidence = sum(one.n * one.confidence for one in groups) / pictures
@@ -77,3 +82,17 @@ def reliability_caption(bins: Mapping[str, Sequence[ReliabilityBin]], ece: Mappi
     return f"{reading} " + text.format(
         arm=arm_name(furthest), confidence=format_accuracy(confidence), accuracy=format_accuracy(accuracy)
     )
+
+
+def groups_note(bins: Sequence[ReliabilityBin]) -> str:
+    """Say how the pictures are grouped in the diagram, and that few pictures have no calibration error."""
+    text = ngettext(
+        "All {pictures} test pictures in one group, with a Wilson interval.",
+        "{n} groups of equally many test pictures by confidence, with Wilson intervals.",
+        len(bins),
+    )
+    pictures = sum(one.n for one in bins)
+    note = text.format(n=len(bins), pictures=pictures)
+    if not ece_bins(pictures):
+        note += " " + _("Fewer than {n} are too few for a calibration error (ECE).").format(n=PICTURES_A_BIN)
+    return note

@@ -151,8 +151,7 @@ def _calibration(card: ModelCard, mistakes: MistakeSummary | None) -> None:
         page_parts.draw_chart(
             reliability_chart.reliability_diagram(bins, page_parts.chart_text_style()), "kd-card-reliability", words
         )
-        how = _("15 groups of equally many test pictures by confidence, with Wilson intervals.")
-        st.caption(no_break_percent(f"{words} {how}"))
+        st.caption(no_break_percent(f"{words} {reliability_chart.groups_note(mistakes.bins)}"))
 
 
 def _training_recipe(card: ModelCard) -> None:

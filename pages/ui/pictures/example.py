@@ -97,7 +97,7 @@ def hesitant_example(dataset: str, teacher: Teacher) -> Example:
     if dataset == "creatures":
         images, hard_labels, enlarge = _creatures()
     else:
-        images, hard_labels, enlarge = _first_pictures(dataset)
+        images, hard_labels, enlarge = _validation_pictures(dataset)
     teacher = fit_to(load_dataset(dataset), teacher, "choose another teacher")
     logits = teacher.logits(images)
     shares = logits.softmax(-1)
@@ -138,15 +138,15 @@ def _creatures() -> tuple[torch.Tensor, torch.Tensor, Enlarge]:
     return creatures.render(traits, nuisance), hard_labels, enlarge
 
 
-def _first_pictures(dataset: str) -> tuple[torch.Tensor, torch.Tensor, Enlarge]:
-    """Return the same as `_creatures` for the first validation pictures of any dataset."""
+def _validation_pictures(dataset: str) -> tuple[torch.Tensor, torch.Tensor, Enlarge]:
+    """Return the same as `_creatures` for validation pictures of all classes of any dataset."""
     from kdcore.datasets import load_dataset  # loads torch, which takes seconds
 
-    split = load_dataset(dataset).validation
+    split = load_dataset(dataset).validation.sample(CANDIDATES)
 
     def enlarge(index: int) -> NDArray[np.uint8]:
         pixels = _as_colour(split.images[index])
         times = max(1, SIDE // pixels.shape[0])
         return pixels.repeat(times, 0).repeat(times, 1)
 
-    return split.images[:CANDIDATES], split.hard_labels[:CANDIDATES], enlarge
+    return split.images, split.hard_labels, enlarge

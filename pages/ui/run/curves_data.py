@@ -127,8 +127,8 @@ def _tooltip_text(arm: str, curve: Curve, index: int) -> str:
     """Return the tooltip of a marker: epoch, arm, accuracy and its interval."""
     text = _("epoch {n}: {name} {value}")
     words = text.format(n=curve.epochs[index], name=arm_name(arm), value=format_accuracy(curve.mean[index]))
-    if curve.low is not None and curve.high is not None:
-        words += f" ({format_interval((curve.low[index], curve.high[index]))})"
+    if interval := curve.interval(index):
+        words += f" ({format_interval(interval)})"
     return words
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from kdcore.events import TeacherEpochEnded
 from kdcore.metrics.divergence import divergences_in_words, divergences_of
+from kdcore.metrics.few_pictures import FEWEST_PICTURES
 from kdcore.reports.comparison import claim_counts, claims_in_words
+from kdcore.reports.words import has_too_few_pictures
 from pages.ui.kit.formats import (
     BAND_SEEDS,
     capitalised,
@@ -30,6 +32,9 @@ def outcome_sentence(result: Mapping[str, Any]) -> str:
     seeds = len(difference["per_seed"])
     if difference["mean"] is None:
         return _("No difference can be claimed, because students diverged.")
+    if has_too_few_pictures(result):
+        text = _("No difference can be claimed: fewer than {n} test pictures give no interval.")
+        return text.format(n=FEWEST_PICTURES)
     if difference["ci95"] is None:
         return _("No difference can be claimed: one seed gives no interval.")
     low, high = difference["ci95"]
@@ -204,6 +209,9 @@ def interval_note(result: Mapping[str, Any]) -> str:
     seeds = len(result["paired_difference"]["per_seed"])
     if seeds < 2:
         return _("One seed gives no interval, and without one nothing can be claimed.")
+    if has_too_few_pictures(result):
+        text = _("Fewer than {n} test pictures give no interval, and without one nothing can be claimed.")
+        return text.format(n=FEWEST_PICTURES)
     text = _("Intervals are 95 %, over seeds and test pictures; the bands of the curves above are over seeds only.")
     if seeds < BAND_SEEDS:
         text = _(

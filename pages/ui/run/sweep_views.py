@@ -10,7 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from kdcore.events import EpochEnded, Event
+from kdcore.metrics.few_pictures import FEWEST_PICTURES
 from kdcore.reports.curves import seed_interval
+from kdcore.reports.words import has_too_few_pictures
 from kdcore.settings.describe import own_point
 from pages.ui.kit.formats import BAND_SEEDS, arm_name, capitalised, format_accuracy, format_interval
 from pages.ui.kit.settings_words import point_text, setting_name, setting_value
@@ -181,6 +183,9 @@ def table_note(sweep: Sweep) -> str:
     seeds = max((len(point.difference.get("per_seed", ())) for point in sweep.points if point.difference), default=0)
     if seeds < 2:
         return _("One seed gives no interval, and without one nothing can be claimed.")
+    if any(has_too_few_pictures({"paired_difference": point.difference}) for point in sweep.points):
+        text = _("Fewer than {n} test pictures give no interval, and without one nothing can be claimed.")
+        return text.format(n=FEWEST_PICTURES)
     text = _(
         "Intervals are 95 %, over seeds and test pictures, and hold for one point each: of {n} points, some look best "
         "by luck. To choose a setting, look at the validation pictures, and measure it once more with other seeds."

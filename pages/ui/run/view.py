@@ -119,8 +119,8 @@ def live_readouts(view: RunView) -> list[Readout]:
         detail = ""
         if arm in view.diverged:
             value, detail = "–", _("diverged in epoch {n}").format(n=view.diverged[arm])
-        elif curve.low is not None and curve.high is not None:
-            detail = format_interval((curve.low[-1], curve.high[-1]))
+        elif curve.mean and (interval := curve.interval(-1)):
+            detail = format_interval(interval)
         readouts.append(Readout(arm, arm_name(arm), value, detail))
     return readouts
 

@@ -50,6 +50,15 @@ def odd_pictures() -> list[bytes]:
     return data
 
 
+def test_the_size_is_chosen_by_rows_of_all_classes(tmp_path: Path) -> None:
+    """Sorted by class, as many tables are: the first class has small pictures, and most of the others large ones."""
+    sides = [36] * 60 + [80] * 90
+    data = [encoded(picture(row, side)) for row, side in enumerate(sides)]
+    hub_table(tmp_path / "sorted.parquet", data, [int(side > 36) for side in sides])
+    add_dataset(tmp_path / "sorted.parquet", "sorted")
+    assert load_dataset("sorted").image_shape == (3, 64, 64)
+
+
 def test_files_and_rows_of_the_same_bytes_give_the_same_tensors(tmp_path: Path) -> None:
     data = odd_pictures()
     labels = [row // 3 % 2 for row in range(len(data))]

@@ -43,4 +43,5 @@ def test_three_bins_by_hand() -> None:
 
 def test_fewer_pictures_than_bins() -> None:
     logits, labels = simulated(7, np.random.default_rng(6))
-    assert [one.n for one in reliability(logits, labels)] == [1] * 7
+    assert [one.n for one in reliability(logits, labels)] == [7], "few pictures are one bin"
+    assert [one.n for one in reliability(logits, labels, bins=15)] == [1] * 7

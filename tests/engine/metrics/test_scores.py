@@ -109,6 +109,28 @@ def test_ece_finds_a_miscalibration_of_known_size() -> None:
     assert np.mean(values) == pytest.approx(truth, abs=0.006)
 
 
+def test_ece_is_signed_and_has_a_width_without_any_variance() -> None:
+    """A network that is sure of every picture, and always right: its gap is 0 in each bin, without variance."""
+    logits, labels = logits_for([[0] * 60] * 2, 3) * 100, torch.zeros(60, dtype=torch.int64)
+    for seeds in (1, 2):
+        estimate = scores.ece(logits[:seeds], labels)
+        assert estimate.mean == pytest.approx(0.0, abs=1e-9)
+        assert estimate.ci95 is not None and estimate.ci95[0] < -0.01 and estimate.ci95[1] > 0.01
+    rng = np.random.default_rng(3)
+    values = [scores.ece(simulated(60, rng)[0][None], simulated(60, rng)[1]) for _ in range(3)]
+    assert all(-1 <= one.ci95[0] <= one.mean <= one.ci95[1] <= 1 for one in values)
+    calibrated = [scores.ece(logits[None], labels).mean for logits, labels in (simulated(100, rng) for _ in range(40))]
+    assert min(calibrated) < 0 < max(calibrated)
+
+
+def test_ece_of_too_few_pictures_is_not_measured() -> None:
+    logits, labels = simulated(19, np.random.default_rng(4))
+    assert scores.ece(torch.stack([logits] * 3), labels).to_json() == {
+        "mean": None, "ci95": None, "per_seed": [None] * 3,
+    }  # fmt: skip
+    assert scores.ece(logits[None], labels).mean is None
+
+
 def test_calibration_bins_hold_equal_numbers() -> None:
     logits, labels = simulated(361, np.random.default_rng(2))
     counts = scores.calibration_bins(logits, labels).count

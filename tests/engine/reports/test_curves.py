@@ -24,6 +24,14 @@ def test_a_band_is_students_t_over_the_seeds() -> None:
     assert seed_interval([0.5]) is None and seed_interval([]) is None
 
 
+def test_seeds_that_agree_have_no_interval() -> None:
+    assert seed_interval([1.0, 1.0, 1.0]) is None
+    events = [ended(1, baseline=[0.5, 0.7, 0.9]), ended(2, baseline=[1.0, 1.0, 1.0])]
+    curve = validation_curves(events)["baseline"]
+    assert curve.low is not None and curve.low[1] == 1.0, "the band goes on to a point"
+    assert curve.interval(0) == pytest.approx((curve.low[0], 1.0)) and curve.interval(1) is None
+
+
 def test_curves_leave_out_what_is_no_number() -> None:
     events = [ended(1, baseline=[None, None]), ended(2, baseline=[0.5, 0.7]), ended(3, baseline=[None, 0.8])]
     # Epoch 3 is reported twice: the later event counts.

@@ -151,8 +151,8 @@ def test_a_run_that_goes_on_knows_who_diverged(tmp_path: Path, spoiled: Callable
 
 
 def test_logits_that_are_no_numbers_have_no_figures() -> None:
-    hard_labels = torch.tensor([0, 1, 2, 1])
-    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    hard_labels = torch.tensor([0, 1, 2, 1]).repeat(10)  # enough pictures for a calibration error
+    logits = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0))
     teacher = logits[0].clone()
     lost = logits.clone()
     lost[1, 2, 0] = math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +10,12 @@ from unittest.mock import ANY
 
 import pytest
 
-from kdcore.datasets import dataset_info
-from kdcore.events import Event, RunFailed, RunFinished, TeacherEpochEnded
+from kdcore.datasets import dataset_info, load_dataset
+from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, TeacherEpochEnded
+from kdcore.networks.inference import accuracy_of
 from kdcore.settings.config import make_run_config
-from kdcore.training import fitting
+from kdcore.teachers.teacher import load_model
+from kdcore.training import fitting, trainer
 from kdcore.training.fitting import is_validated
 from kdcore.training.team import Team
 from kdcore.training.trainer import train
@@ -52,3 +55,21 @@ def test_validation_is_looked_at_at_most_fifteen_times_and_at_the_end() -> None:
         looks = [epoch for epoch in range(epochs) if is_validated(epoch, epochs)]
         assert looks[-1] == epochs - 1
         assert 1 <= len(looks) <= 15
+
+
+def test_curves_are_measured_on_pictures_of_every_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untimed: None
+) -> None:
+    """The validation pictures are sorted by class, as in many datasets; of 360, only 40 are looked at."""
+    dataset = load_dataset("digits")
+    ordered = dataset.validation.select(dataset.validation.hard_labels.argsort(stable=True))
+    monkeypatch.setattr(trainer, "load_dataset", lambda name: replace(dataset, validation=ordered))
+    monkeypatch.setattr(fitting, "VALIDATION_PICTURES", 40)
+    config = make_run_config("digits", labels=60, epochs=2, seeds=1, student="mlp-8", device="cpu")
+    events = list(train(config, run_dir=tmp_path / "run", home=tmp_path))
+    *_, last = (event for event in events if isinstance(event, EpochEnded))
+    (measured,) = last.curves["distilled"]["validation_accuracy"]
+    seen = ordered.sample(40)
+    assert int(seen.hard_labels.bincount(minlength=10).min()) >= 3
+    student = load_model(tmp_path / "run" / "models" / "distilled.safetensors")
+    assert measured == accuracy_of(student.logits(seen.images), seen.hard_labels)

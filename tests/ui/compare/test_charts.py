@@ -54,8 +54,8 @@ def test_a_class_has_its_dot_its_interval_and_its_claim() -> None:
     assert by_name["none"].y == ("lynx (n\u00a0=\u00a012)",), "few pictures must be said"
     assert figure.layout.yaxis.categoryarray[::-1] == ("wolf", "dog", "lynx (n\u00a0=\u00a012)")
     assert charts.classes_caption(ROWS, 3, every_seed=True) == (
-        "Of 3 classes, the distilled student is better at 1 and the baseline at 1; for the others the interval holds "
-        "0. Most: lynx +25.0 points; least: dog −10.0."
+        "Of 3 classes, the distilled student is better at 1 and the baseline at 1; for the others nothing can be "
+        "claimed. Most: lynx +25.0 points; least: dog −10.0."
     )
     one_pair = charts.classes_caption(ROWS, 3, every_seed=False)
     assert (
@@ -64,6 +64,9 @@ def test_a_class_has_its_dot_its_interval_and_its_claim() -> None:
     )
     assert charts.few_pictures_note(ROWS).startswith("1 class has fewer than 50")
     assert charts.few_pictures_note(ROWS[:2]) == ""
+    (rare,) = charts.class_rows(("lynx",), [{"mean": 1.0, "ci95": [0.02, 1.0], "n": 2}])
+    assert rare.claim == "none" and "Nothing is claimed" in charts.few_pictures_note([rare])
+    assert "Nothing is claimed" not in charts.few_pictures_note(ROWS)
 
 
 def test_of_many_classes_the_largest_differences_are_shown_in_class_order_and_said_to_be() -> None:
@@ -85,6 +88,14 @@ def test_reliability_is_share_right_against_confidence() -> None:
     assert low < 45 and high > 95
     words = reliability_chart.reliability_caption(BINS, {"baseline": {"mean": 0.2}, "teacher": {"mean": 0.01}})
     assert words.endswith("Furthest off, baseline: 70.0 % sure on average, and right in 50.0 %.")
+    unknown = reliability_chart.reliability_caption(BINS, {arm: {"mean": None} for arm in BINS})
+    assert unknown == reliability_chart.reliability_caption(BINS, {}) and "Furthest" not in unknown
+
+
+def test_the_diagram_says_how_many_groups_it_has() -> None:
+    assert reliability_chart.groups_note(BINS["teacher"]).startswith("2 groups of equally many test pictures")
+    few = reliability_chart.groups_note([bin_(12, 0.9, 0.5)])
+    assert few.startswith("All 12 test pictures in one group") and "Fewer than 20 are too few" in few
 
 
 def test_times_by_batch_size_are_log_log_with_whiskers_up_to_p95() -> None:

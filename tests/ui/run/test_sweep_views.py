@@ -120,6 +120,9 @@ def test_two_seeds_are_dots_and_no_interval_that_fills_the_chart() -> None:
     assert list(dots.x) == [1.0, 1.0, 4.0, 4.0] and list(dots.y) == pytest.approx([59.0, 62.0] * 2)
     assert "each seed instead" in sweep_views.table_note(sweep)
     assert "each seed instead" not in sweep_views.table_note(found(BY_TEMPERATURE))
+    few = {**BY_TEMPERATURE["sweep"]["rows"][0], "paired_difference": estimate(1.0, None)}
+    note = sweep_views.table_note(found({"sweep": {**BY_TEMPERATURE["sweep"], "rows": [few]}}))
+    assert note.startswith("Fewer than 10 test pictures give no interval")
 
 
 def test_names_stand_side_by_side_and_numbers_where_they_belong() -> None:

@@ -62,6 +62,7 @@ def test_other_numbers() -> None:
     assert formats.format_points(0.0812) == "8.1"
     assert [formats.format_signed(x) for x in (0.0123, -0.009)] == ["+1.2", "−0.9"]
     assert formats.format_interval((0.71, 0.753)) == "71.0 to 75.3 %"
+    assert (formats.format_accuracy(-0.003), formats.format_interval((-0.02, 0.01))) == ("0.0 %", "0.0 to 1.0 %")
     assert formats.format_interval(None) == "–"
     assert [formats.format_count(n) for n in (512, 9842, 712_345, 1.24e6, 2.5e9)] == [
         "512", "9,842", "712,345", "1.2 million", "2.5 billion",
@@ -101,6 +102,12 @@ def test_curves_have_points_only_where_they_were_measured() -> None:
     assert (baseline.low[0], baseline.high[0]) == pytest.approx((low, high))
     assert view.loss["baseline"].epochs == (1, 2, 3)
     assert view.loss["distilled"].mean[1] == pytest.approx(0.6)
+
+
+def test_seeds_that_agree_have_a_value_without_an_interval() -> None:
+    view = vm.run_view([started(), epoch(1, [1.0, 1.0, 1.0])])
+    assert [(one.value, one.detail) for one in vm.live_readouts(view) if one.arm == "baseline"] == [("100.0 %", "")]
+    assert curves_data.curves_data(view.accuracy, 4)["series"][1]["says"] == ["epoch 1: baseline 100.0 %"]
 
 
 def test_bands_stay_within_what_is_possible() -> None:
@@ -157,6 +164,11 @@ def test_the_sentence_says_what_the_claim_allows() -> None:
     assert sentences.outcome_sentence(result("none", 0.2, None, seeds=1)) == (
         "No difference can be claimed: one seed gives no interval."
     )
+    few = {**result("none", 1.0, None, seeds=5), "config": {}}  # two test pictures
+    assert sentences.outcome_sentence(few) == (
+        "No difference can be claimed: fewer than 10 test pictures give no interval."
+    )
+    assert sentences.interval_note(few).startswith("Fewer than 10 test pictures give no interval")
 
 
 def test_the_sentence_agrees_with_the_engines() -> None:
@@ -164,8 +176,8 @@ def test_the_sentence_agrees_with_the_engines() -> None:
     from kdcore.metrics.scores import Estimate
     from kdcore.metrics.verdict import judge
 
-    for mean, half in ((0.08, 0.02), (-0.03, 0.01), (0.004, 0.02)):
-        estimate = Estimate(mean, (mean - half, mean + half), (mean,) * 5)
+    for mean, half in ((0.08, 0.02), (-0.03, 0.01), (0.004, 0.02), (1.0, None)):
+        estimate = Estimate(mean, None if half is None else (mean - half, mean + half), (mean,) * 5)
         said = judge(estimate)
         ours = sentences.outcome_sentence(result(said.claim, mean, estimate.ci95))
         numbers = [word.strip(",.+-−") for word in said.sentence.split() if any(c.isdigit() for c in word)]

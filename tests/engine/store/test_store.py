@@ -253,7 +253,9 @@ def test_many_threads_one_after_another_keep_few_connections(tmp_path: Path) -> 
                 thread.start()
             for thread in threads:
                 thread.join()
-        assert 1 <= open_files(tmp_path).count("runs.sqlite") <= 5
+        # Fifteen at a time; SQLite keeps the file of a closed connection for the next one while others are open.
+        assert 1 <= open_files(tmp_path).count("runs.sqlite") <= 15
+    assert open_files(tmp_path) == []
 
 
 def test_a_process_that_ends_without_closing_its_store_warns_of_nothing(tmp_path: Path) -> None:

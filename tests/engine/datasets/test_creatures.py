@@ -16,6 +16,7 @@ from kdcore.datasets import creatures
 from kdcore.datasets.creatures import SPECIES, SUPERCLASSES, TRAITS, posing, renderer
 from kdcore.datasets.creatures.shapes import sqrt_
 from kdcore.errors import ConfigError, UnknownName
+from kdcore.machine.device import torch_threads
 
 K, D = len(SPECIES), len(TRAITS)
 MEANS = np.array([trait.means for trait in TRAITS]).T  # [K, D]
@@ -218,6 +219,20 @@ def test_drawing_leaves_the_global_random_numbers_alone() -> None:
     torch.manual_seed(5)
     creatures.draw_pictures(8, seed=33)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_pictures_are_drawn_by_one_thread_and_the_caller_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, threads that wait for each other in every small operation take many times as long."""
+    seen, render = [], creatures.render
+
+    def count(traits: Tensor, nuisance: creatures.Nuisance) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return render(traits, nuisance)
+
+    monkeypatch.setattr(creatures, "render", count)
+    with torch_threads(3):
+        creatures.draw_pictures(2, 7)
+        assert (seen, torch.get_num_threads()) == ([1], 3)
 
 
 def test_bytes_do_not_depend_on_what_is_drawn_together(monkeypatch: pytest.MonkeyPatch) -> None:

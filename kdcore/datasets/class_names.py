@@ -20,11 +20,12 @@ def printable(text: str) -> str:
 def usable_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return one legal class name for each of `names`, in the same order; a name that is legal stays as it is.
 
-    What cannot be printed is replaced, long names are shortened, an empty name becomes its number ("class 3"), and of
-    names that are equal the later ones get a number: "crane", "crane (2)".
+    White space of any kind becomes one space, signs that cannot be seen, such as those for the direction of writing,
+    are left out, and what else cannot be printed is replaced. Long names are shortened, an empty name becomes its
+    number ("class 3"), and of names that are equal the later ones get a number: "crane", "crane (2)".
     """
     usable: list[str] = []
-    wanted = [_short(" ".join(printable(name).split()) or f"class {place}") for place, name in enumerate(names)]
+    wanted = [_short(_visible(name) or f"class {place}") for place, name in enumerate(names)]
     for name in wanted:
         candidate, number = name, 1
         while candidate in usable or (number > 1 and candidate in wanted):
@@ -32,6 +33,11 @@ def usable_names(names: Sequence[str]) -> tuple[str, ...]:
             candidate = f"{_short(name, MAX_NAME_CHARS - 8)} ({number})"
         usable.append(candidate)
     return tuple(usable)
+
+
+def _visible(name: str) -> str:
+    seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return printable(" ".join(seen.split()))
 
 
 def _short(name: str, limit: int = MAX_NAME_CHARS) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from kdcore.datasets.picture_reader import (
     counted,
     shortened,
 )
-from kdcore.datasets.split_names import is_hidden, split_of_folder
+from kdcore.datasets.split_names import is_hidden, split_in_name, split_of_folder
 from kdcore.errors import ConfigError
 from kdcore.pictures.decode import FORMATS_TEXT, MAX_BYTES
 from kdcore.pictures.headers import starts_like_a_picture
@@ -37,6 +37,7 @@ class _Listing:
         others: files that are no pictures.
         outside: number of files beside the class folders.
         empty: names of class folders without a picture.
+        beside: names of folders beside those of the splits.
     """
 
     files: dict[str, list[tuple[Path, str]]] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class _Listing:
     others: list[Path] = field(default_factory=list)
     outside: int = 0
     empty: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
 
     def notes(self) -> list[str]:
         notes = []
@@ -57,6 +59,8 @@ class _Listing:
             notes.append(f"{counted(self.outside, 'file')} beside the class folders left out.")
         if self.empty:
             notes.append(f"Folders without a picture are no classes ({shortened(self.empty)}).")
+        if self.beside:
+            notes.append(f"Folders beside those of the splits left out ({shortened(self.beside)}).")
         return notes
 
 
@@ -70,7 +74,7 @@ def find_folders(path: Path) -> Source:
         ConfigError: there are no two class folders, or the folders are not unmistakable.
     """
     listing = _Listing()
-    for split, folder in _split_folders(path).items():
+    for split, folder in _split_folders(path, listing).items():
         listing.files[split] = _labelled_files(folder, listing)
     folders = sorted({name for _, name in listing.files["train"]})
     if len(folders) < 2:
@@ -85,34 +89,61 @@ def find_folders(path: Path) -> Source:
     return Source(tuple(names.values()), splits, (*listing.notes(), *changed_names_notes(names.items())))
 
 
-def _split_folders(path: Path) -> dict[str, Path]:
+def _split_folders(path: Path, listing: _Listing) -> dict[str, Path]:
     """Return split -> its folder; `path` itself is `train` if it has no folders of splits.
 
     A folder called `train` is a split only if it holds folders or nothing but splits stand beside it, because it may
-    also be a class.
+    also be a class. Where no folder is called so, names such as `seg_train` and `test_set` count together.
 
     Raises:
         ConfigError: there are test folders without train folders, or two folders of one split.
     """
     folders = _visible_folders(path)
-    found: dict[str, list[Path]] = {}
-    for folder in folders:
-        if (split := split_of_folder(folder.name)) is not None and _visible_folders(folder):
-            found.setdefault(split, []).append(folder)
+    found = _by_split(folders, split_of_folder)
+    if not found and {"train"} < (worded := _by_split(folders, split_in_name)).keys():
+        found = worded
     named = sum(split_of_folder(folder.name) is not None for folder in folders)
     if not found and not (named and named == len(folders)):
         return {"train": path}
     shown = printable(str(path))
     if double := next((same for same in found.values() if len(same) > 1), None):
-        names = " and ".join(folder.name for folder in double)
+        names = " and ".join(printable(folder.name) for folder in double)
         raise ConfigError(f"{shown} holds {names}, which are one split; put their class folders into one of them.")
-    if "train" not in found and named == len(folders):
-        names = ", ".join(folder.name for folder in folders)
+    if "train" not in found and (named == len(folders) or _hold_same_classes(found, folders)):
+        names = shortened([printable(folder.name) for folder in folders])
         raise ConfigError(
             f"{shown} holds {names}, but no folder of splits with a folder for each class among the train pictures; "
             "put the pictures into train/CLASS/."
         )
-    return {split: same[0] for split, same in found.items()} if "train" in found else {"train": path}
+    if "train" not in found:
+        return {"train": path}
+    listing.beside = [printable(folder.name) for folder in folders if [folder] not in found.values()]
+    return {split: _without_wrapping(same[0], split) for split, same in found.items()}
+
+
+def _by_split(folders: list[Path], split_of: Callable[[str], str | None]) -> dict[str, list[Path]]:
+    """Return split -> the folders that hold folders and whose names are that split's."""
+    found: dict[str, list[Path]] = {}
+    for folder in folders:
+        if (split := split_of(folder.name)) is not None and _visible_folders(folder):
+            found.setdefault(split, []).append(folder)
+    return found
+
+
+def _hold_same_classes(found: dict[str, list[Path]], folders: list[Path]) -> bool:
+    """Whether a folder of a split holds folders with the names of those beside it, which are the classes, then."""
+    classes = {folder.name for folder in folders}
+    return any(
+        inner.name in classes for same in found.values() for folder in same for inner in _visible_folders(folder)
+    )
+
+
+def _without_wrapping(folder: Path, split: str) -> Path:
+    """Return the folder that holds the class folders, in archives often `train/train`."""
+    inner = _visible_folders(folder)
+    if len(inner) == 1 and split_in_name(inner[0].name) == split and _visible_folders(inner[0]):
+        return inner[0]
+    return folder
 
 
 def _visible_folders(path: Path) -> list[Path]:
@@ -142,7 +173,9 @@ def _labelled_files(folder: Path, listing: _Listing) -> list[tuple[Path, str]]:
         if not found:
             listing.empty.append(printable(name))
         files += found
-    listing.outside += sum(not is_hidden(entry.name) and entry.is_file() for entry in folder.iterdir())
+    beside = list(folder.iterdir())
+    listing.hidden += sum(is_hidden(entry.name) for entry in beside)
+    listing.outside += sum(not is_hidden(entry.name) and entry.is_file() for entry in beside)
     return files
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from kdcore.errors import DatasetUnavailable
 
 MAX_BYTES = 1 << 28  # more bytes of an unpacked file are not read, as protection against a gzip bomb
+_GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: Path) -> Tensor:
@@ -22,7 +23,9 @@ def read_idx(path: Path) -> Tensor:
         DatasetUnavailable: the file is missing, damaged, cut off, or holds another type than unsigned bytes.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with path.open("rb") as file:
+            is_packed = file.read(2) == _GZIP  # whatever its suffix: browsers unpack a file and leave its name
+        with gzip.open(path, "rb") if is_packed else path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DatasetUnavailable(f"{path} is missing or damaged; remove it and fetch the dataset again.") from error

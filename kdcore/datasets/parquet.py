@@ -19,6 +19,7 @@ from kdcore.errors import DatasetUnavailable, PictureError
 IMAGE_NAMES = ("image", "img", "images", "picture", "photo", "pixels", "bytes")  # the first that is there is taken
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "class_name", "category", "target", "y")
 _BATCH_ROWS = 64
+_LFS_POINTER = b"version https://git-lfs"
 
 Label = int | str | None
 
@@ -41,7 +42,7 @@ class PictureTable:
     rows: int
 
     def labels(self) -> list[Label]:
-        """Return the label of each row: a whole number or a name; None where there is no label (null or -1).
+        """Return the label of each row: a whole number or a name; None where there is none (null, -1 or an empty text).
 
         Raises:
             DatasetUnavailable: the file is damaged, or the column holds other values or a label without a class name.
@@ -70,7 +71,7 @@ class PictureTable:
                 f'The column "{self.label_column}" of {self.path.name} holds such as {str(value)[:40]}, and a whole '
                 "number or a name for each picture is needed."
             )
-        return int(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return int(value) if isinstance(value, int) and not isinstance(value, bool) else str(value).strip() or None
 
     def pictures(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the source name (empty if there is none) and the bytes of each row's picture, a few rows at a time.
@@ -153,10 +154,23 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, ValueError) as error:
+        if _is_lfs_pointer(path):
+            raise DatasetUnavailable(
+                f"{path.name} only says where Git LFS keeps the file; run git lfs pull, or download the file itself."
+            ) from error
         raise DatasetUnavailable(
             f"{path.name} could not be read as a parquet file of pictures ({type(error).__name__}); "
             "fetch the file again or choose another dataset."
         ) from error
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what a clone without Git LFS has in place of a large file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+    except OSError:
+        return False
 
 
 def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
@@ -199,5 +213,6 @@ def _holds_labels(kind: Any) -> bool:
         pa.types.is_boolean,
         pa.types.is_string,
         pa.types.is_large_string,
+        pa.types.is_string_view,
     )
     return any(test(kind) for test in tests) or (pa.types.is_dictionary(kind) and _holds_labels(kind.value_type))

@@ -89,12 +89,19 @@ def read_idx_files(spec: Published, folder: Path) -> tuple[Tensor, Tensor, Tenso
     images, labels, test_images, test_labels = (_read_variant(folder, name) for name in IDX_FILES)
     for part_images, part_labels in ((images, labels), (test_images, test_labels)):
         lengths_differ = len(part_images) != len(part_labels)
-        if part_images.ndim != 3 or part_labels.ndim != 1 or lengths_differ or not len(part_labels):
-            raise DatasetUnavailable(f"The files of {spec.name} in {folder} do not fit together; fetch them again.")
+        sides = tuple(part_images.shape[1:])
+        if sides != spec.image_shape[1:] or part_labels.ndim != 1 or lengths_differ or not len(part_labels):
+            height, width = spec.image_shape[1:]
+            raise DatasetUnavailable(
+                f"The files of {spec.name} in {folder} do not fit together, or are not of {width} x {height} pixels; "
+                "fetch them again."
+            )
         if int(part_labels.max()) >= len(spec.class_names):
             raise DatasetUnavailable(
                 f"The files of {spec.name} in {folder} hold labels of classes that it does not have; fetch them again."
             )
+        if len(part_labels.unique()) < len(spec.class_names):
+            raise DatasetUnavailable(f"The files of {spec.name} in {folder} lack some classes; fetch them again.")
     return images, labels, test_images, test_labels
 
 

@@ -21,6 +21,7 @@ from kdcore.errors import DownloadFailed
 CHUNK = 1 << 18  # bytes read between two progress reports
 TIMEOUT_SECONDS = 20.0  # timeout for a server that sends nothing
 MARGIN_BYTES = 100 * 2**20  # that a download must leave free on the disk
+_PROXY_REFUSED = "Tunnel connection failed: "  # how http.client begins the error of a proxy that opens no connection
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _network() -> Iterator[None]:
         yield
     except urllib.error.URLError:
         raise
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: an address that is none
         raise _ConnectionFailed(error) from error
 
 
@@ -164,16 +165,24 @@ def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"answered {error.code}"
     reason = getattr(error, "reason", error)
-    if isinstance(reason, TimeoutError):
-        return "no answer in time"
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return "its certificate is not trusted here; check this machine's clock and its certificates"
-    if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLEOFError):
+    if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLCertVerificationError | ssl.SSLEOFError):
         what = getattr(reason, "reason", None) or "TLS"  # OpenSSL's name of the error, such as WRONG_VERSION_NUMBER
         return f"the secure connection failed ({what.replace('_', ' ')})"
-    if isinstance(reason, http.client.IncompleteRead | ConnectionResetError | ssl.SSLEOFError):
-        return "the connection was cut off"
-    return "an answer that is not HTTP" if isinstance(reason, http.client.HTTPException) else "not reachable"
+    if str(reason).startswith(_PROXY_REFUSED):
+        return f"the proxy answered {str(reason).removeprefix(_PROXY_REFUSED)}"
+    return next((words for kinds, words in _REASONS if isinstance(reason, kinds)), "not reachable")
+
+
+_REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (  # the first that fits
+    (
+        (ssl.SSLCertVerificationError,),
+        "its certificate is not trusted here; check this machine's clock and its certificates",
+    ),
+    ((TimeoutError,), "no answer in time"),
+    ((http.client.IncompleteRead, ConnectionResetError, ssl.SSLEOFError), "the connection was cut off"),
+    ((http.client.InvalidURL, ValueError), "an address that cannot be used; check the proxy that is set"),
+    ((http.client.HTTPException,), "an answer that is not HTTP"),
+)
 
 
 def _check_free_space(folder: Path, remote: RemoteFile, part: Path) -> None:

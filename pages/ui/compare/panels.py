@@ -106,7 +106,7 @@ def draw_picture_answers(trio: Trio) -> None:
     with picture_column, st.container(key="kd-picture"):
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
             picture, name, shown = _picture_to_show(trio)
-        st.image(shown, caption=name, width="stretch")
+        st.image(shown, caption=formats.as_markdown(name), width="stretch")
     answers = [timed_answer(network(trio, arm), arm, picture) for arm in trio.arms]
     if any(answer.none_of_these for answer in answers if answer.arm == "teacher"):
         warning.info(

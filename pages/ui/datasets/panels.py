@@ -14,6 +14,7 @@ from pages.ui.datasets import cached, views
 from pages.ui.engine import cache
 from pages.ui.frame import download_bar
 from pages.ui.frame.shell import link_only
+from pages.ui.kit.formats import as_markdown
 from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
 
@@ -92,7 +93,7 @@ def _pictures(info: DatasetInfo, status: DatasetStatus) -> None:
             persist_state="session",
         )  # fmt: skip
     st.html(views.classes_html(view, group.classes))
-    st.caption(views.balance_sentence(view))
+    st.caption(as_markdown(views.balance_sentence(view)))
 
 
 def show_missing(info: DatasetInfo, status: DatasetStatus) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from kdcore.settings.controls import CONTROLS
 from pages.ui.kit import look
 from pages.ui.session.i18n import _
 
+_MARKDOWN_SIGNS = re.compile(r"[\\`*_\[\]<>$~]")
 BAND_SEEDS = 3  # fewest seeds for an interval band; with two (Student's t = 12.7) it would cover the chart
 
 
@@ -135,6 +137,11 @@ def capitalised(words: str) -> str:
 def no_break_percent(words: str) -> str:
     """Put a no-break space before every "%", so that no line starts with a percent sign."""
     return words.replace(" %", "\u00a0%")
+
+
+def as_markdown(words: str) -> str:
+    """Escape a sentence with names in it for Streamlit, which would read signs such as `$` and `*` as Markdown."""
+    return _MARKDOWN_SIGNS.sub(r"\\\g<0>", words)
 
 
 def rough_time(seconds: float) -> str:

@@ -40,7 +40,8 @@ def _draw_labels(config: RunConfig, example: Example) -> None:
     picture, hard, soft = st.columns((0.66, 1, 1), gap="medium")
     name = example.class_names[example.hard_label]
     with picture, st.container(key="kd-picture"):
-        st.image(example.picture, caption=_("Really a {name}").format(name=name), width="stretch")
+        caption = formats.as_markdown(_("Really a {name}").format(name=name))
+        st.image(example.picture, caption=caption, width="stretch")
     with hard:
         _draw_bars("baseline", _("is told the hard label"), example, example.hard_label_shares())
     with soft:

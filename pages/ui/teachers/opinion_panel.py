@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.teachers.ensemble_names import parse_name
-from pages.ui.kit.formats import no_break_percent
+from pages.ui.kit.formats import as_markdown, no_break_percent
 from pages.ui.session.i18n import _
 from pages.ui.teachers import members, none_of_these
 
@@ -40,7 +40,7 @@ def show_members(card: ModelCard, scene: Scene, positions: SliderPositions) -> N
         st.html(members.style())
         st.subheader(_("The members, and their average"), anchor=False)
         st.html(members.html(table))
-        st.caption(members.sentence(table))
+        st.caption(as_markdown(members.sentence(table)))
         averaged_at = parse_name(card.name).temperature
         if averaged_at is not None and abs(averaged_at - positions.temperature) > 0.005:
             text = _(

@@ -12,6 +12,7 @@ import pytest
 
 from kdcore.datasets import add_dataset, load_dataset
 from kdcore.errors import ConfigError
+from kdcore.pictures.decode import OPENS_AVIF
 from tests.engine.datasets.sources import fill, picture
 
 
@@ -33,6 +34,9 @@ def total(name: str) -> int:
         ("training", "dev", "testing"),
         ("train", "valid", "TEST"),
         ("TRAINING", "Validation", "test"),
+        ("train", "val", "eval"),
+        ("training_set", "validation_set", "test_set"),
+        ("seg_train/seg_train", "seg_val/seg_val", "seg_test/seg_test"),
     ],
 )
 def test_split_folders_of_any_spelling_are_splits(tmp_path: Path, train: str, validation: str, test: str) -> None:
@@ -62,6 +66,28 @@ def test_unclear_split_folders_are_refused(tmp_path: Path) -> None:
     for name, words in (("flat", "train/CLASS"), ("none", "train/CLASS"), ("twice", "one split")):
         with pytest.raises(ConfigError, match=words):
             add_dataset(tmp_path / name)
+
+
+def test_folders_that_are_neither_classes_nor_splits_are_said_or_refused(tmp_path: Path) -> None:
+    for place, name in enumerate(("train/oak", "train/elm", "more/oak")):
+        fill(tmp_path / "more" / name, 6, 100 * place)
+    fill(tmp_path / "more" / "test", 3, 900)
+    said = add_dataset(tmp_path / "more").description
+    assert "Folders beside those of the splits left out (more, test)." in said
+    for place, name in enumerate(("oak", "elm", "test/oak", "test/elm")):
+        fill(tmp_path / "mixed" / name, 6, 100 * place)
+    with pytest.raises(ConfigError, match="elm, oak, test"):
+        add_dataset(tmp_path / "mixed")
+
+
+@pytest.mark.skipif(not OPENS_AVIF, reason="this Pillow was built without libavif")
+def test_avif_pictures_in_a_folder_are_pictures(tmp_path: Path) -> None:
+    for place, name in enumerate("ab"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        for number in range(6):
+            picture(100 * place + number).save(tmp_path / "d" / name / f"{number}.avif", "AVIF")
+    add_dataset(tmp_path / "d", "modern")
+    assert total("modern") == 12
 
 
 def test_a_test_split_with_other_classes_is_said(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ def idx_bytes(array: np.ndarray) -> bytes:
 
 def write_mnist(folder: Path, packed: bool = True) -> None:
     draw = np.random.default_rng(3)
-    images, labels = draw.integers(0, 256, (60, 28, 28)), np.arange(60) % 10
+    images, labels = draw.integers(0, 256, (260, 28, 28)), np.arange(260) % 10  # each class in the last 20 of 240
     folder.mkdir(parents=True)
-    for name, array in zip(IDX_FILES, (images, labels, images[:20], labels[:20]), strict=True):
+    for name, array in zip(IDX_FILES, (images[:240], labels[:240], images[240:], labels[240:]), strict=True):
         body = idx_bytes(array)
         if packed:
             (folder / name).write_bytes(gzip.compress(body))
@@ -87,6 +87,29 @@ def test_unpacked_files_serve_and_stand_in_for_damaged_packed_ones(places: tuple
         plain = places[0] / name.removesuffix(".gz")
         plain.rename(places[0] / plain.name.replace("-idx", ".idx"))
     assert dataset_status("mnist").ready and load_dataset("mnist").sha256 == expected.sha256
+
+
+def test_bytes_decide_whether_a_file_is_packed(places: tuple[Path, Path]) -> None:
+    write_mnist(places[0])
+    unpacked, packed = (places[0] / name for name in IDX_FILES[:2])
+    unpacked.write_bytes(gzip.decompress(unpacked.read_bytes()))  # as browsers do
+    packed.rename(packed.with_suffix(""))
+    assert dataset_status("mnist").ready
+    assert len(load_dataset("mnist").test) == 20
+
+
+@pytest.mark.parametrize(
+    ("place", "array"),
+    [(0, np.zeros((240, 32, 32))), (2, np.zeros((20, 20, 20))), (1, np.arange(240) % 9), (3, np.zeros(20))],
+)
+def test_files_of_another_size_or_without_a_class_are_not_ready(
+    places: tuple[Path, Path], place: int, array: np.ndarray
+) -> None:
+    for folder in places:
+        write_mnist(folder)
+    (places[0] / IDX_FILES[place]).write_bytes(gzip.compress(idx_bytes(array)))
+    assert dataset_status("mnist").where == str(places[1])
+    assert len(load_dataset("mnist").test) == 20
 
 
 def test_every_damage_of_a_packed_file_is_one_sentence(tmp_path: Path) -> None:

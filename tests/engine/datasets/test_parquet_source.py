@@ -14,7 +14,7 @@ from kdcore.datasets import Split, add_dataset, load_dataset
 from kdcore.datasets.class_names import MAX_NAME_CHARS, usable_names
 from kdcore.datasets.published_sets import PUBLISHED
 from kdcore.errors import ConfigError, DatasetUnavailable
-from tests.engine.datasets.sources import encoded, hub_table, picture, pngs, write_table
+from tests.engine.datasets.sources import HUB_IMAGE, encoded, hub_table, picture, pngs, write_table
 
 ALTERNATING = [row % 2 for row in range(20)]
 
@@ -194,6 +194,29 @@ def test_legal_class_names_stay_as_they_are() -> None:
     names = ("crane (2)", "crane", "crane", "<b>bold</b>", "T-shirt/top", "\N{CAT FACE}")
     assert usable_names(names) == ("crane (2)", "crane", "crane (3)", *names[3:])
     assert usable_names(usable_names(names)) == usable_names(names)
+
+
+def test_white_space_is_a_space_and_signs_that_cannot_be_seen_are_left_out() -> None:
+    names = ("Golden\xa0Retriever", " \u67f4\u72ac\u3000\u6210\u72ac", "a\tb\n", "\ufeffcat", "x\u202ey\u200f")
+    assert usable_names(names) == ("Golden Retriever", "\u67f4\u72ac \u6210\u72ac", "a b", "cat", "xy")
+
+
+def test_text_labels_without_letters_are_no_labels_and_spaces_around_them_no_others(tmp_path: Path) -> None:
+    images = pa.array([{"bytes": data, "path": None} for data in pngs(24)], HUB_IMAGE)
+    labels = pa.array([("cat", "dog ", " ", "dog")[row % 4] for row in range(24)])
+    info = add_dataset(write_table(tmp_path / "p.parquet", {"image": images, "label": labels}), "texts")
+    assert load_dataset("texts").class_names == ("cat", "dog")
+    assert "6 pictures without a label" in info.description
+
+
+def test_an_evaluation_file_is_test_and_a_pointer_of_git_lfs_is_called_one(tmp_path: Path) -> None:
+    hub_table(tmp_path / "d" / "data" / "train-00000-of-00001.parquet", pngs(20), ALTERNATING)
+    evaluation = hub_table(tmp_path / "d" / "data" / "eval-00000-of-00001.parquet", pngs(6, 100), ALTERNATING[:6])
+    add_dataset(tmp_path / "d", "words")
+    assert sizes("words") == [18, 2, 6]
+    evaluation.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DatasetUnavailable, match="git lfs pull"):
+        add_dataset(tmp_path / "d", "words")
 
 
 @pytest.mark.parametrize("layout", ["train test", "data/train-00000-of-00001 data/test-00000-of-00001"])

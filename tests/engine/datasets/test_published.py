@@ -46,9 +46,9 @@ def offer(monkeypatch: pytest.MonkeyPatch, host: Host, name: str, files: dict[st
 
 def little_mnist() -> tuple[dict[str, bytes], np.ndarray, np.ndarray]:
     draw = np.random.default_rng(1)
-    images, labels = draw.integers(0, 256, (240, 28, 28)), draw.integers(0, 10, 240)
-    arrays = (images, labels, images[:50], labels[:50])
-    return {name: idx(array) for name, array in zip(IDX_FILES, arrays, strict=True)}, images, labels
+    images, labels = draw.integers(0, 256, (290, 28, 28)), np.arange(290) % 10
+    arrays = (images[:240], labels[:240], images[240:], labels[240:])
+    return {name: idx(array) for name, array in zip(IDX_FILES, arrays, strict=True)}, images[:240], labels[:240]
 
 
 def test_mnist_is_fetched_verified_and_read(host: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

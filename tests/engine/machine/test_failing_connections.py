@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import ssl
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,34 @@ def test_a_cut_answer_and_one_that_is_not_http(server: tuple[type, int], tmp_pat
 
 def test_a_server_without_tls(server: tuple[type, int], tmp_path: Path) -> None:
     assert "secure connection failed" in sentence(f"https://127.0.0.1:{server[1]}/a.bin", tmp_path)
+
+
+class ClosedProxy(Chunked):
+    def do_CONNECT(self) -> None:
+        self.send_error(407, "Proxy Authentication Required")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("http://127.0.0.1:{port}", "the proxy answered 407 Proxy Authentication Required"),
+        ("http://proxy:port", "an address that cannot be used; check the proxy"),
+    ],
+)
+def test_a_proxy_that_refuses_and_one_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, words: str
+) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ClosedProxy) as host:
+        thread = threading.Thread(target=host.serve_forever)
+        thread.start()
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.setenv("https_proxy", proxy.format(port=host.server_address[1]))
+        monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxies that were set when it was made
+        text = sentence("https://example.org/a.bin", tmp_path)
+        host.shutdown()
+        thread.join()
+    assert words in text
 
 
 class Failing:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from html import escape
+
+from markdown_it import MarkdownIt
+
 from kdcore.settings.config import make_run_config
 from pages.ui.compare.charts import class_differences, class_rows
 from pages.ui.compare.heat_table import heat_cell, heat_table_html
 from pages.ui.compare.trio import answer_of, trio_of_run
-from pages.ui.kit.formats import short_names
+from pages.ui.kit.formats import as_markdown, short_names
 
 NAMES = ("<b>bold</b>", "x" * 200, "x" * 199 + "y", "plain & simple")
 
@@ -16,6 +20,13 @@ def test_long_names_are_short_and_still_differ() -> None:
     assert len(set(short)) == len(NAMES)
     assert max(len(name) for name in short) <= 28
     assert (short[0], short[3]) == (NAMES[0], NAMES[3])
+
+
+def test_markdown_shows_signs_in_names_as_letters() -> None:
+    assert as_markdown("from 12 ($1) to 20 ($5)") == r"from 12 (\$1) to 20 (\$5)"
+    for name in ("**bold**", "_a_ `b`", "[red](there)", "~~out~~", "<b>", "a\\*"):
+        shown = MarkdownIt("commonmark").enable("strikethrough").render(as_markdown(f"Really a {name}"))
+        assert shown == f"<p>Really a {escape(name, quote=False)}</p>\n"
 
 
 def test_a_chart_shows_marks_in_names_as_letters() -> None:

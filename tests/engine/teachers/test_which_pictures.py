@@ -124,10 +124,12 @@ def test_a_teacher_from_elsewhere_is_used_after_saying_what_it_learned(tmp_path:
 def test_names_of_datasets_teachers_and_controls_are_checked_against_each_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    source = str(paint(tmp_path / "animals", ("bright", "dim")))
     for name in ("animals", "creatures-distilled", "creatures-smoothed", "pets-undertrained", "resnet50", "unknown"):
-        assert main(["datasets", "add", str(paint(tmp_path / name, ("bright", "dim")))]) == 2
+        assert main(["datasets", "add", source, "--name", name]) == 2
         assert "--name" in capsys.readouterr().err
-    source = str(tmp_path / "animals")
+    assert main(["datasets", "add", source]) == 0  # nobody typed this name, so the dataset gets another one
+    assert 'called "animals-2"' in capsys.readouterr().out
     weights = write(tmp_path, ["bright", "dim"])
     add_teacher(weights, "mine")
     assert main(["datasets", "add", source, "--name", "mine"]) == 2

@@ -266,7 +266,7 @@ def test_figures_of_an_ensemble_are_not_those_of_a_member_whose_classes_were_put
     measure_teacher("creatures+mixed", "cpu")
     assert ensemble_card("creatures+mixed").figures
     remove_teacher("mixed")
-    path = tmp_path / "given.safetensors"
+    path = tmp_path / "mixed.safetensors"
     data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     data["class_names"] = data["class_names"][::-1]
     path.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")

@@ -204,8 +204,8 @@ def _visible_share(card: ModelCard) -> float:
 
 
 def _ensemble_sha256(spec: EnsembleName, cards: Sequence[ModelCard]) -> str:
-    """SHA-256 of all that the ensemble's logits depend on; a key of the teacher-logit cache and of checkpoints."""
-    members = [card.logits_key() for card in cards]
+    """SHA-256 of all that the ensemble's logits depend on, by which its figures are kept."""
+    members = [[card.logits_key(), card.class_names] for card in cards]
     return hashlib.sha256(canonical_json([members, spec.rule]).encode()).hexdigest()
 
 

@@ -26,11 +26,16 @@ def fit_to(dataset: Dataset, teacher: Teacher, instead: str) -> Teacher:
         what = f'it does not know "{lacking[0]}"' if lacking else f'it also knows "{extra[0]}"'
         raise ConfigError(f'{_called(card)} knows other classes than the dataset "{dataset.name}" ({what}); {instead}.')
     check_shape(card, dataset.name, dataset.image_shape, instead)
-    if card.class_names == names:
+    return in_order(teacher, names)
+
+
+def in_order(teacher: Teacher, class_names: tuple[str, ...]) -> Teacher:
+    """Return the teacher, or the ensemble, with its classes in this order; they must be the same names."""
+    if teacher.card.class_names == class_names:
         return teacher
     if teacher.members:
-        return ensemble_of_loaded(card.name, [member.in_order(names) for member in teacher.members])
-    return teacher.in_order(names)
+        return ensemble_of_loaded(teacher.name, [member.in_order(class_names) for member in teacher.members])
+    return teacher.in_order(class_names)
 
 
 def check_shape(card: ModelCard, dataset: str, image_shape: tuple[int, int, int], instead: str) -> None:

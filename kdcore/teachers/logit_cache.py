@@ -41,7 +41,7 @@ def cached_teacher_logits(
     """
     key = {
         "dataset": dataset.sha256,
-        "teacher": teacher.card.logits_key(),
+        "teacher": teacher.logits_key(),
         "class_names": teacher.card.class_names,
         "views": views.offsets,
         "computed_in": [teacher.device.torch.type, teacher.device.precision],

@@ -49,6 +49,15 @@ class Teacher:
         """
         return check_logits(predict_logits(self.network, images, self.device) * self.card.calibration, self.name)
 
+    def logits_key(self) -> dict[str, Any]:
+        """Everything that decides the logits, also which class each of them belongs to, as JSON.
+
+        After `in_order` the card names the classes in their new order: only `columns` says where each of them was.
+        """
+        columns = self.network.columns
+        order = None if columns is None else columns.tolist()
+        return {**self.card.logits_key(), "columns": order, "members": [one.logits_key() for one in self.members]}
+
     def in_order(self, class_names: Sequence[str]) -> Teacher:
         """The same single network, with its classes in the order of `class_names`, which must be the same names."""
         places = {composed(name): place for place, name in enumerate(self.card.class_names)}

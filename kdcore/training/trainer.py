@@ -116,7 +116,7 @@ class _Run:
                 group, and the place of the stage among those of that point.
         """
         part = ".".join(map(str, (group, *stage))) if group or stage else ""  # "" for the first group
-        keys = [teacher.card.logits_key() for teacher in self.teachers.values()]
+        keys = [teacher.logits_key() for teacher in self.teachers.values()]
         return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, keys, part)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from kdcore.datasets import Dataset, creatures, load_dataset
-from kdcore.errors import UnknownName
+from kdcore.errors import TrainingDiverged, UnknownName
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device
 from kdcore.machine.distributed import SINGLE_PROCESS, World
@@ -44,6 +44,7 @@ def build_teacher(
 
     Raises:
         UnknownName: no recipe has this name.
+        TrainingDiverged: the loss or the weights became infinite or not a number.
         KdError: the dataset is not here, or the disk cannot be written.
     """
     recipe = teacher_recipe(name)
@@ -59,7 +60,8 @@ def build_teacher(
         if isinstance(step, TeacherEpoch):
             yield step
         elif world.rank == 0:
-            yield _write_card(recipe, dataset, round_to_fp16(step), folder, target_device, world.command)
+            network = _check_finite(round_to_fp16(step), recipe.name)
+            yield _write_card(recipe, dataset, network, folder, target_device, world.command)
             checkpoint.unlink(missing_ok=True)
 
 
@@ -70,6 +72,20 @@ def round_to_fp16(network: nn.Module) -> nn.Module:
             if parameter.ndim > 1:
                 parameter.copy_(parameter.half().float())
     return network
+
+
+def _check_finite(network: nn.Module, name: str) -> nn.Module:
+    """Return a trained network if all its weights are numbers.
+
+    Raises:
+        TrainingDiverged: some are not, such as those beyond the range of fp16, although the loss was still finite.
+    """
+    if all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+        return network
+    raise TrainingDiverged(
+        f"The training of the teacher {name} diverged: its weights are too large to be kept; choose another teacher, "
+        "or one that is trained already."
+    )
 
 
 def _write_card(

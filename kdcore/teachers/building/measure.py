@@ -37,10 +37,11 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
             f"one of these: {', '.join(legal)}."
         )
     dataset = load_dataset(dataset_name)
+    own_card = teacher.card  # with the classes in the teacher's order, in which its card is looked up later
     teacher = fit_to(dataset, teacher, "train it again, or measure another")
     figures = measure(teacher.logits(dataset.test.images), dataset)
     if is_ensemble(teacher.name):
-        save_figures(teacher.card, figures)
+        save_figures(own_card, figures)
     accuracy = float(figures["accuracy"]["mean"])
     notes = teacher.card.notes
     if not teacher.members:

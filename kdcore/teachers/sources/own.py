@@ -12,13 +12,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from kdcore.datasets import list_datasets
 from kdcore.errors import ConfigError, ModelFileError, StoreError, UnknownName
@@ -43,6 +44,7 @@ SUFFIX = ".safetensors"
 # Formats that may hold code have a file suffix that begins with one of these.
 CODE_SUFFIXES = (".pt", ".pk", ".pic", ".bin", ".ckpt", ".job", ".np", ".tar", ".zip")
 MAX_FILE_BYTES = 4 * 2**30
+FLOATS = ("F16", "BF16", "F32", "F64", "F8_")  # what safetensors calls kinds of real numbers, or how these begin
 _PART = re.compile(r"-\d+-of-\d+$")  # what the names of the parts of a network end in
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -223,13 +225,12 @@ def _check_network(card: ModelCard, weights: Path, file_name: str) -> ModelCard:
     try:
         with torch.device("meta"):  # takes no memory, however large the network is
             meta_network = build_network(card)
-        shapes = {name: tuple(value.shape) for name, value in meta_network.state_dict().items()}
-        _check_shapes(shapes, weights, file_name, card.model)
+        _check_header(meta_network.state_dict(), weights, file_name, card.model)
         network = build_network(card, seed=0)  # its weights are loaded next
     except ConfigError as error:
         raise ModelFileError(f"The card of {file_name} names no network that can be built: {error}") from error
     tensors, _ = load_tensors(weights)
-    if any(bool((value.isnan() | value.isposinf()).any()) for value in tensors.values()):
+    if any(bool((value.isnan() | value.isposinf()).any()) for value in (one.float() for one in tensors.values())):
         raise ModelFileError(
             f"{file_name} holds values that are infinite or not a number, and only -inf is legal, for a class that the "
             "network rules out; save it again."
@@ -250,8 +251,11 @@ def _check_network(card: ModelCard, weights: Path, file_name: str) -> ModelCard:
     return replace(card, num_params=count_params(network), macs=count_macs(network, card.image_shape))
 
 
-def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, file_name: str, model: str) -> None:
-    """Compare names and shapes in the file's header with those of the network, before any tensor is read.
+def _check_header(wanted: Mapping[str, Tensor], weights: Path, file_name: str, model: str) -> None:
+    """Compare names, shapes and kinds of numbers in the file's header with the network's, before any tensor is read.
+
+    Args:
+        wanted: the state dict of the network.
 
     Raises:
         ModelFileError: they differ, or the file is not safetensors.
@@ -259,7 +263,8 @@ def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, file_name: 
     try:
         with safe_open(weights, framework="pt") as file:
             names = names_in_network(file.keys(), wanted)
-            found = {name: tuple(file.get_slice(key).get_shape()) for key, name in names.items()}
+            headers = {name: file.get_slice(key) for key, name in names.items()}
+            found = {name: (tuple(one.get_shape()), one.get_dtype()) for name, one in headers.items()}
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{file_name} could not be read as safetensors; save it again with save_file.") from error
     differing = sorted(name for name in set(wanted) ^ set(found) if name in found or not may_lack(name))
@@ -267,8 +272,13 @@ def _check_shapes(wanted: dict[str, tuple[int, ...]], weights: Path, file_name: 
         name = differing[0]
         problem = f"{'lacks' if name in wanted else 'has an unknown'} {name[:80]}"
         raise ModelFileError(f"{file_name} does not fit {model}, the network that its card names: it {problem}.")
-    for name, shape in wanted.items():
-        if found.get(name, shape) != shape:
+    for name, (shape, kind) in found.items():
+        if shape != tuple(wanted[name].shape):
             raise ModelFileError(
-                f"{file_name} does not fit {model}: its {name} is {found[name]}, and {shape} is needed."
+                f"{file_name} does not fit {model}: its {name} is {shape}, and {tuple(wanted[name].shape)} is needed."
+            )
+        if wanted[name].is_floating_point() and not kind.startswith(FLOATS):
+            raise ModelFileError(
+                f"{file_name} holds {name} as {kind}, and weights must be floating-point numbers; save the network "
+                "before it is quantised."
             )

@@ -43,14 +43,15 @@ def _latencies(trio_key: str) -> Latencies:
 
 def timed_answer(network: Teacher, arm: str, picture: Image.Image) -> trio.Answer:
     """Return a network's answer to a picture and the time that it took; asked once for each network and picture."""
-    return _timed_answer(network, picture, arm, repr(network.card), picture.mode, picture.size, picture.tobytes())
+    asked = repr((network.card, network.logits_key()))
+    return _timed_answer(network, picture, arm, asked, picture.mode, picture.size, picture.tobytes())
 
 
 @st.cache_resource(show_spinner=False, max_entries=96)
 def _timed_answer(
-    _network: Teacher, _picture: Image.Image, arm: str, card: str, mode: str, size: tuple[int, int], pixels: bytes
+    _network: Teacher, _picture: Image.Image, arm: str, asked: str, mode: str, size: tuple[int, int], pixels: bytes
 ) -> trio.Answer:
-    # Arguments that begin with "_" are no part of the key: the card, with the hash of the weights, and the pixels are.
+    # Arguments that begin with "_" are no part of the key: what was asked, by its card and key, and the pixels are.
     from kdcore.teachers.predict import predict
 
     predict(_network, _picture)  # a warm-up: the first pass is slower, because it also sets up the network

@@ -10,6 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from kdcore.errors import KdError
+from kdcore.teachers.card import same_classes
 from pages.ui.compare import trio as compare_trio
 from pages.ui.compare.cached import timed_answer
 from pages.ui.compare.trio import Answer, Trio
@@ -89,14 +90,23 @@ def _last_finished_run() -> RunRow | None:
 
 
 def network(trio: Trio, arm: str) -> Teacher:
-    """Load one of the three networks, frozen.
+    """Load one of the three networks, frozen, with its classes in the order of the students'.
 
     Raises:
-        KdError: its file is missing or damaged.
+        KdError: its file is missing or damaged, or the teacher's name now belongs to one that knows other classes.
     """
-    if trio.run_id is None or arm == "teacher":
-        return cache.teacher(trio.models[arm])
-    return cache.run_model(trio.run_id, arm)
+    if trio.run_id is not None and arm != "teacher":
+        return cache.run_model(trio.run_id, arm)
+    teacher = cache.teacher(trio.models[arm])
+    if trio.run_id is None:
+        return teacher
+    from kdcore.teachers.fit import in_order  # loads torch, which takes seconds
+
+    names = cache.run_model(trio.run_id, "distilled").card.class_names
+    if not same_classes(teacher.card.class_names, names):
+        text = _("The teacher {name} knows other classes now than in this run; compare a later run.")
+        raise KdError(text.format(name=teacher.name))
+    return in_order(teacher, names)
 
 
 def draw_picture_answers(trio: Trio) -> None:

@@ -77,17 +77,18 @@ def damaged_card_files() -> tuple[str, ...]:
     return _cards()[1]
 
 
-@st.cache_resource(show_spinner=False, max_entries=6)
-def test_mistakes(name: str, sha256: str) -> MistakeSummary:
+def test_mistakes(name: str) -> MistakeSummary:
     """Measure a network on the test pictures of the dataset that it learned from; the first call takes seconds.
-
-    Args:
-        sha256: hash of the weights file, so that a changed file gets a new cache entry.
 
     Raises:
         KdError: the network or its dataset is not on this machine, or not as its card says.
     """
-    # These load torch.
+    return _test_mistakes(name, version(name))
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _test_mistakes(name: str, version: tuple[str, ...]) -> MistakeSummary:
+    # `version` only distinguishes cache entries. These load torch.
     from kdcore.datasets import load_dataset
     from kdcore.teachers.mistakes import find_mistakes
     from kdcore.teachers.teacher import load_single
@@ -104,13 +105,21 @@ def clear_teacher_cache() -> None:
 
 def teacher(name: str) -> Teacher:
     """Return a network of this machine, loaded and frozen; `name` names a teacher, bundled student or ensemble."""
-    hashes = {card.name: card.sha256 for card in model_cards()}
-    return _teacher(name, tuple(hashes.get(member, "") for member in members_of(name)))
+    return _teacher(name, version(name))
+
+
+def version(name: str) -> tuple[str, ...]:
+    """Return what tells apart the networks that had this name one after the other: the card of each member.
+
+    A teacher may be trained anew, in another process too, or added again with the same weights and another card.
+    """
+    cards = {card.name: card for card in model_cards()}
+    return tuple(repr(cards.get(member)) for member in members_of(name))
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def _teacher(name: str, sha256: tuple[str, ...]) -> Teacher:
-    """Load a network; `sha256` only distinguishes cache entries, because a teacher may be trained anew."""
+def _teacher(name: str, version: tuple[str, ...]) -> Teacher:
+    # `version` only distinguishes cache entries.
     # These load torch.
     from kdcore.teachers.ensembles import ensemble_of_loaded
     from kdcore.teachers.teacher import load_single
@@ -162,7 +171,6 @@ def run_model(run_id: str, arm: str) -> Teacher:
     return load_model(runs_dir(run_id, store().home) / "models" / f"{arm}.safetensors")
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
 def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], dataset_name: str) -> PictureAnswers:
     """Return the answers of a teacher and two students to the test pictures; the first call takes seconds.
 
@@ -170,7 +178,18 @@ def test_answers(run_id: str | None, models: tuple[tuple[str, str], ...], datase
         run_id: the run whose students of the first seed are asked; None for bundled students.
         models: (arm, name of its network) for teacher, distilled and baseline.
     """
-    # These load torch.
+    versions = tuple(version(name) for arm, name in models if run_id is None or arm == "teacher")
+    return _test_answers(run_id, models, dataset_name, versions)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _test_answers(
+    run_id: str | None,
+    models: tuple[tuple[str, str], ...],
+    dataset_name: str,
+    versions: tuple[tuple[str, ...], ...],
+) -> PictureAnswers:
+    # `versions` only distinguishes cache entries. These load torch.
     from kdcore.datasets import load_dataset
     from kdcore.teachers.answers import answer_test_split
 
@@ -210,7 +229,7 @@ def clear_with_datasets(clear: Callable[[], None]) -> None:
 
 def clear_dataset_cache() -> None:
     """Look the datasets up again, after one was fetched, added or removed."""
-    for cached in (dataset_statuses, dataset_infos, dataset, test_answers):
+    for cached in (dataset_statuses, dataset_infos, dataset, _test_answers):
         cached.clear()
     for clear in _upper_room_clears:
         clear()

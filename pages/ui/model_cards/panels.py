@@ -130,7 +130,7 @@ def _weaknesses(card: ModelCard) -> MistakeSummary | None:
         return None
     try:
         with st.spinner(_("{name} looks at the test pictures…").format(name=card.name)):
-            mistakes = cache.test_mistakes(card.name, card.sha256)
+            mistakes = cache.test_mistakes(card.name)
     except KdError as error:
         st.error(str(error))
         return None

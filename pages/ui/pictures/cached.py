@@ -1,4 +1,8 @@
-"""Cached calls to kdcore about pictures: the morph, drawn creatures, uploads and samples."""
+"""Cached calls to kdcore about pictures: the morph, drawn creatures, uploads and samples.
+
+In what a teacher answered, the arguments `version` and `language` only distinguish cache entries: another teacher may
+get the same name, and a scene contains texts.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,24 @@ import streamlit as st
 from kdcore.pictures.decode import open_picture
 from kdcore.teachers.ensemble_names import members_of
 from pages.ui.engine.cache import clear_with_datasets, dataset, teacher, teacher_cards
+from pages.ui.engine.cache import version as version_of
 from pages.ui.frame.page_parts import TeacherMissing
 from pages.ui.kit import images
 from pages.ui.pictures import example, scenes
 from pages.ui.pictures.scenes import Scene
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
 def hesitant_example(dataset_name: str, teacher_name: str) -> example.Example:
     """Return a picture of the dataset about which the teacher hesitates, with the teacher's logits.
 
     Raises:
         TeacherMissing: the teacher, or a member of the ensemble, is not on this machine.
     """
+    return _hesitant_example(dataset_name, teacher_name, version_of(teacher_name))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _hesitant_example(dataset_name: str, teacher_name: str, version: tuple[str, ...]) -> example.Example:
     from kdcore.teachers.building.on_demand import must_be_trained  # loads torch, which takes seconds
 
     names = {card.name for card in teacher_cards()}
@@ -29,7 +38,7 @@ def hesitant_example(dataset_name: str, teacher_name: str) -> example.Example:
     return example.hesitant_example(dataset_name, teacher(teacher_name))
 
 
-clear_with_datasets(hesitant_example.clear)
+clear_with_datasets(_hesitant_example.clear)
 
 
 def morph(teacher_name: str, language: str) -> tuple[Scene, bool]:
@@ -59,13 +68,18 @@ def _morph(teacher_name: str, language: str, side: int) -> Scene:
     return scenes.morph_scene(teacher(teacher_name), side)
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
 def creature(teacher_name: str, traits: tuple[tuple[str, float], ...], language: str) -> Scene:
     """Return the scene of one drawn creature with a teacher's answer; `traits` are (name, value) pairs."""
+    return _creature(teacher_name, version_of(teacher_name), traits, language)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _creature(
+    teacher_name: str, version: tuple[str, ...], traits: tuple[tuple[str, float], ...], language: str
+) -> Scene:
     return scenes.creature_scene(teacher(teacher_name), dict(traits))
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
 def picture(teacher_name: str, png: bytes, alt: str) -> Scene:
     """Return a picture and a teacher's answer to it as a `Scene`, from which the page draws both.
 
@@ -73,6 +87,11 @@ def picture(teacher_name: str, png: bytes, alt: str) -> Scene:
         png: the picture.
         alt: its text alternative, for screen readers.
     """
+    return _picture(teacher_name, version_of(teacher_name), png, alt)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _picture(teacher_name: str, version: tuple[str, ...], png: bytes, alt: str) -> Scene:
     return scenes.picture_scene(teacher(teacher_name), png, alt)
 
 

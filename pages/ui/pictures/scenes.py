@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kdcore.teachers.card import same_classes
 from pages.ui.kit.images import LOSSLESS_SIDE, Sheet, picture_of, picture_sheet, pixel_arrays, png_of, sheet
 from pages.ui.pictures.instrument_model import Morph, instrument_data
 from pages.ui.session.i18n import _
@@ -158,14 +159,18 @@ def blank_png() -> bytes:
 def _creatures(teacher: Teacher, traits: torch.Tensor, side: int) -> Scene:
     """Return the scene of creatures, drawn from their traits [F, number of traits]; `side` as in `morph_scene`.
 
-    A teacher that did not learn the creatures is asked about the first one only.
+    A teacher that did not learn the creatures, or learned them in another size, is asked about the first one only.
     """
-    from kdcore.datasets import creatures  # loads torch
+    # These load torch.
+    from kdcore.datasets import creatures
+    from kdcore.teachers.fit import in_order
 
     small = creatures.render(traits)
     shown = sheet(pixel_arrays(creatures.render(traits, size=side)), _("Drawn animal head"))
-    if teacher.card.dataset == "creatures":
-        return _scene(teacher, small, shown, creatures.posterior(traits).numpy())
+    card, names = teacher.card, creatures.SPECIES
+    fits = bool(teacher.members) or card.image_shape == tuple(small.shape[1:])  # an ensemble resizes for its members
+    if card.dataset == "creatures" and same_classes(card.class_names, names) and fits:
+        return _scene(in_order(teacher, names), small, shown, creatures.posterior(traits).numpy())
     return _scene(teacher, teacher.prepare(picture_of(small[0])), shown, None)
 
 

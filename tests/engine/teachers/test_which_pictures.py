@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import Tensor
 
 from kdcore.cli.main import main
 from kdcore.datasets import Dataset, add_dataset, load_dataset
@@ -27,11 +28,11 @@ from kdcore.teachers.building.catalog import is_teacher_name
 from kdcore.teachers.building.measure import measure_teacher
 from kdcore.teachers.building.on_demand import must_be_trained, train_missing_teacher
 from kdcore.teachers.card import ModelCard, Normalisation, list_teachers
-from kdcore.teachers.ensembles import member_logits
+from kdcore.teachers.ensembles import ensemble_card, member_logits
 from kdcore.teachers.fit import fit_to
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
-from kdcore.teachers.sources.own import add_teacher
+from kdcore.teachers.sources.own import add_teacher, remove_teacher
 from kdcore.teachers.sources.torchvision import fetch_published
 from kdcore.training.trainer import train
 
@@ -41,7 +42,7 @@ SHADES = {"dim": 60, "grey": 130, "bright": 200}
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
-    small = replace(recipes._CIFAR100, model="mlp-8", batch_size=32)
+    small = replace(recipes._CIFAR100, model="mlp-8", batch_size=32, learning_rate=0.01)
     monkeypatch.setattr(recipes, "_CIFAR100", small)
     return tmp_path / "home"
 
@@ -124,10 +125,12 @@ def test_a_teacher_from_elsewhere_is_used_after_saying_what_it_learned(tmp_path:
 def test_names_of_datasets_teachers_and_controls_are_checked_against_each_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    source = str(paint(tmp_path / "animals", ("bright", "dim")))
     for name in ("animals", "creatures-distilled", "creatures-smoothed", "pets-undertrained", "resnet50", "unknown"):
-        assert main(["datasets", "add", str(paint(tmp_path / name, ("bright", "dim")))]) == 2
+        assert main(["datasets", "add", source, "--name", name]) == 2
         assert "--name" in capsys.readouterr().err
-    source = str(tmp_path / "animals")
+    assert main(["datasets", "add", source]) == 0  # nobody typed this name, so the dataset gets another one
+    assert 'called "animals-2"' in capsys.readouterr().out
     weights = write(tmp_path, ["bright", "dim"])
     add_teacher(weights, "mine")
     assert main(["datasets", "add", source, "--name", "mine"]) == 2
@@ -232,6 +235,44 @@ def test_the_cache_of_logits_asks_for_everything_that_decides_them(tmp_path: Pat
     for change in changes:
         assert not ask(**change), change
         assert ask(**change), change
+
+
+def test_a_card_whose_classes_were_put_right_is_asked_anew(tmp_path: Path) -> None:
+    """The weights are the same and so are the dataset's classes: only the order on the card differs."""
+    dataset = load_dataset("creatures")
+    views, rows, names = ViewSet(flip=False, shift=0), torch.arange(20), list(dataset.class_names)
+
+    def ask(name: str) -> tuple[Tensor, Tensor, bool, object]:
+        teacher = fit_to(dataset, load_teacher(name), "")
+        logits, reused = cached_teacher_logits(teacher, dataset, views, rows, tmp_path / "logits")
+        return logits[0, rows].float(), teacher.logits(dataset.train.images[rows]), reused, teacher.logits_key()
+
+    add_teacher(write(tmp_path, names), "partner")
+    for asked in ("own", "own+partner@logits"):
+        keys = []
+        for order in (names[::-1], [*names[1:], names[0]], names):
+            add_teacher(write(tmp_path, order), "own")
+            cached, wanted, reused, key = ask(asked)
+            assert not reused
+            assert torch.allclose(cached, wanted, atol=0.01)
+            assert ask(asked)[2]
+            keys.append(key)  # of checkpoints too
+            remove_teacher("own")
+        assert len({json.dumps(key) for key in keys}) == 3
+
+
+def test_figures_of_an_ensemble_are_not_those_of_a_member_whose_classes_were_put_right(tmp_path: Path) -> None:
+    dataset = load_dataset("creatures")
+    shuffled(dataset, [3, 1, 7, 0, 2, 6, 5, 4], tmp_path, "mixed")
+    measure_teacher("creatures+mixed", "cpu")
+    assert ensemble_card("creatures+mixed").figures
+    remove_teacher("mixed")
+    path = tmp_path / "mixed.safetensors"
+    data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    data["class_names"] = data["class_names"][::-1]
+    path.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")
+    add_teacher(path, "mixed")
+    assert not ensemble_card("creatures+mixed").figures
 
 
 def test_a_retrained_teacher_is_asked_anew(tmp_path: Path) -> None:

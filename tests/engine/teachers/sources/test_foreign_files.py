@@ -134,6 +134,48 @@ def test_counters_of_batch_norm_may_be_missing_and_nothing_else(tmp_path: Path) 
         add_teacher(write(tmp_path, {**without, "extra": torch.zeros(1)}))
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float8_e5m2])
+def test_real_numbers_of_any_precision_are_taken(tmp_path: Path, kind: torch.dtype) -> None:
+    given = {name: value.to(kind) if value.is_floating_point() else value for name, value in state().items()}
+    add_teacher(write(tmp_path, given))
+    network = build_model("convnet-4", SHAPE, 3).eval()
+    network.load_state_dict({name: value.float() for name, value in given.items()})
+    with torch.inference_mode():
+        assert agree(load_teacher("plants").logits(pictures()), network(pictures() / 127.5 - 1))
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64])
+def test_weights_that_are_no_real_numbers_are_refused(tmp_path: Path, kind: torch.dtype) -> None:
+    given = {name: (100 * value).to(kind) for name, value in state().items()}
+    with pytest.raises(ModelFileError, match="floating-point"):
+        add_teacher(write(tmp_path, given))
+
+
+def test_numbers_beyond_float32_are_refused(tmp_path: Path) -> None:
+    given = {name: value.double() for name, value in state().items()}
+    given[next(iter(given))] *= 1e300
+    with pytest.raises(ModelFileError, match="infinite"):
+        add_teacher(write(tmp_path, given))
+
+
+def test_averaged_weights_are_taken_with_the_count_beside_them(tmp_path: Path) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(build_model("convnet-4", SHAPE, 3, seed=1))
+    assert "n_averaged" in averaged.state_dict()
+    add_teacher(write(tmp_path, averaged.state_dict()))
+    add_teacher(write(tmp_path, state()), "plain")
+    assert torch.equal(load_teacher("plants").logits(pictures()), load_teacher("plain").logits(pictures()))
+
+
+def test_classifiers_that_only_help_in_training_may_be_missing(tmp_path: Path) -> None:
+    """torchvision drops them from GoogLeNet when it loads its published weights."""
+    given = build_model("torchvision:googlenet", SHAPE, 3, seed=4).state_dict()
+    lean = {name: value for name, value in given.items() if not name.startswith("aux")}
+    assert len(lean) < len(given)
+    add_teacher(write(tmp_path, given, "torchvision:googlenet"), "whole")
+    add_teacher(write(tmp_path, lean, "torchvision:googlenet"), "lean")
+    assert torch.equal(load_teacher("lean").logits(pictures()), load_teacher("whole").logits(pictures()))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_a_card_is_read_however_its_editor_wrote_it(tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path, state(), notes="Größe")

@@ -30,7 +30,7 @@ FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "animal
 FITTING_SOURCE = {"creatures": "creature", "digits": "digit"}
 SAMPLE_KEY = "sample_of"  # key in the URL of the dataset that a picture is taken from
 UPLOAD_WAYS = ("file", "camera")
-PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
+PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif")
 
 
 def pick_source() -> str:

@@ -7,6 +7,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,12 @@ from kdcore.errors import KdError, PictureError
 from kdcore.pictures.decode import open_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+# Made with pillow-heif 1.8.1 from ramps, noise and plain colours, because pi-heif has no encoder.
+_HEIC_FOLDER = Path(__file__).parent / "heic"
+HEIC = {path.stem: path.read_bytes() for path in sorted(_HEIC_FOLDER.glob("*.heic"))}
+HEAVIEST_HEIC = _HEIC_FOLDER / "large" / "heaviest.heic"
 
 
 def encode(picture: Image.Image, format: str, **options: Any) -> bytes:

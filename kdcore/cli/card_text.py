@@ -12,6 +12,7 @@ from kdcore.teachers.card import ModelCard
 from kdcore.teachers.card_facts import Figure
 from kdcore.teachers.ensemble_names import is_ensemble
 
+_MEASURE = " teachers measure "  # in the command of a card whose network was not trained here
 WIDTH = 100  # characters of a line of prose
 
 
@@ -66,10 +67,10 @@ def one_card_text(card: ModelCard, cards: Sequence[ModelCard]) -> str:
         ("learned", f"{card.dataset}: {len(card.class_names)} classes in pictures of {width}x{height}"),
         ("classes", ", ".join(card.class_names[:12]) + (", ..." if len(card.class_names) > 12 else "")),
         *_figures(card, cards),
-        ("calibration", "" if averaged else f"logits times {card.calibration:.3g}, fitted on validation"),
+        ("calibration", "" if averaged else _calibration_text(card)),
         ("pixels", _normalisation_text(card)),
         ("recipe", _recipe(card.recipe)),
-        ("measured by" if averaged else "rebuilt by", card.command),
+        ("measured by" if _MEASURE in card.command else "rebuilt by", card.command),
         ("date", card.date),
         ("sha256", card.sha256),
         ("pictures", f"sha256 {card.dataset_sha256}"),
@@ -83,6 +84,12 @@ def one_card_text(card: ModelCard, cards: Sequence[ModelCard]) -> str:
         shares = [(row.name, percent(row.accuracy), interval(row.ci95), row.n) for row in rows]
         lines += ["", table(("superclass", "right", "95 % interval", "n"), shares)]
     return "\n".join(lines)
+
+
+def _calibration_text(card: ModelCard) -> str:
+    if card.calibration == 1.0:
+        return "logits as they are; no factor was fitted"
+    return f"logits times {card.calibration:.3g}, fitted on validation"
 
 
 def _normalisation_text(card: ModelCard) -> str:

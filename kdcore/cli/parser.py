@@ -94,6 +94,7 @@ def _teachers(commands: Commands[Parser]) -> None:
     measure = _add(nested, "measure", help, "teachers.measure")
     measure.add_argument("name", metavar="NAME", help="such as cifar10, or a+b, a+b@4, a+b@logits for an ensemble")
     measure.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    measure.add_argument("--out", metavar="FOLDER", help="also write the card with the figures there, as NAME.json")
     train = _add(nested, "train", "rebuild a bundled model from its recipe", "teachers.train")
     train.add_argument("name", metavar="NAME")
     train.add_argument("--out", metavar="FOLDER", help="where the files go (default: models/ under KDCORE_HOME)")
@@ -150,7 +151,7 @@ def _add_recipe(parser: Parser) -> None:
 def _predict(commands: Commands[Parser]) -> None:
     parser = _add(commands, "predict", "a teacher's soft labels of a picture", "teachers.predict")
     parser.add_argument("image", metavar="IMAGE", help="a picture file, or - for standard input")
-    parser.add_argument("--teacher", default="animals", metavar="NAME", help="(default: animals)")
+    parser.add_argument("--teacher", default="photos", metavar="NAME", help="(default: photos)")
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="above 0 (default: 1)")
 
 

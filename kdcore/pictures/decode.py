@@ -7,6 +7,7 @@ memory used is bounded however many visitors there are.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 import threading
@@ -14,19 +15,22 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError, features
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError, features
 
 from kdcore.errors import PictureError
 from kdcore.pictures import headers
 from kdcore.pictures.quiet import quiet_decoders
 
 OPENS_AVIF = bool(features.check("avif"))  # false for a Pillow that was built without libavif
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if OPENS_AVIF else ()))
-FORMATS_TEXT = f"PNG, JPEG, WebP, GIF, {'BMP, TIFF or AVIF' if OPENS_AVIF else 'BMP or TIFF'}"
+OPENS_HEIC = importlib.util.find_spec("pi_heif") is not None  # its wheels are made for Linux, macOS and Windows
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if OPENS_AVIF else ()))  # those of Pillow itself
+_NAMES = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", *["AVIF"] * OPENS_AVIF, *["HEIC"] * OPENS_HEIC)
+FORMATS_TEXT = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 40_000_000
 MAX_JPEG_PIXELS = 64_000_000  # a JPEG is decoded at a fraction of its size, and phones take 50 megapixels
 MAX_AVIF_PIXELS = 24_000_000  # each takes up to 18 bytes: 6 inside the decoder, and three copies of RGBA
+MAX_HEIC_PIXELS = 32_000_000  # each takes up to 20 bytes, with alpha, 10 bits and full colour; phones take 24 million
 MAX_LONG_SIDE = 65_535  # decoders also need memory per row, however short the row
 MAX_SIDE = 1024  # pixels of the longer side that `open_picture` returns
 MAX_DECODING_BYTES = 640 * 2**20  # peak memory of decoding, measured with the worst files within the limits
@@ -41,7 +45,7 @@ _UPRIGHT_OPERATIONS = {  # EXIF orientation -> operation that sets the picture u
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_PIXEL_LIMITS = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "AVIF": MAX_AVIF_PIXELS}
+_PIXEL_LIMITS = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "AVIF": MAX_AVIF_PIXELS, "HEIF": MAX_HEIC_PIXELS}
 # One picture at a time, because this bounds the memory and `quiet_decoders` is for one thread at a time.
 _DECODING = threading.Lock()
 
@@ -94,7 +98,7 @@ def _decode(data: bytes, label: str) -> Image.Image:
         raise PictureError(
             f"{label} would take far more memory or time than its size needs; save it again, or choose another picture."
         )
-    with Image.open(io.BytesIO(headers.without_metadata(data)), formats=FORMATS) as picture:
+    with _open_lazily(data) as picture:
         width, height = picture.size
         if max(width, height) > MAX_LONG_SIDE:
             raise PictureError(
@@ -118,6 +122,25 @@ def _decode(data: bytes, label: str) -> Image.Image:
     rgb = rgb.transpose(turn) if turn is not None else rgb
     # A new object, so that the returned picture refers to no metadata, file or palette of the upload.
     return Image.frombytes("RGB", rgb.size, rgb.tobytes())
+
+
+def _open_lazily(data: bytes) -> ImageFile.ImageFile:
+    """Read the header of a picture; its pixels are not decoded before its `load`.
+
+    pi-heif's class for HEIC is used directly: as a plugin it would change Pillow for the whole process.
+
+    Raises:
+        UnidentifiedImageError: no decoder recognises the file.
+    """
+    if OPENS_HEIC and headers.kind_of_file(data) == headers.HEIC:
+        from pi_heif.as_plugin import HeifImageFile  # loads two libraries, which most pictures do not need
+
+        try:
+            picture: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))
+        except SyntaxError as error:  # with which Pillow's plugins say that they cannot open a file
+            raise UnidentifiedImageError(str(error)) from error
+        return picture
+    return Image.open(io.BytesIO(headers.without_metadata(data)), formats=FORMATS)
 
 
 def _draft(picture: Image.Image) -> None:
@@ -236,7 +259,8 @@ def _label(name: str) -> str:
 def _refusal(data: bytes, label: str) -> str:
     """The error sentence for a file that no allowed decoder recognises."""
     legal = f"{FORMATS_TEXT} are accepted; save it in one of these formats and choose that."
-    if (kind := headers.kind_of_file(data)) == headers.AVIF and OPENS_AVIF:
+    kind = headers.kind_of_file(data)
+    if (kind == headers.AVIF and OPENS_AVIF) or (kind == headers.HEIC and OPENS_HEIC):
         return f"{label} is {kind} that is damaged or cut off; copy or save it again, or choose another picture."
     if kind is not None:
         return f"{label} is {kind}, and only {legal}"

@@ -27,13 +27,13 @@ _LOOKS_LIKE = (  # (offset, bytes there, everyday name of the format), only for 
     (4, b"jP  \r\n\x87\n", "a JPEG 2000 picture"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
 )
-AVIF = "an AVIF picture"
+AVIF, HEIC = "an AVIF picture", "a HEIC photo"
 # Brands of files in the ISO base media format (ISO/IEC 23008-12 and the AV1 Image File Format), in the order of search:
 # a file may have several, and the general ones of HEIF stand in AVIF files too.
 _BRANDS = (
     (AVIF, {b"avif", b"avis", b"avio"}),
-    ("a HEIC photo", {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}),
-    ("a HEIC photo", {b"mif1", b"mif2", b"msf1", b"miaf", b"avci", b"avcs", b"jpeg", b"jpgs", b"vvic", b"vvis"}),
+    (HEIC, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}),
+    ("a HEIF photo", {b"mif1", b"mif2", b"msf1", b"miaf", b"avci", b"avcs", b"jpeg", b"jpgs", b"vvic", b"vvis"}),
     ("a raw photo", {b"crx "}),
 )
 _MAX_BRANDS = 64
@@ -50,7 +50,7 @@ _MORE_TAGS = (0x8769, 0x8825, 0xA005)  # EXIF, GPS, interoperability: their valu
 
 
 def kind_of_file(data: bytes) -> str | None:
-    """The everyday name of a file that is no accepted picture, such as "a text file"; None if it is not recognised."""
+    """The everyday name of a file that is not recognised by Pillow, such as "a text file"; None if it has none here."""
     for offset, start, kind in _LOOKS_LIKE:
         if data[offset : offset + len(start)] == start:
             return kind

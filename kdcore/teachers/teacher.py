@@ -22,6 +22,7 @@ from kdcore.networks.registry import build_model
 from kdcore.networks.weights import load_weights
 from kdcore.pictures.prepare import prepare_picture
 from kdcore.teachers.card import ModelCard, composed, list_cards, model_folders
+from kdcore.teachers.packaged import PACKAGED, load_packaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +112,14 @@ def load_single(name: str, device: str = "cpu") -> Teacher:
 
     Raises:
         UnknownName: there is no such model on this machine.
+        TeacherUnavailable: its weights come in a package that is not installed.
         ModelFileError: its file is missing, damaged, or not the one that its card describes.
     """
     for folder in model_folders():
         if (folder / f"{name}.json").is_file():
+            if name in PACKAGED:
+                card = ModelCard.read(folder / f"{name}.json")
+                return teacher_of_tensors(card, load_packaged(card), device)
             return load_model(folder / f"{name}.safetensors", device)
     raise UnknownName("model", name, (card.name for card in list_cards()))
 
@@ -127,13 +132,23 @@ def load_model(path: Path, device: str = "cpu") -> Teacher:
             names, or it is not the file that the card describes.
     """
     card = ModelCard.read(path.with_suffix(".json"))
+    return teacher_of_tensors(card, load_tensors(path, card.sha256)[0], device)
+
+
+def teacher_of_tensors(card: ModelCard, tensors: dict[str, Tensor], device: str = "cpu") -> Teacher:
+    """Build the network that a card names, with the weights `tensors`, and freeze it.
+
+    Raises:
+        ModelFileError: the tensors do not fit the network.
+    """
     target_device = pick_device(device)
-    tensors, _ = load_tensors(path, card.sha256)
     network = build_network(card, seed=0)  # its weights are loaded next
     try:
         load_weights(network, tensors)
     except RuntimeError as error:
-        raise ModelFileError(f"{path.name} does not fit the network {card.model} that its card names.") from error
+        raise ModelFileError(
+            f"The file with the weights of {card.name} does not fit the network {card.model} that its card names."
+        ) from error
     target_device.place(network)
     return Teacher(card, FrozenNetwork(network, card.crop), target_device)
 

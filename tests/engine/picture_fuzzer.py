@@ -24,14 +24,14 @@ from pathlib import Path
 from PIL import Image
 
 from kdcore.errors import PictureError
-from kdcore.pictures.decode import MAX_SIDE, open_picture
-from tests.picture_files import FORMATS, encode, photo, ycck
+from kdcore.pictures.decode import MAX_SIDE, OPENS_AVIF, open_picture
+from tests.picture_files import FORMATS, HEIC, encode, photo, ycck
 
 LENGTHS = (0, 1, 2, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
 def originals() -> list[bytes]:
-    """Whole files of the six formats, in the variants that decoders treat differently; photos when they are there."""
+    """Whole files of every format, in the variants that decoders treat differently; photos when they are there."""
     noise = photo()
     frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "green", "blue")]
     animation = {"save_all": True, "append_images": frames[1:]}
@@ -48,6 +48,9 @@ def originals() -> list[bytes]:
         files.append(encode(noise, "TIFF", compression=compression, exif=exif))
     files.append(encode(noise.convert("1"), "TIFF", compression="group4"))
     files.append(encode(noise.quantize(4), "BMP"))
+    files += HEIC.values()
+    if OPENS_AVIF:
+        files += [encode(noise, "AVIF"), encode(noise.convert("RGBA"), "AVIF"), encode(frames[0], "AVIF", **animation)]
     named = os.environ.get("KDCORE_DATA", "")
     photos = sorted((Path(named) / "photos").glob("*.jpg"))[::6] if named else []
     for path in photos:

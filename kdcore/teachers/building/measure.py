@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from kdcore.datasets import list_datasets, load_dataset
-from kdcore.errors import ConfigError
+from kdcore.errors import ConfigError, StoreError
 from kdcore.machine.device import pick_device
+from kdcore.machine.disk import write_failure_reason
 from kdcore.teachers.building.figures import measure
+from kdcore.teachers.building.photos import NAME as PHOTOS
+from kdcore.teachers.building.photos import measure_photos
 from kdcore.teachers.card import ModelCard
 from kdcore.teachers.ensemble_names import is_ensemble
 from kdcore.teachers.fit import fit_to, pictures_note
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.measured import save_figures
+from kdcore.teachers.teacher import write_card
 
 
 def measure_teacher(name: str, device: str = "auto") -> ModelCard:
-    """Measure a teacher on the test split of its dataset and return its card with the new figures. If it learned
-    other pictures than the dataset has now, the notes of the card say so.
+    """Measure a teacher on the test split of its dataset and return its card with the new figures.
+
+    If it learned other pictures than the dataset has now, the notes of the card say so. `photos` is measured on other
+    pictures, as `measure_photos` says.
 
     The figures of an ensemble are also saved, so that its card has them from now on.
 
@@ -29,6 +36,8 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
         KdError: the teacher cannot be loaded, as in `load_teacher`.
     """
     teacher = load_teacher(name, pick_device(device).torch.type)
+    if name == PHOTOS:
+        return measure_photos(teacher)
     dataset_name = teacher.card.dataset
     legal = [info.name for info in list_datasets()]
     if dataset_name not in legal:
@@ -47,3 +56,15 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
     if not teacher.members:
         notes = " ".join(filter(None, (notes, pictures_note(teacher.card, dataset))))
     return replace(teacher.card, figures=figures, accuracy=accuracy, dataset_sha256=dataset.sha256, notes=notes)
+
+
+def write_measured_card(card: ModelCard, folder: Path) -> None:
+    """Write a measured card into `folder`, as NAME.json.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    try:
+        write_card(card, folder / f"{card.name}.json")
+    except OSError as error:
+        raise StoreError(f"The card of {card.name} could not be saved {write_failure_reason(error)}.") from error

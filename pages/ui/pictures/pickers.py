@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from kdcore.teachers.card import ModelCard
 
 SOURCES = ("creature", "digit", "dataset", "upload")
-FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "animals"}
+FITTING_TEACHER = {"creature": "creatures", "digit": "digits", "upload": "photos"}
 # Dataset -> source of pictures that suits the networks that learned it.
 FITTING_SOURCE = {"creatures": "creature", "digits": "digit"}
 SAMPLE_KEY = "sample_of"  # key in the URL of the dataset that a picture is taken from
 UPLOAD_WAYS = ("file", "camera")
-PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
+PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif")
 
 
 def pick_source() -> str:

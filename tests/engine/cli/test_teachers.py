@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from kdcore.teachers.card import ModelCard
 from tests.engine.cli.commands import Said
 
 # --- bad usage and bad input ---
@@ -44,6 +45,17 @@ def test_pictures_that_cannot_be_opened(said: Said, digit: Path, tmp_path: Path)
 # --- answers ---
 
 
+def test_a_measured_card_can_be_written(said: Said, tmp_path: Path) -> None:
+    measured = said.data("teachers", "measure", "digits", "--device", "cpu", "--out", str(tmp_path / "new"))
+    card = ModelCard.read(tmp_path / "new" / "digits.json")
+    assert card.figures == measured["figures"] and card.name == "digits"
+    assert card.accuracy == measured["figures"]["accuracy"]["mean"]
+    (tmp_path / "file").touch()
+    assert "could not be saved" in said.refusal(
+        "teachers", "measure", "digits", "--device", "cpu", "--out", str(tmp_path / "file"), status=1
+    )
+
+
 def test_teachers(said: Said) -> None:
     cards = {card["name"]: card for card in said.data("teachers")["teachers"]}
     assert {"name", "dataset", "accuracy", "sha256", "num_params"} <= set(cards["digits"])
@@ -68,4 +80,5 @@ def test_predict(said: Said, digit: Path) -> None:
     assert np.allclose(warm["soft_labels"], want / want.sum(), atol=1e-9)
     assert abs(sum(warm["soft_labels"]) - 1) < 1e-9
     assert said.data("predict", str(digit), "--teacher", "digits")["temperature"] == 1
+    assert said.data("predict", str(digit))["teacher"] == "photos"
     assert "soft label" in said.text("predict", str(digit), "--teacher", "digits")

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from kdcore.errors import PictureError
 from kdcore.pictures.decode import OPENS_AVIF, open_picture
 from kdcore.pictures.headers import kind_of_file
-from tests.picture_files import FORMATS, encode, photo, refused
+from tests.picture_files import FORMATS, HEIC, encode, photo, refused
 
 
 def pixels(data: bytes) -> bytes:
@@ -108,7 +108,9 @@ def test_transparency_and_palette_of_a_png_are_kept() -> None:
 @pytest.mark.parametrize(
     ("main", "others", "kind"),
     [
-        *((brand, b"mif1", "a HEIC photo") for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"msf1")),
+        *((brand, b"mif1", "a HEIC photo") for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis")),
+        (b"msf1", b"mif1", "a HEIF photo"),
+        (b"mif1", b"avci", "a HEIF photo"),
         (b"mif1", b"heic", "a HEIC photo"),
         (b"mif1", b"mif1avif", "an AVIF picture"),
         (b"avis", b"msf1", "an AVIF picture"),
@@ -134,6 +136,42 @@ def test_an_avif_picture_is_opened_and_one_of_too_many_pixels_is_not() -> None:
     clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     assert np.asarray(open_picture(encode(clear, "AVIF"))).min() > 250
     assert "megapixels" in refused(encode(Image.new("L", (6000, 5000)), "AVIF", speed=10))
+
+
+def with_heic_size(data: bytes, width: int, height: int) -> bytes:
+    """The HEIC file, whose header says that it has this size."""
+    place = data.index(b"ispe") + 8
+    return data[:place] + struct.pack(">II", width, height) + data[place + 8 :]
+
+
+def test_a_heic_photo_is_opened_upright_and_over_white() -> None:
+    ramp = np.asarray(Image.linear_gradient("L").resize((128, 96)).convert("RGB"), np.int16)
+    opened = np.asarray(open_picture(HEIC["ramp"]), np.int16)
+    assert opened.shape == ramp.shape and np.abs(opened - ramp).mean() < 3
+    turned = np.asarray(open_picture(HEIC["turned"]), np.int16)
+    assert np.abs(turned - np.rot90(ramp, -1)).mean() < 3, "orientation 6 means: turn clockwise, and only once"
+    half = np.asarray(open_picture(HEIC["half_clear"]))
+    assert half[:, :28].max() < 10 and half[:, 36:].min() > 245
+    deep = np.asarray(open_picture(HEIC["ten_bits"]), np.float64)
+    assert np.abs(deep - np.linspace(0, 255, deep.size).reshape(deep.shape)).mean() < 3
+
+
+def test_a_heic_photo_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
+    assert "megapixels" in refused(with_heic_size(HEIC["ramp"], 8000, 6000))
+    assert "65,535" in refused(with_heic_size(HEIC["ramp"], 70_000, 10))
+    assert "damaged" in refused(with_heic_size(HEIC["ramp"], 5000, 5000)), "more than it holds"
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_a_heic_photo_cut_off_is_refused(quarter: int) -> None:
+    data = HEIC["noise"]
+    assert "damaged or cut off" in refused(data[: len(data) * quarter // 4])
+
+
+def test_opening_a_heic_photo_leaves_pillow_as_it_was() -> None:
+    before = (list(Image.ID), dict(Image.EXTENSION), dict(Image.MIME))
+    open_picture(HEIC["ramp"])
+    assert before == (Image.ID, Image.EXTENSION, Image.MIME)
 
 
 def damaged_tiff() -> bytes:

@@ -37,7 +37,7 @@ def test_other_files_renamed() -> None:
         b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"></svg>': "an SVG drawing",
         b'<svg viewBox="0 0 9 9"><script>alert(1)</script></svg>': "an SVG drawing",
         b"%PDF-1.7\n%\xe2\xe3": "a PDF document",
-        b"\0\0\0\x18ftypheic\0\0\0\0": "a HEIC photo",
+        b"\0\0\0\x18ftypmif1\0\0\0\0": "a HEIF photo",
         bytes(range(256)) * 4: "not a picture",
     }
     for data, kind in cases.items():

@@ -182,18 +182,27 @@ def teacher_epoch(event: TeacherEpochEnded) -> str:
 
 
 def prediction(value: dict[str, Any]) -> str:
-    """Return a table of the ten largest soft labels with bars, and one of the superclasses, if there are any."""
+    """Return a table of the ten largest soft labels with bars, above it one of the five likeliest kinds, if any.
+
+    Kinds are the superclasses of the teacher's classes.
+    """
     pairs = sorted(zip(value["class_names"], value["soft_labels"], strict=True), key=lambda pair: -pair[1])
     lines = [f"{value['teacher']} at T = {value['temperature']:g}, {value['latency_ms']:.1f} ms", ""]
     if value.get("none_of_these"):
         lines += [f"probably none of its {len(pairs)} classes: these soft labels mean little", ""]
-    lines.append(table(("class", "soft label", ""), [(n, percent(p), "#" * round(BAR * p)) for n, p in pairs[:10]]))
-    if len(pairs) > 10:
-        lines.append(f"... and {len(pairs) - 10} more classes with {percent(sum(p for _, p in pairs[10:]))} together")
-    if len(value["superclasses"]) < len(pairs):
-        top = sorted(value["superclasses"].items(), key=lambda pair: -pair[1])[:5]
-        lines += ["", table(("superclass", "sum", ""), [(n, percent(p), "#" * round(BAR * p)) for n, p in top])]
-    return "\n".join(lines)
+    kinds = sorted(value["superclasses"].items(), key=lambda pair: -pair[1])
+    if len(kinds) < len(pairs):
+        lines += [*_likeliest("kind", "kinds", kinds, 5), ""]
+    return "\n".join([*lines, *_likeliest("class", "classes", pairs, 10)])
+
+
+def _likeliest(one: str, many: str, pairs: Sequence[tuple[str, float]], count: int) -> list[str]:
+    """Return a table of the first `count` of `pairs`, sorted (name, probability), and a line on what is left."""
+    lines = [table((one, "soft label", ""), [(name, percent(p), "#" * round(BAR * p)) for name, p in pairs[:count]])]
+    if left := pairs[count:]:
+        noun = one if len(left) == 1 else many
+        lines.append(f"... and {len(left)} more {noun} with {percent(sum(p for _, p in left))} together")
+    return lines
 
 
 def runs(rows: Sequence[dict[str, Any]], with_error: bool = False, deleted: bool = False) -> str:

@@ -59,15 +59,33 @@ def none_of_these(logits: Tensor, none_below: float | None) -> bool | None:
     return None if none_below is None else bool(familiarity(logits) < none_below)
 
 
-def superclass_mass(soft_labels: Tensor, superclasses: Sequence[str]) -> dict[str, float]:
-    """The sum of the soft labels [K] in each superclass, largest first.
+def superclass_logits(logits: Tensor, superclasses: Sequence[str]) -> dict[str, Tensor]:
+    """The logit of each superclass: the log-sum-exp of its classes' logits [..., K] at T = 1: [...], float64.
 
-    At high temperatures the sum approaches the superclass's share of all classes.
+    exp(logit) of a superclass is the sum of exp(logit) of its classes, so that at T = 1 its probability is the sum of
+    theirs. The superclasses stand in the order in which the classes name them.
 
     Args:
         superclasses: the superclass of each class.
     """
-    mass: dict[str, float] = {}
-    for name, share in zip(superclasses, soft_labels.tolist(), strict=True):
-        mass[name] = mass.get(name, 0.0) + share
-    return dict(sorted(mass.items(), key=lambda item: -item[1]))
+    members: dict[str, list[int]] = {}
+    for index, name in enumerate(superclasses):
+        members.setdefault(name, []).append(index)
+    return {name: logits[..., indices].double().logsumexp(-1) for name, indices in members.items()}
+
+
+def superclass_soft_labels(logits: Tensor, superclasses: Sequence[str], temperature: float = 1.0) -> dict[str, float]:
+    """The soft label of each superclass for one picture's logits [K], largest first: summed first, then softened.
+
+    The temperature acts on `superclass_logits`. In the other order, softened first and then summed, each superclass
+    approaches its share of the classes as the temperature rises, whatever the picture shows. At T = 1 both are equal.
+
+    Args:
+        superclasses: the superclass of each class.
+
+    Raises:
+        ConfigError: the temperature is not a finite number above 0.
+    """
+    summed = superclass_logits(logits, superclasses)
+    shares = soften(torch.stack(list(summed.values())), temperature).tolist()
+    return dict(sorted(zip(summed, shares, strict=True), key=lambda item: -item[1]))

@@ -84,6 +84,10 @@ def test_odd_pictures_are_answered_and_shown_as_they_are(uploader: Page) -> None
 def test_a_photo_of_a_wolf_is_answered(uploader: Page, data_dir: Path) -> None:
     choose(uploader, data_dir / "photos" / "wolf_1.jpg")
     expect(uploader.get_by_test_id("kd-row").first).to_be_visible()
+    kinds = uploader.locator("[data-testid=kd-row], [data-testid=kd-rest]")
+    assert sum(kinds.evaluate_all("all => all.map(row => +row.dataset.p)")) == pytest.approx(1.0, abs=1e-6)
+    assert kinds.count() <= 10
+    uploader.get_by_test_id("kd-by-classes").click()
     uploader.get_by_test_id("kd-all").click()
     rows = uploader.get_by_test_id("kd-row").evaluate_all("all => all.map(row => [row.dataset.class, +row.dataset.p])")
     assert len(rows) == 107

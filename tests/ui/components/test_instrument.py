@@ -82,6 +82,10 @@ def test_many_classes_start_with_the_top_ones_and_few_are_all_shown() -> None:
     many = np.zeros((1, 107))
     assert data(class_names=[str(i) for i in range(107)], logits=many, posterior=None, superclasses=None)["top"] == 10
     assert data()["top"] == len(NAMES)
+    assert (data()["kinds_first"], data()["top_kinds"]) == (False, 3)
+    of_many = many_data(answer())
+    assert (of_many["kinds_first"], of_many["top_kinds"]) == (True, 9)
+    assert of_many["relatives"] == list(RELATIVES) and data()["relatives"] == []  # the bear alone has none
 
 
 @pytest.mark.parametrize(
@@ -91,6 +95,7 @@ def test_many_classes_start_with_the_top_ones_and_few_are_all_shown() -> None:
         {"logits": LOGITS[0]},
         {"posterior": POSTERIOR[:1]},
         {"logits": np.where(LOGITS > 39, np.nan, LOGITS)},
+        {"superclasses": ("canine",)},
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(changes: dict[str, Any]) -> None:
@@ -251,19 +256,219 @@ def test_leaving_the_page_turns_the_lights_on_and_stops_listening(page: Any) -> 
     page.keyboard.press("Escape")
 
 
-def test_superclasses_are_sums_at_the_chosen_temperature(page: Any) -> None:
+# --- kinds: superclasses, summed first and then softened
+
+
+def kind_shares(logits: np.ndarray, kinds: Any, temperature: float) -> dict[str, float]:
+    """The reference: the sum of the classes' probabilities at T = 1, to the power 1/T, renormalised."""
+    p = softmax(logits)
+    power = {kind: p[np.array(kinds) == kind].sum() ** (1 / temperature) for kind in dict.fromkeys(kinds)}
+    return {kind: value / sum(power.values()) for kind, value in power.items()}
+
+
+def softened_first(logits: np.ndarray, kinds: Any, temperature: float) -> dict[str, float]:
+    p = softmax(logits, temperature)
+    return {kind: p[np.array(kinds) == kind].sum() for kind in dict.fromkeys(kinds)}
+
+
+def click(page: Any, test_id: str) -> None:
+    page.get_by_test_id(test_id).click()
+    settle(page)
+
+
+def set_temperature(page: Any, temperature: float) -> None:
+    drag_to(page, "kd-temperature", round(float(np.log10(temperature)), 4))
+
+
+def open_kind(page: Any, name: str) -> Any:
+    return page.locator(f"[data-testid=kd-row][data-class='{name}'] button")
+
+
+CANINES = ("canine", "canine", "canine", "feline", "feline", "bear")
+
+
+def test_few_classes_are_shown_first_and_their_kinds_are_one_click_away(page: Any) -> None:
     mount(page)
-    drag_to(page, "kd-temperature", 0.6)
-    page.get_by_test_id("kd-super").click()
-    settle(page)
-    p = softmax(LOGITS[0], 4.0)
-    assert shown(page) == pytest.approx({"canine": p[:3].sum(), "feline": p[3:5].sum(), "bear": p[5]}, rel=1e-5)
-    page.get_by_test_id("kd-lights").click()
-    settle(page)
-    rest = softmax(np.delete(LOGITS[0], 0), 4.0)
-    assert shown(page) == pytest.approx(
-        {"canine": rest[:2].sum(), "feline": rest[2:4].sum(), "bear": rest[4]}, rel=1e-5
+    assert list(shown(page)) == list(NAMES)
+    assert page.get_by_test_id("kd-by-kinds").text_content() == "3 kinds"
+    for temperature in (0.5, 1.0, 4.0, 20.0):
+        click(page, "kd-by-kinds")
+        set_temperature(page, temperature)
+        want = kind_shares(LOGITS[0], CANINES, temperature)
+        assert shown(page) == pytest.approx(want, rel=1e-4)
+        p = np.array(list(want.values()))
+        assert page.get_by_test_id("kd-hard-label").text_content() == "canine"
+        assert page.get_by_test_id("kd-dark").text_content() == look.percent(1 - want["canine"])
+        assert float(page.get_by_test_id("kd-entropy").text_content()) == pytest.approx(
+            -(p * np.log(p)).sum(), abs=0.006
+        )
+        q = np.array([POSTERIOR[0][np.array(CANINES) == kind].sum() for kind in want])
+        assert float(page.get_by_test_id("kd-kl").text_content()) == pytest.approx((q * np.log(q / p)).sum(), abs=0.006)
+        click(page, "kd-by-classes")
+        assert list(shown(page)) == list(NAMES)
+
+
+def test_lights_off_takes_the_whole_winning_kind_away(page: Any) -> None:
+    mount(page)
+    click(page, "kd-by-kinds")
+    set_temperature(page, 4)
+    click(page, "kd-lights")
+    rest = kind_shares(LOGITS[0, 3:], CANINES[3:], 4)
+    assert shown(page) == pytest.approx({"canine": 0, **rest}, rel=1e-4)
+    assert page.get_by_test_id("kd-row").first.locator(".value").text_content() == "hidden"
+
+
+RELATIVES = instrument_model.RELATIVES
+# As ImageNet's: the relatives among many more kinds, a kind with by far the most classes, and large kinds of things.
+SIZES = {"fish": 9, "dog": 60, "wolf": 4, "wild dog": 3, "fox": 4, "cat": 5, "big cat": 8, "bear": 5}
+SIZES |= {f"thing {i}": 40 for i in range(10)}
+MANY_KINDS = tuple(kind for kind, size in SIZES.items() for _ in range(size))
+MANY = tuple(f"{kind} no. {i}" for i, kind in enumerate(MANY_KINDS))
+
+
+def answer(**heights: float) -> np.ndarray:
+    """Logits [K] of many classes: noise, and a first class that stands out in the kinds named."""
+    logits = np.random.default_rng(4).normal(0, 0.7, len(MANY))
+    for kind, height in heights.items():
+        logits[MANY_KINDS.index(kind.replace("_", " "))] = height
+    return logits
+
+
+def many_data(logits: np.ndarray, **changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "class_names": MANY,
+        "logits": logits[None],
+        "superclasses": MANY_KINDS,
+        "posterior": None,
+    }
+    return data(**(values | {"morph": None} | changes))
+
+
+def partition(shown_kinds: Any) -> list[str]:
+    """The kind of each class where everything else is one kind."""
+    return [kind if kind in shown_kinds else "else" for kind in MANY_KINDS]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0, 20.0])
+def test_many_classes_begin_with_a_partition_into_kinds(page: Any, temperature: float) -> None:
+    wolf = answer(wolf=10, dog=6, wild_dog=6.5, fox=5)
+    mount(page, many_data(wolf))
+    set_temperature(page, temperature)
+    want = kind_shares(wolf, partition(RELATIVES), temperature)
+    everything_else = want.pop("else")
+    assert list(shown(page)) == list(RELATIVES), "in their own order"
+    assert shown(page) == pytest.approx(want, rel=1e-4)
+    assert float(page.get_by_test_id("kd-rest").get_attribute("data-p")) == pytest.approx(everything_else, rel=1e-4)
+    assert page.get_by_test_id("kd-hard-label").text_content() == "wolf"
+    assert (
+        max(want, key=lambda kind: want[kind])
+        == "wolf"
+        != max(softened := softened_first(wolf, MANY_KINDS, 4), key=lambda kind: softened[kind])
     )
+    click(page, "kd-all")
+    assert shown(page) == pytest.approx(kind_shares(wolf, MANY_KINDS, temperature), rel=1e-4)
+    assert page.get_by_test_id("kd-rest").count() == 0
+    click(page, "kd-by-classes")
+    assert page.get_by_test_id("kd-by-classes").text_content() == f"{len(MANY)} classes"
+    assert len(shown(page)) == 10, "all kinds were asked for, not all classes"
+
+
+def test_relatives_are_joined_by_what_is_worth_a_row_and_a_thing_by_the_likeliest(page: Any) -> None:
+    mount(page, many_data(answer(wolf=10, fish=8, thing_3=3)))
+    assert list(shown(page)) == [*RELATIVES, "fish"]
+    thing = answer(thing_3=10, wolf=4)
+    page.evaluate("data => window.send(data)", {**many_data(thing), "temperature": 1.0})
+    settle(page)
+    at_one = kind_shares(thing, MANY_KINDS, 1)
+    assert set(shown(page)) == set(sorted(at_one, key=lambda kind: -at_one[kind])[:9])
+    assert page.get_by_test_id("kd-hard-label").text_content() == "thing 3"
+
+
+def test_an_opened_kind_shows_its_classes_whose_shares_add_up_to_its_own(page: Any) -> None:
+    wolf = answer(wolf=10, dog=9)
+    mount(page, many_data(wolf))
+    set_temperature(page, 4)
+    open_kind(page, "dog").focus()
+    page.keyboard.press("Enter")
+    settle(page)
+    assert open_kind(page, "dog").get_attribute("aria-expanded") == "true"
+    assert open_kind(page, "dog").evaluate("node => node.getRootNode().activeElement === node"), "the focus stays"
+    dogs = [i for i, kind in enumerate(MANY_KINDS) if kind == "dog"]
+    want = softmax(wolf[dogs], 4) * shown(page)["dog"]
+    top = sorted(np.argsort(-want)[:5])
+    rows = page.get_by_test_id("kd-inside").evaluate_all(
+        "rows => rows.map(r => [r.dataset.class, Number(r.dataset.p)])"
+    )
+    assert [name for name, _ in rows] == [*(MANY[dogs[i]] for i in top), ""]
+    assert [p for _, p in rows] == pytest.approx([*want[top], want.sum() - want[top].sum()], rel=1e-4)
+    open_kind(page, "fox").click()
+    settle(page)
+    assert open_kind(page, "dog").get_attribute("aria-expanded") == "false", "one at a time"
+    assert page.get_by_test_id("kd-inside").count() == 4
+    open_kind(page, "fox").click()
+    settle(page)
+    assert page.get_by_test_id("kd-inside").count() == 0
+
+
+def test_at_t_one_an_opened_kind_shows_the_soft_labels_of_its_classes(page: Any) -> None:
+    wolf = answer(wolf=10, dog=9)
+    mount(page, many_data(wolf))
+    open_kind(page, "wolf").click()
+    settle(page)
+    rows = page.get_by_test_id("kd-inside").evaluate_all("rows => rows.map(r => Number(r.dataset.p))")
+    assert rows == pytest.approx(softmax(wolf)[np.array(MANY_KINDS) == "wolf"], rel=1e-4)
+
+
+def test_a_kind_of_one_class_does_not_open(page: Any) -> None:
+    mount(page)
+    click(page, "kd-by-kinds")
+    assert open_kind(page, "bear").is_disabled()
+    assert open_kind(page, "canine").is_enabled()
+
+
+def test_both_rules_stand_side_by_side_when_asked_for(page: Any) -> None:
+    wolf = answer(wolf=10, dog=6)
+    mount(page, many_data(wolf))
+    note = page.get_by_test_id("kd-rules-note")
+    assert not note.is_visible()
+    click(page, "kd-rules")
+    assert "At T = 1 the two are equal" in note.inner_text()
+    for temperature in (1.0, 4.0, 20.0):
+        set_temperature(page, temperature)
+        rows = "rows => rows.map(r => [r.dataset.class || 'else', Number(r.dataset.rival)])"
+        found = dict(page.locator("[data-testid=kd-row], [data-testid=kd-rest]").evaluate_all(rows))
+        want = softened_first(wolf, partition(RELATIVES), temperature)
+        assert found == pytest.approx(want, rel=1e-4)
+        first = page.get_by_test_id("kd-row").first
+        assert first.locator(".rival-value").inner_text() == look.percent(want["wolf"])
+    assert f"dog to {look.percent(60 / len(MANY))}, with 60 of {len(MANY)} classes" in note.inner_text()
+    assert "At T = 1" not in note.inner_text().replace("summed at T = 1", "")
+    click(page, "kd-by-classes")
+    assert not note.is_visible() and not page.get_by_test_id("kd-rules").is_visible()
+
+
+def test_a_teacher_of_many_classes_begins_with_kinds_also_after_one_of_few(page: Any) -> None:
+    mount(page)
+    assert list(shown(page)) == list(NAMES)
+    page.evaluate("data => window.send(data)", {**many_data(answer(wolf=10)), "temperature": 1.0})
+    settle(page)
+    assert list(shown(page)) == list(RELATIVES)
+    click(page, "kd-by-classes")
+    page.evaluate("data => window.send(data)", {**many_data(answer(fox=10)), "temperature": 1.0})
+    settle(page)
+    assert len(shown(page)) == 10 and set(shown(page)) <= set(MANY), "the visitor's choice stays"
+
+
+def test_a_class_that_is_ruled_out_adds_nothing_to_its_kind(page: Any) -> None:
+    logits = np.where(np.isin(np.arange(6), (0, 5)), -np.inf, LOGITS[:1])
+    mount(page, data(logits=logits, posterior=None, morph=None))
+    click(page, "kd-by-kinds")
+    set_temperature(page, 20)
+    want = kind_shares(logits[0, 1:5], CANINES[1:5], 20)
+    assert shown(page) == pytest.approx({**want, "bear": 0}, rel=1e-4)
+
+
+# --- rows and their order
 
 
 def test_the_visitor_sorts_and_only_then(page: Any) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 from pages.ui.session import state
 
 _HERE = Path(__file__).parent
-SCRIPTS = ("numbers.js", "parts.js", "instrument.js")  # joined to one module in this order
+SCRIPTS = ("numbers.js", "rows.js", "parts.js", "instrument.js")  # joined to one module in this order
 
 
 def _read(*names: str) -> str:

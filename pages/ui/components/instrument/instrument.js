@@ -23,7 +23,10 @@ class Instrument {
   constructor(parent, data) {
     this.parent = parent;
     // What the hand has set. It belongs to this instance: data that arrives later never moves it.
-    this.hand = { temperature: data.temperature, frame: data.frame, off: false, log: false, sort: false, all: false, super: false };
+    // `kinds` is null until it has chosen, so that a teacher of many classes begins with its kinds.
+    this.hand = {
+      temperature: data.temperature, frame: data.frame, off: false, log: false, sort: false, rules: false, kinds: null,
+      open: null, all: { kinds: false, classes: false } };
     this.abort = new AbortController();
     this.rows = new Map();
     this.build();
@@ -54,7 +57,12 @@ class Instrument {
     this.axis = el("div", "row axis", { "aria-hidden": "true" }, [el("span"), this.ticks, el("span")]);
     this.legend = el("span", "legend");
     this.tools = {};
-    for (const name of ["sort", "log", "super", "all"]) {
+    this.scopes = {};
+    for (const name of ["kinds", "classes"]) {
+      this.scopes[name] = el("button", "", { type: "button", "data-testid": `kd-by-${name}` });
+    }
+    this.scope = el("div", "scope", { role: "group" }, Object.values(this.scopes));
+    for (const name of ["rules", "sort", "log", "all"]) {
       this.tools[name] = el("button", "tool", { type: "button", "data-testid": `kd-${name}`, "aria-pressed": "false" });
     }
     this.temperature = el("input", "", { type: "range", step: 0.01, "data-testid": "kd-temperature" });
@@ -67,7 +75,9 @@ class Instrument {
       this.facts[name].box = el("div", "", {}, [this.facts[name].value, this.facts[name].text]);
       return this.facts[name].box;
     });
-    this.note = el("p", "note");
+    this.rules = {};
+    for (const name of ["sum", "soften", "agree"]) this.rules[name] = el("p", name);
+    this.rulesBox = el("div", "rules", { "data-testid": "kd-rules-note" }, Object.values(this.rules));
     this.live = el("div", "unseen", { role: "status", "aria-live": "polite", "data-testid": "kd-live" });
     this.root = el("div", "kd", { "data-testid": "kd-instrument" }, [
       this.lead,
@@ -77,14 +87,14 @@ class Instrument {
           el("div", "head", {}, [el("div", "", {}, [this.hardText, this.hard]), this.lights]),
           this.bars,
           this.axis,
-          el("div", "tools", {}, [this.legend, ...Object.values(this.tools)]),
+          el("div", "tools", {}, [this.scope, this.legend, ...Object.values(this.tools)]),
           el("div", "slider", {}, [
             el("label", "", {}, [
               el("span", "", {}, [this.temperatureText, " ", this.temperatureValue]), this.temperature]),
             this.temperatureStops,
           ]),
+          this.rulesBox,
           el("div", "facts", {}, facts),
-          this.note,
         ]),
       ]),
       this.live,
@@ -118,12 +128,29 @@ class Instrument {
     on(document, "keydown", (event) => {
       if (event.key === "Escape" && this.hand.off) this.switchLights(false);
     });
-    for (const [name, button] of Object.entries(this.tools)) {
+    const { all, ...toggles } = this.tools;
+    for (const [name, button] of Object.entries(toggles)) {
       on(button, "click", () => {
         this.hand[name] = !this.hand[name];
         this.glide();
       });
     }
+    on(all, "click", () => {
+      this.hand.all[this.byKind ? "kinds" : "classes"] = !this.isAll;
+      this.glide();
+    });
+    for (const [name, button] of Object.entries(this.scopes)) {
+      on(button, "click", () => {
+        this.hand.kinds = name === "kinds";
+        this.glide();
+      });
+    }
+    on(this.bars, "click", (event) => {
+      const box = event.target.closest(".opens");
+      if (!box) return;
+      this.hand.open = this.hand.open === box.dataset.class ? null : box.dataset.class;
+      this.glide();
+    });
   }
 
   dispose() {
@@ -142,7 +169,7 @@ class Instrument {
     this.data = data;
     const { texts } = data;
     this.hand.frame = Math.min(Math.max(0, this.hand.frame), data.logits.length - 1);
-    this.groups = groupsOf(data.superclasses);
+    this.kinds = kindsOf(data.superclasses, data.relatives);
     this.root.style.setProperty("--kd-teacher", data.colours.teacher);
     this.root.style.setProperty("--kd-truth", data.colours.truth);
     this.root.style.setProperty("--kd-glow", data.colours.glow);
@@ -165,9 +192,11 @@ class Instrument {
     write(this.legend, texts.truth);
     write(this.tools.sort, texts.sort);
     write(this.tools.log, texts.log);
-    write(this.tools.super, texts.superclasses);
-    this.tools.super.hidden = !this.groups;
-    this.tools.all.hidden = data.class_names.length <= data.top;
+    write(this.tools.rules, texts.rules);
+    this.scope.hidden = !this.kinds;
+    if (this.kinds) write(this.scopes.kinds, fill(texts.kinds, { count: this.kinds.length.toLocaleString("en") }));
+    write(this.scopes.classes, fill(texts.classes, { count: data.class_names.length.toLocaleString("en") }));
+    this.scope.setAttribute("aria-label", texts.scope);
     this.temperature.min = Math.log10(data.temperature_range[0]).toFixed(2);
     this.temperature.max = Math.log10(data.temperature_range[1]).toFixed(2);
     if (!this.received) this.temperature.value = Math.log10(this.hand.temperature);
@@ -210,6 +239,16 @@ class Instrument {
 
   // --- the hand
 
+  /** Whether the bars show kinds. */
+  get byKind() {
+    return Boolean(this.kinds) && (this.hand.kinds ?? this.data.kinds_first);
+  }
+
+  /** Whether all rows are asked for, and not only the likeliest. */
+  get isAll() {
+    return this.hand.all[this.byKind ? "kinds" : "classes"];
+  }
+
   schedule() {
     this.since ??= performance.now();
     this.pending ??= requestAnimationFrame(() => this.paint());
@@ -234,89 +273,98 @@ class Instrument {
   paint() {
     const { data, hand } = this;
     this.pending = null;
-    const logits = data.logits[hand.frame];
-    const winner = argmax(logits);
-    const logProbs = logSoftmax(logits, hand.temperature);
-    const shown = (hand.off ? logSoftmax(logits, hand.temperature, winner) : logProbs).map(Math.exp);
-    const posterior = data.posterior && data.posterior[hand.frame];
-    const truth = posterior && (hand.off ? withoutClass(posterior, winner) : posterior);
-    const grouped = hand.super && this.groups;
-    const entries = grouped
-      ? this.groups.map((group) => entryOf(group.name, group.members, shown, truth, logProbs, hand.off && group.members.length === 1 && group.members[0] === winner, group.members.includes(winner)))
-      : data.class_names.map((name, i) => entryOf(name, [i], shown, truth, logProbs, hand.off && i === winner, i === winner));
-    const kept = hand.all || entries.length <= data.top ? entries.map((_, i) => i) : largest(entries.map((e) => e.rank), data.top);
-    if (hand.sort) kept.sort((a, b) => entries[b].rank - entries[a].rank || a - b);
-    this.paintRows(kept.map((i) => entries[i]), entries.length - kept.length);
-    this.paintWords(winner, logProbs, posterior);
+    const view = this.byKind ? kindView(data, this.kinds, hand) : classView(data, hand);
+    this.paintRows(view.rows);
+    this.paintWords(view);
     this.drawPicture();
     this.root.dataset.paints = Number(this.root.dataset.paints || 0) + 1;
     if (this.since !== undefined) this.root.dataset.paintMs = (performance.now() - this.since).toFixed(2);
     this.since = undefined;
     clearTimeout(this.speaking);
-    this.speaking = setTimeout(() => this.speak(entries), 500);
+    this.speaking = setTimeout(() => this.speak(view.rows), 500);
   }
 
-  paintRows(entries, left) {
+  paintRows(entries) {
     const { texts } = this.data;
-    if (left > 0) {
-      const p = Math.max(0, 1 - entries.reduce((sum, entry) => sum + entry.p, 0));
-      entries.push({ name: fill(texts.others, { count: left }), p, truth: null, rest: true });
-    }
+    const { log } = this.hand;
     const order = entries.map((entry) => {
-      const id = entry.rest ? "rest" : `${this.hand.super ? "super" : "class"}:${entry.name}`;
-      const row = this.rows.get(id) ?? this.addRow(id);
-      row.box.dataset.class = entry.rest ? "" : entry.name;
-      row.box.dataset.p = String(entry.p);
-      row.box.classList.toggle("rest", Boolean(entry.rest));
-      row.box.classList.toggle("top", Boolean(entry.top));
-      row.box.classList.toggle("gone", Boolean(entry.gone));
-      row.bar.style.width = `${100 * barLength(entry.gone ? 0 : entry.p, this.hand.log)}%`;
-      row.truth.hidden = entry.truth === null || entry.gone;
-      if (entry.truth !== null) row.truth.style.left = `${100 * barLength(entry.truth, this.hand.log)}%`;
-      write(row.name, entry.count > 1 ? `${entry.name} (${entry.count})` : entry.name);
-      write(row.value, entry.gone ? texts.hidden : percent(entry.p, this.hand.log));
-      return row.box;
+      const row = this.rows.get(entry.id) ?? this.addRow(entry);
+      const { box } = row;
+      box.dataset.class = entry.rest ? "" : entry.name;
+      box.dataset.p = String(entry.p);
+      box.dataset.rival = String(entry.rival ?? "");
+      for (const name of ["rest", "top", "gone", "opens", "inside"]) box.classList.toggle(name, Boolean(entry[name]));
+      row.bar.style.width = `${100 * barLength(entry.gone ? 0 : entry.p, log)}%`;
+      row.rival.style.width = `${100 * barLength(entry.gone ? 0 : entry.rival ?? 0, log)}%`;
+      row.truth.hidden = (entry.truth ?? null) === null || entry.gone;
+      if (!row.truth.hidden) row.truth.style.left = `${100 * barLength(entry.truth, log)}%`;
+      write(row.label, entry.name);
+      row.name.title = entry.name;
+      write(row.count, entry.count > 1 ? ` (${entry.count})` : "");
+      write(row.value, entry.gone ? texts.hidden : percent(entry.p, log));
+      write(row.rivalValue, entry.gone || entry.rival === undefined ? "" : percent(entry.rival, log));
+      if (row.name.tagName === "BUTTON") {
+        row.name.disabled = !entry.opens;
+        row.name.setAttribute("aria-expanded", String(Boolean(entry.open)));
+      }
+      return box;
     });
-    const now = this.bars.children;
-    if (now.length !== order.length || order.some((box, i) => now[i] !== box)) this.bars.replaceChildren(...order);
+    this.place(order);
     this.root.classList.toggle("dense", entries.length > 8);
     this.root.classList.toggle("many", entries.length > 20);
-    const longest = Math.max(...entries.map((e) => e.name.length + (e.count > 1 ? ` (${e.count})`.length : 0)));
+    const lengths = entries.map(({ name, count }) => (count > 1 ? `${name} (${count})` : name).length);
+    const longest = Math.max(...lengths) + (this.byKind ? 2 : 0); // the arrow of a kind
     this.root.style.setProperty("--kd-name", `${Math.min(19, Math.max(4, longest))}ch`);
   }
 
-  addRow(id) {
-    const row = { name: el("span", "name"), bar: el("div", "bar"), truth: el("i", "truth"), value: el("span", "value number") };
-    row.box = el("div", "row", { role: "listitem", "data-testid": id === "rest" ? "kd-rest" : "kd-row" }, [
-      row.name, el("div", "track", {}, [row.bar, row.truth]), row.value]);
+  /** Bring the rows into the list in this order; the focus and the place scrolled to stay. */
+  place(order) {
+    const now = this.bars.children;
+    if (now.length === order.length && order.every((box, i) => now[i] === box)) return;
+    const { scrollTop } = this.bars;
+    const focused = this.bars.getRootNode().activeElement;
+    this.bars.replaceChildren(...order);
+    this.bars.scrollTop = scrollTop;
+    if (this.bars.contains(focused)) focused.focus({ preventScroll: true });
+  }
+
+  addRow({ id, rest, inside }) {
+    const row = { label: el("span"), count: el("span", "count"), bar: el("div", "bar"), rival: el("div", "rival"),
+      truth: el("i", "truth"), value: el("span", "value number"), rivalValue: el("span", "rival-value number") };
+    row.name = el(id.startsWith("kind:") ? "button" : "span", "name", {}, [row.label, row.count]);
+    row.box = el("div", "row", { role: "listitem", "data-testid": inside ? "kd-inside" : rest ? "kd-rest" : "kd-row" }, [
+      row.name, el("div", "track", {}, [row.bar, row.rival, row.truth]),
+      el("div", "values", {}, [row.value, row.rivalValue])]);
     this.rows.set(id, row);
     return row;
   }
 
-  paintWords(winner, logProbs, posterior) {
+  paintWords({ atoms, total, drift }) {
     const { data, hand } = this;
     const { texts } = data;
+    const { logProbs, winner, name } = atoms;
     this.root.classList.toggle("off", hand.off);
     this.root.classList.toggle("logscale", hand.log);
-    for (const name of Object.keys(this.tools)) this.tools[name].setAttribute("aria-pressed", String(hand[name]));
+    this.root.classList.toggle("kinds", this.byKind);
+    for (const tool of ["rules", "sort", "log"]) this.tools[tool].setAttribute("aria-pressed", String(hand[tool]));
+    this.scopes.kinds.setAttribute("aria-pressed", String(this.byKind));
+    this.scopes.classes.setAttribute("aria-pressed", String(!this.byKind));
     if (data.lead) write(this.lead, hand.off ? data.lead.off : data.lead.on);
     write(this.lights, hand.off ? texts.lights_on : texts.lights_off);
-    const name = data.class_names[winner];
     if (this.hard.textContent !== name) {
       const first = this.hard.textContent === "";
       write(this.hard, name);
       if (!first) this.hard.animate([{ transform: "scale(1.18)" }, { transform: "none" }], { duration: 220, easing: "ease-out" });
     }
-    const classes = hand.super && this.groups ? this.groups.length : data.class_names.length;
-    this.tools.all.hidden = classes <= data.top;
-    write(this.tools.all, fill(hand.all ? texts.fewer : texts.all, { count: hand.all ? data.top : classes }));
+    this.tools.all.hidden = total <= (this.byKind ? data.top_kinds : data.top);
+    this.tools.all.setAttribute("aria-pressed", String(this.isAll));
+    write(this.tools.all, this.isAll ? texts.fewer : fill(texts.all, { count: total.toLocaleString("en") }));
+    this.paintRules(drift);
     write(this.temperatureValue, `T = ${formatTemperature(hand.temperature)}`);
     this.temperature.setAttribute("aria-valuetext", `T = ${formatTemperature(hand.temperature)}`);
     write(this.facts.entropy.value, entropy(logProbs).toFixed(2));
     write(this.facts.dark.value, percent(logProbs.reduce((sum, logP, i) => (i === winner ? sum : sum + Math.exp(logP)), 0)));
-    if (posterior) write(this.facts.kl.value, klFromTruth(posterior, logProbs).toFixed(2));
-    write(this.note, hand.super && this.groups ? texts.superclass_note : "");
-    this.note.hidden = !(hand.super && this.groups);
+    if (atoms.truth) write(this.facts.kl.value, klFromTruth(atoms.truth, logProbs).toFixed(2));
     for (const slider of [this.temperature, this.morph]) {
       slider.style.setProperty("--fill", (slider.value - slider.min) / (slider.max - slider.min));
     }
@@ -324,6 +372,21 @@ class Instrument {
     if (data.morph) this.morph.setAttribute("aria-valuetext", between);
     this.picture.setAttribute("aria-label", data.morph ? fill(texts.drawn, { animal: between }) : data.picture.alt);
     this.sees.setAttribute("aria-label", texts.sees);
+  }
+
+  /** The lesson "sum first or soften first?", with the kind that shows the difference best. */
+  paintRules(drift) {
+    const { data: { texts }, hand } = this;
+    this.tools.rules.hidden = !this.byKind;
+    const shown = this.byKind && hand.rules;
+    this.root.classList.toggle("ruled", shown);
+    this.rulesBox.hidden = !shown;
+    if (!shown) return;
+    write(this.rules.sum, texts.rule_sum);
+    write(this.rules.soften, fill(texts.rule_soften, {
+      ...drift, total: drift.total.toLocaleString("en"), share: percent(drift.share) }));
+    write(this.rules.agree, texts.rules_agree);
+    this.rules.agree.hidden = Math.abs(hand.temperature - 1) >= 0.005;
   }
 
   /** Where the morph stands, in words: "wolf", or "between wolf and dog". */
@@ -344,7 +407,7 @@ class Instrument {
   /** The text alternative, once the hand rests. */
   speak(entries) {
     const { texts } = this.data;
-    const said = entries.filter((entry) => !entry.gone).sort((a, b) => b.p - a.p).slice(0, 3)
+    const said = entries.filter((entry) => !entry.gone && !entry.inside).sort((a, b) => b.p - a.p).slice(0, 3)
       .map(({ name, p }) => fill(texts.spoken, { name, percent: Math.round(100 * p) })).join(", ");
     write(this.live, this.hand.off ? `${fill(texts.spoken_hidden, { name: this.hard.textContent })} ${said}` : said);
   }

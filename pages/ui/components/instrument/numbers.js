@@ -8,14 +8,21 @@ export function argmax(values) {
   return best;
 }
 
-/** log softmax(logits / temperature); `without` (an index, or -1) is left out of the sum and gets -Infinity. */
-export function logSoftmax(logits, temperature, without = -1) {
+/** log softmax(logits / temperature); the indices in `without` are left out of the sum and get -Infinity. */
+export function logSoftmax(logits, temperature, without = []) {
+  const out = new Set(without);
   let top = -Infinity;
-  for (let i = 0; i < logits.length; i++) if (i !== without && logits[i] > top) top = logits[i];
+  for (let i = 0; i < logits.length; i++) if (!out.has(i) && logits[i] > top) top = logits[i];
   let sum = 0;
-  for (let i = 0; i < logits.length; i++) if (i !== without) sum += Math.exp((logits[i] - top) / temperature);
+  for (let i = 0; i < logits.length; i++) if (!out.has(i)) sum += Math.exp((logits[i] - top) / temperature);
   const logSum = Math.log(sum);
-  return logits.map((z, i) => (i === without ? -Infinity : (z - top) / temperature - logSum));
+  return logits.map((z, i) => (out.has(i) ? -Infinity : (z - top) / temperature - logSum));
+}
+
+/** The log of the sum of exp(values): the logit of a kind from the logits of its classes. */
+export function logSumExp(values) {
+  const top = Math.max(...values);
+  return top + Math.log(values.reduce((sum, z) => sum + Math.exp(z - top), 0));
 }
 
 /** Entropy in nats of exp(logProbs). */
@@ -34,13 +41,11 @@ export function klFromTruth(truth, logProbs) {
   return Math.max(0, sum);
 }
 
-/** `probs` without one class, renormalised; null when nothing is left to share out. */
-export function withoutClass(probs, without) {
-  let rest = 0;
-  probs.forEach((p, i) => {
-    if (i !== without) rest += p;
-  });
-  return rest > 0 ? probs.map((p, i) => (i === without ? 0 : p / rest)) : null;
+/** `probs` without the classes in `without`, renormalised; null when nothing is left to share out. */
+export function withoutClasses(probs, without) {
+  const out = new Set(without);
+  const rest = probs.reduce((sum, p, i) => (out.has(i) ? sum : sum + p), 0);
+  return rest > 0 ? probs.map((p, i) => (out.has(i) ? 0 : p / rest)) : null;
 }
 
 /** Indices of the `count` largest values, in index order. */

@@ -1,4 +1,4 @@
-// Small parts of the instrument that hold no state: elements, groups, frames on a canvas.
+// Small parts of the instrument that hold no state: elements, frames on a canvas.
 
 function el(tag, className, attributes = {}, children = []) {
   const node = document.createElement(tag);
@@ -10,22 +10,6 @@ function el(tag, className, attributes = {}, children = []) {
 
 function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
-}
-
-function entryOf(name, members, shown, truth, logProbs, gone, top) {
-  const sum = (values) => members.reduce((total, i) => total + values[i], 0);
-  // Rows are ranked with the winner in, so that nothing moves when the lights go off.
-  const rank = members.length === 1 ? Math.exp(logProbs[members[0]]) : members.reduce((s, i) => s + Math.exp(logProbs[i]), 0);
-  return { name, p: sum(shown), truth: truth ? sum(truth) : null, rank, gone, top, count: members.length };
-}
-
-/** Superclasses in the order in which the classes name them; null when there are none to show. */
-function groupsOf(superclasses) {
-  if (!superclasses) return null;
-  const groups = new Map();
-  superclasses.forEach((name, i) => groups.set(name, [...(groups.get(name) ?? []), i]));
-  return groups.size > 1 && groups.size < superclasses.length
-    ? [...groups].map(([name, members]) => ({ name, members })) : null;
 }
 
 function isDark(node) {

@@ -73,7 +73,7 @@ def _kind_of_brands(data: bytes) -> str:
 
 def starts_like_a_picture(data: bytes) -> bool:
     """Whether the first bytes are those of an accepted picture format, even if the rest is damaged."""
-    return data.startswith(_PICTURE_STARTS) or (data[4:8] == b"ftyp" and _kind_of_brands(data) == AVIF)
+    return data.startswith(_PICTURE_STARTS) or (data[4:8] == b"ftyp" and _kind_of_brands(data) in (AVIF, HEIC))
 
 
 def without_metadata(data: bytes) -> bytes:

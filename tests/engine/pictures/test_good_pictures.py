@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from kdcore.errors import PictureError
 from kdcore.pictures.decode import OPENS_AVIF, open_picture
-from kdcore.pictures.headers import kind_of_file
+from kdcore.pictures.headers import kind_of_file, starts_like_a_picture
 from tests.picture_files import FORMATS, HEIC, encode, photo, refused
 
 
@@ -160,6 +160,12 @@ def test_a_heic_photo_of_too_many_pixels_is_refused_before_it_is_decoded() -> No
     assert "megapixels" in refused(with_heic_size(HEIC["ramp"], 8000, 6000))
     assert "65,535" in refused(with_heic_size(HEIC["ramp"], 70_000, 10))
     assert "damaged" in refused(with_heic_size(HEIC["ramp"], 5000, 5000)), "more than it holds"
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "HEIC"])
+def test_whatever_is_opened_is_a_picture_in_a_folder_too(name: str) -> None:
+    data = HEIC["ramp"] if name == "HEIC" else encode(photo(), name)
+    assert open_picture(data).size and starts_like_a_picture(data)
 
 
 @pytest.mark.parametrize("quarter", [1, 2, 3])

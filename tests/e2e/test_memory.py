@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -33,8 +35,14 @@ def test_memory_does_not_grow_while_pages_change(browser: Browser, server: Serve
     assert after <= 1.1 * levels[WARM_UP], levels  # one picture that is being looked at is no growth
 
 
+def mib_of_torch() -> float:
+    """MiB of a process that only imports PyTorch, of which builds with CUDA take hundreds more."""
+    code = "import psutil, torch; print(psutil.Process().memory_info().rss / 2**20)"
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=300).stdout)
+
+
 def test_a_session_costs_little_beside_the_models_that_all_share(browser: Browser, server: Server) -> None:
     before, after = (each["mib"] for each in soak.sessions(browser, server, [4]))
     print(before, after)
-    assert after < 900  # torch, streamlit, the teachers, the caches at their bounds
+    assert after < mib_of_torch() + 680  # streamlit, the teachers, the caches at their bounds
     assert (after - before) / 4 < 40, (before, after)

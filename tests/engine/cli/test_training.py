@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +184,16 @@ def test_tune_shows_the_whole_grid_and_its_best(said: Said) -> None:
     assert data["best"]["validation_accuracy"] == max(row["validation_accuracy"] for row in data["rows"])
 
 
+@pytest.fixture
+def ctrl_c_works() -> Iterator[None]:
+    """Programs that are started heed Ctrl-C; a shell makes those of its background ignore it, and they pass that on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches one process only where signals exist")
-def test_ctrl_c_stops_the_run_and_says_so(home: Path) -> None:
+def test_ctrl_c_stops_the_run_and_says_so(home: Path, ctrl_c_works: None) -> None:
     # This run is too long to end by itself.
     size = ["--student", "mlp-256-256", "--labels", "1000", "--epochs", "1000", "--seeds", "4"]
     command = [sys.executable, "-m", "kdcore.cli", "run", "--dataset", "digits", *size, "--json"]

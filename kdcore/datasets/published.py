@@ -27,6 +27,7 @@ from kdcore.datasets.published_copies import (
     PARQUET,
     cifar_is_complete,
     copies,
+    first_that_loads,
     problem_of,
     read_idx_files,
     torchvision_source,
@@ -76,15 +77,7 @@ def load(spec: Published) -> Dataset | None:
     Raises:
         DatasetUnavailable: there are copies, and all are damaged; the message is about the first.
     """
-    first: DatasetUnavailable | None = None
-    for copy in copies(spec):
-        try:
-            return _LOADERS[copy.kind](spec, copy.folder)
-        except DatasetUnavailable as error:
-            first = first or error
-    if first is not None:
-        raise first
-    return None
+    return first_that_loads(lambda copy: _LOADERS[copy.kind](spec, copy.folder), copies(spec))
 
 
 def fetch_files(spec: Published) -> Iterator[FetchProgress]:

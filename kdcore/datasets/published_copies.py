@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -18,6 +18,8 @@ from kdcore.machine import paths
 from kdcore.machine.download import RemoteFile, is_complete
 
 IDX, PARQUET, CIFAR = "idx", "parquet", "cifar"
+Place = TypeVar("Place")
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,28 @@ def _idx_variants(folder: Path, name: str) -> tuple[Path, ...]:
 
 def _read_variant(folder: Path, name: str) -> Tensor:
     """Read the first variant of an IDX file that can be read; raises the error of the first that is there."""
+    variants = [path for path in _idx_variants(folder, name) if path.is_file()]
+    read = first_that_loads(read_idx, variants)
+    if read is None:
+        raise DatasetUnavailable(f"{folder / name} is missing; fetch the dataset again.")
+    return read
+
+
+def first_that_loads(load: Callable[[Place], Loaded], places: Iterable[Place]) -> Loaded | None:
+    """Return what `load` returns for the first of the places where it does not fail; None if there is no place.
+
+    Raises:
+        DatasetUnavailable: it failed at all places; the error is the first one's.
+    """
     first: DatasetUnavailable | None = None
-    for path in _idx_variants(folder, name):
-        if path.is_file():
-            try:
-                return read_idx(path)
-            except DatasetUnavailable as error:
-                first = first or error
-    raise first or DatasetUnavailable(f"{folder / name} is missing; fetch the dataset again.")
+    for place in places:
+        try:
+            return load(place)
+        except DatasetUnavailable as error:
+            first = first or error
+    if first is not None:
+        raise first
+    return None
 
 
 def check_parquet(files: tuple[Path, ...]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from kdcore.datasets import animals64, creatures, digits, own, published
 from kdcore.datasets.base import Dataset, DatasetInfo, DatasetStatus
 from kdcore.datasets.cache import cache_path, load_cached
-from kdcore.datasets.published_copies import check_parquet
+from kdcore.datasets.published_copies import check_parquet, first_that_loads
 from kdcore.datasets.published_sets import PUBLISHED
 from kdcore.errors import DatasetUnavailable, DownloadFailed, UnknownName
 from kdcore.machine import paths
@@ -49,14 +49,15 @@ def _find_animals64() -> tuple[Path | None, str]:
 
 
 def _load_animals64() -> Dataset:
-    first: DatasetUnavailable | None = None
-    for folder in _animals64_folders():
-        files = [folder / name for name in animals64.FILES]
-        try:
-            return load_cached(cache_path(animals64.NAME, files), partial(animals64.load, folder))
-        except DatasetUnavailable as error:
-            first = first or error
-    raise first or DatasetUnavailable(dataset_status(animals64.NAME).needs)
+    dataset = first_that_loads(_load_animals64_from, _animals64_folders())
+    if dataset is None:
+        raise DatasetUnavailable(dataset_status(animals64.NAME).needs)
+    return dataset
+
+
+def _load_animals64_from(folder: Path) -> Dataset:
+    files = [folder / name for name in animals64.FILES]
+    return load_cached(cache_path(animals64.NAME, files), partial(animals64.load, folder))
 
 
 def _load_published(name: str) -> Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdcore.errors import ConfigError, DatasetUnavailable, UnknownName
-from kdcore.teachers.card import list_teachers
+from kdcore.teachers.card import teachers_by_name
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check_can_run(config: RunConfig) -> None:
     status = dataset_status(config.dataset)
     if not status.ready:
         raise DatasetUnavailable(status.needs)
-    cards = {card.name: card for card in list_teachers()}
+    cards = teachers_by_name()
     teacher_datasets = {name: card.dataset for name, card in cards.items()}
     shown = (config.dataset, dataset_info(config.dataset).image_shape)
     for teacher in teachers_of(config):

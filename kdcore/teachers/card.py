@@ -171,6 +171,11 @@ def list_teachers() -> tuple[ModelCard, ...]:
     return tuple(card for card in list_cards() if card.role == "teacher")
 
 
+def teachers_by_name() -> dict[str, ModelCard]:
+    """The cards of all teachers on this machine, by name."""
+    return {card.name: card for card in list_teachers()}
+
+
 def list_cards() -> tuple[ModelCard, ...]:
     """Every readable model card on this machine, of teachers and students, sorted by name."""
     return read_cards()[0]

@@ -14,9 +14,15 @@ from torch import Tensor
 
 from kdcore.events import Curves
 from kdcore.metrics.divergence import Divergence
+from kdcore.networks.inference import accuracy_of
 from kdcore.training.students import Student
 
 Key = tuple[str, int]  # the arm and the seed of a student
+
+
+def accuracy_unless_diverged(logits: Tensor, hard_labels: Tensor) -> float:
+    """Return a student's accuracy, from its logits [N, K]; NaN if they are not all finite numbers."""
+    return accuracy_of(logits, hard_labels) if bool(logits.isfinite().all()) else math.nan
 
 
 def epoch_curves(

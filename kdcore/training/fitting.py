@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +11,8 @@ from kdcore.datasets import Dataset, Split
 from kdcore.events import CheckpointSaved, Curves
 from kdcore.machine.parallel import ParallelThreads
 from kdcore.metrics.divergence import Divergence
-from kdcore.networks.inference import accuracy_of
 from kdcore.training.checkpoint import RunCheckpoint
-from kdcore.training.diverged import Key, diverged_students, epoch_curves
+from kdcore.training.diverged import Key, accuracy_unless_diverged, diverged_students, epoch_curves
 from kdcore.training.states import StateMissing
 from kdcore.training.students import PEER
 from kdcore.training.team import Team
@@ -121,7 +119,7 @@ def _validate(teams: Sequence[Team], threads: ParallelThreads, validation: Split
     hard_labels = validation.hard_labels
     logits_by_team = threads.run_each(lambda team, _: team.logits(validation.images), teams)
     return {
-        (student.arm, student.seed): accuracy_of(logits, hard_labels) if bool(logits.isfinite().all()) else math.nan
+        (student.arm, student.seed): accuracy_unless_diverged(logits, hard_labels)
         for team, team_logits in zip(teams, logits_by_team, strict=True)
         for student, logits in zip(team.students, team_logits, strict=True)
     }

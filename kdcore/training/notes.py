@@ -7,16 +7,11 @@ from collections.abc import Mapping
 from kdcore.datasets import Dataset
 from kdcore.networks.inference import accuracy_of
 from kdcore.teachers import card_facts
-from kdcore.teachers.card import ModelCard, list_teachers
+from kdcore.teachers.card import ModelCard, teachers_by_name
 from kdcore.teachers.ensemble_names import members_of
 from kdcore.teachers.fit import pictures_note
 from kdcore.teachers.teacher import Teacher
 from kdcore.training.fitting import VALIDATION_PICTURES
-
-
-def cards_by_name() -> dict[str, ModelCard]:
-    """Return the cards of all teachers on this machine by name."""
-    return {card.name: card for card in list_teachers()}
 
 
 def teacher_notes(
@@ -29,7 +24,7 @@ def teacher_notes(
         teachers: the teachers of the run by name; of an ensemble, its members count for the first kind of sentence.
         before: the cards before missing teachers were trained.
     """
-    now, notes = cards_by_name(), []
+    now, notes = teachers_by_name(), []
     for name in dict.fromkeys(member for teacher in teachers for member in members_of(teacher)):
         if name in before and name in now and before[name] != now[name]:
             changed = f"The pictures or the classes of {dataset.name} are others than before"

@@ -5,10 +5,9 @@ All seeds advance together, epoch by epoch, so that the spread between them can 
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,20 +23,21 @@ from kdcore.metrics.divergence import Divergence, divergences_in_words
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig
 from kdcore.settings.defaults import defaults_for, instead_of
-from kdcore.settings.stages import event_names, stages_of
+from kdcore.settings.stages import stages_of
 from kdcore.settings.sweeps import Point, groups, points, teachers_of
 from kdcore.teachers.building.on_demand import train_missing_teacher
+from kdcore.teachers.card import teachers_by_name
 from kdcore.teachers.fit import fit_to
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teachers.teacher import Teacher
 from kdcore.training.arms import TeacherAnswers, arm_names, build_students, rows_to_ask
-from kdcore.training.checkpoint import RunCheckpoint
 from kdcore.training.diverged import leave_out_diverged
 from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.fitting import Clock, TrainingStopped, fit
-from kdcore.training.notes import cards_by_name, teacher_notes
+from kdcore.training.notes import teacher_notes
 from kdcore.training.results import build_result, logits_on_test, save_students
+from kdcore.training.run import Run
 from kdcore.training.stages import train_stages
 from kdcore.training.students import PEER, Schedule, Student
 from kdcore.training.sweep_table import Row, Values, sweep_rows, sweep_table
@@ -87,45 +87,12 @@ def train(
         yield RunFailed("The run was stopped before it ended.", "cancelled")
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """Everything that stays the same while a run is trained.
-
-    Attributes:
-        points: all points of the sweep, in its order; a plain run has one.
-        teachers: every teacher of the run, by name.
-        notes: what the reader of the result must know, as in `RunStarted`.
-    """
-
-    config: RunConfig
-    points: tuple[Point, ...]
-    dataset: Dataset
-    device: Device
-    teachers: Mapping[str, Teacher]
-    run_dir: Path | None
-    clock: Clock
-    should_stop: Callable[[], bool]
-    notes: tuple[str, ...]
-
-    def checkpoint(self, group: int, *stage: int) -> RunCheckpoint:
-        """Return the `RunCheckpoint` that saves and loads one training of the run: a group's main students, or a stage.
-
-        Args:
-            group: number of the group of points that are trained together, from 0.
-            stage: empty for the group's main students; for a stage, two numbers from 0: the place of its point in the
-                group, and the place of the stage among those of that point.
-        """
-        part = ".".join(map(str, (group, *stage))) if group or stage else ""  # "" for the first group
-        keys = [teacher.logits_key() for teacher in self.teachers.values()]
-        return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, keys, part)
-
-
 def _train(
     config: RunConfig, run_dir: Path | None, should_stop: Callable[[], bool], home: Path
 ) -> Generator[Event, None, None]:
     clock = Clock()
     dataset = load_dataset(config.dataset)
-    cards_before = cards_by_name()
+    cards_before = teachers_by_name()
     for name in teachers_of(config):
         for step in train_missing_teacher(name, config.device, should_stop, dataset):
             clock.teacher_seconds += step.seconds
@@ -135,9 +102,9 @@ def _train(
     device = pick_device(config.device)
     teachers = {name: _checked_teacher(name, dataset, device) for name in teachers_of(config)}
     notes = teacher_notes(teachers, dataset, cards_before)
-    run = _Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop, notes)
+    run = Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop, notes)
     together = groups(run.points)
-    if _has_outdated_checkpoint(run, together):
+    if run.has_outdated_checkpoint(together):
         run = replace(run, notes=(*run.notes, OUTDATED_CHECKPOINT))
     epochs = sum(group[0].config.epochs for group in together)
     yield RunStarted(
@@ -148,8 +115,8 @@ def _train(
         precision=device.precision,
         train_size=config.labels,
         num_seeds=len(config.seeds),
-        epochs_done=_epochs_done(run, together),
-        stages=_stages_done(run, together),
+        epochs_done=run.epochs_done(together),
+        stages=run.stages_done(together),
         notes=run.notes,
     )
     logits = {}
@@ -190,7 +157,7 @@ def _train(
 
 
 def _fit(
-    run: _Run, teams: Sequence[Team], group: int, epochs_before: int, epochs: int
+    run: Run, teams: Sequence[Team], group: int, epochs_before: int, epochs: int
 ) -> Generator[Event, None, tuple[Divergence, ...]]:
     """Train the students of group number `group` to their end.
 
@@ -211,7 +178,7 @@ def _fit(
 
 
 def _students(
-    run: _Run, group: Sequence[Point], number: int, answers: TeacherAnswers
+    run: Run, group: Sequence[Point], number: int, answers: TeacherAnswers
 ) -> Generator[Event, None, tuple[list[Student], list[Divergence]]]:
     """Train the stages that methods in this group need.
 
@@ -234,50 +201,18 @@ def _students(
     return build_students(group, run.dataset, replace(answers, stage_logits=stage_logits)), diverged
 
 
-def _epochs_done(run: _Run, together: Sequence[Sequence[Point]]) -> int:
-    """Return how many epochs of the main students, over all groups, earlier attempts finished and saved.
-
-    A group that others followed counts with all of its epochs: if its students diverged, it ended before the last one.
-    """
-    each = (run.checkpoint(number).epochs_done() for number in range(len(together)))
-    begun = list(itertools.takewhile(bool, each))
-    return sum(group[0].config.epochs for group in together[: max(0, len(begun) - 1)]) + sum(begun[-1:])
-
-
-def _has_outdated_checkpoint(run: _Run, together: Sequence[Sequence[Point]]) -> bool:
-    """Return whether an earlier attempt left a checkpoint that this one cannot use."""
-    places = [
-        (number, place, stage)
-        for number, group in enumerate(together)
-        for place, point in enumerate(group)
-        for stage in range(len(stages_of(point.config)))
-    ]
-    checkpoints = [*map(run.checkpoint, range(len(together))), *(run.checkpoint(*each) for each in places)]
-    return any(checkpoint.is_outdated() for checkpoint in checkpoints)
-
-
-def _stages_done(run: _Run, together: Sequence[Sequence[Point]]) -> dict[str, int]:
-    """Return for each stage, by its name in events, how many epochs earlier attempts finished and saved."""
-    return {
-        name: run.checkpoint(number, place, stage).epochs_done()
-        for number, group in enumerate(together)
-        for place, point in enumerate(group)
-        for stage, name in enumerate(event_names(point))
-    }
-
-
 def _checked_teacher(name: str, dataset: Dataset, device: Device) -> Teacher:
     return fit_to(dataset, load_teacher(name, device.torch.type), instead_of(name, dataset.name))
 
 
-def _feature_loss(run: _Run, student: Student, network: nn.Module) -> FeatureLoss | None:
+def _feature_loss(run: Run, student: Student, network: nn.Module) -> FeatureLoss | None:
     if student.objective.method.features is None:
         return None
     teacher = run.teachers[student.teacher]
     return FeatureLoss(student.objective, network, teacher, run.dataset.image_shape, student.weights_seed)
 
 
-def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
+def _networks(teams: Sequence[Team], run: Run) -> dict[str, nn.Module]:
     """Return the trained network of every arm at the run's own point, for the run's first seed."""
     names, dataset, networks = arm_names(run.config, run.dataset), run.dataset, {}
     for team in teams:
@@ -292,7 +227,7 @@ def _networks(teams: Sequence[Team], run: _Run) -> dict[str, nn.Module]:
 
 
 def _finish(
-    run: _Run,
+    run: Run,
     networks: dict[str, nn.Module],
     logits: dict[str, Tensor],
     rows: Mapping[Values, Row],

@@ -4,7 +4,6 @@ better than it is."""
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.machine.device import pick_device
 from kdcore.metrics.intervals import seed_estimate
-from kdcore.networks.inference import accuracy_of
 from kdcore.settings.config import RunConfig, make_run_config
 from kdcore.training.arms import baseline_student
+from kdcore.training.diverged import accuracy_unless_diverged
 from kdcore.training.students import Schedule
 from kdcore.training.teams import build_teams, threads_for, train_epoch
 
@@ -73,7 +72,7 @@ def train_baseline(config: RunConfig, dataset: Dataset) -> tuple[float, ...]:
         train_epoch(teams, epoch, threads)
     validation = dataset.validation
     return tuple(
-        accuracy_of(logits, validation.hard_labels) if bool(logits.isfinite().all()) else math.nan
+        accuracy_unless_diverged(logits, validation.hard_labels)
         for team in teams
         for logits in team.logits(validation.images)
     )

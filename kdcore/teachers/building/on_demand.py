@@ -15,7 +15,7 @@ from kdcore.networks.registry import build_model
 from kdcore.teachers.building.build import build_teacher
 from kdcore.teachers.building.recipes import teacher_recipe
 from kdcore.teachers.building.training import TeacherRecipe
-from kdcore.teachers.card import ModelCard, list_teachers, was_trained_here
+from kdcore.teachers.card import ModelCard, teachers_by_name, was_trained_here
 from kdcore.teachers.ensemble_names import is_ensemble, members_of
 
 TIMING_SECONDS = 1.5  # how long steps are timed to estimate a whole training; the quickest step is used
@@ -26,7 +26,7 @@ def must_be_trained(name: str) -> bool:
 
     That is so where it has a recipe and is not on this machine, or learned other pictures than its dataset has now.
     """
-    recipe, card = teacher_recipe(name), _card(name)
+    recipe, card = teacher_recipe(name), teachers_by_name().get(name)
     if recipe is None or card is None:
         return recipe is not None
     sha256 = dataset_info(recipe.dataset).sha256
@@ -41,10 +41,6 @@ def _is_outdated(card: ModelCard, recipe: TeacherRecipe, dataset: Dataset | None
         dataset = load_dataset(recipe.dataset)
     learned = (card.dataset_sha256, card.class_names, card.image_shape)
     return learned != (dataset.sha256, dataset.class_names, dataset.image_shape)
-
-
-def _card(name: str) -> ModelCard | None:
-    return next((card for card in list_teachers() if card.name == name), None)
 
 
 def train_missing_teacher(
@@ -75,7 +71,7 @@ def train_missing_teacher(
                 yield from train_missing_teacher(member, device, should_stop, dataset)
         return
     recipe = teacher_recipe(name)
-    card = _card(name)
+    card = teachers_by_name().get(name)
     if recipe is None or (card is not None and not _is_outdated(card, recipe, dataset)):
         return
     # Report the beginning at once, because the first epoch may take a minute.
@@ -92,7 +88,8 @@ def estimate_teacher_seconds(name: str, device: str = "auto") -> float | None:
     machine yet are added up. None if a teacher to be trained has no recipe.
     """
     if is_ensemble(name):
-        missing = [member for member in members_of(name) if must_be_trained(member) or _card(member) is None]
+        here = teachers_by_name()
+        missing = [member for member in members_of(name) if must_be_trained(member) or member not in here]
         estimates = [estimate_teacher_seconds(member, device) for member in missing]
         known = [seconds for seconds in estimates if seconds is not None]
         return sum(known) if len(known) == len(estimates) else None

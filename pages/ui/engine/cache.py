@@ -8,6 +8,7 @@ appears before they are loaded.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -54,12 +55,14 @@ def store() -> Store:
 
 
 @st.cache_resource(show_spinner=False, ttl=10)
-def _cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
-    """Return every model card of this machine, and the names of the card files that cannot be read.
+def _cards() -> tuple[tuple[ModelCard, ...], tuple[str, ...], dict[str, str]]:
+    """Return every model card of this machine, the names of the card files that cannot be read, and a hash of each card
+    by its name.
 
-    Both are looked up again after ten seconds, because a run may have trained a teacher in the meantime.
+    All are looked up again after ten seconds, because a run may have trained a teacher in the meantime.
     """
-    return read_cards()
+    cards, damaged = read_cards()
+    return cards, damaged, {card.name: hashlib.sha256(repr(card).encode()).hexdigest() for card in cards}
 
 
 def teacher_cards() -> tuple[ModelCard, ...]:
@@ -109,12 +112,12 @@ def teacher(name: str) -> Teacher:
 
 
 def version(name: str) -> tuple[str, ...]:
-    """Return what tells apart the networks that had this name one after the other: the card of each member.
+    """Return what tells apart the networks that had this name one after the other: a hash of each member's card.
 
     A teacher may be trained anew, in another process too, or added again with the same weights and another card.
     """
-    cards = {card.name: card for card in model_cards()}
-    return tuple(repr(cards.get(member)) for member in members_of(name))
+    hashes = _cards()[2]
+    return tuple(hashes.get(member, "") for member in members_of(name))
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)

@@ -72,7 +72,6 @@ def style_figure(
     axis = {
         "title": {"font": text.font}, "tickfont": text.font, "zeroline": False, "fixedrange": True, "automargin": True,
     }  # fmt: skip
-    drawn = figure.layout.to_plotly_json()  # lines and notes that the chart holds already
     figure.layout = {
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": text.font,
         "margin": {"l": 8, "r": 12, "t": 44 if legend else top, "b": 8}, "showlegend": legend,
@@ -81,7 +80,7 @@ def style_figure(
         "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": text.font},
         "xaxis": {**axis, "showgrid": False, **_titled(xaxis, text)},
         "yaxis": {**axis, "gridcolor": GRID, **_titled(yaxis, text)},
-        **{name: value for name, value in drawn.items() if name != "template"},
+        "shapes": figure.layout.shapes, "annotations": figure.layout.annotations,  # which the chart holds already
         **layout,
     }  # fmt: skip
 

@@ -15,6 +15,7 @@ from kdcore.datasets import Dataset, load_dataset
 from kdcore.events import RunFinished, RunStarted
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.settings.config import RunConfig
+from kdcore.teachers.card import teachers_by_name
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.teacher import Teacher
 from kdcore.training import notes, trainer
@@ -49,7 +50,7 @@ def test_a_teacher_that_knows_only_the_largest_class_is_at_chance() -> None:
     assert note.count(share) == 2 and note.count(".") == 3, "one sentence with two numbers"
     assert "choose another teacher" in note
     assert chance_note(load_teacher("digits"), dataset) == ""
-    assert teacher_notes({"digits": load_teacher("digits")}, dataset, notes.cards_by_name()) == ()
+    assert teacher_notes({"digits": load_teacher("digits")}, dataset, teachers_by_name()) == ()
 
 
 def test_the_card_is_believed_only_for_the_pictures_that_it_was_measured_on() -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from kdcore.errors import KdError
 from pages.ui.components.instrument import instrument
-from pages.ui.frame.shell import open_page, page_title
+from pages.ui.frame.shell import link, open_page, page_title
 from pages.ui.pictures import cached, creature_picker, pickers
 from pages.ui.session import visitor_picture
 from pages.ui.session.i18n import _, language
@@ -63,4 +63,6 @@ try:
             st.caption(pickers.teacher_description(card))
 except KdError as error:
     st.error(str(error))
+if source == "upload":
+    link("own_classes", _("Teach it classes of your own"))
 fetch_panel.offer_published()

@@ -151,6 +151,7 @@ def own_data_form() -> None:
         st.caption(_("Your own pictures are added on the machine itself: `kdcore datasets add PATH`."))
         return
     with st.expander(_("Add your own pictures"), key="own_data"):
+        link_only("own_classes", _("Give a few pictures and teach them at once"), {})
         path = st.text_input(
             _("Folder or parquet file"), key="own_path", placeholder="~/pictures/leaves",
             help=_("A folder with one folder of pictures a class, or parquet files as the Hugging Face Hub has them."),

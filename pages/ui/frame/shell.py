@@ -42,15 +42,21 @@ def pages() -> tuple[Page, ...]:
         Page("distil", "pages/distil.py", _("Distil")),
         Page("compare", "pages/compare.py", _("Compare")),
         Page("runs", "pages/runs.py", _("Runs")),
+        Page("own_classes", "pages/own_classes.py", _("Own classes")),
         Page("datasets", "pages/datasets.py", _("Datasets")),
         Page("models", "pages/models.py", _("Model cards")),
     )
 
 
-def open_page(key: str) -> None:
-    """Configure the page, draw the navigation and apply the style sheet; every page script calls this first."""
+def open_page(key: str, *, uploads_kept: int = 2) -> None:
+    """Configure the page, draw the navigation and apply the style sheet; every page script calls this first.
+
+    Args:
+        uploads_kept: how many of this session's newest files stay in memory. A page that takes many files at once
+            needs more than an upload and a photo, because some are still on their way while it is drawn.
+    """
     uploads.keep_uploads_in_memory()
-    uploads.remove_old_uploads()
+    uploads.remove_old_uploads(uploads_kept)
     start_collector()
     this_page = next(page for page in pages() if page.key == key)
     name = _("Dark Knowledge Lab")

@@ -70,6 +70,14 @@ def widget_value(key: str) -> object:
     return st.session_state.get(key)
 
 
+def component_value(key: str, name: str) -> object:
+    """Return what the component `key` sent last under `name`; None if it sent nothing. For callbacks of components."""
+    try:
+        return cast(object, st.session_state[key][name])
+    except (KeyError, TypeError):
+        return None
+
+
 # --- the URL
 
 

@@ -6,6 +6,7 @@ from starlette.formparsers import MultiPartParser
 from streamlit import config
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 
 def keep_uploads_in_memory() -> None:
@@ -29,3 +30,17 @@ def remove_old_uploads(newest: int = 2) -> None:
     file_ids = list(context.uploaded_file_mgr.file_storage.get(context.session_id, ()))
     for file_id in file_ids[:-newest]:
         context.uploaded_file_mgr.remove_file(context.session_id, file_id)
+
+
+def take_files(value: object) -> list[tuple[str, bytes]]:
+    """Return the name and the bytes of each file in the value of an uploader, and remove the files from memory.
+
+    A file that was taken before, which Streamlit may still name, is left out.
+    """
+    files = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, UploadedFile)]
+    taken = [(file.name, file.getvalue()) for file in files]
+    context = get_script_run_ctx()
+    if context is not None:
+        for file in files:
+            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+    return taken

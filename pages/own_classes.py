@@ -1,0 +1,34 @@
+"""The Own classes page: a visitor's own pictures teach a teacher, which teaches a student, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui.frame import page_parts
+from pages.ui.frame.shell import open_page, page_title
+from pages.ui.own_classes import collect_panels, run_panels, teaching, words
+from pages.ui.session import browser
+from pages.ui.session.i18n import _
+
+open_page("own_classes", uploads_kept=collect_panels.UPLOADS_KEPT)
+page_parts.style()
+css = Path(collect_panels.__file__).with_name("own_classes.css").read_text(encoding="utf-8")
+st.html(f"<style>{css}</style>")
+page_title(_("Teach it your own classes"))
+
+run = None
+with page_parts.errors_as_sentences():
+    run = run_panels.own_run()
+
+for sentence in words.lesson_sentences():
+    st.html(page_parts.paragraph(sentence, "kd-lead"))
+with page_parts.errors_as_sentences():
+    if run is not None:
+        run_panels.draw_run(run)
+    elif browser.is_local():
+        collect_panels.draw_collection()
+        teaching.draw_teaching()
+    else:
+        st.info(words.not_local_sentence(), icon=":material/computer:")

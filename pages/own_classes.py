@@ -22,13 +22,13 @@ run = None
 with page_parts.errors_as_sentences():
     run = run_panels.own_run()
 
-for sentence in words.lesson_sentences():
-    st.html(page_parts.paragraph(sentence, "kd-lead"))
+with st.container(key="kd_own_lead"):
+    st.html(page_parts.paragraph(" ".join(words.lesson_sentences()), "kd-lead"))
 with page_parts.errors_as_sentences():
     if run is not None:
         run_panels.draw_run(run)
     elif browser.is_local():
-        collect_panels.draw_collection()
-        teaching.draw_teaching()
+        extra_place = collect_panels.draw_collection()
+        teaching.draw_teaching(extra_place)
     else:
         st.info(words.not_local_sentence(), icon=":material/computer:")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from kdcore.errors import KdError
 from pages.ui.components.burst_camera import burst_camera
@@ -36,8 +37,12 @@ def forget_collection() -> None:
     state.keep(_COLLECTION, None)
 
 
-def draw_collection() -> None:
-    """Draw the cards of all classes, two in a row, and below them the pictures without labels and the zip."""
+def draw_collection() -> DeltaGenerator:
+    """Draw the cards of all classes, two in a row, and below them the zip and the pictures without labels.
+
+    Returns:
+        A place below the pictures without labels, for what else is to be said of them.
+    """
     current = collection()
     for first in range(0, len(current.classes), 2):
         columns = st.columns(2, gap="medium")
@@ -58,6 +63,7 @@ def draw_collection() -> None:
         )  # fmt: skip
         _uploader(f"own_files_{EXTRA}", PICTURE_TYPES, _("Pictures without labels"), _on_files, EXTRA)
         _draw_pictures(EXTRA)
+        return st.container()
 
 
 _ZIP = -1  # stands, where a class's number would, for the zip's notes

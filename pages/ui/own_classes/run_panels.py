@@ -20,6 +20,7 @@ from pages.ui.run import panels as run_panels
 from pages.ui.run import sentences
 from pages.ui.session import browser, state, visitor_picture
 from pages.ui.session.i18n import _
+from pages.ui.session.visitor_picture import VisitorPicture
 
 if TYPE_CHECKING:
     from kdcore.datasets import DatasetInfo
@@ -72,26 +73,36 @@ def _draw_result(run: RunRow) -> None:
         st.caption(formats.no_break_percent(sentences.interval_note(result)))
         if diverged := sentences.diverged_sentence(result):
             st.warning(diverged)
-    with right, st.container(key="kd_own_try"):
+    chosen = None
+    with right, st.container(key="kd_own_try"), errors_as_sentences():
         st.subheader(_("Try it on a new picture"), anchor=False)
-        with errors_as_sentences():
-            _try_picture(run)
+        chosen = _new_picture(run)
+    with st.container(key="kd_own_answers"), errors_as_sentences():
+        if chosen is not None:
+            _draw_answers(run, chosen)
 
 
-def _try_picture(run: RunRow) -> None:
-    """Let the visitor give a new picture and draw the answer of each network to it."""
+def _new_picture(run: RunRow) -> VisitorPicture | None:
+    """Let the visitor give a new picture and return it; None before the first one, or where the teacher is deleted."""
     if _info(run) is None:
         st.info(words.deleted_sentence(), icon=":material/delete:")
-        return
+        return None
     chosen = pickers.pick_upload()
     if chosen is None:
         st.info(_("Choose or take a picture, and all three answer here at once."), icon=":material/image:")
-        return
-    visitor_picture.keep_picture(chosen)
+    else:
+        visitor_picture.keep_picture(chosen)
+    return chosen
+
+
+def _draw_answers(run: RunRow, chosen: VisitorPicture) -> None:
+    """Draw the picture, and beside it the answer of each network."""
     networks = {arm: _network(run, arm) for arm in words.ARMS if _has_network(run, arm)}
     answers = {arm: cached.answer(network, chosen.png) for arm, network in networks.items()}
-    st.image(chosen.png, width=140, caption=formats.as_markdown(chosen.name))
-    for column, (arm, answer) in zip(st.columns(len(answers), gap="medium"), answers.items(), strict=True):
+    picture_column, *columns = st.columns((0.7, *(1 for _arm in answers)), gap="medium")
+    with picture_column:
+        st.image(chosen.png, width=140, caption=formats.as_markdown(chosen.name))
+    for column, (arm, answer) in zip(columns, answers.items(), strict=True):
         with column:
             _draw_answer(arm, answer)
 

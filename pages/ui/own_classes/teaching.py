@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from kdcore.errors import KdError
 from kdcore.machine import paths
@@ -20,15 +21,19 @@ OWN_EXTRA = "own"  # the value of a run's `extra_pictures` for the dataset's own
 _EXTRA_DATASETS = ("animals64", "cifar10")
 
 
-def draw_teaching() -> None:
-    """Draw what is still missing, what happens to the pictures, and the button *Teach*."""
+def draw_teaching(extra_place: DeltaGenerator) -> None:
+    """Draw what is still missing, what happens to the pictures, and the button *Teach*.
+
+    Args:
+        extra_place: where to draw the choice of pictures without labels.
+    """
     from kdcore.datasets.splits import MIN_CLASS_PICTURES  # loads torch, which takes seconds
 
     current = collection()
     missing = own.problems(current, MIN_CLASS_PICTURES)
     started = any(one.pictures for one in current.classes)
-    extra = _pick_extra(current)
-    st.caption(formats.as_markdown(words.privacy_sentence(str(paths.home()))))
+    with extra_place:
+        extra = _pick_extra(current)
     if missing and started:
         st.info(formats.as_markdown(missing[0]), icon=":material/info:")
     elif missing:
@@ -36,7 +41,12 @@ def draw_teaching() -> None:
             _("Give each class at least {n} pictures; ten are better.").format(n=MIN_CLASS_PICTURES),
             icon=":material/image:",
         )
-    if st.button(_("Teach"), type="primary", key="own_teach", disabled=bool(missing), icon=":material/school:"):
+    button, note = st.columns((1, 4), gap="medium", vertical_alignment="center")
+    note.caption(formats.as_markdown(words.privacy_sentence(str(paths.home()))))
+    clicked = button.button(
+        _("Teach"), type="primary", key="own_teach", disabled=bool(missing), icon=":material/school:", width="stretch"
+    )
+    if clicked:
         with errors_as_sentences():
             teach(current, extra)
             st.rerun()
@@ -44,14 +54,14 @@ def draw_teaching() -> None:
 
 def _pick_extra(current: Collection) -> str:
     """Let the visitor choose which pictures without labels the distilled student learns from besides its own."""
-    names = {OWN_EXTRA: _("your pictures without labels"), "": _("none")}
+    names = {OWN_EXTRA: _("yours"), "": _("none")}
     ready = {status.name for status in cache.dataset_statuses() if status.ready}
     options = [OWN_EXTRA] if current.extra else []
     options += ["", *(name for name in _EXTRA_DATASETS if name in ready)]
     if len(options) == 1:
         return options[0]
     return st.segmented_control(
-        _("Pictures without labels, for the distilled student"), options, default=options[0], required=True,
+        _("Which of them the distilled student sees"), options, default=options[0], required=True,
         format_func=lambda name: names.get(name, name), key=f"own_extra_{'own' if current.extra else 'none'}",
     )  # fmt: skip
 

@@ -16,8 +16,8 @@ ARMS = ("teacher", "distilled", "baseline")
 def lesson_sentences() -> tuple[str, str]:
     """Return one sentence on what transfer learning is, and one on what distillation adds."""
     return (
-        _("Transfer learning: a network that has seen a million photos keeps all that it knows of fur, edges and "
-          "leaves, and only a new last layer learns your classes; that is your teacher."),
+        _("Transfer learning: a network that has seen a million photos keeps what it knows of fur, edges and leaves, "
+          "and only a new last layer learns your classes; that is your teacher."),
         _("Distillation: a student of a few thousand numbers then learns from the teacher's soft labels, and its twin "
           "from your hard labels alone, so that you see what the teacher's opinion is worth."),
     )  # fmt: skip

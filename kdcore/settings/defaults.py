@@ -109,6 +109,9 @@ DEFAULTS: dict[str, Defaults] = {
         student="convnet-8",
         students=("convnet-8", "convnet-16", "resnet-16"),
     ),
+    "animal-kinds": replace(
+        _CIFAR10, teacher="photos", labels=1_000, student="resnet-16", students=("convnet-8", "resnet-8", "resnet-16")
+    ),
 }
 
 

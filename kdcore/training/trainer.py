@@ -15,7 +15,7 @@ from statistics import median
 from torch import Tensor, nn
 
 from kdcore.datasets import Dataset, load_dataset
-from kdcore.errors import TrainingDiverged
+from kdcore.errors import ConfigError, TrainingDiverged
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.machine import paths
 from kdcore.machine.device import Device, pick_device, with_torch_threads
@@ -26,6 +26,7 @@ from kdcore.settings.defaults import defaults_for, instead_of
 from kdcore.settings.stages import stages_of
 from kdcore.settings.sweeps import Point, groups, points, teachers_of
 from kdcore.teachers.building.on_demand import train_missing_teacher
+from kdcore.teachers.by_kind import SummedByKind
 from kdcore.teachers.card import teachers_by_name
 from kdcore.teachers.fit import fit_to
 from kdcore.teachers.load import load_teacher
@@ -209,6 +210,11 @@ def _feature_loss(run: Run, student: Student, network: nn.Module) -> FeatureLoss
     if student.objective.method.features is None:
         return None
     teacher = run.teachers[student.teacher]
+    if isinstance(teacher.network.network, SummedByKind):
+        raise ConfigError(
+            f"{student.objective.method.name} compares inner layers, and {teacher.name} sees the pictures of "
+            f"{run.dataset.name} in another size; choose a method such as kd."
+        )
     return FeatureLoss(student.objective, network, teacher, run.dataset.image_shape, student.weights_seed)
 
 

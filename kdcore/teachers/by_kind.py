@@ -43,8 +43,12 @@ class SummedByKind(nn.Module):
 
 
 def knows_kinds(card: ModelCard, names: Sequence[str]) -> bool:
-    """Whether each of these classes is one of the kinds (superclasses) of the network that `card` describes."""
-    return set(names) <= set(card.superclasses)
+    """Whether each of these classes is one of the kinds (superclasses) of the network that `card` describes.
+
+    A network whose superclasses are its classes themselves knows no kinds.
+    """
+    kinds = set(card.superclasses)
+    return len(kinds) < len(card.class_names) and set(names) <= kinds
 
 
 def by_kind(teacher: Teacher, kinds: Sequence[str], image_shape: tuple[int, int, int]) -> Teacher:

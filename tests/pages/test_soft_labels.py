@@ -201,3 +201,47 @@ def test_any_teacher_answers_any_picture() -> None:
     app = soft_labels(teacher="digits")
     fine(app)
     assert app.selectbox(key="teacher_pick").value == "digits"
+
+
+def take_sample(app: AppTest, name: str | None) -> AppTest:
+    (row,) = (group for group in app.get("button_group") if group.key == "picture_pick")
+    return row.set_value(name).run()
+
+
+def test_one_click_puts_a_sample_before_photos_with_its_credit_and_the_address_keeps_it() -> None:
+    app = take_sample(soft_labels(source="upload"), "cat")
+    fine(app)
+    assert app.query_params["picture"] in ("cat", ["cat"])
+    assert app.selectbox(key="teacher_pick").value == "photos"
+    assert any("Stéfan van der Walt" in caption.value for caption in app.caption)
+    assert not app.info  # which asks for a picture while there is none
+    app = take_sample(app, None)
+    fine(app)
+    assert "picture" not in app.query_params
+    assert app.info
+
+
+def test_an_address_with_a_sample_shows_it_and_one_with_a_wrong_name_shows_none() -> None:
+    app = soft_labels(source="upload", picture="tiger")
+    fine(app)
+    assert any(caption.value.startswith("Tiger: ") for caption in app.caption)
+    app = soft_labels(source="upload", picture="../secrets")
+    fine(app)
+    assert app.info
+
+
+def test_an_own_file_takes_the_place_of_a_sample() -> None:
+    app = soft_labels(source="upload", picture="dog")
+    app.file_uploader(key="upload").set_value(("mine.png", png((40, 40)), "image/png")).run()
+    fine(app)
+    assert "picture" not in app.query_params
+    assert not any(caption.value.startswith("Dog: ") for caption in app.caption)
+    assert not app.info
+
+
+def test_compare_shows_the_sample_that_was_taken_and_not_its_own_example() -> None:
+    app = take_sample(soft_labels(source="upload"), "tiger")
+    app.switch_page("pages/compare.py").run()
+    fine(app)
+    captions = [image.proto.imgs[0].caption for image in app.get("image")]
+    assert "A tiger in the snow" in captions

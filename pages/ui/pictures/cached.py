@@ -15,6 +15,7 @@ from pages.ui.engine.cache import version as version_of
 from pages.ui.frame.page_parts import TeacherMissing
 from pages.ui.kit import images
 from pages.ui.pictures import example, scenes
+from pages.ui.pictures import sample_pictures as samples
 from pages.ui.pictures.scenes import Scene
 
 
@@ -118,6 +119,18 @@ def opened_picture(data: bytes, name: str) -> bytes:
 def creature_picture(traits: tuple[tuple[str, float], ...]) -> bytes:
     """Return the PNG of a creature in the resolution in which networks see it; `traits` are (name, value) pairs."""
     return scenes.creature_png(dict(traits))
+
+
+@st.cache_data(show_spinner=False, max_entries=1)
+def sample_pictures() -> tuple[samples.SamplePicture, ...]:
+    """Return the photos that come with the app, in the order in which the page shows them."""
+    return samples.sample_pictures()
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def sample_thumbnail(sample: samples.SamplePicture) -> str:
+    """Return the thumbnail of a photo that comes with the app, as a data URL."""
+    return samples.thumbnail_url(sample)
 
 
 @st.cache_data(show_spinner=False, max_entries=1)

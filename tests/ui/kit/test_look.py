@@ -28,5 +28,6 @@ def test_a_style_sheet_on_one_line_has_the_rules_of_its_file(sheet: Path) -> Non
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
 def test_no_style_sheet_has_a_string_in_which_white_space_counts(sheet: Path) -> None:
-    strings = re.findall(r"\"[^\"]*\"|'[^']*'", sheet.read_text(encoding="utf-8"))
+    without_comments = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+    strings = re.findall(r"\"[^\"]*\"|'[^']*'", without_comments)
     assert not [one for one in strings if re.search(r"\s{2,}|\n|\t", one)]

@@ -89,8 +89,8 @@ def _superclass_accuracies(card: ModelCard) -> None:
     st.subheader(_("What is it good at?"), anchor=False)
     left, right = st.columns((1.25, 1), gap="large") if soft_labels else (st.container(), None)
     with left:
-        st.html(views.shares_html(shares, card.role, _("Test pictures right, by superclass")))
-        st.caption(_("Right: the superclass with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. "
+        st.html(views.shares_html(shares, card.role, _("Test pictures right, by kind")))
+        st.caption(_("Right: the kind with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. "
                      "The line at the end of a bar is its 95\u00a0% interval (Wilson, n test pictures)."))  # fmt: skip
         if sizes := views.by_size(card):
             st.html(views.shares_html(sizes, card.role, _("Test pictures right, by the size of their class")))
@@ -105,7 +105,7 @@ def _superclass_accuracies(card: ModelCard) -> None:
         mean = soft_labels[name]
         st.html(views.mean_soft_label_html(mean, card.role))
         if mean.n:
-            text = _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by superclass.")
+            text = _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by kind.")
             st.caption(text.format(n=f"{mean.n:,}"))
 
 

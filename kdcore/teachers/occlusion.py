@@ -21,7 +21,7 @@ from kdcore.teachers.teacher import Teacher
 
 CELLS = 8  # cells on each side of a map
 PATCH = 2  # cells on each side of the square that is covered
-BATCH = 4  # covered pictures in one pass; more would need more memory and would not be faster
+BATCH = 2  # covered pictures in one pass; more would need more memory and are not faster
 
 Scores = Callable[[Tensor], Tensor]  # pictures uint8 [N, C, H, W] -> scores [N, K]
 

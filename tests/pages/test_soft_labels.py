@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ import kdcore
 from kdcore.datasets import load_dataset
 from kdcore.datasets.creatures import SPECIES, TRAITS, prototype
 from kdcore.pictures.decode import MAX_BYTES
-from kdcore.teachers import packaged
+from kdcore.teachers import occlusion, packaged
+from tests.pages.conftest import html_of
 from tests.picture_files import HEIC
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -245,3 +247,34 @@ def test_compare_shows_the_sample_that_was_taken_and_not_its_own_example() -> No
     fine(app)
     captions = [image.proto.imgs[0].caption for image in app.get("image")]
     assert "A tiger in the snow" in captions
+
+
+def test_where_it_looks_is_computed_only_when_asked_and_for_any_two_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def counted(*arguments: Any) -> occlusion.OcclusionMaps:
+        asked.append(arguments[2])
+        return original(*arguments)
+
+    original = occlusion.occlusion_maps
+    monkeypatch.setattr(occlusion, "occlusion_maps", counted)
+    st.cache_resource.clear()
+    app = soft_labels(source="digit")
+    fine(app)
+    assert not asked and "kd-look" not in html_of(app)
+    app.toggle(key="where").set_value(True).run()
+    fine(app)
+    first, second = (box for box in app.selectbox if str(box.key).startswith("where_"))
+    assert first.value != second.value and {first.value, second.value} < set("0123456789")
+    assert html_of(app).count("<figure") == 2
+    assert f"the odds of {second.value}" in html_of(app)
+    second.select(next(name for name in "0123456789" if name not in (first.value, second.value))).run()
+    fine(app)
+    assert len(asked) == 1  # another class, and every rerun, needs no further pass
+
+
+def test_a_link_or_a_reload_shows_where_it_looks_by_kind_as_the_bars_are() -> None:
+    app = soft_labels(source="creature", teacher="animals", where="true")
+    fine(app)
+    first, _second = (box for box in app.selectbox if str(box.key).startswith("where_"))
+    assert len(first.options) == len(set(kdcore.load_teacher("animals").card.superclasses))

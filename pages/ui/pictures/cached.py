@@ -6,7 +6,11 @@ get the same name, and a scene contains texts.
 
 from __future__ import annotations
 
+import io
+from typing import TYPE_CHECKING
+
 import streamlit as st
+from PIL import Image
 
 from kdcore.pictures.decode import open_picture
 from kdcore.teachers.ensemble_names import members_of
@@ -17,6 +21,9 @@ from pages.ui.kit import images
 from pages.ui.pictures import example, scenes
 from pages.ui.pictures import sample_pictures as samples
 from pages.ui.pictures.scenes import Scene
+
+if TYPE_CHECKING:
+    from kdcore.teachers.occlusion import OcclusionMaps
 
 
 def hesitant_example(dataset_name: str, teacher_name: str) -> example.Example:
@@ -94,6 +101,25 @@ def picture(teacher_name: str, png: bytes, alt: str) -> Scene:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _picture(teacher_name: str, version: tuple[str, ...], png: bytes, alt: str) -> Scene:
     return scenes.picture_scene(teacher(teacher_name), png, alt)
+
+
+def occlusion(teacher_name: str, png: bytes, *, by_kind: bool) -> OcclusionMaps:
+    """Return the occlusion maps of a picture, of the teacher's superclasses or of its classes; it can take seconds.
+
+    Args:
+        png: the picture.
+        by_kind: whether the maps are of the superclasses, where the teacher has any.
+    """
+    return _occlusion(teacher_name, version_of(teacher_name), png, by_kind)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _occlusion(teacher_name: str, version: tuple[str, ...], png: bytes, by_kind: bool) -> OcclusionMaps:
+    from kdcore.teachers.occlusion import occlusion_maps  # loads torch, which takes seconds
+
+    asked = teacher(teacher_name)
+    groups = asked.card.superclasses if by_kind else asked.card.class_names
+    return occlusion_maps(asked, asked.prepare(Image.open(io.BytesIO(png))), groups)
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)

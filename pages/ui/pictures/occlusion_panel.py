@@ -49,7 +49,7 @@ def _draw_maps(maps: OcclusionMaps, key: str) -> None:
     chosen = []
     for number, column in enumerate(columns):
         with column:
-            label = _("What speaks for") if number == 0 else _("And what for")
+            label = _("What speaks for") if number == 0 else _("And what speaks for")
             name = st.selectbox(
                 label, names, number, key=f"where_{number}_{key}",
                 format_func=lambda name: f"{name}, {look.percent(shares[name])}",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pages.ui.kit.formats import no_break_percent
 from pages.ui.kit.images import data_url
 from pages.ui.session.i18n import _
 
@@ -144,7 +145,7 @@ def map_html(view: MapView) -> str:
     """Return one map with its sentence as HTML."""
     return (
         f'<figure class="kd-look"><img src="{view.url}" alt="{escape(view.alt)}">'
-        f"<figcaption>{escape(view.sentence)}</figcaption></figure>"
+        f"<figcaption>{escape(no_break_percent(view.sentence))}</figcaption></figure>"
     )
 
 
@@ -160,7 +161,7 @@ def legend_html(scale: float) -> str:
     bar = f"linear-gradient(90deg, {ends[0]}, transparent, {ends[1]})"
     return (
         f'<div class="kd-look-legend"><span>{escape(against)}</span>'
-        f'<i style="background: {bar}, #8a8a8a"></i><span>{escape(speaks_for)}</span></div>'
+        f'<i style="background: {bar}, #8a8a8a"></i><span>{escape(no_break_percent(speaks_for))}</span></div>'
     )
 
 

@@ -17,8 +17,8 @@ from kdcore.teachers.load import load_teacher
 from kdcore.teachers.occlusion import CELLS, PATCH, OcclusionMaps, falls_when_covered, occlusion_maps
 from kdcore.teachers.teacher import Teacher
 
-SIDE = 32
-SQUARE = (slice(4, 12), slice(20, 28))  # rows 1 and 2, columns 5 and 6 of the map
+SIDE = 28
+SQUARE = (slice(4, 12), slice(12, 20))  # rows 1 and 2, columns 3 and 4 of the map
 
 
 class BrightSquare(nn.Module):
@@ -78,9 +78,9 @@ def test_the_maps_are_those_of_a_loop_in_numpy() -> None:
 def test_the_place_that_decides_lights_up_and_speaks_against_the_others() -> None:
     maps = occlusion_maps(made(BrightSquare(), ("a", "b", "c")), random_picture(), ("a", "b", "c"))
     square = np.zeros((CELLS, CELLS), bool)
-    square[1:3, 5:7] = True
+    square[1:3, 3:5] = True
     near = np.zeros_like(square)  # what a patch covers that touches the square
-    near[0:4, 4:8] = True
+    near[0:4, 2:6] = True
     for group, sign in zip(maps.falls.numpy(), (1, -1, -1), strict=True):
         assert (sign * group[square]).min() > np.abs(group[~square]).max()
         assert np.abs(group[~near]).max() < 1e-6

@@ -99,4 +99,4 @@ def test_the_html_shows_names_as_they_are_and_the_legend_says_what_the_colours_m
     assert "<b>" not in html and html.count("&lt;b&gt;") >= 2
     assert 'alt="Map for' in html
     legend = view.legend_html(math.log(4))
-    assert "the odds rise 4.0-fold" in legend and "the odds fall to 25 %" in legend
+    assert "the odds rise 4.0-fold" in legend and "the odds fall to 25\u00a0%" in legend

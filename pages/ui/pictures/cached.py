@@ -18,7 +18,7 @@ from pages.ui.engine.cache import clear_with_datasets, dataset, teacher, teacher
 from pages.ui.engine.cache import version as version_of
 from pages.ui.frame.page_parts import TeacherMissing
 from pages.ui.kit import images
-from pages.ui.pictures import example, scenes
+from pages.ui.pictures import example, occlusion_view, scenes
 from pages.ui.pictures import sample_pictures as samples
 from pages.ui.pictures.scenes import Scene
 
@@ -120,6 +120,25 @@ def _occlusion(teacher_name: str, version: tuple[str, ...], png: bytes, by_kind:
     asked = teacher(teacher_name)
     groups = asked.card.superclasses if by_kind else asked.card.class_names
     return occlusion_maps(asked, asked.prepare(Image.open(io.BytesIO(png))), groups)
+
+
+def occlusion_map(
+    teacher_name: str, png: bytes, name: str, scale: float, language: str, *, by_kind: bool
+) -> occlusion_view.MapView:
+    """Return one of the maps of `occlusion` as it is drawn; drawing it takes as long as the rest of a page.
+
+    Args:
+        name: the class, or kind, of the map.
+        scale: the end of the colour scale, in nats.
+    """
+    return _occlusion_map(teacher_name, version_of(teacher_name), png, by_kind, name, scale, language)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _occlusion_map(
+    teacher_name: str, version: tuple[str, ...], png: bytes, by_kind: bool, name: str, scale: float, language: str
+) -> occlusion_view.MapView:
+    return occlusion_view.map_view(_occlusion(teacher_name, version, png, by_kind), name, scale)
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pages.ui.kit import look
 from pages.ui.kit.formats import no_break_percent
 from pages.ui.kit.images import data_url
 from pages.ui.session.i18n import _
@@ -166,8 +167,8 @@ def legend_html(scale: float) -> str:
 
 
 def style() -> str:
-    """Return the style sheet of the maps as HTML."""
-    return f"<style>{Path(__file__).with_name('occlusion.css').read_text(encoding='utf-8')}</style>"
+    """Return the style sheet of the maps as a `<style>` element."""
+    return look.style_html(Path(__file__).with_name("occlusion.css"))
 
 
 def limits_text() -> str:

@@ -50,8 +50,8 @@ def log_odds(logits: Tensor) -> Tensor:
     log_probs = logits.double().log_softmax(-1)
     # 1 - p of the most probable class can round to 0, so it is summed from the other classes.
     winner = log_probs.argmax(-1, keepdim=True)
-    log_rest = torch.log1p(-log_probs.scatter(-1, winner, -math.inf).exp())
-    log_rest = log_rest.scatter(-1, winner, log_probs.scatter(-1, winner, -math.inf).logsumexp(-1, keepdim=True))
+    others = log_probs.scatter(-1, winner, -math.inf)
+    log_rest = torch.log1p(-others.exp()).scatter(-1, winner, others.logsumexp(-1, keepdim=True))
     return (log_probs - log_rest).clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
 
 

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 def style() -> None:
     """Add the style sheet of this page, and the gallery's, which the wrong answers use."""
-    css = Path(__file__).with_name("cards.css").read_text(encoding="utf-8")
-    st.html(f"<style>{look.gallery_css()}{css}</style>")
+    st.html(look.style_html(look.GALLERY_CSS, Path(__file__).with_name("cards.css")))
 
 
 def pick_card() -> ModelCard | None:

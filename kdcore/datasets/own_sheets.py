@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kdcore.datasets.base import Dataset, DatasetInfo
+from kdcore.datasets.base import Dataset, DatasetInfo, Split
 from kdcore.datasets.cache import from_tensors, to_tensors
 from kdcore.errors import DatasetUnavailable, ModelFileError, StoreError
 from kdcore.machine import paths
@@ -20,7 +20,7 @@ from kdcore.machine.tensor_files import load_tensors, save_tensors, write_atomic
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 GIVEN = ""  # the origin of pictures that were given in memory, not read from a folder or file
 _EXTRA = "extra.images"
-_ADDED_LATER = {"notes": [], "extra": 0, "expires": None}  # sheets of earlier versions lack these
+_ADDED_LATER = {"notes": [], "grey": False, "extra": 0, "expires": None}  # sheets of earlier versions lack these
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class OwnSheet:
         sha256: hash over the dataset's pixels and labels.
         tensors_sha256: hash of the file of tensors.
         notes: whole sentences about what was left out, or may not be expected.
+        grey: whether all pictures are grey.
         extra: number of pictures without labels that are kept with the dataset.
         expires: when a temporary dataset may be removed, in seconds since 1970; None for one that is kept.
     """
@@ -50,6 +51,7 @@ class OwnSheet:
     sha256: str
     tensors_sha256: str
     notes: tuple[str, ...] = ()
+    grey: bool = False
     extra: int = 0
     expires: float | None = None
 
@@ -86,11 +88,16 @@ def save_dataset(
         sha256=dataset.sha256,
         tensors_sha256=save_tensors(sheet_path(dataset.name).with_suffix(".safetensors"), tensors),
         notes=notes,
+        grey=all(map(_is_grey, (dataset.train, dataset.validation, dataset.test))),
         extra=len(extra),
         expires=expires,
     )
     write_sheet(sheet)
     return sheet
+
+
+def _is_grey(split: Split) -> bool:
+    return bool((split.images == split.images[:, :1]).all())
 
 
 def write_sheet(sheet: OwnSheet) -> None:
@@ -145,6 +152,7 @@ def info_of(sheet: OwnSheet) -> DatasetInfo:
         image_shape=sheet.image_shape,
         sha256=sheet.sha256,
         terms="Given on a page of this program." if given else f"Added from {Path(sheet.origin).name}.",
+        grey=sheet.grey,
         extra_size=sheet.extra,
         expires=sheet.expires,
     )

@@ -10,6 +10,7 @@ from kdcore.datasets.registry import (
     keep_dataset,
     list_datasets,
     load_dataset,
+    load_extra_pictures,
     remove_dataset,
 )
 from kdcore.machine.download import FetchProgress
@@ -28,5 +29,6 @@ __all__ = [
     "keep_dataset",
     "list_datasets",
     "load_dataset",
+    "load_extra_pictures",
     "remove_dataset",
 ]

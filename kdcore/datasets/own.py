@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from kdcore.datasets.base import Dataset, DatasetInfo
 from kdcore.datasets.class_names import printable
@@ -23,6 +24,7 @@ from kdcore.datasets.own_sheets import (
     folder,
     info_of,
     list_sheets,
+    load_extra,
     load_own,
     read_sheet,
     save_dataset,
@@ -46,6 +48,18 @@ def tensors_path(name: str) -> Path | None:
     """Return the file of an own dataset's tensors, or None if it does not exist."""
     path = folder() / f"{name}.safetensors"
     return path if path.is_file() else None
+
+
+def load_extra_pictures(name: str) -> Tensor:
+    """Load the pictures without labels that are kept with an own dataset, uint8 [M, C, H, W].
+
+    Raises:
+        DatasetUnavailable: there are none, or they are damaged.
+    """
+    sheet = read_sheet(sheet_path(name)) if NAME.fullmatch(name) else None
+    if sheet is None or not sheet.extra:
+        raise DatasetUnavailable(f"{name} has no pictures without labels; give it some, or leave them out.")
+    return load_extra(sheet)
 
 
 def was_given(name: str) -> bool:

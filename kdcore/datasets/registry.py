@@ -244,6 +244,7 @@ def load_dataset(name: str) -> Dataset:
 add_dataset = partial(own.add_dataset, taken=DATASETS)
 remove_dataset = own.remove_dataset
 keep_dataset = own.keep_dataset
+load_extra_pictures = own.load_extra_pictures
 
 
 def _how_to_get(info: DatasetInfo) -> str:

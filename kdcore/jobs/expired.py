@@ -38,7 +38,7 @@ def remove_expired_datasets(store: Store, now: float) -> int:
 
 def _uses(config: Mapping[str, Any], dataset: str) -> bool:
     """Whether the run with this configuration, as JSON, needs the dataset."""
-    return dataset == config.get("dataset")
+    return dataset in (config.get("dataset"), config.get("extra_pictures"))
 
 
 def _expired(folder: Path, now: float) -> Iterator[str]:

@@ -39,6 +39,11 @@ class Run:
     notes: tuple[str, ...]
     extra: Dataset | None = None
 
+    @property
+    def extra_count(self) -> int:
+        """Number of extra pictures."""
+        return 0 if self.extra is None else len(self.extra.train)
+
     def checkpoint(self, group: int, *stage: int) -> RunCheckpoint:
         """Return the `RunCheckpoint` that saves and loads one training of the run: a group's main students, or a stage.
 

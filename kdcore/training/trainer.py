@@ -104,8 +104,7 @@ def _train(
         raise TrainingStopped
     device = pick_device(config.device)
     teachers = {name: _checked_teacher(name, dataset, device) for name in teachers_of(config)}
-    notes = teacher_notes(teachers, dataset, cards_before)
-    extra = find_extra_pictures(config, dataset)
+    notes, extra = teacher_notes(teachers, dataset, cards_before), find_extra_pictures(config, dataset)
     run = Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop, notes, extra)
     together = groups(run.points)
     if run.has_outdated_checkpoint(together):
@@ -132,7 +131,7 @@ def _train(
     survivors = 0  # students that did not diverge
     for number, group in enumerate(together):
         students, of_stages = yield from _students(run, group, number, answers)
-        schedule = Schedule.of(group[0].config, 0 if extra is None else len(extra.train))
+        schedule = Schedule.of(group[0].config, run.extra_count)
         teams = build_teams(
             students, dataset.image_shape, dataset.num_classes, schedule, device, partial(_feature_loss, run)
         )

@@ -109,11 +109,10 @@ def _train(
     together = groups(run.points)
     if run.has_outdated_checkpoint(together):
         run = replace(run, notes=(*run.notes, OUTDATED_CHECKPOINT))
-    epochs = sum(group[0].config.epochs for group in together)
     yield RunStarted(
         config=config.to_json(),
         arms=("teacher", *arm_names(config, dataset)),
-        epochs=epochs,
+        epochs=(epochs := sum(group[0].config.epochs for group in together)),
         device=device.name,
         precision=device.precision,
         train_size=config.labels,

@@ -158,8 +158,8 @@ def _picture_to_show(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
 def _visitors_picture(source: str | None) -> visitor_picture.VisitorPicture | None:
     """Draw the upload and return the visitor's picture for a dataset; None where there is none.
 
-    It is a new upload, else the picture that the visitor looked at last if it was uploaded or is from `source`, else
-    the last picture from `source`.
+    It is a new upload, else the picture that the visitor looked at last if it was uploaded, came with the app or is
+    from `source`, else the last picture from `source`.
 
     Args:
         source: where pictures come from that suit the dataset; None for a dataset without such a source.
@@ -171,6 +171,6 @@ def _visitors_picture(source: str | None) -> visitor_picture.VisitorPicture | No
         visitor_picture.keep_picture(uploaded)
         return uploaded
     current = visitor_picture.last_picture()
-    if current is not None and current.source in ("upload", source):
+    if current is not None and current.source in ("upload", "sample", source):
         return current
     return None if source is None else visitor_picture.last_picture(source)

@@ -48,8 +48,7 @@ def pick_section() -> str:
 
 def draw_section(section: str, trio: Trio) -> None:
     """Draw the chosen section. An error in it is shown as one sentence, and the rest of the page is drawn."""
-    css = Path(__file__).with_name("compare.css").read_text(encoding="utf-8")
-    st.html(f"<style>{css}{look.gallery_css()}</style>")
+    st.html(look.style_html(Path(__file__).with_name("compare.css"), look.GALLERY_CSS))
     draw = {
         "picture": _picture, "mixups": _mixups, "classes": _classes, "likeness": _likeness,
         "calibration": _calibration, "cost": _cost, "gallery": _gallery,

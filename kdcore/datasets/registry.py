@@ -262,6 +262,8 @@ def load_dataset(name: str) -> Dataset:
 
 add_dataset = partial(own.add_dataset, taken=DATASETS)
 remove_dataset = own.remove_dataset
+keep_dataset = own.keep_dataset
+load_extra_pictures = own.load_extra_pictures
 
 
 def _how_to_get(info: DatasetInfo) -> str:
@@ -282,6 +284,8 @@ def _by_hand(info: DatasetInfo) -> str:
         files = "its four IDX files"
     elif info.name in PUBLISHED:
         files = "train.parquet and test.parquet, or torchvision's unpacked folder,"
+    elif own.was_given(info.name):
+        return "Give its pictures again."
     else:
         return f"Add it again from its folder (kdcore datasets add FOLDER --name {info.name})."
     return f"Put {files} into {folder}, or set KDCORE_DATA to a folder that holds {source}."

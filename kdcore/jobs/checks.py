@@ -24,6 +24,7 @@ def check_can_run(config: RunConfig) -> None:
     from kdcore.datasets import dataset_info, dataset_status
     from kdcore.machine.device import pick_device
     from kdcore.settings.defaults import defaults_for, instead_of
+    from kdcore.settings.extra_pictures import OWN
     from kdcore.settings.stages import stages_of
     from kdcore.settings.sweeps import points, teachers_of
     from kdcore.teachers.building.catalog import dataset_of
@@ -37,6 +38,8 @@ def check_can_run(config: RunConfig) -> None:
     status = dataset_status(config.dataset)
     if not status.ready:
         raise DatasetUnavailable(status.needs)
+    if config.extra_pictures not in ("", OWN) and not (other := dataset_status(config.extra_pictures)).ready:
+        raise DatasetUnavailable(other.needs)
     cards = teachers_by_name()
     teacher_datasets = {name: card.dataset for name, card in cards.items()}
     shown = (config.dataset, dataset_info(config.dataset).image_shape)

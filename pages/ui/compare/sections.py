@@ -182,7 +182,9 @@ def _cost(trio: Trio) -> None:
     chart, money = st.columns((1.2, 1), gap="large")
     with chart:
         draw_chart(charts.latency_curve(measured, chart_text_style()), "kd-batches", words)
-        note = _("Middle of {n} repetitions, of {m} at batch {size}; a whisker reaches to p95.")
+        note = _(
+            "Middle of {n} repetitions, of {m} at batch {size}, of fewer for a slow network; a whisker reaches to p95."
+        )
         st.caption(f"{words} " + note.format(n=repetitions(1), m=repetitions(256), size=256))
     with money:
         st.html(paragraph(_("A thousand pictures"), "kd-told"))

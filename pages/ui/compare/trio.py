@@ -168,7 +168,7 @@ def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetition
 
     Args:
         latency: measurements by arm.
-        repetitions: how often each was timed.
+        repetitions: how often each was timed, unless its measurement says that it was fewer times.
     """
     first = next(iter(latency.values()))[0]
     text = ngettext(
@@ -178,7 +178,11 @@ def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetition
         "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty.",
         first["threads"],
     )
-    return text.format(device=first["device"], threads=first["threads"], n=repetitions)
+    note = text.format(device=first["device"], threads=first["threads"], n=repetitions)
+    fewest = min(time.get("repetitions", repetitions) for times in latency.values() for time in times)
+    if fewest < repetitions:
+        note += " " + _("A slow network was timed fewer times, {n} at least.").format(n=fewest)
+    return note
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import streamlit as st
 from kdcore.errors import KdError
 from pages.ui.components.instrument import instrument
 from pages.ui.frame.shell import link, open_page, page_title
-from pages.ui.pictures import cached, creature_picker, pickers
+from pages.ui.pictures import cached, creature_picker, occlusion_panel, pickers, sample_picker
 from pages.ui.session import visitor_picture
 from pages.ui.session.i18n import _, language
 from pages.ui.session.visitor_picture import VisitorPicture
@@ -41,11 +41,13 @@ try:
         chosen = VisitorPicture(cached.creature_picture(traits), _("Drawn creature"), source)
         scene = cached.creature(card.name, traits, language())
     else:
+        sample = sample_picker.pick_sample_picture() if source == "upload" else None
         main = st.container()
         if source == "upload" and upload_way == "camera":
             beside, main = st.columns([2, 5], gap="medium")
             with beside:
                 chosen = pickers.take_photo()
+        chosen = sample or chosen
         if chosen is not None:
             scene = cached.picture(card.name, chosen.png, chosen.name)
     with main:
@@ -57,6 +59,7 @@ try:
             opinion_panel.show_none_of_these_warning(card, scene)
             positions = instrument(scene.data(lead=LEAD), key="instrument")
             opinion_panel.show_members(card, scene, positions)
+            occlusion_panel.show_where_it_looks(card, chosen.png)
         if source == "dataset" and card.dataset != sampled:
             st.caption(_("This teacher learned {other}, not {name}.").format(other=card.dataset, name=sampled))
         if source != "creature":

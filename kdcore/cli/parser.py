@@ -128,6 +128,9 @@ def _add_settings(parser: Parser) -> None:
     set_help = "a parameter of the method, such as non_target_weight=4; may be given several times"
     parser.add_argument("--set", action="append", metavar="NAME=VALUE", help=set_help)
     parser.add_argument(
+        "--extra-pictures", metavar="NAME", help="pictures without labels: own, or a dataset such as animals64"
+    )
+    parser.add_argument(
         "--controls", metavar="NAMES", help="further arms, joined by commas, or all; see kdcore methods"
     )
     parser.add_argument("--temperature", type=float, metavar="T", help="of the soft labels, 0.01 to 1,000")

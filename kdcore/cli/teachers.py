@@ -63,11 +63,12 @@ def remove(options: Namespace) -> Answer:
 
 def measure(options: Namespace) -> Answer:
     # These load torch, which takes seconds.
-    from kdcore.teachers.building.measure import measure_teacher, write_measured_card
+    from kdcore.teachers.building.measure import measure_teacher
+    from kdcore.teachers.teacher import write_card
 
     card = measure_teacher(options.name, options.device)
     if options.out:
-        write_measured_card(card, Path(options.out))
+        write_card(card, Path(options.out) / f"{card.name}.json")
     data = {"teacher": card.name, "dataset": card.dataset, "dataset_sha256": card.dataset_sha256}
     return Answer({**data, "figures": card.figures, "notes": card.notes}, one_card_text(card, (card,)))
 

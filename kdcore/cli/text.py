@@ -140,6 +140,8 @@ def _config_line(config: dict[str, Any]) -> str:
         "distill_weight": f"weight {config['distill_weight']:g}",
         "epochs": f"{config['epochs']} epochs",
     }
+    if extra := config.get("extra_pictures"):
+        settings["extra_pictures"] = f"extra pictures {extra}"
     left_out = {*vary, *unused}
     if "method" in vary:  # methods that are compared each have their own temperature and distill weight
         left_out |= {"temperature", "distill_weight"}

@@ -19,7 +19,10 @@ from kdcore.settings.describe import flat_config
 from kdcore.store import RunRow, Store
 
 STOP_SECONDS = 20.0  # how long Ctrl-C waits for the run's worker to stop
-SETTINGS = ("teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", "seeds", "device")
+SETTINGS = (
+    "teacher", "student", "method", "temperature", "distill_weight", "labels", "epochs", "seeds", "device",
+    "extra_pictures",
+)  # fmt: skip
 RECIPE = ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
 # Settings that a rerun on another dataset keeps; all others suit the dataset that they were chosen for.
 KEPT_ACROSS_DATASETS = ("method", "parameters", "temperature", "distill_weight", "controls", "vary", "seeds", "device")

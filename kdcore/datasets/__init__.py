@@ -7,8 +7,10 @@ from kdcore.datasets.registry import (
     dataset_info,
     dataset_status,
     fetch_dataset,
+    keep_dataset,
     list_datasets,
     load_dataset,
+    load_extra_pictures,
     remove_dataset,
 )
 from kdcore.machine.download import FetchProgress
@@ -24,7 +26,9 @@ __all__ = [
     "dataset_info",
     "dataset_status",
     "fetch_dataset",
+    "keep_dataset",
     "list_datasets",
     "load_dataset",
+    "load_extra_pictures",
     "remove_dataset",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from kdcore.datasets.base import Dataset
+from kdcore.datasets.base import Dataset, Split
 from kdcore.datasets.parquet import read_parquet
 from kdcore.datasets.splits import check_labels, split_published
 from kdcore.errors import DatasetUnavailable
@@ -13,6 +13,7 @@ from kdcore.errors import DatasetUnavailable
 NAME = "animals64"
 FILES = ("train.parquet", "test.parquet", "classes.json")
 VALIDATION_SHARE = 0.08
+FIRST_SMALL_LABEL = 59  # from here on the pictures are not ImageNet's
 
 
 def load(folder: Path) -> Dataset:
@@ -37,3 +38,8 @@ def load(folder: Path) -> Dataset:
     originals = [name.split("#", 1)[0] for name in sources]
     splits = split_published(everything, originals, test, VALIDATION_SHARE)
     return check_labels(Dataset.from_splits(NAME, class_names, families, *splits))
+
+
+def small_classes(split: Split) -> Split:
+    """Return the pictures of a split that are not from ImageNet; the others are ImageNet's own training pictures."""
+    return split.select((split.hard_labels >= FIRST_SMALL_LABEL).nonzero()[:, 0])

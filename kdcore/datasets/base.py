@@ -122,6 +122,9 @@ class DatasetInfo:
         download_bytes: size of the download in bytes, about; None where there is nothing to download.
         terms: where the pictures are from and what may be done with them, in one sentence.
         sha256: the dataset's hash, where it is known without loading the pictures; else empty.
+        grey: whether all pictures are known to be grey, although they may have three channels.
+        extra_size: number of pictures without labels that are kept with the dataset.
+        expires: when a temporary dataset may be removed, in seconds since 1970; None for every other one.
     """
 
     name: str
@@ -136,6 +139,9 @@ class DatasetInfo:
     download_bytes: int | None = None
     terms: str = ""
     sha256: str = ""
+    grey: bool = False
+    extra_size: int = 0
+    expires: float | None = None
 
 
 @dataclass(frozen=True)

@@ -10,66 +10,62 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, fields
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from kdcore.datasets.base import Dataset, DatasetInfo
-from kdcore.datasets.cache import from_tensors, to_tensors
 from kdcore.datasets.class_names import printable
+from kdcore.datasets.own_sheets import (
+    GIVEN,
+    NAME,
+    folder,
+    info_of,
+    list_sheets,
+    load_extra,
+    load_own,
+    read_sheet,
+    save_dataset,
+    sheet_path,
+    write_sheet,
+)
 from kdcore.datasets.own_sources import read_source
 from kdcore.datasets.own_splits import split_pictures
 from kdcore.datasets.picture_reader import SIZES, Progress
 from kdcore.datasets.split_names import split_of_folder
-from kdcore.errors import ConfigError, DatasetUnavailable, ModelFileError, StoreError
+from kdcore.errors import ConfigError, DatasetUnavailable
 from kdcore.machine import paths
-from kdcore.machine.tensor_files import load_tensors, save_tensors, write_atomically
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-
-
-@dataclass(frozen=True)
-class OwnSheet:
-    """What is known of an own dataset without reading its pictures; saved as JSON beside the tensors.
-
-    Attributes:
-        origin: the folder or file that the pictures were read from.
-        image_shape: (C, H, W).
-        train_size: number of pictures in the train split.
-        pictures: number of pictures in all splits.
-        unreadable: number of files that could not be read as pictures and were left out.
-        sha256: hash over the dataset's pixels and labels.
-        tensors_sha256: hash of the file of tensors.
-        notes: whole sentences about what was left out, or may not be expected.
-    """
-
-    name: str
-    origin: str
-    class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    train_size: int
-    pictures: int
-    unreadable: int
-    sha256: str
-    tensors_sha256: str
-    notes: tuple[str, ...] = ()
-
-
-def folder() -> Path:
-    """Return the folder that holds the sheets and tensors of the user's own datasets; it may not exist yet."""
-    return paths.home() / "datasets" / "own"
 
 
 def list_own() -> tuple[DatasetInfo, ...]:
     """Return every own dataset, sorted by name; a dataset whose sheet is damaged is left out."""
-    sheets = (_read_sheet(path) for path in sorted(folder().glob("*.json")))
-    return tuple(_info(sheet) for sheet in sheets if sheet is not None)
+    return tuple(map(info_of, list_sheets()))
 
 
 def tensors_path(name: str) -> Path | None:
     """Return the file of an own dataset's tensors, or None if it does not exist."""
     path = folder() / f"{name}.safetensors"
     return path if path.is_file() else None
+
+
+def load_extra_pictures(name: str) -> Tensor:
+    """Load the pictures without labels that are kept with an own dataset, uint8 [M, C, H, W].
+
+    Raises:
+        DatasetUnavailable: there are none, or they are damaged.
+    """
+    sheet = read_sheet(sheet_path(name)) if NAME.fullmatch(name) else None
+    if sheet is None or not sheet.extra:
+        raise DatasetUnavailable(f"{name} has no pictures without labels; give it some, or leave them out.")
+    return load_extra(sheet)
+
+
+def was_given(name: str) -> bool:
+    """Whether an own dataset was made of pictures that were given in memory, and not read from a folder or file."""
+    sheet = read_sheet(sheet_path(name))
+    return sheet is not None and sheet.origin == GIVEN
 
 
 def add_dataset(
@@ -102,7 +98,7 @@ def add_dataset(
     path = path.expanduser().absolute()
     origin = printable(str(path))
     wanted = name or _name_from_path(path)
-    name = _legal_name(name, taken) if name else _free_name(wanted, origin, taken, is_teacher_name)
+    name = legal_name(name, taken) if name else _free_name(wanted, origin, taken, is_teacher_name)
     if is_teacher_name(name):
         raise ConfigError(
             f'"{name}" is the name of a teacher, and the teacher of your pictures gets their name; give them another '
@@ -112,79 +108,69 @@ def add_dataset(
         raise ConfigError(f"The size must be {SIZES[0]} or {SIZES[1]} pixels, not {size}.")
     pictures = read_source(path, size, progress)
     dataset, notes = split_pictures(name, pictures.class_names, pictures.splits, _as_before(name))
-    tensors_sha256 = save_tensors(folder() / f"{name}.safetensors", to_tensors(dataset))
-    sheet = OwnSheet(
-        name=name,
-        origin=origin,
-        class_names=dataset.class_names,
-        image_shape=dataset.image_shape,
-        train_size=len(dataset.train),
-        pictures=len(dataset.train) + len(dataset.validation) + len(dataset.test),
-        unreadable=pictures.unreadable,
-        sha256=dataset.sha256,
-        tensors_sha256=tensors_sha256,
-        notes=(*_rename_notes(wanted, name), *pictures.notes, *notes),
-    )
-    try:
-        write_atomically(folder() / f"{name}.json", json.dumps(asdict(sheet), indent=1, ensure_ascii=False).encode())
-    except OSError as error:
-        raise StoreError(f"The facts of {name} could not be saved ({error.strerror}); free some disk space.") from error
-    return _info(sheet)
+    extra = torch.empty(0, *dataset.image_shape, dtype=torch.uint8)
+    said = (*_rename_notes(wanted, name), *pictures.notes, *notes)
+    return info_of(save_dataset(dataset, origin, pictures.unreadable, said, extra))
 
 
 def remove_dataset(name: str) -> None:
     """Remove an own dataset's sheet and tensors; the pictures that it was made from stay where they are.
 
+    Of pictures that were given in memory, the teachers that learned from them are removed too, so that nothing that
+    was made from them stays but the students in the folders of runs.
+
     Raises:
         ConfigError: no own dataset has this name.
     """
-    path = folder() / f"{name}.json"
-    if not _NAME.fullmatch(name) or not path.is_file():
-        names = ", ".join(info.name for info in list_own()) or "none yet"
-        raise ConfigError(f'"{name[:40]}" is not one of your own datasets ({names}); only those can be removed.')
+    path, given = _existing_sheet(name, "removed"), was_given(name)
     path.unlink(missing_ok=True)
     path.with_suffix(".safetensors").unlink(missing_ok=True)
+    if given:
+        _remove_teachers(name)
 
 
-def _info(sheet: OwnSheet) -> DatasetInfo:
-    side = sheet.image_shape[1]
-    facts = f"{sheet.pictures:,} pictures of your own, {side}x{side}."
-    return DatasetInfo(
-        name=sheet.name,
-        title=sheet.name,
-        source="your own",
-        embedded=False,
-        num_classes=len(sheet.class_names),
-        train_size=sheet.train_size,
-        description=" ".join((facts, *sheet.notes)),
-        load=partial(_load, sheet),
-        image_shape=sheet.image_shape,
-        sha256=sheet.sha256,
-        terms=f"Added from {Path(sheet.origin).name}.",
-    )
+def keep_dataset(name: str) -> DatasetInfo:
+    """Make a temporary dataset a lasting one; one that lasts already stays so.
+
+    Raises:
+        ConfigError: no own dataset has this name, or its sheet is damaged.
+        StoreError: that cannot be written to the disk.
+    """
+    sheet = read_sheet(_existing_sheet(name, "kept"))
+    if sheet is None:
+        raise ConfigError(f"The facts of {name} are damaged, so it cannot be kept; give its pictures again.")
+    lasting = replace(sheet, expires=None)
+    write_sheet(lasting)
+    return info_of(lasting)
 
 
-def _load(sheet: OwnSheet) -> Dataset:
-    try:
-        tensors, _ = load_tensors(folder() / f"{sheet.name}.safetensors", sheet.tensors_sha256)
-        return from_tensors(sheet.name, sheet.class_names, sheet.class_names, tensors, sheet.sha256)
-    except (ModelFileError, KeyError) as error:
-        raise DatasetUnavailable(
-            f"The copy of {sheet.name} is missing or damaged; add it again: "
-            f"kdcore datasets add {sheet.origin} --name {sheet.name}."
-        ) from error
+def _existing_sheet(name: str, done: str) -> Path:
+    """Return the path of the sheet of an own dataset.
+
+    Args:
+        done: what is to be done with it, as a participle for the message.
+
+    Raises:
+        ConfigError: no own dataset has this name.
+    """
+    if NAME.fullmatch(name) and sheet_path(name).is_file():
+        return sheet_path(name)
+    names = ", ".join(info.name for info in list_own()) or "none yet"
+    raise ConfigError(f'"{name[:40]}" is not one of your own datasets ({names}); only those can be {done}.')
 
 
-def _read_sheet(path: Path) -> OwnSheet | None:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data = {"notes": []} | data  # sheets of earlier versions have none
-        values = {field.name: data[field.name] for field in fields(OwnSheet)}
-        values |= {key: tuple(values[key]) for key in ("class_names", "image_shape", "notes")}
-        sheet = OwnSheet(**values)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return sheet if sheet.name == path.stem and _NAME.fullmatch(sheet.name) else None
+def _remove_teachers(dataset: str) -> None:
+    """Remove the teachers, those of controls too, that were trained on a dataset, and what a stopped training left."""
+    for path in (paths.home() / "models").glob(f"{dataset}*.json"):
+        try:
+            learned = json.loads(path.read_text(encoding="utf-8"))["dataset"]
+        except (OSError, ValueError, KeyError, TypeError):  # a damaged card is not known to be of this dataset
+            continue
+        if learned == dataset:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".safetensors").unlink(missing_ok=True)
+    for ending in ("", "-smoothed", "-undertrained"):
+        (paths.home() / "teachers" / f"{dataset}{ending}.safetensors").unlink(missing_ok=True)
 
 
 def _name_from_path(path: Path) -> str:
@@ -212,21 +198,26 @@ def _rename_notes(wanted: str, name: str) -> tuple[str, ...]:
 
 
 def _is_from_elsewhere(path: Path, origin: str) -> bool:
-    sheet = _read_sheet(path)
+    sheet = read_sheet(path)
     return path.exists() if sheet is None else sheet.origin != origin
 
 
 def _as_before(name: str) -> Dataset | None:
     """Return the copy that adding pictures again replaces, or None if there is none that can be read."""
-    sheet = _read_sheet(folder() / f"{name}.json")
+    sheet = read_sheet(folder() / f"{name}.json")
     try:
-        return None if sheet is None else _load(sheet)
+        return None if sheet is None else load_own(sheet)
     except DatasetUnavailable:
         return None
 
 
-def _legal_name(name: str, taken: Collection[str]) -> str:
-    if not _NAME.fullmatch(name):
+def legal_name(name: str, taken: Collection[str]) -> str:
+    """Return the name that a user chose for a dataset.
+
+    Raises:
+        ConfigError: it is not legal, or in `taken`.
+    """
+    if not NAME.fullmatch(name):
         raise ConfigError(f'"{name[:40]}" is no name for a dataset; use up to 32 small letters, digits and hyphens.')
     if name in taken:
         raise ConfigError(f'"{name}" is the name of a dataset that comes with the engine; give yours another (--name).')

@@ -28,16 +28,18 @@ def split_pictures(
     class_names: tuple[str, ...],
     pictures: Mapping[str, UnsplitPictures],
     before: Dataset | None = None,
+    share: float = HOLD_OUT_SHARE,
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Split pictures into train, validation and test; copies and crops of one picture stay in one split.
 
-    A class without validation or test pictures of its own gets `HOLD_OUT_SHARE` of its train pictures as such. Train
+    A class without validation or test pictures of its own gets a share of its train pictures as such. Train
     pictures that are in another split too are dropped, and so are validation pictures that are in test.
 
     Args:
         pictures: split -> its pictures; `train` must be there, `validation` and `test` may be missing.
         before: the same dataset as it was added before. Pictures that were held out stay so, and the others are not
             held out, so that a teacher is not measured on what it learned.
+        share: share of the train pictures that is held out for test, and of the rest for validation, 0 to 1.
 
     Returns:
         The dataset, and whole sentences about what a user may not expect.
@@ -63,7 +65,7 @@ def split_pictures(
             notes.append(f"There are no {side} pictures of {names}, so some of the train pictures are used as such.")
         train_labels, train_groups = labels[rows["train"]], [groups[row] for row in rows["train"]]
         known = {} if before is None else _held_out_before(before, side, groups, everything.images, hashes)
-        chosen = choose_groups(train_labels, train_groups, HOLD_OUT_SHARE, lacking, known)
+        chosen = choose_groups(train_labels, train_groups, share, lacking, known)
         rest, held_out = divide(train_labels, train_groups, chosen)
         rows[side] += [rows["train"][place] for place in held_out.tolist()]
         rows["train"] = [rows["train"][place] for place in rest.tolist()]

@@ -23,7 +23,8 @@ def check_can_run(config: RunConfig) -> None:
     # These load torch, which takes seconds.
     from kdcore.datasets import dataset_info, dataset_status
     from kdcore.machine.device import pick_device
-    from kdcore.settings.defaults import instead_of
+    from kdcore.settings.defaults import defaults_for, instead_of
+    from kdcore.settings.extra_pictures import OWN
     from kdcore.settings.stages import stages_of
     from kdcore.settings.sweeps import points, teachers_of
     from kdcore.teachers.building.catalog import dataset_of
@@ -37,6 +38,8 @@ def check_can_run(config: RunConfig) -> None:
     status = dataset_status(config.dataset)
     if not status.ready:
         raise DatasetUnavailable(status.needs)
+    if config.extra_pictures not in ("", OWN) and not (other := dataset_status(config.extra_pictures)).ready:
+        raise DatasetUnavailable(other.needs)
     cards = teachers_by_name()
     teacher_datasets = {name: card.dataset for name, card in cards.items()}
     shown = (config.dataset, dataset_info(config.dataset).image_shape)
@@ -45,6 +48,8 @@ def check_can_run(config: RunConfig) -> None:
         if learned_dataset is None:
             unknown = next(member for member in members_of(teacher) if dataset_of(member) is None)
             raise UnknownName("teacher", unknown, teacher_datasets)
+        if learned_dataset != config.dataset and teacher == defaults_for(config.dataset).teacher:
+            continue  # it fits by its kinds
         if learned_dataset != config.dataset:
             fitting = [name for name, dataset in teacher_datasets.items() if dataset == config.dataset]
             instead = f"choose one of: {', '.join(fitting)}" if fitting else instead_of(teacher, config.dataset)

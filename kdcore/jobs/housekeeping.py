@@ -8,9 +8,10 @@
 - A run's folder that belongs to no run of this store: 7 days after that was first noticed.
 - Temporary files of a process that was killed while it wrote them, and half-unpacked archives: after a day.
 - Cached teacher logits and pictures: 30 days after their last use.
+- A temporary dataset, with its teacher: when it expires.
 
 A run that waits or trains is never touched. Any number of processes may clean up at the same time: each skips what
-another one has removed already. Workers clean up when they end, and the app when it starts.
+another one has removed already. Workers clean up when they end, and the app when it starts and every hour.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import sqlalchemy as sa
 
 from kdcore.errors import StoreError
 from kdcore.jobs.caches import DAY, remove_unused_caches
+from kdcore.jobs.expired import remove_expired_datasets
 from kdcore.jobs.spawn import LOG
 from kdcore.store import ENDED, Store
 from kdcore.store.rows import is_id
@@ -55,6 +57,7 @@ class Cleaned:
     folders: int = 0  # folders of deleted runs, and folders without a run
     temporary: int = 0  # temporary files
     caches: int = 0  # cached teacher logits and pictures
+    datasets: int = 0  # temporary datasets
 
 
 def clean(store: Store, now: float | None = None) -> Cleaned:
@@ -67,7 +70,7 @@ def clean(store: Store, now: float | None = None) -> Cleaned:
     cleaned = Cleaned()
     with contextlib.suppress(StoreError):
         purged = _purge_deleted(store, now)
-        cleaned = _clean_folders(store, now, purged)
+        cleaned = replace(_clean_folders(store, now, purged), datasets=remove_expired_datasets(store, now))
     temporary = [path for path in _temporary_files(store.home, now) if _remove_file(path)]
     return replace(cleaned, temporary=len(temporary), caches=remove_unused_caches(store.home, now))
 

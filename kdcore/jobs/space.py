@@ -40,6 +40,7 @@ def space_needed(config: RunConfig) -> int:
     from kdcore.methods.registry import find_method
     from kdcore.networks.registry import count_params, model_without_weights
     from kdcore.settings.defaults import defaults_for
+    from kdcore.settings.extra_pictures import extra_count
     from kdcore.settings.stages import stages_of
     from kdcore.settings.sweeps import points, teachers_of
 
@@ -62,7 +63,8 @@ def space_needed(config: RunConfig) -> int:
             extra += _adapter_bytes(point.config, method.features.build_adapter) or student
     students = len(config.seeds) * 3 * (weights + extra)  # the weights and both moments of AdamW
     views = len(defaults_for(config.dataset).views)
-    logits = 2 * views * info.train_size * info.num_classes * len(teachers_of(config))  # two bytes a number (fp16)
+    pictures = info.train_size + extra_count(config.extra_pictures, info)
+    logits = 2 * views * pictures * info.num_classes * len(teachers_of(config))  # two bytes a number (fp16)
     return 2 * students + 2 * logits + weights + MARGIN  # an old file stays until the new one is complete
 
 

@@ -17,7 +17,7 @@ from kdcore.store import RunRow, Store
 from kdcore.store.schema import events, runs
 
 # Runs whose configurations agree in these keys are of one kind: their times per picture can be compared.
-COMPARABLE_KEYS = ("dataset", "student", "device", "method", "controls", "vary")
+COMPARABLE_KEYS = ("dataset", "student", "device", "method", "controls", "vary", "extra_pictures")
 COMPARABLE_RUNS = 3  # the time of a run is judged by so many of the latest finished runs of its kind
 SEARCHED_RUNS = 40  # those are searched among so many of the latest finished runs
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from kdcore.errors import ConfigError
 
+MAX_LOG_ODDS = 100.0  # largest absolute value of `log_odds`, in nats; no picture is that certain
+
 
 def soften(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Soft labels: softmax(logits / T), [..., K], float64 (Hinton, Vinyals, Dean 2015, equation 1).
@@ -38,6 +40,19 @@ def non_target(logits: Tensor, temperature: float = 1.0) -> Tensor:
     teacher's most probable class as target). The removed class has the value 0."""
     winner = logits.argmax(-1, keepdim=True)
     return soften(logits.double().scatter(-1, winner, -math.inf), temperature)
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Log-odds of each class against all others at T = 1, log(p / (1 - p)): [..., K] -> [..., K], float64, in nats.
+
+    It is limited to `MAX_LOG_ODDS` on both sides, so that it is finite for a class that a logit of -inf rules out.
+    """
+    log_probs = logits.double().log_softmax(-1)
+    # 1 - p of the most probable class can round to 0, so it is summed from the other classes.
+    winner = log_probs.argmax(-1, keepdim=True)
+    others = log_probs.scatter(-1, winner, -math.inf)
+    log_rest = torch.log1p(-others.exp()).scatter(-1, winner, others.logsumexp(-1, keepdim=True))
+    return (log_probs - log_rest).clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
 
 
 def familiarity(logits: Tensor) -> Tensor:

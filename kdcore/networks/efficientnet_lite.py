@@ -8,6 +8,8 @@ network is only used with its published weights.
 
 from __future__ import annotations
 
+import re
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -62,13 +64,18 @@ class InvertedResidual(nn.Sequential):
 class EfficientNetLite0(nn.Module):
     """Float pictures [B, C, H, W] -> logits [B, K].
 
+    Args:
+        side: pictures are first resized to so many pixels a side, because the published weights see little in small
+            ones; None to take them as they are.
+
     Attributes:
         features: the convolutional part, [B, C, H, W] -> [B, 1280, H / 32, W / 32].
         classifier: the last layer, which takes the mean of the features over all places.
     """
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int, side: int | None = None) -> None:
         super().__init__()
+        self.side = side
         layers = [*_conv_bn(channels, STEM_CHANNELS, 3, 2), nn.ReLU6(inplace=True)]
         inputs = STEM_CHANNELS
         for expansion, outputs, blocks, first_stride, kernel in STAGES:
@@ -81,10 +88,22 @@ class EfficientNetLite0(nn.Module):
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        if self.side is not None:
+            pictures = F.interpolate(pictures, size=(self.side, self.side), mode="bilinear", align_corners=False)
         logits: Tensor = self.classifier(self.features(pictures).mean((2, 3)))
         return logits
 
 
-def build_efficientnet_lite0(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """EfficientNet-Lite0 with random weights, for pictures (C, H, W) of any size."""
-    return EfficientNetLite0(image_shape[0], num_classes)
+def is_efficientnet_lite0(name: str) -> bool:
+    """Whether a name is `efficientnet-lite0`, or `efficientnet-lite0-N`, whose pictures are resized to N pixels."""
+    return re.fullmatch(rf"{EFFICIENTNET_LITE0}(-\d{{2,3}})?", name) is not None
+
+
+def build_efficientnet_lite0(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """EfficientNet-Lite0 with random weights, for pictures (C, H, W) of any size.
+
+    Args:
+        name: as in `is_efficientnet_lite0`.
+    """
+    side = name.removeprefix(EFFICIENTNET_LITE0).lstrip("-")
+    return EfficientNetLite0(image_shape[0], num_classes, int(side) if side else None)

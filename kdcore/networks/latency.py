@@ -20,6 +20,9 @@ from kdcore.pictures.views import to_float
 BATCH_SIZES = (1, 64)
 REPETITIONS = 200
 WARM_UP = 10  # passes before the timing starts
+# A large network is timed fewer times: for a batch of 64, EfficientNet-Lite0 alone would take minutes on one thread.
+LIMIT_SECONDS = 4.0  # of timing one network with one batch size, and a quarter of it for its warm-up
+FEWEST_REPETITIONS = 5
 # Further batch sizes for a curve; the largest is slow, so it is timed fewer times.
 FURTHER_SIZES = (8, 256)
 FEWER_REPETITIONS = {256: 40}
@@ -37,6 +40,7 @@ class Latency:
         p50, p95: median and 95th percentile over the repetitions, milliseconds.
         threads: number of CPU threads that torch used.
         device: name of the CPU or GPU model.
+        repetitions: how often the pass was timed.
     """
 
     batch_size: int
@@ -44,13 +48,14 @@ class Latency:
     p95: float
     threads: int
     device: str
+    repetitions: int = REPETITIONS
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def repetitions(batch_size: int) -> int:
-    """How often a batch of this size is timed."""
+    """How often a batch of this size is timed, unless the network is so slow that `LIMIT_SECONDS` are over first."""
     return FEWER_REPETITIONS.get(batch_size, REPETITIONS)
 
 
@@ -77,19 +82,22 @@ def measure_latency(
                 name: torch.zeros(batch_size, *shape, dtype=torch.uint8, device=device.torch)
                 for name, (_, shape) in models.items()
             }
+            warm: dict[str, list[float]] = {name: [] for name in models}
             times: dict[str, list[float]] = {name: [] for name in models}
             for repetition in range(-WARM_UP, repetitions(batch_size)):
+                found, fewest, limit = (
+                    (warm, 1, LIMIT_SECONDS / 4) if repetition < 0 else (times, FEWEST_REPETITIONS, LIMIT_SECONDS)
+                )
                 for name, (model, _) in models.items():
-                    elapsed = _time_once(model, pictures[name], device)
-                    if repetition >= 0:
-                        times[name].append(elapsed)
+                    if len(found[name]) < fewest or sum(found[name]) < 1000 * limit:
+                        found[name].append(_time_once(model, pictures[name], device))
                 if repetition >= 0:
                     done += 1
                     if progress is not None:
                         progress(done / total)
             for name, values in times.items():
                 p50, p95 = (float(value) for value in np.percentile(values, [50, 95]))
-                results[name].append(Latency(batch_size, p50, p95, threads, device.name))
+                results[name].append(Latency(batch_size, p50, p95, threads, device.name, len(values)))
     return results
 
 

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdcore.errors import ConfigError, UnknownName
 from kdcore.networks.convolutional import build_airbench, build_convnet, build_resnet, build_resnet9, build_resnet18
-from kdcore.networks.efficientnet_lite import EFFICIENTNET_LITE0, build_efficientnet_lite0
+from kdcore.networks.efficientnet_lite import build_efficientnet_lite0, is_efficientnet_lite0
 from kdcore.networks.fully_connected import build_dropout_mlp, build_ink_mlp, build_mlp
 from kdcore.networks.inference import eval_mode
 from kdcore.networks.seeded import SeededDraws
@@ -79,7 +79,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     """The network called `name` with random weights.
 
     Args:
-        name: as in `parse_model`, or `efficientnet-lite0`, or `LIBRARY:NAME` as in `build_library_network`.
+        name: as in `parse_model`, or as in `is_efficientnet_lite0`, or `LIBRARY:NAME` as in `build_library_network`.
         image_shape: (C, H, W) of the pictures it takes.
         seed: of the weights; equal seeds give equal weights, whatever other threads draw meanwhile, and torch's global
             generator is neither used nor changed. None draws them from the global generator.
@@ -95,8 +95,8 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
 def _builder(name: str) -> Callable[[tuple[int, int, int], int], nn.Module]:
     """The function that builds the network called `name` from the shape of its pictures and its number of classes."""
     # These are only for teachers: `parse_model`, which checks students' names, refuses such names.
-    if name == EFFICIENTNET_LITE0:
-        return build_efficientnet_lite0
+    if is_efficientnet_lite0(name):
+        return partial(build_efficientnet_lite0, name)
     if ":" in name:
         from kdcore.networks.library import build_library_network  # loads torchvision, which takes seconds
 

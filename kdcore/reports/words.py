@@ -76,6 +76,8 @@ def measurement_paragraphs(row: RunRow) -> list[str]:
             f"turn, on {result.get('device', 'its device')} ({result.get('precision', 'fp32')}); the run took "
             f"{result.get('seconds', 0) or 0:.0f} s."
         )
+    if extra := config.get("extra_pictures"):
+        words.insert(1, _extra_pictures(str(extra), result.get("extra_pictures")))
     if diverged := divergences_of(result):
         words.append(diverged_note(diverged))
     if any(name in CONTROLS for name in config.get("controls") or ()):
@@ -91,6 +93,15 @@ def measurement_paragraphs(row: RunRow) -> list[str]:
             "themselves allow somewhat less."
         )
     return words
+
+
+def _extra_pictures(extra: str, count: int | None) -> str:
+    """Return a sentence about a run's extra pictures; `count` is their number, None if the run has no result."""
+    many = "extra pictures" if count is None else f"{count} extra pictures"
+    return (
+        f"The distilled student learned from the teacher's soft labels alone, on its labelled pictures and on {many} "
+        f"without labels ({extra}). The baseline saw its labelled pictures more often, so that both took as many steps."
+    )
 
 
 def has_too_few_pictures(result: Mapping[str, Any]) -> bool:

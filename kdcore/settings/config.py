@@ -13,7 +13,8 @@ from kdcore.methods.method import DEFAULT_METHOD, Value
 from kdcore.methods.registry import check_parameters, find_method
 from kdcore.networks.registry import parse_model
 from kdcore.settings.controls import check_controls
-from kdcore.settings.defaults import Recipe, defaults_for
+from kdcore.settings.defaults import FEW_PICTURES, Defaults, Recipe, defaults_for, epochs_for_few
+from kdcore.settings.extra_pictures import check_extra_pictures, extra_count
 from kdcore.settings.feature_layers import compared_shapes
 from kdcore.settings.sweeps import merge_given, normal_sweep, points
 from kdcore.teachers.ensemble_names import is_ensemble, normal_name
@@ -41,6 +42,10 @@ class RunConfig:
         device: "auto", "cpu" or "cuda".
         recipe: optimiser settings that all arms share.
         controls: names of the run's controls, which are further arms.
+        extra_pictures: pictures without labels that the distilled arm learns from too: "" for none, "own" for those
+            that are kept with the dataset, or the name of another dataset, whose pictures are resized. It then learns
+            from the teacher's soft labels alone; the other arms see their labelled pictures more often, so that all
+            arms take as many steps.
         vary: (setting, values) pairs of a sweep, which trains every combination. The configuration's own value of such
             a setting is one of these values; the combination of the own values is the run's own point, whose arms the
             result reports in full.
@@ -60,11 +65,15 @@ class RunConfig:
     parameters: tuple[tuple[str, Value], ...] = ()
     controls: tuple[str, ...] = ()
     vary: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    extra_pictures: str = ""
 
     def to_json(self) -> dict[str, Any]:
         vary = {name: list(values) for name, values in self.vary}
         lists = {"seeds": list(self.seeds), "controls": list(self.controls)}
-        return {**asdict(self), **lists, "parameters": dict(self.parameters), "vary": vary}
+        data = {**asdict(self), **lists, "parameters": dict(self.parameters), "vary": vary}
+        if not self.extra_pictures:  # so that a run without any equals one of before there were any
+            del data["extra_pictures"]
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunConfig:
@@ -129,6 +138,12 @@ class RunConfig:
         if normal.vary:
             points(normal)  # raises if the configuration of any point is not legal
         _check_controls(normal, info)
+        check_extra_pictures(normal.extra_pictures, info, normal.method, normal.controls)
+        if normal.extra_pictures and normal.distill_weight != 1.0:
+            raise ConfigError(
+                "With extra pictures the distilled student learns from soft labels alone, so the distill weight is 1, "
+                f"not {normal.distill_weight:g}."
+            )
         compared_shapes(normal)  # raises for layers that cannot be compared, before anything is trained
         return self if normal == self else normal
 
@@ -161,6 +176,9 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     elif not isinstance(seeds, Iterable):
         raise ConfigError(f"The seeds must be a number of seeds or several seeds, not {seeds!r}.")
     method = find_method(given.get("method", DEFAULT_METHOD))
+    if extra := given.get("extra_pictures"):
+        method = replace(method, distill_weight=1.0)  # extra pictures have no hard labels to weigh it against
+        defaults = _with_extra(defaults, dataset, extra)
     parameters = dict(given.pop("parameters", {}))
     values: dict[str, Any] = {
         "dataset": dataset,
@@ -174,6 +192,7 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
         "device": "auto",
         "recipe": recipe,
         "controls": (),
+        "extra_pictures": "",
     }
     unknown = sorted(set(given) - set(values))
     if unknown:
@@ -182,6 +201,15 @@ def make_run_config(dataset: str, **overrides: Any) -> RunConfig:
     values["controls"] = tuple(values["controls"])
     values["vary"] = tuple(vary.items())
     return RunConfig(**values).validate()
+
+
+def _with_extra(defaults: Defaults, dataset: str, extra: object) -> Defaults:
+    """Return the defaults of a run with extra pictures, which make each epoch longer."""
+    info = dataset_info(dataset)
+    if info.train_size >= FEW_PICTURES or not isinstance(extra, str):
+        return defaults
+    pictures = defaults.labels + extra_count(extra, info)
+    return replace(defaults, epochs=epochs_for_few(pictures, defaults.recipe.batch_size))
 
 
 def _check_controls(config: RunConfig, info: DatasetInfo) -> None:

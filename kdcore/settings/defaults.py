@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from kdcore.datasets import dataset_info
@@ -109,12 +110,21 @@ DEFAULTS: dict[str, Defaults] = {
         student="convnet-8",
         students=("convnet-8", "convnet-16", "resnet-16"),
     ),
+    "animal-kinds": replace(
+        _CIFAR10, teacher="photos", labels=1_000, student="resnet-16", students=("convnet-8", "resnet-8", "resnet-16")
+    ),
 }
+
+
+FEW_PICTURES = 500  # own datasets with fewer training pictures get a smaller student and more epochs
+_FEW_STEPS = 200  # optimiser steps that suffice for so few pictures
+_FEW_EPOCHS = 100  # at most
 
 
 def defaults_for(dataset: str) -> Defaults:
     """Return the defaults of `dataset`. A dataset that a user added gets those of CIFAR-10, with a teacher of the
-    dataset's own name and no more labels than it has training pictures.
+    dataset's own name and no more labels than it has training pictures. If it has few, the student is one of about
+    10,000 parameters, which learns for as many steps as `epochs_for_few` says.
 
     Raises:
         UnknownName: no dataset has this name.
@@ -122,7 +132,17 @@ def defaults_for(dataset: str) -> Defaults:
     if dataset in DEFAULTS:
         return DEFAULTS[dataset]
     info = dataset_info(dataset)
-    return replace(_CIFAR10, teacher=dataset, labels=min(_CIFAR10.labels, info.train_size))
+    own = replace(_CIFAR10, teacher=dataset, labels=min(_CIFAR10.labels, info.train_size))
+    if info.train_size >= FEW_PICTURES:
+        return own
+    recipe = replace(own.recipe, batch_size=25)
+    return replace(own, student="convnet-8", recipe=recipe, epochs=epochs_for_few(info.train_size, recipe.batch_size))
+
+
+def epochs_for_few(pictures: int, batch_size: int) -> int:
+    """Return the number of epochs for a transfer set of few pictures, in batches of at most `batch_size`."""
+    steps = max(1, pictures // min(batch_size, pictures))
+    return min(_FEW_EPOCHS, math.ceil(_FEW_STEPS / steps))
 
 
 def instead_of(teacher: str, dataset: str) -> str:

@@ -28,6 +28,8 @@ def run_command(config: Mapping[str, Any]) -> str:
         words += ["--set", f"{name}={setting_text(value)}"]
     if flat.get("controls"):
         words += ["--controls", ",".join(flat["controls"])]
+    if flat.get("extra_pictures"):
+        words += ["--extra-pictures", flat["extra_pictures"]]
     for name, values in vary.items():
         words += ["--vary", f"{name}={','.join(map(setting_text, values))}"]
     return shlex.join([*words, "--seeds", str(len(flat["seeds"]))])

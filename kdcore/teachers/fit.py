@@ -1,9 +1,10 @@
-"""Whether a teacher fits a dataset: the same classes, in any order, and pictures of the same shape."""
+"""Whether a teacher fits a dataset: the same classes, in any order, and pictures of the same shape; or by its kinds."""
 
 from __future__ import annotations
 
 from kdcore.datasets import Dataset
 from kdcore.errors import ConfigError
+from kdcore.teachers.by_kind import by_kind, knows_kinds
 from kdcore.teachers.card import ModelCard, same_classes
 from kdcore.teachers.ensemble_names import is_ensemble
 from kdcore.teachers.ensembles import ensemble_of_loaded
@@ -13,6 +14,8 @@ from kdcore.teachers.teacher import Teacher
 def fit_to(dataset: Dataset, teacher: Teacher, instead: str) -> Teacher:
     """Return the teacher with its classes, and so its logits, in the order of the dataset's.
 
+    A single teacher whose kinds are the dataset's classes fits too, and is returned as `by_kind` makes it.
+
     Args:
         instead: what to do if it does not fit; the end of the error's sentence.
 
@@ -21,6 +24,9 @@ def fit_to(dataset: Dataset, teacher: Teacher, instead: str) -> Teacher:
     """
     card, names = teacher.card, dataset.class_names
     if not same_classes(card.class_names, names):
+        same_colours = card.image_shape[0] == dataset.image_shape[0]
+        if knows_kinds(card, names) and same_colours and not teacher.members:
+            return by_kind(teacher, names, dataset.image_shape)
         lacking = [name for name in names if name not in card.class_names]
         extra = [name for name in card.class_names if name not in names]
         what = f'it does not know "{lacking[0]}"' if lacking else f'it also knows "{extra[0]}"'

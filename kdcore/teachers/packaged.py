@@ -68,6 +68,11 @@ def load_packaged(card: ModelCard) -> dict[str, Tensor]:
     return tensors
 
 
+def is_available(name: str) -> bool:
+    """Whether the weights of the teacher called `name`, one of `PACKAGED`, are on this machine, damaged or not."""
+    return converted_file(name).is_file() or importlib.util.find_spec(PACKAGED[name].module) is not None
+
+
 def converted_file(name: str) -> Path:
     """Where the weights of the teacher called `name` are kept as safetensors."""
     return paths.home() / "packaged" / f"{name}.safetensors"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kdcore.errors import ModelFileError, StoreError, UnknownName
 from kdcore.machine.device import Device, pick_device
+from kdcore.machine.disk import write_failure_reason
 from kdcore.machine.tensor_files import load_tensors, save_tensors, write_atomically
 from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
@@ -167,12 +168,7 @@ def save_model(folder: Path, network: nn.Module, card: dict[str, Any], half: boo
     tensors = {key: value.half() if half and value.ndim > 1 else value for key, value in network.state_dict().items()}
     sha256 = save_tensors(path, tensors)
     finished_card = ModelCard(**card, sha256=sha256, size_bytes=path.stat().st_size)
-    try:
-        write_card(finished_card, path.with_suffix(".json"))
-    except OSError as error:
-        raise StoreError(
-            f"The card of {finished_card.name} could not be saved ({error.strerror}); free some disk space."
-        ) from error
+    write_card(finished_card, path.with_suffix(".json"))
     return finished_card
 
 
@@ -180,7 +176,10 @@ def write_card(card: ModelCard, path: Path) -> None:
     """Write a card to `path` as JSON.
 
     Raises:
-        OSError: the disk is full or cannot be written.
+        StoreError: the disk is full or cannot be written.
     """
     text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
-    write_atomically(path, text.encode())
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise StoreError(f"The card of {card.name} could not be saved {write_failure_reason(error)}.") from error

@@ -19,6 +19,7 @@ from kdcore.settings.defaults import defaults_for
 from kdcore.settings.sweeps import Point, points
 from kdcore.teachers.ensemble_names import members_of
 from kdcore.teachers.teacher import Teacher, build_network
+from kdcore.training.extra_pictures import ExtraPictures, repeat_to
 from kdcore.training.students import PEER, Objective, Student
 from kdcore.training.transfer_sets import (
     TransferSet,
@@ -46,12 +47,14 @@ class TeacherAnswers:
             rows that `rows_to_ask` returns are valid; the others may be NaN.
         stage_logits: for methods with stages, the logits of the last stage's students for all views of their N labelled
             pictures, float16 or float32 [V, N, K], by (label of the point, seed).
+        extra: the run's extra pictures, if it has any.
     """
 
     images: Tensor
     teachers: Mapping[str, Teacher]
     logits: Mapping[str, Tensor]
     stage_logits: Mapping[tuple[str, int], Tensor]
+    extra: ExtraPictures | None = None
 
 
 def arm_names(config: RunConfig, dataset: Dataset) -> tuple[str, ...]:
@@ -99,7 +102,10 @@ def build_students(group: Sequence[Point], dataset: Dataset, answers: TeacherAns
                 for name in _extra_arms(config, dataset):
                     pair = _transfer_set_and_objective(name, seed, point, labelled, dataset, answers)
                     students.append(_student(name, seed, config, *pair))
-    return students
+    if answers.extra is None:
+        return students
+    repeated = repeat_to([one.transfer_set for one in students], group[0].config.labels + answers.extra.count)
+    return [replace(one, transfer_set=longer) for one, longer in zip(students, repeated, strict=True)]
 
 
 def baseline_student(config: RunConfig, dataset: Dataset, images: Tensor, seed: int) -> Student:
@@ -138,6 +144,8 @@ def _distilled(
         transfer_set = with_logits_of(config.teacher, method.needs_ensemble)
     else:
         transfer_set = labelled
+    if answers.extra is not None:
+        transfer_set = answers.extra.added_to(transfer_set, config.teacher)
     student = _student(arm, seed, config, transfer_set, objective_of(config))
     if not method.has_peer:
         return [student]

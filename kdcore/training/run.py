@@ -24,6 +24,7 @@ class Run:
     Attributes:
         points: all points of the sweep, in its order; a plain run has one.
         teachers: every teacher of the run, by name.
+        extra: the run's extra pictures, as `find_extra_pictures` returns them.
         notes: what the reader of the result must know, as in `RunStarted`.
     """
 
@@ -36,6 +37,12 @@ class Run:
     clock: Clock
     should_stop: Callable[[], bool]
     notes: tuple[str, ...]
+    extra: Dataset | None = None
+
+    @property
+    def extra_count(self) -> int:
+        """Number of extra pictures."""
+        return 0 if self.extra is None else len(self.extra.train)
 
     def checkpoint(self, group: int, *stage: int) -> RunCheckpoint:
         """Return the `RunCheckpoint` that saves and loads one training of the run: a group's main students, or a stage.
@@ -47,7 +54,8 @@ class Run:
         """
         part = ".".join(map(str, (group, *stage))) if group or stage else ""  # "" for the first group
         keys = [teacher.logits_key() for teacher in self.teachers.values()]
-        return RunCheckpoint(self.run_dir, self.config, self.dataset.sha256, keys, part)
+        pictures = self.dataset.sha256 + (self.extra.sha256 if self.extra is not None else "")
+        return RunCheckpoint(self.run_dir, self.config, pictures, keys, part)
 
     def epochs_done(self, together: Sequence[Sequence[Point]]) -> int:
         """Return how many epochs of the main students, over all groups, earlier attempts finished and saved.

@@ -68,7 +68,7 @@ class Schedule:
     """The training schedule that all students trained together share.
 
     Attributes:
-        labels: number of pictures in each transfer set.
+        labels: number of pictures in each transfer set, extra pictures included.
         views: the finite set of views in which the pictures are shown.
     """
 
@@ -78,8 +78,9 @@ class Schedule:
     views: ViewSet
 
     @classmethod
-    def of(cls, config: RunConfig) -> Schedule:
-        return cls(config.labels, config.epochs, config.recipe, defaults_for(config.dataset).views)
+    def of(cls, config: RunConfig, extra: int = 0) -> Schedule:
+        """Return the schedule of a run with so many extra pictures."""
+        return cls(config.labels + extra, config.epochs, config.recipe, defaults_for(config.dataset).views)
 
     @property
     def batch_size(self) -> int:

@@ -12,13 +12,15 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import torch
 from torch import Tensor, nn
 
 from kdcore.datasets import Dataset, load_dataset
-from kdcore.errors import TrainingDiverged
+from kdcore.errors import ConfigError, TrainingDiverged
 from kdcore.events import EpochEnded, Event, RunFailed, RunFinished, RunStarted, TeacherCached
 from kdcore.machine import paths
-from kdcore.machine.device import Device, pick_device, with_torch_threads
+from kdcore.machine.device import Device, pick_device, torch_threads, with_torch_threads
+from kdcore.machine.parallel import cores
 from kdcore.metrics.divergence import Divergence, divergences_in_words
 from kdcore.networks.registry import build_model
 from kdcore.settings.config import RunConfig
@@ -26,6 +28,7 @@ from kdcore.settings.defaults import defaults_for, instead_of
 from kdcore.settings.stages import stages_of
 from kdcore.settings.sweeps import Point, groups, points, teachers_of
 from kdcore.teachers.building.on_demand import train_missing_teacher
+from kdcore.teachers.by_kind import SummedByKind
 from kdcore.teachers.card import teachers_by_name
 from kdcore.teachers.fit import fit_to
 from kdcore.teachers.load import load_teacher
@@ -33,6 +36,7 @@ from kdcore.teachers.logit_cache import cached_teacher_logits
 from kdcore.teachers.teacher import Teacher
 from kdcore.training.arms import TeacherAnswers, arm_names, build_students, rows_to_ask
 from kdcore.training.diverged import leave_out_diverged
+from kdcore.training.extra_pictures import ExtraPictures, find_extra_pictures
 from kdcore.training.feature_lessons import FeatureLoss
 from kdcore.training.fitting import Clock, TrainingStopped, fit
 from kdcore.training.notes import teacher_notes
@@ -101,16 +105,15 @@ def _train(
         raise TrainingStopped
     device = pick_device(config.device)
     teachers = {name: _checked_teacher(name, dataset, device) for name in teachers_of(config)}
-    notes = teacher_notes(teachers, dataset, cards_before)
-    run = Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop, notes)
+    notes, extra = teacher_notes(teachers, dataset, cards_before), find_extra_pictures(config, dataset)
+    run = Run(config, points(config), dataset, device, teachers, run_dir, clock, should_stop, notes, extra)
     together = groups(run.points)
     if run.has_outdated_checkpoint(together):
         run = replace(run, notes=(*run.notes, OUTDATED_CHECKPOINT))
-    epochs = sum(group[0].config.epochs for group in together)
     yield RunStarted(
         config=config.to_json(),
         arms=("teacher", *arm_names(config, dataset)),
-        epochs=epochs,
+        epochs=(epochs := sum(group[0].config.epochs for group in together)),
         device=device.name,
         precision=device.precision,
         train_size=config.labels,
@@ -119,13 +122,7 @@ def _train(
         stages=run.stages_done(together),
         notes=run.notes,
     )
-    logits = {}
-    views, pictures = defaults_for(dataset.name).views, rows_to_ask(config, dataset)
-    for name, teacher in teachers.items():
-        start = time.perf_counter()
-        logits[name], reused = cached_teacher_logits(teacher, dataset, views, pictures, home / "teacher_logits")
-        yield TeacherCached(name, len(views), time.perf_counter() - start, reused)
-    answers = TeacherAnswers(dataset.train.images.to(device.torch), teachers, logits, {})
+    answers = yield from _teacher_answers(run, home)
     epochs_before = 0  # of the groups that are already trained
     main_logits: dict[str, Tensor] = {}
     networks: dict[str, nn.Module] = {}
@@ -134,7 +131,7 @@ def _train(
     survivors = 0  # students that did not diverge
     for number, group in enumerate(together):
         students, of_stages = yield from _students(run, group, number, answers)
-        schedule = Schedule.of(group[0].config)
+        schedule = Schedule.of(group[0].config, run.extra_count)
         teams = build_teams(
             students, dataset.image_shape, dataset.num_classes, schedule, device, partial(_feature_loss, run)
         )
@@ -154,6 +151,30 @@ def _train(
             "and start again."
         )
     yield _finish(run, networks, main_logits, rows, diverged)
+
+
+def _teacher_answers(run: Run, home: Path) -> Generator[Event, None, TeacherAnswers]:
+    """Ask every teacher for its logits, or take them from the cache in `home`; yields a `TeacherCached` for each.
+
+    Those for extra pictures are computed on every core, because nothing is trained meanwhile.
+    """
+    dataset, extra = run.dataset, run.extra
+    views, rows, folder = defaults_for(dataset.name).views, rows_to_ask(run.config, dataset), home / "teacher_logits"
+    logits, of_extra = {}, {}
+    for name, teacher in run.teachers.items():
+        start = time.perf_counter()
+        logits[name], reused = cached_teacher_logits(teacher, dataset, views, rows, folder)
+        if extra is not None:
+            every = torch.arange(len(extra.train))
+            with torch_threads(cores()):
+                of_extra[name], reused_too = cached_teacher_logits(teacher, extra, views, every, folder)
+            reused = reused and reused_too
+        yield TeacherCached(name, len(views), time.perf_counter() - start, reused)
+    answers = TeacherAnswers(dataset.train.images.to(run.device.torch), run.teachers, logits, {})
+    if extra is None:
+        return answers
+    images = torch.cat([dataset.train.images, extra.train.images]).to(run.device.torch)
+    return replace(answers, extra=ExtraPictures(images, len(extra.train), of_extra))
 
 
 def _fit(
@@ -209,6 +230,11 @@ def _feature_loss(run: Run, student: Student, network: nn.Module) -> FeatureLoss
     if student.objective.method.features is None:
         return None
     teacher = run.teachers[student.teacher]
+    if isinstance(teacher.network.network, SummedByKind):
+        raise ConfigError(
+            f"{student.objective.method.name} compares inner layers, and {teacher.name} sees the pictures of "
+            f"{run.dataset.name} in another size; choose a method such as kd."
+        )
     return FeatureLoss(student.objective, network, teacher, run.dataset.image_shape, student.weights_seed)
 
 
@@ -250,7 +276,10 @@ def _finish(
         result["sweep"] = sweep_table(run.points, rows)
     result["teacher_seconds"] = clock.teacher_seconds
     result["notes"] = list(run.notes)
-    if all(clock.epoch_seconds) and not run.config.vary:  # estimated for all training pictures, stages included
+    result["extra_pictures"] = 0 if run.extra is None else len(run.extra.train)
+    if (
+        all(clock.epoch_seconds) and not run.config.vary and run.extra is None
+    ):  # estimated for all training pictures, stages included
         seconds = sum(map(median, clock.epoch_seconds)) * config.epochs * len(dataset.train) / config.labels
         result["whole"] = {"labels": len(dataset.train), "seconds": seconds}
     if run.run_dir is not None:

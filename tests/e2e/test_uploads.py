@@ -90,7 +90,7 @@ def test_a_photo_of_a_wolf_is_answered(uploader: Page, data_dir: Path) -> None:
     uploader.get_by_test_id("kd-by-classes").click()
     uploader.get_by_test_id("kd-all").click()
     rows = uploader.get_by_test_id("kd-row").evaluate_all("all => all.map(row => [row.dataset.class, +row.dataset.p])")
-    assert len(rows) == 107
+    assert len(rows) == 1000
     assert sum(p for _, p in rows) == pytest.approx(1.0, abs=1e-6)
 
 
@@ -120,3 +120,20 @@ def test_a_name_cannot_become_markup_anywhere(uploader: Page) -> None:
             "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert overflow <= 0
+
+
+def test_a_sample_photo_is_taken_by_the_keyboard_alone_and_its_address_shows_it_again(uploader: Page) -> None:
+    samples = uploader.locator(".st-key-kd_samples").get_by_role("radio")
+    expect(samples).to_have_count(5)
+    for sample in samples.all():
+        picture = sample.locator("img")
+        assert picture.get_attribute("alt")
+        assert picture.evaluate("image => image.naturalWidth") == 128
+    samples.first.focus()
+    uploader.keyboard.press("ArrowRight")  # to the second one
+    uploader.keyboard.press("Enter")
+    expect(uploader.get_by_text("Cat: photo by")).to_be_visible()
+    expect(uploader.get_by_test_id("kd-row").first).to_be_visible()
+    uploader.goto(uploader.evaluate("location.href"))
+    expect(uploader.get_by_text("Cat: photo by")).to_be_visible()
+    assert uploader.evaluate("new URL(location.href).searchParams.get('picture')") == "cat"

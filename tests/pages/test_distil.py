@@ -70,6 +70,21 @@ def test_a_link_carries_the_settings_and_illegal_ones_fall_back(empty_store: Sto
     assert app.selectbox(key="student").value == DEFAULTS["digits"].student
 
 
+def test_extra_pictures_take_the_place_of_hard_labels(empty_store: Store, open_page: OpenPage, data_dir: Path) -> None:
+    app = open_page("distil", dataset="creatures", extra_pictures="cifar10", labels="60", epochs="2")
+    assert not app.exception and not app.error
+    assert app.selectbox(key="extra_pictures").value == "cifar10"
+    assert "own" not in app.selectbox(key="extra_pictures").options
+    assert not [one for one in app.slider if one.key == "distill_weight"]
+    app.button(key="kd-start").click().run()
+    run = only_run(empty_store)
+    assert run.config["extra_pictures"] == "cifar10" and run.config["distill_weight"] == 1.0
+    jobs.cancel(empty_store, run.id)
+    app = open_page("distil", dataset="digits", extra_pictures="cifar10")
+    assert not app.exception and not app.error
+    assert not [one for one in app.selectbox if one.key == "extra_pictures"], "grey pictures"
+
+
 def test_a_run_starts_trains_and_ends_with_its_outcome(empty_store: Store, open_page: OpenPage) -> None:
     settings = {"labels": "60", "epochs": "3", "seeds": "2", "student": "mlp-8", "distill_weight": "0.8"}
     app = open_page("distil", dataset="digits", **settings)

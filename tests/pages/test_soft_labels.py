@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ import kdcore
 from kdcore.datasets import load_dataset
 from kdcore.datasets.creatures import SPECIES, TRAITS, prototype
 from kdcore.pictures.decode import MAX_BYTES
-from kdcore.teachers import packaged
+from kdcore.teachers import occlusion, packaged
+from tests.pages.conftest import html_of
 from tests.picture_files import HEIC
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -201,3 +203,78 @@ def test_any_teacher_answers_any_picture() -> None:
     app = soft_labels(teacher="digits")
     fine(app)
     assert app.selectbox(key="teacher_pick").value == "digits"
+
+
+def take_sample(app: AppTest, name: str | None) -> AppTest:
+    (row,) = (group for group in app.get("button_group") if group.key == "picture_pick")
+    return row.set_value(name).run()
+
+
+def test_one_click_puts_a_sample_before_photos_with_its_credit_and_the_address_keeps_it() -> None:
+    app = take_sample(soft_labels(source="upload"), "cat")
+    fine(app)
+    assert app.query_params["picture"] in ("cat", ["cat"])
+    assert app.selectbox(key="teacher_pick").value == "photos"
+    assert any("Stéfan van der Walt" in caption.value for caption in app.caption)
+    assert not app.info  # which asks for a picture while there is none
+    app = take_sample(app, None)
+    fine(app)
+    assert "picture" not in app.query_params
+    assert app.info
+
+
+def test_an_address_with_a_sample_shows_it_and_one_with_a_wrong_name_shows_none() -> None:
+    app = soft_labels(source="upload", picture="tiger")
+    fine(app)
+    assert any(caption.value.startswith("Tiger: ") for caption in app.caption)
+    app = soft_labels(source="upload", picture="../secrets")
+    fine(app)
+    assert app.info
+
+
+def test_an_own_file_takes_the_place_of_a_sample() -> None:
+    app = soft_labels(source="upload", picture="dog")
+    app.file_uploader(key="upload").set_value(("mine.png", png((40, 40)), "image/png")).run()
+    fine(app)
+    assert "picture" not in app.query_params
+    assert not any(caption.value.startswith("Dog: ") for caption in app.caption)
+    assert not app.info
+
+
+def test_compare_shows_the_sample_that_was_taken_and_not_its_own_example() -> None:
+    app = take_sample(soft_labels(source="upload"), "tiger")
+    app.switch_page("pages/compare.py").run()
+    fine(app)
+    captions = [image.proto.imgs[0].caption for image in app.get("image")]
+    assert "A tiger in the snow" in captions
+
+
+def test_where_it_looks_is_computed_only_when_asked_and_for_any_two_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def counted(*arguments: Any) -> occlusion.OcclusionMaps:
+        asked.append(arguments[2])
+        return original(*arguments)
+
+    original = occlusion.occlusion_maps
+    monkeypatch.setattr(occlusion, "occlusion_maps", counted)
+    st.cache_resource.clear()
+    app = soft_labels(source="digit")
+    fine(app)
+    assert not asked and "kd-look" not in html_of(app)
+    app.toggle(key="where").set_value(True).run()
+    fine(app)
+    first, second = (box for box in app.selectbox if str(box.key).startswith("where_"))
+    assert first.value != second.value and {first.value, second.value} < set("0123456789")
+    assert html_of(app).count("<figure") == 2
+    assert f"the odds of {second.value}" in html_of(app)
+    second.select(next(name for name in "0123456789" if name not in (first.value, second.value))).run()
+    fine(app)
+    assert len(asked) == 1  # another class, and every rerun, needs no further pass
+
+
+def test_a_link_or_a_reload_shows_where_it_looks_by_kind_as_the_bars_are() -> None:
+    app = soft_labels(source="creature", teacher="animals", where="true")
+    fine(app)
+    first, _second = (box for box in app.selectbox if str(box.key).startswith("where_"))
+    assert len(first.options) == len(set(kdcore.load_teacher("animals").card.superclasses))

@@ -21,9 +21,10 @@ from kdcore.networks.frozen import FrozenNetwork
 from kdcore.networks.inference import predict_logits
 from kdcore.networks.registry import count_macs, count_params
 from kdcore.teachers.building.figures import fit_calibration, fit_threshold, measure, measure_outsiders
-from kdcore.teachers.building.recipes import NOTES, TEACHER_RECIPES, teacher_recipe
+from kdcore.teachers.building.head import train_head
+from kdcore.teachers.building.recipes import TEACHER_RECIPES, notes_of, teacher_recipe
 from kdcore.teachers.building.training import TeacherEpoch, TeacherRecipe, train_teacher
-from kdcore.teachers.card import ModelCard, own_model_folder
+from kdcore.teachers.card import ModelCard, own_model_folder, teachers_by_name
 from kdcore.teachers.teacher import Teacher, save_model
 
 
@@ -36,7 +37,7 @@ def build_teacher(
 ) -> Generator[TeacherEpoch | ModelCard, None, None]:
     """Train the teacher called `name` by its recipe; yields progress, then the card of the file written to `out`.
 
-    Its training continues where an earlier one was cut off.
+    Its training continues where an earlier one was cut off, except for that of a new last layer, which is short.
 
     Args:
         out: `card.own_model_folder()` unless given; the bundled models are in `assets/models`.
@@ -56,7 +57,11 @@ def build_teacher(
         drawn = creatures.draw_pictures(recipe.drawn, seed=2_000_000 + recipe.seed)
         dataset = replace(dataset, train=drawn)
     checkpoint = paths.home() / "teachers" / f"{recipe.name}.safetensors"
-    for step in train_teacher(recipe, dataset, target_device, checkpoint, should_stop, world):
+    if recipe.features_of:
+        steps = train_head(recipe, dataset, target_device, should_stop)
+    else:
+        steps = train_teacher(recipe, dataset, target_device, checkpoint, should_stop, world)
+    for step in steps:
         if isinstance(step, TeacherEpoch):
             yield step
         elif world.rank == 0:
@@ -116,8 +121,9 @@ def _write_card(
         "command": f"{command} teachers train {recipe.name}",
         "seeds": (recipe.seed,),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "notes": NOTES.get(recipe.name, ""),
+        "notes": notes_of(recipe),
         "crop": recipe.crop,
+        "normalisation": teachers_by_name()[recipe.features_of].normalisation if recipe.features_of else None,
     }
     if recipe.outsiders is not None:
         card["none_below"] = fit_threshold(validation * calibration)

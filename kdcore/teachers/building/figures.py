@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kdcore.datasets import Dataset, load_dataset
 from kdcore.metrics import scores
-from kdcore.metrics.soft_labels import familiarity
+from kdcore.metrics.soft_labels import familiarity, soften, superclass_logits
 from kdcore.pictures.views import resize_images
 from kdcore.teachers.building.outsiders import FALSE_ALARM_RATE, OutsiderRecipe, pictures_of_classes
 from kdcore.teachers.teacher import Teacher
@@ -111,9 +111,9 @@ def top_superclasses(logits: Tensor, superclasses: Sequence[str]) -> list[str]:
 
 def _superclass_probs(logits: Tensor, superclasses: Sequence[str]) -> tuple[list[str], Tensor]:
     """The S superclasses by name, and the sums of the soft labels at T = 1 in each, [N, S]."""
-    names = sorted(set(superclasses))
-    superclass_of = torch.tensor([names.index(name) for name in superclasses])
-    return names, torch.zeros(len(logits), len(names)).index_add_(1, superclass_of, logits.softmax(1))
+    summed = superclass_logits(logits, superclasses)
+    names = sorted(summed)
+    return names, soften(torch.stack([summed[name] for name in names], 1))
 
 
 def fit_threshold(logits: Tensor, false_alarm_rate: float = FALSE_ALARM_RATE) -> float:

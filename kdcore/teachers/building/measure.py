@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from kdcore.datasets import list_datasets, load_dataset
-from kdcore.errors import ConfigError, StoreError
+from kdcore.errors import ConfigError
 from kdcore.machine.device import pick_device
-from kdcore.machine.disk import write_failure_reason
 from kdcore.teachers.building.figures import measure
 from kdcore.teachers.building.photos import NAME as PHOTOS
 from kdcore.teachers.building.photos import measure_photos
@@ -17,7 +15,6 @@ from kdcore.teachers.ensemble_names import is_ensemble
 from kdcore.teachers.fit import fit_to, pictures_note
 from kdcore.teachers.load import load_teacher
 from kdcore.teachers.measured import save_figures
-from kdcore.teachers.teacher import write_card
 
 
 def measure_teacher(name: str, device: str = "auto") -> ModelCard:
@@ -56,15 +53,3 @@ def measure_teacher(name: str, device: str = "auto") -> ModelCard:
     if not teacher.members:
         notes = " ".join(filter(None, (notes, pictures_note(teacher.card, dataset))))
     return replace(teacher.card, figures=figures, accuracy=accuracy, dataset_sha256=dataset.sha256, notes=notes)
-
-
-def write_measured_card(card: ModelCard, folder: Path) -> None:
-    """Write a measured card into `folder`, as NAME.json.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
-    try:
-        write_card(card, folder / f"{card.name}.json")
-    except OSError as error:
-        raise StoreError(f"The card of {card.name} could not be saved {write_failure_reason(error)}.") from error

@@ -13,6 +13,7 @@ from kdcore.machine.device import pick_device, torch_threads, with_torch_threads
 from kdcore.machine.parallel import cores
 from kdcore.networks.registry import build_model
 from kdcore.teachers.building.build import build_teacher
+from kdcore.teachers.building.head import estimate_head_seconds
 from kdcore.teachers.building.recipes import teacher_recipe
 from kdcore.teachers.building.training import TeacherRecipe
 from kdcore.teachers.card import ModelCard, teachers_by_name, was_trained_here
@@ -97,6 +98,9 @@ def estimate_teacher_seconds(name: str, device: str = "auto") -> float | None:
     if recipe is None:
         return None
     info, target_device = dataset_info(recipe.dataset), pick_device(device)
+    if recipe.features_of:
+        with torch_threads(cores()):  # the real training uses as many
+            return estimate_head_seconds(recipe, info, target_device)
     network = target_device.place(build_model(recipe.model, info.image_shape, info.num_classes, seed=0)).train()
     pictures = torch.zeros(recipe.batch_size, *info.image_shape, device=target_device.torch)
     pictures = pictures.contiguous(memory_format=torch.channels_last)

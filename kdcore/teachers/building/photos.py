@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from kdcore.datasets import load_dataset
-from kdcore.datasets.base import Split
+from kdcore.datasets.animals64 import FIRST_SMALL_LABEL, small_classes
 from kdcore.machine import paths
 from kdcore.metrics import scores
 from kdcore.metrics.soft_labels import familiarity
@@ -30,7 +30,6 @@ from kdcore.teachers.teacher import Teacher
 
 NAME = "photos"
 FALSE_ALARM_RATE = 0.04  # where the threshold is chosen; a point of margin, so that other pictures stay below 5 %
-FIRST_SMALL_LABEL = 59  # of animals64: from here on its pictures are not ImageNet's
 CHOSEN_ON = 500  # train pictures of animals64 that the threshold is chosen on, besides all of its validation pictures
 DRAWN = 100  # pictures of each kind that is drawn here
 BATCH = 50  # pictures that are asked at a time, which bounds the memory
@@ -75,11 +74,6 @@ def _photo_figures(teacher: Teacher, logits: Tensor, photos: Sequence[tuple[str,
     missed = {name: answer for (name, kind), answer in zip(photos, answers, strict=True) if answer != kind}
     right = torch.tensor([name not in missed for name, _kind in photos])
     return {**scores.proportion_estimate(right).to_json(), "n": len(photos), "missed": missed}
-
-
-def small_classes(split: Split) -> Split:
-    """The pictures of a split of `animals64` that are not from ImageNet."""
-    return split.select((split.hard_labels >= FIRST_SMALL_LABEL).nonzero()[:, 0])
 
 
 def labelled_photos(class_names: Sequence[str], superclasses: Sequence[str]) -> list[tuple[str, Image.Image, str]]:

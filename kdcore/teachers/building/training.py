@@ -57,6 +57,9 @@ class TeacherRecipe:
         label_smoothing: 0 except for the teacher of a control, which shows what label smoothing erases.
         outsiders: the pictures of no class that the teacher learns to recognise; None for a teacher that does not.
         small_epochs: so many epochs at the beginning train on pictures of `small_size` pixels a side, which are faster.
+        features_of: the teacher whose features stay as they are, while only a new last layer is trained, by
+            `head.train_head`, which reads `epochs` as the number of layers to choose from and `weight_decay` as that of
+            the first one; it has no use for `learning_rate` and `views`. Empty for a network that is trained whole.
     """
 
     name: str
@@ -75,6 +78,7 @@ class TeacherRecipe:
     crop: float = 1.0
     outsiders: OutsiderRecipe | None = None
     label_smoothing: float = 0.0
+    features_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,7 @@ def _checkpoint_key(recipe: TeacherRecipe, dataset: Dataset) -> str:
     settings = {name: value for name, value in asdict(recipe).items() if name != "crop"}  # not used in training
     if not recipe.label_smoothing:  # keeps checkpoints valid that are older than this setting
         del settings["label_smoothing"]
+    del settings["features_of"]  # empty wherever there is such a checkpoint
     return canonical_json(settings) + dataset.sha256 + canonical_json(dataset.class_names)
 
 

@@ -75,9 +75,9 @@ def add_teacher(path: Path, name: str | None = None) -> ModelCard:
         card = _check_network(card, copy, path.name)
         try:
             copy.replace(own_model_folder() / f"{card.name}{SUFFIX}")
-            write_card(card, own_model_folder() / f"{card.name}.json")
         except OSError as error:
             raise StoreError(f"The teacher {card.name} could not be saved {write_failure_reason(error)}.") from error
+        write_card(card, own_model_folder() / f"{card.name}.json")
     return card
 
 

@@ -41,18 +41,29 @@ def _latencies(trio_key: str) -> Latencies:
     return {}
 
 
-def timed_answer(network: Teacher, arm: str, picture: Image.Image) -> trio.Answer:
-    """Return a network's answer to a picture and the time that it took; asked once for each network and picture."""
+def timed_answer(network: Teacher, arm: str, picture: Image.Image, kinds: tuple[str, ...] = ()) -> trio.Answer:
+    """Return a network's answer to a picture and the time that it took; asked once for each network and picture.
+
+    Args:
+        kinds: as in `trio.answer_of`.
+    """
     asked = repr((network.card, network.logits_key()))
-    return _timed_answer(network, picture, arm, asked, picture.mode, picture.size, picture.tobytes())
+    return _timed_answer(network, picture, arm, kinds, asked, picture.mode, picture.size, picture.tobytes())
 
 
 @st.cache_resource(show_spinner=False, max_entries=96)
 def _timed_answer(
-    _network: Teacher, _picture: Image.Image, arm: str, asked: str, mode: str, size: tuple[int, int], pixels: bytes
+    _network: Teacher,
+    _picture: Image.Image,
+    arm: str,
+    kinds: tuple[str, ...],
+    asked: str,
+    mode: str,
+    size: tuple[int, int],
+    pixels: bytes,
 ) -> trio.Answer:
     # Arguments that begin with "_" are no part of the key: what was asked, by its card and key, and the pixels are.
     from kdcore.teachers.predict import predict
 
     predict(_network, _picture)  # a warm-up: the first pass is slower, because it also sets up the network
-    return trio.answer_of(arm, [predict(_network, _picture) for _pass in range(TIMED_PASSES)])
+    return trio.answer_of(arm, [predict(_network, _picture) for _pass in range(TIMED_PASSES)], kinds)

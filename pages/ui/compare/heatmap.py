@@ -173,7 +173,7 @@ def how_to_read(matrix: Heatmap, classes: int) -> str:
               "diagonal."),
         ]  # fmt: skip
     if matrix.grouping == "superclasses":
-        text = _("{n} classes are too many to read, so these are their superclasses; a mix-up inside one is not seen.")
+        text = _("{n} classes are too many to read, so these are their kinds; a mix-up inside one is not seen.")
         parts.append(text.format(n=format_count(classes)))
     elif matrix.grouping == "confused":
         text = _("Of {n} classes, these {m} are mixed up most; all others are in the last column.")

@@ -53,26 +53,37 @@ def choose_trio() -> Trio:
     last = _last_finished_run()
     bundled = compare_trio.bundled_trios(cards)
     names = list(bundled) if last is None else [LAST_RUN, *bundled]
+    if _has_photo():  # which the networks that know kinds of animals answer first
+        names.sort(key=lambda name: name not in bundled or not bundled[name].is_by_kind)
     if not names:
         raise KdError(_("No bundled students are on this machine; start a run on the Distil page and compare that."))
-    chosen = _pick_networks(names)
+    chosen = _pick_networks(names, "networks_pick_photo" if _has_photo() else "networks_pick")
     if chosen != LAST_RUN or last is None or last.result is None:
         return bundled[chosen]
     cards |= _ensemble_card(last.result)
     return compare_trio.trio_of_run(last.id, last.result, _("Your last run"), cards)
 
 
-def _pick_networks(names: list[str]) -> str:
-    """Draw the choice of networks, if there is one, and return the chosen name; the URL parameter is `networks`."""
+def _pick_networks(names: list[str], key: str) -> str:
+    """Draw the choice of networks, if there is one, and return the chosen name; the URL parameter is `networks`.
+
+    Args:
+        key: of the widget; another one where the names have another order, so that it starts with the first of them.
+    """
     if len(names) == 1:
         return names[0]
     chosen = st.segmented_control(
-        _("Networks"), names, default=state.choice("networks", names), required=True, key="networks_pick",
+        _("Networks"), names, default=state.choice("networks", names), required=True, key=key,
         format_func=lambda name: _("your last run") if name == LAST_RUN else name,
-        on_change=state.on_choice, args=("networks", "networks_pick", names),
+        on_change=state.on_choice, args=("networks", key, names),
     )  # fmt: skip
     state.set_choice("networks", chosen, names)
     return chosen
+
+
+def _has_photo() -> bool:
+    current = visitor_picture.last_picture()
+    return current is not None and current.source == "upload"
 
 
 def _ensemble_card(result: Mapping[str, Any]) -> dict[str, ModelCard]:
@@ -95,18 +106,26 @@ def network(trio: Trio, arm: str) -> Teacher:
     Raises:
         KdError: its file is missing or damaged, or the teacher's name now belongs to one that knows other classes.
     """
-    if trio.run_id is not None and arm != "teacher":
-        return cache.run_model(trio.run_id, arm)
+    if arm != "teacher":
+        return _student(trio, arm)
     teacher = cache.teacher(trio.models[arm])
-    if trio.run_id is None:
+    if trio.run_id is None and not trio.is_by_kind:
         return teacher
-    from kdcore.teachers.fit import in_order  # loads torch, which takes seconds
+    # These load torch, which takes seconds.
+    from kdcore.teachers.by_kind import by_kind, knows_kinds
+    from kdcore.teachers.fit import in_order
 
-    names = cache.run_model(trio.run_id, "distilled").card.class_names
-    if not same_classes(teacher.card.class_names, names):
-        text = _("The teacher {name} knows other classes now than in this run; compare a later run.")
-        raise KdError(text.format(name=teacher.name))
-    return in_order(teacher, names)
+    card = _student(trio, "distilled").card
+    if same_classes(teacher.card.class_names, card.class_names):
+        return in_order(teacher, card.class_names)
+    if knows_kinds(teacher.card, card.class_names) and not teacher.members:
+        return by_kind(teacher, card.class_names, card.image_shape)
+    text = _("The teacher {name} knows other classes now than in this run; compare a later run.")
+    raise KdError(text.format(name=teacher.name))
+
+
+def _student(trio: Trio, arm: str) -> Teacher:
+    return cache.teacher(trio.models[arm]) if trio.run_id is None else cache.run_model(trio.run_id, arm)
 
 
 def draw_picture_answers(trio: Trio) -> None:
@@ -117,18 +136,22 @@ def draw_picture_answers(trio: Trio) -> None:
         with st.spinner(_("Reading the pictures of {name}").format(name=trio.dataset)):
             picture, name, shown = _picture_to_show(trio)
         st.image(shown, caption=formats.as_markdown(name), width="stretch")
-    answers = [timed_answer(network(trio, arm), arm, picture) for arm in trio.arms]
+    kinds = trio.class_names if trio.is_by_kind else ()
+    asked = {arm: cache.teacher(trio.models[arm]) if kinds else network(trio, arm) for arm in trio.arms}
+    answers = [timed_answer(one, arm, picture, kinds) for arm, one in asked.items()]
     if any(answer.none_of_these for answer in answers if answer.arm == "teacher"):
-        warning.info(
-            formats.no_break_percent(none_of_these.warning(network(trio, "teacher").card)), icon=":material/help:"
-        )
+        warning.info(formats.no_break_percent(none_of_these.warning(asked["teacher"].card)), icon=":material/help:")
     classes = compare_trio.shown_classes(answers)
     for column, answer in zip(columns, answers, strict=True):
         with column:
             _draw_answer(answer, classes)
-    st.caption(_("These networks know {names}, and answer with one of them whatever they see.").format(
-        names=formats.join_names(answers[0].class_names)
-    ))  # fmt: skip
+    text = _("These networks know {names}, and answer with one of them whatever they see.")
+    if kinds:
+        text = _(
+            "The students know {names}, and answer with one of them whatever they see. Their teacher knows many more "
+            "things: everything else is what it gives to these."
+        )
+    st.caption(text.format(names=formats.join_names(kinds or answers[0].class_names)))
 
 
 def _draw_answer(answer: Answer, classes: Sequence[int]) -> None:
@@ -158,8 +181,8 @@ def _picture_to_show(trio: Trio) -> tuple[Image.Image, str, Image.Image]:
 def _visitors_picture(source: str | None) -> visitor_picture.VisitorPicture | None:
     """Draw the upload and return the visitor's picture for a dataset; None where there is none.
 
-    It is a new upload, else the picture that the visitor looked at last if it was uploaded or is from `source`, else
-    the last picture from `source`.
+    It is a new upload, else the picture that the visitor looked at last if it was uploaded, came with the app or is
+    from `source`, else the last picture from `source`.
 
     Args:
         source: where pictures come from that suit the dataset; None for a dataset without such a source.
@@ -169,8 +192,8 @@ def _visitors_picture(source: str | None) -> visitor_picture.VisitorPicture | No
         uploaded = pickers.pick_upload()
     if uploaded and uploaded != visitor_picture.last_picture("upload"):
         visitor_picture.keep_picture(uploaded)
-        return uploaded
+        st.rerun()  # other networks may be the first choice now
     current = visitor_picture.last_picture()
-    if current is not None and current.source in ("upload", source):
+    if current is not None and current.source in ("upload", "sample", source):
         return current
     return None if source is None else visitor_picture.last_picture(source)

@@ -48,8 +48,7 @@ def pick_section() -> str:
 
 def draw_section(section: str, trio: Trio) -> None:
     """Draw the chosen section. An error in it is shown as one sentence, and the rest of the page is drawn."""
-    css = Path(__file__).with_name("compare.css").read_text(encoding="utf-8")
-    st.html(f"<style>{css}{look.gallery_css()}</style>")
+    st.html(look.style_html(Path(__file__).with_name("compare.css"), look.GALLERY_CSS))
     draw = {
         "picture": _picture, "mixups": _mixups, "classes": _classes, "likeness": _likeness,
         "calibration": _calibration, "cost": _cost, "gallery": _gallery,
@@ -183,7 +182,9 @@ def _cost(trio: Trio) -> None:
     chart, money = st.columns((1.2, 1), gap="large")
     with chart:
         draw_chart(charts.latency_curve(measured, chart_text_style()), "kd-batches", words)
-        note = _("Middle of {n} repetitions, of {m} at batch {size}; a whisker reaches to p95.")
+        note = _(
+            "Middle of {n} repetitions, of {m} at batch {size}, of fewer for a slow network; a whisker reaches to p95."
+        )
         st.caption(f"{words} " + note.format(n=repetitions(1), m=repetitions(256), size=256))
     with money:
         st.html(paragraph(_("A thousand pictures"), "kd-told"))

@@ -8,10 +8,11 @@ from statistics import median
 from typing import Any
 
 from pages.ui.compare.tradeoff_chart import TradeoffPoint
-from pages.ui.kit.formats import arm_name, capitalised, format_accuracy, format_ms, short_names
+from pages.ui.kit.formats import arm_name, capitalised, format_accuracy, format_ms, format_signed, short_names
 from pages.ui.kit.settings_words import agreement_note, config_sentence, own_point_text
 from pages.ui.session.i18n import _, ngettext
 
+KINDS_DATASET = "animal-kinds"  # of the bundled networks that answer a visitor's photo
 COMPARED_ARMS = ("teacher", "distilled", "baseline")
 MAX_CLASSES = 10  # bars per network; of more classes, those that some network finds likely
 
@@ -45,6 +46,11 @@ class Trio:
     temperature: float
     agreement: str
     by_class: Sequence[Mapping[str, Any]] | None = None
+
+    @property
+    def is_by_kind(self) -> bool:
+        """Whether these are the bundled networks whose teacher knows many more classes, of which these are kinds."""
+        return self.run_id is None and self.dataset == KINDS_DATASET
 
     @property
     def key(self) -> str:
@@ -104,11 +110,22 @@ def bundled_trios(cards: Mapping[str, Any]) -> dict[str, Trio]:
 def _bundled_trio(models: Mapping[str, str], cards: Mapping[str, Any]) -> Trio:
     card = cards[models["distilled"]]
     text = _("The bundled networks for {name}; the students' figures are over {n} seeds.")
+    source = text.format(name=card.dataset, n=len(card.seeds))
+    arms = {arm: _figures(cards[name]) for arm, name in models.items()}
+    # The teacher's own card lacks its figures on these pictures where it learned others.
+    arms["teacher"] |= card.figures.get("teacher", {})
+    if (difference := card.figures.get("paired_difference")) is not None:
+        source += " " + _difference_sentence(difference)
     return Trio(
-        {arm: _figures(cards[name]) for arm, name in models.items()}, None, models, card.dataset, card.dataset_sha256,
-        text.format(name=card.dataset, n=len(card.seeds)), card.class_names, card.superclasses,
+        arms, None, models, card.dataset, card.dataset_sha256, source, card.class_names, card.superclasses,
         card.recipe["temperature"], agreement_note(card.recipe),
     )  # fmt: skip
+
+
+def _difference_sentence(difference: Mapping[str, Any]) -> str:
+    low, high = map(format_signed, difference["ci95"])
+    text = _("Accuracy, distilled minus baseline on the same test pictures: {mean} points ({low} to {high}).")
+    return text.format(mean=format_signed(difference["mean"]), low=low, high=high)
 
 
 def _figures(card: Any) -> dict[str, Any]:
@@ -151,7 +168,7 @@ def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetition
 
     Args:
         latency: measurements by arm.
-        repetitions: how often each was timed.
+        repetitions: how often each was timed, unless its measurement says that it was fewer times.
     """
     first = next(iter(latency.values()))[0]
     text = ngettext(
@@ -161,7 +178,11 @@ def measured_note(latency: Mapping[str, Sequence[Mapping[str, Any]]], repetition
         "taking turns, no run training beside them. p50 is the middle one, p95 the slowest but for one in twenty.",
         first["threads"],
     )
-    return text.format(device=first["device"], threads=first["threads"], n=repetitions)
+    note = text.format(device=first["device"], threads=first["threads"], n=repetitions)
+    fewest = min(time.get("repetitions", repetitions) for times in latency.values() for time in times)
+    if fewest < repetitions:
+        note += " " + _("A slow network was timed fewer times, {n} at least.").format(n=fewest)
+    return note
 
 
 @dataclass(frozen=True)
@@ -196,12 +217,19 @@ class Answer:
         return max(self.soft_labels)
 
 
-def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]]) -> Answer:
-    """Return one answer from several calls of `kdcore.predict` on the same picture; its time is their median."""
+def answer_of(arm: str, predicted: Sequence[Mapping[str, Any]], kinds: Sequence[str] = ()) -> Answer:
+    """Return one answer from several calls of `kdcore.predict` on the same picture; its time is their median.
+
+    Args:
+        kinds: if given, the rows of the answer are these kinds, in this order, and at last everything else.
+    """
     first = predicted[0]
     latency_ms = median(prediction["latency_ms"] for prediction in predicted)
-    names = tuple(short_names(first["class_names"]))
-    return Answer(arm, names, tuple(first["soft_labels"]), latency_ms, first.get("none_of_these"))
+    names, shares = tuple(first["class_names"]), tuple(first["soft_labels"])
+    if kinds:
+        of_kinds = [first["superclasses"][kind] for kind in kinds]
+        names, shares = (*kinds, _("everything else")), (*of_kinds, max(0.0, 1.0 - sum(of_kinds)))
+    return Answer(arm, tuple(short_names(names)), shares, latency_ms, first.get("none_of_these"))
 
 
 def shown_classes(answers: Sequence[Answer], count: int = MAX_CLASSES) -> list[int]:

@@ -14,6 +14,7 @@ from pages.ui.datasets import cached, views
 from pages.ui.engine import cache
 from pages.ui.frame import download_bar
 from pages.ui.frame.shell import link_only
+from pages.ui.kit import look
 from pages.ui.kit.formats import as_markdown
 from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
@@ -28,7 +29,7 @@ _ADDED = "dataset_added"  # session slot: the dataset that was added last, until
 
 def style() -> None:
     """Add the style sheet of the Datasets page."""
-    st.html(f"<style>{Path(__file__).with_name('datasets.css').read_text(encoding='utf-8')}</style>")
+    st.html(look.style_html(Path(__file__).with_name("datasets.css")))
 
 
 def pick_dataset() -> DatasetInfo:

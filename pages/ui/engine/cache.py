@@ -36,22 +36,34 @@ def device() -> Device:
     return pick_device("auto")
 
 
-@st.cache_resource(show_spinner=False, on_release=lambda opened: opened.close())
 def store() -> Store:
-    """Open the runs database of this machine, once per process, and clean it up; clearing the cache closes it.
+    """Return the runs database of this machine, which is opened once per process and cleaned up every hour.
 
     Raises:
         StoreError: the database cannot be read or written.
     """
+    opened = _opened_store()
+    _clean_hourly()
+    return opened
+
+
+@st.cache_resource(show_spinner=False, on_release=lambda opened: opened.close())
+def _opened_store() -> Store:
+    """Open the runs database; clearing the cache closes it."""
     # These load SQLAlchemy.
     from kdcore import jobs
-    from kdcore.jobs import housekeeping
     from kdcore.store import Store
 
     opened = Store()
     jobs.advance(opened)  # resumes runs whose workers died, for instance when the machine went down
-    housekeeping.clean(opened)
     return opened
+
+
+@st.cache_resource(show_spinner=False, ttl=3600)
+def _clean_hourly() -> None:
+    from kdcore.jobs import housekeeping  # loads SQLAlchemy
+
+    housekeeping.clean(_opened_store())
 
 
 @st.cache_resource(show_spinner=False, ttl=10)

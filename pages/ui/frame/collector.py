@@ -10,7 +10,7 @@ import gc
 import threading
 from collections.abc import Callable
 
-PERIOD = 60.0  # seconds between two full collections
+PERIOD = 300.0  # seconds between two full collections: all pages pause for one, so it must be rare
 QUIET = 0.05  # seconds until a busy app is looked at again
 _SCRIPT_THREAD = "ScriptRunner.scriptThread"  # the name of the thread in which Streamlit runs a page's script
 

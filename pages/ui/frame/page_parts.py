@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.errors import KdError
-from pages.ui.kit import chart_style, formats
+from pages.ui.kit import chart_style, formats, look
 from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
 
@@ -24,7 +24,7 @@ LIGHT_TEXT = "#d9d5ca"  # colour of text on charts in the dark theme
 
 def style() -> None:
     """Add the style sheet that every page uses."""
-    st.html(f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>")
+    st.html(look.style_html(Path(__file__).with_name("page.css")))
 
 
 def paragraph(text: str, css_class: str) -> str:

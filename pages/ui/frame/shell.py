@@ -72,7 +72,7 @@ def open_page(key: str, *, uploads_kept: int = 2) -> None:
         for page in pages():
             _link(page.key, page.title, "here" if page.key == key else "nav")
         presenter = st.toggle(_("Large type"), key="present", bind="query-params")
-    st.html(f"<style>{look.css()}{look.PRESENTER_CSS if presenter else ''}</style>")
+    st.html(look.style_html(look.LOOK_CSS, more=look.PRESENTER_CSS if presenter else ""))
     if not browser.visitor_is_remembered():
         remember(browser.VISITOR_COOKIE, browser.visitor_id())
 

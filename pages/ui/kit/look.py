@@ -44,14 +44,19 @@ def percent(probability: float) -> str:
     return f"{100.0 * probability:.1f} %"
 
 
-def css() -> str:
-    """Return the style sheet of the pages, read from its file at every call."""
-    return Path(__file__).with_name("look.css").read_text(encoding="utf-8")
+_HERE = Path(__file__).parent
+LOOK_CSS = _HERE / "look.css"  # of every page
+GALLERY_CSS = _HERE / "gallery.css"  # of cards with a picture: the gallery of Compare and the mistakes on Model cards
 
 
-def gallery_css() -> str:
-    """The style sheet of cards with a picture: the gallery of Compare and the wrong answers of Model cards."""
-    return Path(__file__).with_name("gallery.css").read_text(encoding="utf-8")
+def style_html(*files: Path, more: str = "") -> str:
+    """Return an HTML element with the style sheets in `files`, read at every call, and the rules in `more`.
+
+    All white space becomes single blanks: Streamlit removes the common indentation of what it draws, and so looks at
+    every line of it each time a page runs.
+    """
+    sheets = (file.read_text(encoding="utf-8") for file in files)
+    return f"<style>{' '.join(' '.join((*sheets, more)).split())}</style>"
 
 
 # Presenter mode: a larger root font enlarges every size given in rem, so that the page can be read from the back row.

@@ -80,6 +80,8 @@ def config_facts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         if value
     ]
     facts += [(parameter_name(name), values) for name, values in varied.items() if name not in (*names, *parameters)]
+    if extra := config.get("extra_pictures"):
+        facts.append((titles["extra_pictures"], str(extra)))
     if controls := config.get("controls"):
         facts.append((_("Controls"), ", ".join(map(arm_name, controls))))
     return [*facts, (_("Seeds"), str(len(config["seeds"])))]
@@ -105,6 +107,8 @@ def config_sentence(config: Mapping[str, Any]) -> str:
         n = len(config["vary"][name])
         count = ngettext("{n} value", "{n} values", n).format(n=n)
         texts.append(f"{setting_name(name)}\u00a0({values if len(values) <= MAX_VALUES_LENGTH else count})")
+    if extra := config.get("extra_pictures"):
+        texts.append(_("extra pictures ({name})").format(name=extra))
     if controls := config.get("controls"):
         texts.append(ngettext("{n}\u00a0control", "{n}\u00a0controls", len(controls)).format(n=len(controls)))
     seeds = ngettext("{n}\u00a0seed", "{n}\u00a0seeds", len(config["seeds"]))
@@ -124,6 +128,7 @@ def setting_names() -> dict[str, str]:
         "epochs": _("Epochs"),
         "seeds": _("Seeds"),
         "controls": _("Controls"),
+        "extra_pictures": _("Extra pictures"),
         "device": _("Device"),
         "batch_size": _("Batch size"),
         "learning_rate": _("Learning rate"),
@@ -211,11 +216,17 @@ def weight_note(config: Mapping[str, Any]) -> str:
 
 
 def extra_arms_sentence(config: Mapping[str, Any]) -> str:
-    """Return what is trained besides the pairs: the points of a sweep and the controls; "" where there are neither."""
+    """Return what is special about a run: the points of a sweep, extra pictures, controls; "" without any."""
     sentences = []
     for name, values in _varied(config).items():
         text = _("The pairs are trained at several values of a setting. {setting}: {values}.")
         sentences.append(text.format(setting=parameter_name(name), values=values))
+    if extra := config.get("extra_pictures"):
+        text = _(
+            "The distilled student also sees pictures without labels ({name}), by soft labels alone; the others see "
+            "theirs more often, so that all take as many steps."
+        )
+        sentences.append(text.format(name=extra))
     if controls := config.get("controls"):
         text = _("One more student is trained for each control: {names}.")
         sentences.append(text.format(names=", ".join(map(arm_name, controls))))

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 def style() -> None:
     """Add the style sheet of this page, and the gallery's, which the wrong answers use."""
-    css = Path(__file__).with_name("cards.css").read_text(encoding="utf-8")
-    st.html(f"<style>{look.gallery_css()}{css}</style>")
+    st.html(look.style_html(look.GALLERY_CSS, Path(__file__).with_name("cards.css")))
 
 
 def pick_card() -> ModelCard | None:
@@ -90,8 +89,8 @@ def _superclass_accuracies(card: ModelCard) -> None:
     st.subheader(_("What is it good at?"), anchor=False)
     left, right = st.columns((1.25, 1), gap="large") if soft_labels else (st.container(), None)
     with left:
-        st.html(views.shares_html(shares, card.role, _("Test pictures right, by superclass")))
-        st.caption(_("Right: the superclass with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. "
+        st.html(views.shares_html(shares, card.role, _("Test pictures right, by kind")))
+        st.caption(_("Right: the kind with the largest sum of soft labels at T\u00a0=\u00a01 is the true one. "
                      "The line at the end of a bar is its 95\u00a0% interval (Wilson, n test pictures)."))  # fmt: skip
         if sizes := views.by_size(card):
             st.html(views.shares_html(sizes, card.role, _("Test pictures right, by the size of their class")))
@@ -106,7 +105,7 @@ def _superclass_accuracies(card: ModelCard) -> None:
         mean = soft_labels[name]
         st.html(views.mean_soft_label_html(mean, card.role))
         if mean.n:
-            text = _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by superclass.")
+            text = _("Mean soft label of {n} test pictures at T\u00a0=\u00a01, by kind.")
             st.caption(text.format(n=f"{mean.n:,}"))
 
 

@@ -70,7 +70,7 @@ def readouts(card: ModelCard, gain: Figure | None) -> list[formats.Readout]:
     """
     names = {
         "accuracy": _("accuracy"),
-        "superclass_accuracy": _("right by superclass"),
+        "superclass_accuracy": _("right by kind"),
         "agreement": _("agrees with its teacher"),
         "ece": _("calibration error (ECE)"),
     }

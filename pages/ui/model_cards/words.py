@@ -204,6 +204,11 @@ def _student_recipe(card: ModelCard) -> str:
 
 def _teacher_recipe(card: ModelCard) -> str:
     training, views = card.recipe, card.recipe["views"]
+    if other := training.get("features_of"):
+        return _(
+            "Transfer learning: a new last layer on the features of {name}, fitted to hard labels with several "
+            "strengths of weight decay, of which the best on validation was kept."
+        ).format(name=other)
     text = _("Trained on hard labels for {epochs} epochs, in batches of {batch}: SGD with momentum, a learning rate "
              "that rises to {rate:g} and falls again, weight decay {decay:g}.")  # fmt: skip
     parts = [

@@ -138,7 +138,7 @@ def _draw_keeping(run: RunRow) -> None:
     if info is None or not browser.is_local():
         return
     with st.container(key="kd_own_keeping", horizontal=True, gap="small", vertical_alignment="center"):
-        expires = getattr(info, "expires", None)
+        expires = info.expires
         st.caption(words.expiry_sentence(expires, time.time()))
         if expires is not None:
             st.button(_("Keep"), key="own_keep", icon=":material/bookmark:", on_click=_keep, args=(info.name,))

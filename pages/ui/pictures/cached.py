@@ -6,7 +6,11 @@ get the same name, and a scene contains texts.
 
 from __future__ import annotations
 
+import io
+from typing import TYPE_CHECKING
+
 import streamlit as st
+from PIL import Image
 
 from kdcore.pictures.decode import open_picture
 from kdcore.teachers.ensemble_names import members_of
@@ -14,8 +18,12 @@ from pages.ui.engine.cache import clear_with_datasets, dataset, teacher, teacher
 from pages.ui.engine.cache import version as version_of
 from pages.ui.frame.page_parts import TeacherMissing
 from pages.ui.kit import images
-from pages.ui.pictures import example, scenes
+from pages.ui.pictures import example, occlusion_view, scenes
+from pages.ui.pictures import sample_pictures as samples
 from pages.ui.pictures.scenes import Scene
+
+if TYPE_CHECKING:
+    from kdcore.teachers.occlusion import OcclusionMaps
 
 
 def hesitant_example(dataset_name: str, teacher_name: str) -> example.Example:
@@ -95,6 +103,44 @@ def _picture(teacher_name: str, version: tuple[str, ...], png: bytes, alt: str) 
     return scenes.picture_scene(teacher(teacher_name), png, alt)
 
 
+def occlusion(teacher_name: str, png: bytes, *, by_kind: bool) -> OcclusionMaps:
+    """Return the occlusion maps of a picture, of the teacher's superclasses or of its classes; it can take seconds.
+
+    Args:
+        png: the picture.
+        by_kind: whether the maps are of the superclasses, where the teacher has any.
+    """
+    return _occlusion(teacher_name, version_of(teacher_name), png, by_kind)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _occlusion(teacher_name: str, version: tuple[str, ...], png: bytes, by_kind: bool) -> OcclusionMaps:
+    from kdcore.teachers.occlusion import occlusion_maps  # loads torch, which takes seconds
+
+    asked = teacher(teacher_name)
+    groups = asked.card.superclasses if by_kind else asked.card.class_names
+    return occlusion_maps(asked, asked.prepare(Image.open(io.BytesIO(png))), groups)
+
+
+def occlusion_map(
+    teacher_name: str, png: bytes, name: str, scale: float, language: str, *, by_kind: bool
+) -> occlusion_view.MapView:
+    """Return one of the maps of `occlusion` as it is drawn; drawing it takes as long as the rest of a page.
+
+    Args:
+        name: the class, or kind, of the map.
+        scale: the end of the colour scale, in nats.
+    """
+    return _occlusion_map(teacher_name, version_of(teacher_name), png, by_kind, name, scale, language)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _occlusion_map(
+    teacher_name: str, version: tuple[str, ...], png: bytes, by_kind: bool, name: str, scale: float, language: str
+) -> occlusion_view.MapView:
+    return occlusion_view.map_view(_occlusion(teacher_name, version, png, by_kind), name, scale)
+
+
 @st.cache_resource(show_spinner=False, max_entries=6)
 def warm_up(teacher_name: str) -> None:
     """Ask the teacher about a blank picture, so that it is loaded and answers the visitor's picture within a second."""
@@ -118,6 +164,18 @@ def opened_picture(data: bytes, name: str) -> bytes:
 def creature_picture(traits: tuple[tuple[str, float], ...]) -> bytes:
     """Return the PNG of a creature in the resolution in which networks see it; `traits` are (name, value) pairs."""
     return scenes.creature_png(dict(traits))
+
+
+@st.cache_data(show_spinner=False, max_entries=1)
+def sample_pictures() -> tuple[samples.SamplePicture, ...]:
+    """Return the photos that come with the app, in the order in which the page shows them."""
+    return samples.sample_pictures()
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def sample_thumbnail(sample: samples.SamplePicture) -> str:
+    """Return the thumbnail of a photo that comes with the app, as a data URL."""
+    return samples.thumbnail_url(sample)
 
 
 @st.cache_data(show_spinner=False, max_entries=1)

@@ -16,6 +16,7 @@ from pages.ui.datasets import cached
 from pages.ui.engine import cache
 from pages.ui.kit import look
 from pages.ui.pictures import cached as picture_cached
+from pages.ui.pictures import sample_picker
 from pages.ui.session import browser, state
 from pages.ui.session.i18n import _
 from pages.ui.session.visitor_picture import VisitorPicture, last_picture
@@ -205,6 +206,7 @@ def pick_file(width: int | Literal["stretch"] = "stretch") -> VisitorPicture | N
         type=PICTURE_TYPES,
         key="upload",
         width=width,
+        on_change=sample_picker.let_go,
         help=_("It stays in this machine's memory and is written nowhere."),
     )
     if file is None:
@@ -227,7 +229,9 @@ def take_photo() -> VisitorPicture | None:
             icon=":material/no_photography:",
         )  # fmt: skip
         return last_picture("upload")
-    file = st.camera_input(_("Take a photo"), key="camera", label_visibility="collapsed")
+    file = st.camera_input(
+        _("Take a photo"), key="camera", label_visibility="collapsed", on_change=sample_picker.let_go
+    )
     if file is not None:
         name = _("Your photo")
         return VisitorPicture(picture_cached.opened_picture(file.getvalue(), name), name, "upload")

@@ -23,6 +23,7 @@ SHARED_KEYS = (
     "source", "teacher", "t", "dataset", "labels", "distil_teacher", "student", "temperature", "distill_weight",
     "epochs", "seeds", "seed", "run", "lang", "present", "method", "controls", "vary", "vary_values",
     "words", "in_dataset", "tag", "status", "sort", "compare", "dataset_shown", "sample_of", "model", "networks",
+    "picture", "where",
 )  # fmt: skip
 
 

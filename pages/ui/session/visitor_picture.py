@@ -16,7 +16,7 @@ class VisitorPicture:
     Attributes:
         png: the decoded picture (RGB or grey, at most 1024 pixels a side) as a lossless PNG of at most about 3 MB.
         name: the name that the page shows for it.
-        source: where it came from: "upload", "creature", "digit" or "dataset".
+        source: where it came from: "upload", "sample", "creature", "digit" or "dataset".
     """
 
     png: bytes

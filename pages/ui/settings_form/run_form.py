@@ -14,7 +14,7 @@ from pages.ui.frame.shell import link
 from pages.ui.kit import formats
 from pages.ui.session import state
 from pages.ui.session.i18n import _
-from pages.ui.settings_form import method_form, sweep_form
+from pages.ui.settings_form import extra_form, method_form, sweep_form
 from pages.ui.teachers import ensemble_pickers
 
 if TYPE_CHECKING:
@@ -62,13 +62,15 @@ def run_form() -> RunConfig:
     with st.expander(_("More settings")):
         method = method_form.method_form(dataset, disabled=varied == "method")
         teacher = _teacher_box(dataset, defaults, teaches="teacher" in used_settings)
-        weight = _weight_slider(defaults, varied) if "distill_weight" in used_settings else None
+        extra = extra_form.extra_form(dataset, method_form.chosen_method())
+        weighs = "distill_weight" in used_settings and not extra  # extra pictures have no hard labels
+        weight = _weight_slider(defaults, varied) if weighs else None
         epochs, seeds = _epochs_field(defaults, varied), _seeds_field(defaults)
-        controls = method_form.controls_form(method_form.chosen_method())
+        controls = () if extra else method_form.controls_form(method_form.chosen_method())
         vary = sweep_form.sweep_form(dataset, train_size)
     settings = {
         "labels": labels, "teacher": teacher, "student": student, "temperature": temperature, "distill_weight": weight,
-        "epochs": epochs, **method,
+        "epochs": epochs, "extra_pictures": extra or None, **method,
     }  # fmt: skip
     submitted = sweep_form.settings_to_submit(settings, vary, defaults)
     config = make_run_config(dataset, seeds=seeds, controls=controls, vary=vary, **submitted)
@@ -202,6 +204,7 @@ def _on_dataset_change() -> None:
     state.set_widget("seeds", defaults.seeds)
     for name in SOFT_SETTINGS:
         state.set_widget(name, method_form.default_soft_setting(defaults, name))
+    extra_form.preset_extra({})
     sweep_form.preset_sweep({})
 
 
@@ -226,6 +229,7 @@ def preset_settings(config: dict[str, object]) -> None:
     seeds = config["seeds"]
     state.set_widget("seeds", len(seeds) if isinstance(seeds, list) else 1)
     method_form.preset_method(config)
+    extra_form.preset_extra(config)
     sweep_form.preset_sweep(config)
 
 
@@ -236,4 +240,5 @@ def settings_query(config: dict[str, object]) -> dict[str, str]:
     for key, field in FIELDS.items():
         value = config[field]
         query[key] = repr(value) if isinstance(value, float) else str(value)
-    return {**query, **method_form.method_query(config), **sweep_form.sweep_query(config)}
+    parts = (method_form.method_query(config), extra_form.extra_query(config), sweep_form.sweep_query(config))
+    return {**query, **{name: value for part in parts for name, value in part.items()}}

@@ -123,7 +123,7 @@ def _entropy_sentence(table: MemberAnswers) -> str:
 
 def style() -> str:
     """Return the style sheet of the table as a `<style>` element."""
-    return f"<style>{Path(__file__).with_name('members.css').read_text(encoding='utf-8')}</style>"
+    return look.style_html(Path(__file__).with_name("members.css"))
 
 
 def html(table: MemberAnswers) -> str:

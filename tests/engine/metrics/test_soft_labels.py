@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from kdcore.datasets.published_sets import PUBLISHED
 from kdcore.errors import ConfigError
 from kdcore.metrics.soft_labels import (
+    MAX_LOG_ODDS,
     dark_share,
     entropy,
+    log_odds,
     non_target,
     soften,
     superclass_logits,
@@ -46,6 +48,18 @@ def test_lights_off_renormalises_what_is_left(temperature: float) -> None:
     p = numpy_softmax(LOGITS.double().numpy() / temperature)
     rest = np.where(np.arange(4) == 0, 0.0, p)
     assert non_target(LOGITS, temperature).numpy() == pytest.approx(rest / rest.sum())
+
+
+def test_log_odds_are_the_formula_also_where_one_class_is_certain_or_ruled_out() -> None:
+    z = np.array([60.0, 2.0, -1.0, 0.5], np.longdouble)  # 1 - p of the first class is below the rounding of float64
+    p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+    rest = np.array([np.delete(p, index).sum() for index in range(4)])
+    assert log_odds(torch.from_numpy(z.astype(float))).numpy() == pytest.approx(
+        (np.log(p) - np.log(rest)).astype(float)
+    )
+    assert log_odds(LOGITS + 7).numpy() == pytest.approx(log_odds(LOGITS).numpy())
+    assert log_odds(torch.tensor([1.0, 1.0, -math.inf])).tolist() == pytest.approx([0.0, 0.0, -MAX_LOG_ODDS])
+    assert log_odds(torch.tensor([1.0, -math.inf])).tolist() == [MAX_LOG_ODDS, -MAX_LOG_ODDS]
 
 
 def test_certain_and_uniform_answers() -> None:

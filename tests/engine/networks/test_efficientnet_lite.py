@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from kdcore.datasets import load_dataset
+from kdcore.errors import UnknownName
 from kdcore.networks.efficientnet_lite import SamePaddedConv
 from kdcore.networks.registry import build_model, count_params
 from kdcore.pictures.views import resize_images, to_float
@@ -49,6 +50,18 @@ def test_its_published_size() -> None:
     assert count_params(network) == 4_652_008  # 4.7 M published
     assert len(network.state_dict()) == 296
     assert network(torch.zeros(1, 3, 97, 65)).shape == (1, 1000), "any size"
+
+
+def test_small_pictures_are_enlarged_first() -> None:
+    plain = build_model("efficientnet-lite0", (3, 32, 32), 5, seed=0).eval()
+    enlarging = build_model("efficientnet-lite0-96", (3, 32, 32), 5, seed=0).eval()
+    pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    enlarged = torch.nn.functional.interpolate(pictures, scale_factor=3, mode="bilinear")
+    with torch.inference_mode():
+        assert torch.allclose(enlarging(pictures), plain(enlarged), atol=1e-5)
+    for wrong in ("efficientnet-lite0-", "efficientnet-lite0-9", "efficientnet-lite0-1000", "efficientnet-lite0x"):
+        with pytest.raises(UnknownName):
+            build_model(wrong, (3, 32, 32), 5)
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(8, 3, 2), (7, 3, 2), (9, 5, 2), (8, 5, 1), (6, 1, 1)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from torch import nn
@@ -45,6 +47,23 @@ def test_two_hundred_repetitions_in_turns_on_one_thread() -> None:
 def test_only_added_sizes_are_repeated_less() -> None:
     assert [latency.repetitions(size) for size in latency.BATCH_SIZES] == [200, 200]
     assert latency.repetitions(8) == 200 and latency.repetitions(256) == 40
+
+
+def test_a_slow_network_is_timed_fewer_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "LIMIT_SECONDS", 0.04)
+    calls: list[tuple[str, int, int]] = []
+
+    class SlowNetwork(RecordedNetwork):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            time.sleep(0.003)
+            return super().forward(pictures)
+
+    models = {"teacher": (SlowNetwork("teacher", calls), SHAPE), "student": (nn.Flatten(), SHAPE)}
+    slow, fast = (found[0] for found in latency.measure_latency(models, pick_device("cpu"), (1,)).values())
+    assert latency.FEWEST_REPETITIONS <= slow.repetitions <= 0.04 / 0.003 + 1
+    assert fast.repetitions == 200
+    assert len(calls) <= slow.repetitions + 0.01 / 0.003 + 1
+    assert slow.to_json()["repetitions"] == slow.repetitions
 
 
 def test_the_threads_are_put_back_when_it_is_broken_off() -> None:

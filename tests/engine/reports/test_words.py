@@ -78,3 +78,13 @@ def test_a_calibration_error_below_nothing_is_shown_as_nothing() -> None:
     page, printed = page_of(replace(ROW, result={**RESULT, "arms": arms})), text.result({**RESULT, "arms": arms})
     assert page.text.count("0.0 to 1.0 %") == 3 and "-0.3" not in page.text
     assert printed.count("0.0 % [0.0, 1.0]") == 3 and "-0.3" not in printed
+
+
+def test_a_report_says_what_extra_pictures_changed() -> None:
+    config = {**ROW.config, "extra_pictures": "animals64"}
+    row = replace(ROW, config=config, result={**RESULT, "extra_pictures": 250})
+    words = " ".join(measurement_paragraphs(row))
+    assert "on 250 extra pictures without labels (animals64)" in words
+    assert "both took as many steps" in words
+    assert "extra pictures" not in " ".join(measurement_paragraphs(ROW))
+    assert "extra pictures animals64" in text.result({**RESULT, "config": config})

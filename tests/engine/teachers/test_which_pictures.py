@@ -44,6 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KDCORE_HOME", str(tmp_path / "home"))
     small = replace(recipes._CIFAR100, model="mlp-8", batch_size=32, learning_rate=0.01)
     monkeypatch.setattr(recipes, "_CIFAR100", small)
+    monkeypatch.setattr(recipes, "is_available", lambda name: False)  # so that a network is trained from scratch
     return tmp_path / "home"
 
 

@@ -212,3 +212,11 @@ def test_no_card_breaks_however_little_it_says(one: ModelCard) -> None:
         assert not [words for words in said if "None" in words or "nan" in words.split()]
         assert json.loads(views.download(less)) == json.loads(json.dumps(less.to_json()))
     assert f"{100 * (one.accuracy or 0):.1f} %" in views.row_caption(one)
+
+
+def test_a_new_last_layer_is_called_transfer_learning() -> None:
+    recipe = {**card().recipe, "features_of": "photos"}
+    words = model_card_words.recipe(card(recipe=recipe))
+    assert words.startswith("Transfer learning") and "photos" in words
+    assert "SGD" not in words
+    assert "SGD" in model_card_words.recipe(card(recipe={**recipe, "features_of": ""}))

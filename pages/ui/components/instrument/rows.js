@@ -64,16 +64,16 @@ function classView(data, hand) {
  */
 function kindView(data, kinds, hand) {
   const logits = data.logits[hand.frame];
-  const logitOf = ({ members }) => logSumExp(members.map((i) => logits[i]));
-  const kindLogits = kinds.map(logitOf);
+  const kindLogits = kinds.map(({ members }) => logSumExp(members.map((i) => logits[i])));
   const kept = inOrder(shownKinds(kinds, kindLogits, data, hand.all.kinds), kindLogits, hand.sort);
   const parts = kept.map((i) => kinds[i]);
+  const partLogits = kept.map((i) => kindLogits[i]);
   const winner = kept.indexOf(argmax(kindLogits));
   if (kept.length < kinds.length) {
-    const members = kinds.flatMap((kind, i) => (kept.includes(i) ? [] : kind.members));
-    parts.push({ name: data.texts.everything_else, members, rest: true });
+    const left = kinds.map((_, i) => i).filter((i) => !kept.includes(i));
+    parts.push({ name: data.texts.everything_else, members: left.flatMap((i) => kinds[i].members), rest: true });
+    partLogits.push(logSumExp(left.map((i) => kindLogits[i])));
   }
-  const partLogits = parts.map(logitOf);
   const logProbs = logSoftmax(partLogits, hand.temperature);
   const shares = logSoftmax(partLogits, hand.temperature, hand.off ? [winner] : []).map(Math.exp);
   const without = hand.off ? parts[winner].members : [];

@@ -33,6 +33,7 @@ def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     add_dataset(tmp_path / "c", "colours", size=32)
     small = replace(recipes._CIFAR100, model="convnet-4", batch_size=16)
     monkeypatch.setattr(recipes, "_CIFAR100", small)
+    monkeypatch.setattr(recipes, "is_available", lambda name: False)  # so that a network is trained from scratch
     return "colours"
 
 

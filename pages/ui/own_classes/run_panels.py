@@ -138,9 +138,8 @@ def _draw_keeping(run: RunRow) -> None:
     if info is None or not browser.is_local():
         return
     with st.container(key="kd_own_keeping", horizontal=True, gap="small", vertical_alignment="center"):
-        expires = info.expires
-        st.caption(words.expiry_sentence(expires, time.time()))
-        if expires is not None:
+        st.caption(words.expiry_sentence(info.expires, time.time()))
+        if info.expires is not None:
             st.button(_("Keep"), key="own_keep", icon=":material/bookmark:", on_click=_keep, args=(info.name,))
         with st.popover(_("Delete now"), icon=":material/delete:", key="own_delete"):
             st.write(_("Delete the pictures and the teacher, here and in memory? The run's figures stay on Runs."))

@@ -23,7 +23,7 @@ def check_can_run(config: RunConfig) -> None:
     # These load torch, which takes seconds.
     from kdcore.datasets import dataset_info, dataset_status
     from kdcore.machine.device import pick_device
-    from kdcore.settings.defaults import defaults_for, instead_of
+    from kdcore.settings.defaults import DEFAULTS, instead_of
     from kdcore.settings.extra_pictures import OWN
     from kdcore.settings.stages import stages_of
     from kdcore.settings.sweeps import points, teachers_of
@@ -48,8 +48,9 @@ def check_can_run(config: RunConfig) -> None:
         if learned_dataset is None:
             unknown = next(member for member in members_of(teacher) if dataset_of(member) is None)
             raise UnknownName("teacher", unknown, teacher_datasets)
-        if learned_dataset != config.dataset and teacher == defaults_for(config.dataset).teacher:
-            continue  # it fits by its kinds
+        by_kind = config.dataset in DEFAULTS and teacher == DEFAULTS[config.dataset].teacher
+        if learned_dataset != config.dataset and by_kind:
+            continue
         if learned_dataset != config.dataset:
             fitting = [name for name, dataset in teacher_datasets.items() if dataset == config.dataset]
             instead = f"choose one of: {', '.join(fitting)}" if fitting else instead_of(teacher, config.dataset)

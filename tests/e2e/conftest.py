@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from pages.ui.frame.shell import pages
 
 ROOT = Path(__file__).parents[2]
 SLOW = 60_000  # milliseconds; a shared machine with two cores may be busy
@@ -44,6 +46,12 @@ class Server:
 
     def printed(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+def navigation_link(page: Page, key: str) -> Locator:
+    """The link of the navigation to another page of the app."""
+    title = next(one.title for one in pages() if one.key == key)
+    return page.locator(".st-key-kd_nav").get_by_role("link", name=title, exact=True)
 
 
 def free_port() -> int:

@@ -24,7 +24,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from tests.conftest import QUIET
-from tests.e2e.conftest import SLOW, Server, idle, running_app
+from tests.e2e.conftest import SLOW, Server, idle, navigation_link, running_app
 from tests.picture_files import encode
 
 # What a visitor goes through; the uploads differ from round to round, as those of a class do.
@@ -80,7 +80,7 @@ def sessions(browser: Browser, server: Server, counts: list[int]) -> Iterator[di
 
 def change_page(page: Page, key: str) -> None:
     """Follow the link to a page and wait until it stands; click again where a redraw swallowed the click."""
-    stands, link = page.locator(f".st-key-kd_here_{key}"), page.locator(f".st-key-kd_nav_{key} a")
+    stands, link = page.locator(f".st-key-kd_here_{key}"), navigation_link(page, key)
     for _ in range(3):
         link.or_(stands).first.click()
         with contextlib.suppress(TimeoutError):

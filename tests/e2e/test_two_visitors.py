@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import SLOW, Server, idle, watched
+from tests.e2e.conftest import SLOW, Server, idle, navigation_link, watched
 from tests.picture_files import encode
 
 COOKIE = "kd_visitor"
@@ -64,14 +64,14 @@ def test_a_picture_is_seen_by_its_visitor_only(visitors: tuple[Page, Page], serv
     one, other = visitors
     upload(one, server, "first visitor.png", "red")
     upload(other, server, "second visitor.png", "blue")
-    one.locator(".st-key-kd_nav_compare a").click()  # the picture goes along to another page
+    navigation_link(one, "compare").click()  # the picture goes along to another page
     one.wait_for_url("**/compare**")
     expect(one.locator(".st-key-kd-section")).to_contain_text("first visitor")
     assert "second visitor" not in everything(one)
-    other.locator(".st-key-kd_nav_home a").click()
+    navigation_link(other, "home").click()
     other.wait_for_url(re.compile(rf"^{re.escape(server.url)}/(\?.*)?$"))
     for page, own, foreign in ((one, "first", "second"), (other, "second", "first")):
-        page.locator(".st-key-kd_nav_soft_labels a").click()
+        navigation_link(page, "soft_labels").click()
         expect(page.get_by_test_id("kd-picture")).to_have_attribute("aria-label", f"{own} visitor.png")
         assert f"{foreign} visitor" not in everything(page)
     address = one.url

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
@@ -22,12 +22,15 @@ from kdcore.teachers.ensemble_names import is_ensemble, members_of
 TIMING_SECONDS = 1.5  # how long steps are timed to estimate a whole training; the quickest step is used
 
 
-def must_be_trained(name: str) -> bool:
+def must_be_trained(name: str, cards: Mapping[str, ModelCard] | None = None) -> bool:
     """Whether a run would train the teacher called `name` first, as far as that is known without loading pictures.
 
     That is so where it has a recipe and is not on this machine, or learned other pictures than its dataset has now.
+
+    Args:
+        cards: those of all teachers on this machine, by name; None to read them.
     """
-    recipe, card = teacher_recipe(name), teachers_by_name().get(name)
+    recipe, card = teacher_recipe(name), (teachers_by_name() if cards is None else cards).get(name)
     if recipe is None or card is None:
         return recipe is not None
     sha256 = dataset_info(recipe.dataset).sha256

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.ui.compare import class_tree as compare_class_tree
 from pages.ui.compare.trio import Trio
-from pages.ui.frame.page_parts import chart_text_style, draw_chart, paragraph
+from pages.ui.frame.page_parts import draw_chart, paragraph
 from pages.ui.kit import formats
 from pages.ui.session.i18n import _
 
@@ -50,9 +50,7 @@ def draw_similarity(trio: Trio, answers: PictureAnswers) -> None:
         with table:
             st.html(compare_class_tree.similarity_html(shares, tree, trio.class_names, arm, caption))
     with drawing:
-        draw_chart(
-            compare_class_tree.class_tree_chart(tree, trio.class_names, arm, chart_text_style()), "kd-tree", words
-        )
+        draw_chart(compare_class_tree.class_tree_chart, tree, trio.class_names, arm, key="kd-tree", alt=words)
     st.html(paragraph(words, "kd-lead"))
     st.caption(
         _("Two classes are as alike as the mean soft labels of their test pictures overlap (Bhattacharyya's "

@@ -13,7 +13,7 @@ from pages.ui.compare import charts, costs, heatmap, likeness_panel, speed
 from pages.ui.compare.panels import draw_picture_answers
 from pages.ui.compare.trio import Trio
 from pages.ui.engine import cache
-from pages.ui.frame.page_parts import chart_text_style, draw_chart, errors_as_sentences, paragraph
+from pages.ui.frame.page_parts import draw_chart, errors_as_sentences, paragraph
 from pages.ui.kit import formats, look, reliability_chart, tables
 from pages.ui.session import state
 from pages.ui.session.i18n import _
@@ -125,7 +125,7 @@ def _classes(trio: Trio) -> None:
     rows = charts.class_rows(trio.class_names, trio.by_class or _first_seed_differences(answers_to_test_pictures(trio)))
     every_seed = trio.by_class is not None
     words = charts.classes_caption(rows, len(trio.class_names), every_seed)
-    draw_chart(charts.class_differences(rows, chart_text_style()), "kd-classes", words)
+    draw_chart(charts.class_differences, rows, key="kd-classes", alt=words)
     st.html(paragraph(words, "kd-lead"))
     how = _("Share of the class's test pictures right, distilled minus baseline on the same pictures, with 95 % "
             "intervals; of many intervals, one in twenty misses the truth.")  # fmt: skip
@@ -156,7 +156,7 @@ def _calibration(trio: Trio) -> None:
     words = reliability_chart.reliability_caption(bins, ece)
     chart, figures = st.columns((1.9, 1), gap="large")
     with chart:
-        draw_chart(reliability_chart.reliability_diagram(bins, chart_text_style()), "kd-reliability", words)
+        draw_chart(reliability_chart.reliability_diagram, bins, key="kd-reliability", alt=words)
     with figures:
         st.html(paragraph(words, "kd-lead"))
         st.html(tables.readouts_html(_calibration_errors(ece)))
@@ -181,7 +181,7 @@ def _cost(trio: Trio) -> None:
     words = costs.latency_caption(measured)
     chart, money = st.columns((1.2, 1), gap="large")
     with chart:
-        draw_chart(charts.latency_curve(measured, chart_text_style()), "kd-batches", words)
+        draw_chart(charts.latency_curve, measured, key="kd-batches", alt=words)
         note = _(
             "Middle of {n} repetitions, of {m} at batch {size}, of fewer for a slow network; a whisker reaches to p95."
         )

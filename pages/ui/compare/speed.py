@@ -13,7 +13,7 @@ from pages.ui.compare.cached import Latencies, forget_latencies, keep_latencies,
 from pages.ui.compare.panels import network
 from pages.ui.compare.trio import Trio
 from pages.ui.engine import cache
-from pages.ui.frame.page_parts import chart_text_style, draw_chart, errors_as_sentences
+from pages.ui.frame.page_parts import draw_chart, errors_as_sentences
 from pages.ui.kit import tables
 from pages.ui.kit.formats import no_break_percent
 from pages.ui.session import browser
@@ -50,10 +50,9 @@ def draw_tradeoff(trio: Trio) -> None:
     if measured is None:
         return
     points = compare_trio.tradeoff_points(trio, measured)
-    draw_chart(
-        tradeoff_chart.tradeoff(points, chart_text_style()), "kd-tradeoff", compare_trio.tradeoff_caption(points)
-    )
-    st.caption(no_break_percent(compare_trio.tradeoff_caption(points)))
+    words = compare_trio.tradeoff_caption(points)
+    draw_chart(tradeoff_chart.tradeoff, points, key="kd-tradeoff", alt=words)
+    st.caption(no_break_percent(words))
 
 
 def draw_or_measure(trio: Trio, sizes: Sequence[int]) -> None:

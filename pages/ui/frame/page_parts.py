@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from kdcore.errors import KdError
+from pages.ui.frame import cached
 from pages.ui.kit import chart_style, formats, look
 from pages.ui.session import browser, state
-from pages.ui.session.i18n import _
+from pages.ui.session.i18n import _, language
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -42,13 +43,15 @@ def chart_text_style() -> chart_style.TextStyle:
     return chart_style.TextStyle(size, LIGHT_TEXT) if browser.is_dark() else chart_style.TextStyle(size)
 
 
-def draw_chart(figure: go.Figure, key: str, alt: str) -> None:
-    """Draw a chart.
+def draw_chart(build: Callable[..., go.Figure], *arguments: object, key: str, alt: str) -> None:
+    """Draw the chart that `build` makes of `arguments` and of the text style of the current theme and mode.
 
     Args:
+        build: a pure function; it is called once for arguments that look the same (`repr`), in each language.
         key: the same on every rerun, so that the chart is updated in place.
         alt: the text alternative, for screen readers.
     """
+    figure = cached.figure(build, (*arguments, chart_text_style()), language())
     st.plotly_chart(figure, config=chart_style.CONFIG, key=key, alt=alt)
 
 

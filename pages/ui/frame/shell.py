@@ -69,12 +69,22 @@ def open_page(key: str, *, uploads_kept: int = 2) -> None:
         menu_items={"About": _("What a trained network knows about the classes that it did not choose.")},
     )
     with st.container(key="kd_nav", horizontal=True, vertical_alignment="center", gap="small"):
-        for page in pages():
-            _link(page.key, page.title, "here" if page.key == key else "nav")
+        _draw_links(key)
         presenter = st.toggle(_("Large type"), key="present", bind="query-params")
     st.html(look.style_html(look.LOOK_CSS, more=look.PRESENTER_CSS if presenter else ""))
     if not browser.visitor_is_remembered():
         remember(browser.VISITOR_COOKIE, browser.visitor_id())
+
+
+def _draw_links(here: str) -> None:
+    """Draw a link to each page; the one to the page `here` stands in a container of its own, by which it is found.
+
+    What the links carry is asked once, and the others have no containers, because each visit of a page draws them all.
+    """
+    query = state.link_params()
+    for page in pages():
+        place = st.container(key=f"kd_here_{page.key}", width="content") if page.key == here else st
+        place.page_link(page.script, label=page.title, query_params=query)
 
 
 def page_title(text: str) -> None:

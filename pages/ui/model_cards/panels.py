@@ -147,9 +147,7 @@ def _calibration(card: ModelCard, mistakes: MistakeSummary | None) -> None:
     if mistakes is not None:
         words = model_card_words.reliability_caption(mistakes)
         bins = {card.role: mistakes.bins}
-        page_parts.draw_chart(
-            reliability_chart.reliability_diagram(bins, page_parts.chart_text_style()), "kd-card-reliability", words
-        )
+        page_parts.draw_chart(reliability_chart.reliability_diagram, bins, key="kd-card-reliability", alt=words)
         st.caption(no_break_percent(f"{words} {reliability_chart.groups_note(mistakes.bins)}"))
 
 

@@ -11,7 +11,7 @@ from kdcore import jobs
 from kdcore.reports.comparison import claim_counts
 from pages.ui.components.curves import curves
 from pages.ui.engine import cache
-from pages.ui.frame.page_parts import chart_text_style, draw_chart, errors_as_sentences, paragraph
+from pages.ui.frame.page_parts import draw_chart, errors_as_sentences, paragraph
 from pages.ui.kit import formats, settings_words, tables
 from pages.ui.run import charts, control_views, controls, curves_data, queue_words, sentences, sweep_panels
 from pages.ui.run import view as vm
@@ -109,7 +109,7 @@ def _draw(run: RunRow) -> None:
         sweep_panels.draw_growing_sweep(run.id, run.config, events)
         return
     if run.result is not None and run.config.get("vary"):
-        sweep_panels.draw_finished_sweep(run.result, chart_text_style())
+        sweep_panels.draw_finished_sweep(run.result)
         point = settings_words.own_point_text(run.config)
         st.subheader(_("In detail: {point}").format(point=point), anchor=False)
         st.html(paragraph(sentences.outcome_sentence(run.result), "kd-lead"))
@@ -176,7 +176,7 @@ def _teacher_accuracy(run: RunRow) -> float | None:
 
 def _draw_details(result: dict[str, Any], view: vm.RunView) -> None:
     st.subheader(_("On the test pictures"))
-    draw_chart(charts.accuracy_dots(result, chart_text_style()), "kd-dots", sentences.dots_caption(result))
+    draw_chart(charts.accuracy_dots, result, key="kd-dots", alt=sentences.dots_caption(result))
     arms = control_views.non_control_arms(result["arms"])
     table = tables.quality_table(arms, settings_words.agreement_note(result["config"]))
     st.html(tables.table_html(table, _("What each arm reached on the test pictures")))
@@ -194,7 +194,5 @@ def _draw_details(result: dict[str, Any], view: vm.RunView) -> None:
     with st.expander(_("Training loss")):
         loss = control_views.non_control_arms(view.loss)
         note = _("Each arm lowers a loss of its own, so only the shapes compare, not the heights.")
-        draw_chart(
-            charts.loss_chart(loss, result["config"]["epochs"], result["run_id"], chart_text_style()), "kd-loss", note
-        )
+        draw_chart(charts.loss_chart, loss, result["config"]["epochs"], result["run_id"], key="kd-loss", alt=note)
         st.caption(note)

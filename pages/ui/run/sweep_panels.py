@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.ui.components.curves import curves
+from pages.ui.frame.page_parts import draw_chart
 from pages.ui.kit import formats
-from pages.ui.kit.chart_style import CONFIG, TextStyle
 from pages.ui.run import sweep_charts, sweep_views
 from pages.ui.session.i18n import _
 
@@ -34,12 +34,12 @@ def draw_growing_sweep(run_id: str, config: Mapping[str, Any], events: Sequence[
     )
 
 
-def draw_finished_sweep(result: Mapping[str, Any], text: TextStyle) -> None:
+def draw_finished_sweep(result: Mapping[str, Any]) -> None:
     """Draw the chart and the table of a finished sweep; nothing for a plain run."""
     sweep = sweep_views.finished_sweep(result)
     if sweep is None:
         return
     words = sweep_views.sweep_caption(sweep, _("Accuracy on the test pictures with 95 % intervals, by point."))
-    st.plotly_chart(sweep_charts.sweep_chart(sweep, text), config=CONFIG, key="kd-sweep", alt=words)
+    draw_chart(sweep_charts.sweep_chart, sweep, key="kd-sweep", alt=words)
     st.html(sweep_views.sweep_html(sweep, _("Every point of the sweep, on the test pictures")))
     st.caption(formats.no_break_percent(sweep_views.table_note(sweep)))

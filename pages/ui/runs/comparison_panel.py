@@ -94,9 +94,7 @@ def _draw_comparison(runs: list[RunRow]) -> None:
         st.html(f'<div class="kd-legend">{arms}{lines}</div>')
         words = comparison_charts.overlay_words(curves)
         ids = "-".join(run.id for run in runs)
-        page_parts.draw_chart(
-            comparison_charts.overlaid_curves(curves, ids, page_parts.chart_text_style()), "kd-overlay", words
-        )
+        page_parts.draw_chart(comparison_charts.overlaid_curves, curves, ids, key="kd-overlay", alt=words)
         st.caption(_("Accuracy on the validation pictures, mean over the seeds."))
     comparison = compare(runs)
     st.html(comparison_table.comparison_html(comparison, _("What differs between the chosen runs")))

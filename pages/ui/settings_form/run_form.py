@@ -154,12 +154,12 @@ def _note_missing_teachers(config: RunConfig) -> None:
     from kdcore.settings.sweeps import teachers_of
     from kdcore.teachers.building.on_demand import must_be_trained
 
-    local = [card.name for card in cache.teacher_cards()]
+    local = {card.name: card for card in cache.teacher_cards()}
     members = dict.fromkeys(member for teacher in teachers_of(config) for member in members_of(teacher))
     for name in members:
         if name not in local:
             st.caption(_missing_teacher_sentence(name))
-        elif must_be_trained(name):
+        elif must_be_trained(name, local):
             words = _("{dataset} has other pictures now than its teacher {name} learned: it is trained anew first.")
             st.caption(words.format(dataset=config.dataset, name=name))
 

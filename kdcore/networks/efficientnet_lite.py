@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 EFFICIENTNET_LITE0 = "efficientnet-lite0"  # its name in the model registry
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
+CPU_BATCH = 16  # pictures that a processor is given at a time; the layers' outputs of more do not fit into its cache
 # One row a stage: expansion, output channels, blocks, stride of the first block, side of the depthwise kernel.
 STAGES = (
     (1, 16, 1, 1, 3),
@@ -88,6 +90,11 @@ class EfficientNetLite0(nn.Module):
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or pictures.device.type != "cpu":
+            return self._logits(pictures)
+        return torch.cat([self._logits(part) for part in pictures.split(CPU_BATCH)])
+
+    def _logits(self, pictures: Tensor) -> Tensor:
         if self.side is not None:
             pictures = F.interpolate(pictures, size=(self.side, self.side), mode="bilinear", align_corners=False)
         logits: Tensor = self.classifier(self.features(pictures).mean((2, 3)))

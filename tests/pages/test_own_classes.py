@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -120,6 +120,28 @@ def test_each_class_shows_its_own_pictures_with_their_names(empty_store: Store, 
     names = [[picture["name"] for picture in json.loads(strip.json)["pictures"]] for strip in strips]
     assert names == [["0.png", "1.png", "2.png"], ["50.png", "51.png"]]
     assert "3 pictures" in html_of(app)
+
+
+def test_files_are_added_once_even_where_the_reading_of_them_was_interrupted(
+    empty_store: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, read, interruptions = pictures(3), own.read_pictures, iter((True,))
+
+    def interrupted_once(files: Iterable[tuple[str, bytes]]) -> tuple[list[own.CollectedPicture], list[str]]:
+        if next(interruptions, False):
+            raise RuntimeError("the visitor's next click ends this script")
+        return read(files)
+
+    monkeypatch.setattr(own, "read_pictures", interrupted_once)
+    app = open_page("own_classes")
+    files = [(one.name, one.png, "image/png") for one in given]
+    app.file_uploader(key="own_files_1_0").set_value(files).run()
+    assert "3 pictures" not in html_of(app)
+    app.run()
+    assert "3 pictures" in html_of(app)
+    assert not app.warning
+    app.run()
+    assert app.session_state[KEPT].classes[0].pictures == tuple(given)
 
 
 def test_two_tabs_collect_apart(empty_store: Store, open_page: OpenPage) -> None:

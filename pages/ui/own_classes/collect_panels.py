@@ -1,7 +1,6 @@
 """Draws the classes that a visitor is collecting: a card for each, with its name and its pictures.
 
-Everything here stays in the session's memory. Callbacks change the collection before the page is drawn, so that
-uploads are read before old ones leave memory.
+Everything here stays in the session's memory.
 """
 
 from __future__ import annotations
@@ -48,12 +47,13 @@ def draw_collection() -> DeltaGenerator:
         columns = st.columns(2, gap="medium")
         for column, one in zip(columns, current.classes[first : first + 2], strict=False):
             with column:
-                _draw_class(one, len(current.classes) > own.FEWEST_CLASSES)
+                _draw_class(one.number, len(current.classes) > own.FEWEST_CLASSES)
     if len(current.classes) < MOST_CLASSES:
         st.button(_("Add a class"), key="own_add_class", icon=":material/add:", on_click=_add_class)
     left, right = st.columns(2, gap="medium")
     with left, st.expander(_("All classes at once, from a zip"), key="own_zip_box"):
-        _uploader("own_zip", ("zip",), _("A zip with one folder of pictures a class"), _on_zip, multiple=False)
+        if _uploader("own_zip", ("zip",), _("A zip with one folder of pictures a class"), add_zips, multiple=False):
+            st.rerun()  # the classes are drawn above
         _draw_notes(_ZIP)
     title = _("Pictures without labels ({n})").format(n=len(current.extra))
     with right, st.expander(title, key="own_extra_box", expanded=bool(current.extra)):
@@ -61,7 +61,8 @@ def draw_collection() -> DeltaGenerator:
             _("The teacher says what it sees in them, and the distilled student learns from that. The baseline cannot "
               "use them: nobody told it what they show.")
         )  # fmt: skip
-        _uploader(f"own_files_{EXTRA}", PICTURE_TYPES, _("Pictures without labels"), _on_files, EXTRA)
+        if _uploader(f"own_files_{EXTRA}", PICTURE_TYPES, _("Pictures without labels"), add_files, EXTRA):
+            st.rerun()  # the number stands in the title
         _draw_pictures(EXTRA)
         return st.container()
 
@@ -69,27 +70,33 @@ def draw_collection() -> DeltaGenerator:
 _ZIP = -1  # stands, where a class's number would, for the zip's notes
 
 
-def _draw_class(one: OwnClass, removable: bool) -> None:
-    with st.container(border=True, key=f"own_class_{one.number}"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            key = f"own_name_{one.number}"
-            state.set_initial(key, one.typed_name)
-            if state.widget_value(key) != one.typed_name:  # a zip gave it a name
-                state.set_widget(key, one.typed_name)
-            st.text_input(
-                _("Name of class {n}").format(n=one.number), key=key, placeholder=one.name, max_chars=40,
-                label_visibility="collapsed", on_change=_on_name, args=(one.number,),
-            )  # fmt: skip
-            st.html(f'<span class="kd-own-count">{_count(len(one.pictures))}</span>', width="content")
-            if removable:
-                st.button(
-                    "", key=f"own_drop_{one.number}", icon=":material/delete:", type="tertiary",
-                    help=_("Remove this class with its pictures"), on_click=_drop_class, args=(one.number,),
-                )  # fmt: skip
-        _uploader(f"own_files_{one.number}", PICTURE_TYPES, _("Pictures of {name}").format(name=one.name), _on_files,
-                  one.number)  # fmt: skip
-        _draw_camera(one.number)
-        _draw_pictures(one.number)
+def _draw_class(number: int, removable: bool) -> None:
+    with st.container(border=True, key=f"own_class_{number}"):
+        head = st.container(horizontal=True, vertical_alignment="center", gap="small")
+        label = _("Pictures of {name}").format(name=collection().of_number(number).name)
+        _uploader(f"own_files_{number}", PICTURE_TYPES, label, add_files, number)
+        with head:
+            _draw_head(collection().of_number(number), removable)
+        _draw_camera(number)
+        _draw_pictures(number)
+
+
+def _draw_head(one: OwnClass, removable: bool) -> None:
+    """Draw a class's name, the number of its pictures, and where it is removable a button that removes it."""
+    key = f"own_name_{one.number}"
+    state.set_initial(key, one.typed_name)
+    if state.widget_value(key) != one.typed_name:  # a zip gave it a name
+        state.set_widget(key, one.typed_name)
+    st.text_input(
+        _("Name of class {n}").format(n=one.number), key=key, placeholder=one.name, max_chars=40,
+        label_visibility="collapsed", on_change=_on_name, args=(one.number,),
+    )  # fmt: skip
+    st.html(f'<span class="kd-own-count">{_count(len(one.pictures))}</span>', width="content")
+    if removable:
+        st.button(
+            "", key=f"own_drop_{one.number}", icon=":material/delete:", type="tertiary",
+            help=_("Remove this class with its pictures"), on_click=_drop_class, args=(one.number,),
+        )  # fmt: skip
 
 
 def _draw_camera(number: int) -> None:
@@ -123,14 +130,29 @@ def _count(number: int) -> str:
 
 
 def _uploader(
-    key: str, types: Iterable[str], label: str, on_change: Callable[..., None], *args: int, multiple: bool = True
-) -> None:
-    """Draw an uploader that is empty again once its files are read: its key has a number that then changes."""
-    widget = f"{key}_{_turn(key)}"
-    st.file_uploader(
-        label, type=list(types), accept_multiple_files=multiple, key=widget, label_visibility="collapsed",
-        on_change=on_change, args=(key, *args),
-    )  # fmt: skip
+    key: str, types: Iterable[str], label: str, add: Callable[..., None], *args: int, multiple: bool = True
+) -> bool:
+    """Draw an uploader whose files, as pairs of a name and bytes, are added by `add`; say whether there were any.
+
+    Then it is empty again, under another key. The files are added here and not in a callback, because a callback that
+    the visitor's next action interrupts is not called again: its files would be lost.
+    """
+    place = st.empty()
+
+    def draw() -> object:
+        return place.file_uploader(
+            label, type=list(types), accept_multiple_files=multiple, key=f"{key}_{_turn(key)}",
+            label_visibility="collapsed",
+        )  # fmt: skip
+
+    value = draw()
+    if not value:
+        return False
+    add(*args, uploads.read_files(value))
+    state.keep(f"{_TURN}_{key}", _turn(key) + 1)
+    uploads.remove_files(value)
+    draw()
+    return True
 
 
 def _turn(key: str) -> int:
@@ -139,7 +161,7 @@ def _turn(key: str) -> int:
     return turn if isinstance(turn, int) else 0
 
 
-# --- callbacks
+# --- changes of the collection
 
 
 def _change(changed: Collection, place: int, notes: Iterable[str]) -> None:
@@ -158,13 +180,6 @@ def _draw_notes(place: int) -> None:
             st.warning(_("{n} more files could not be used.").format(n=len(kept[1]) - 5))
 
 
-def _take_files(key: str) -> list[tuple[str, bytes]]:
-    """Return the name and the bytes of each file in the uploader `key`, and empty the uploader."""
-    files = uploads.take_files(state.widget_value(f"{key}_{_turn(key)}"))
-    state.keep(f"{_TURN}_{key}", _turn(key) + 1)
-    return files
-
-
 def add_files(place: int, files: Iterable[tuple[str, bytes]]) -> None:
     """Add files, as pairs of a name and bytes, to a class or to the pictures without labels."""
     pictures, problems = own.read_pictures(files)
@@ -172,8 +187,13 @@ def add_files(place: int, files: Iterable[tuple[str, bytes]]) -> None:
     _change(changed, place, (*problems, *notes))
 
 
-def add_zip(data: bytes) -> None:
-    """Add the pictures of a zip of class folders; a zip that cannot be used adds nothing, and a sentence says why."""
+def add_zips(files: Iterable[tuple[str, bytes]]) -> None:
+    """Add the pictures of zips of class folders; one that cannot be used adds nothing, and a sentence says why."""
+    for _name, data in files:
+        _add_zip(data)
+
+
+def _add_zip(data: bytes) -> None:
     from kdcore.datasets.given import read_class_zip  # loads torch, which takes seconds
 
     try:
@@ -185,15 +205,6 @@ def add_zip(data: bytes) -> None:
     changed, notes = own.with_folders(collection(), {name: pictures for name, (pictures, _problems) in read.items()})
     problems = [sentence for _pictures, sentences in read.values() for sentence in sentences]
     _change(changed, _ZIP, (*problems, *notes))
-
-
-def _on_files(key: str, place: int) -> None:
-    add_files(place, _take_files(key))
-
-
-def _on_zip(key: str) -> None:
-    for _name, data in _take_files(key):
-        add_zip(data)
 
 
 def _on_shots(number: int, shots: list[bytes]) -> None:

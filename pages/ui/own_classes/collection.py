@@ -64,9 +64,11 @@ class Collection:
 
     def pictures(self, place: int) -> tuple[CollectedPicture, ...]:
         """Return the pictures of the class with the number `place`, or those without labels for `EXTRA`."""
-        if place == EXTRA:
-            return self.extra
-        return next((one.pictures for one in self.classes if one.number == place), ())
+        return self.extra if place == EXTRA else self.of_number(place).pictures
+
+    def of_number(self, number: int) -> OwnClass:
+        """Return the class with this number; an empty one where there is none."""
+        return next((one for one in self.classes if one.number == number), OwnClass(number))
 
     def _with_pictures(self, place: int, pictures: tuple[CollectedPicture, ...]) -> Collection:
         if place == EXTRA:

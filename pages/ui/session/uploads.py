@@ -32,15 +32,18 @@ def remove_old_uploads(newest: int = 2) -> None:
         context.uploaded_file_mgr.remove_file(context.session_id, file_id)
 
 
-def take_files(value: object) -> list[tuple[str, bytes]]:
-    """Return the name and the bytes of each file in the value of an uploader, and remove the files from memory.
+def read_files(value: object) -> list[tuple[str, bytes]]:
+    """Return the name and the bytes of each file in the value of an uploader."""
+    return [(file.name, file.getvalue()) for file in _files(value)]
 
-    A file that was taken before, which Streamlit may still name, is left out.
-    """
-    files = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, UploadedFile)]
-    taken = [(file.name, file.getvalue()) for file in files]
+
+def remove_files(value: object) -> None:
+    """Remove the files in the value of an uploader from memory."""
     context = get_script_run_ctx()
     if context is not None:
-        for file in files:
+        for file in _files(value):
             context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
-    return taken
+
+
+def _files(value: object) -> list[UploadedFile]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, UploadedFile)]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-import kdcore
+from kdcore.machine import child_python
 from kdcore.machine.threads import default_to_one_thread
 from kdcore.store import Store
 
@@ -46,14 +45,11 @@ def spawn_worker(store: Store, run_id: str, attempt: int, folder: Path) -> int:
 
 def _environment(store: Store) -> dict[str, str]:
     """Return this process's environment, so changed that the worker uses the same store and the same copy of kdcore."""
-    environment = {**os.environ, "KDCORE_HOME": str(store.home)}
+    environment = {**child_python.environment(), "KDCORE_HOME": str(store.home)}
     environment.pop("KDCORE_DATABASE", None)
     default_to_one_thread(environment)
     if store.url:
         environment["KDCORE_DATABASE"] = store.url
-    root = Path(kdcore.__file__).resolve().parent.parent
-    if not {"site-packages", "dist-packages"} & set(root.parts):
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     return environment
 
 

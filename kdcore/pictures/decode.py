@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError, features
 
 from kdcore.errors import PictureError
 from kdcore.pictures import headers
+from kdcore.pictures.heic import HeicDecoder
 from kdcore.pictures.quiet import quiet_decoders
 
 OPENS_AVIF = bool(features.check("avif"))  # false for a Pillow that was built without libavif
@@ -48,6 +49,7 @@ _UPRIGHT_OPERATIONS = {  # EXIF orientation -> operation that sets the picture u
 _PIXEL_LIMITS = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "AVIF": MAX_AVIF_PIXELS, "HEIF": MAX_HEIC_PIXELS}
 # One picture at a time, because this bounds the memory and `quiet_decoders` is for one thread at a time.
 _DECODING = threading.Lock()
+_HEIC_DECODER = HeicDecoder()
 
 
 def open_picture(data: bytes, name: str = "") -> Image.Image:
@@ -71,7 +73,19 @@ def open_picture(data: bytes, name: str = "") -> Image.Image:
         raise PictureError(
             f"{label} is larger than the {MAX_BYTES // 2**20} MB that are accepted; choose a smaller copy."
         )
-    with _DECODING, quiet_decoders():
+    with _DECODING:
+        if OPENS_HEIC and headers.kind_of_file(data) == headers.HEIC:
+            return _HEIC_DECODER.decode(data, label)
+        return decode_here(data, label)
+
+
+def decode_here(data: bytes, label: str) -> Image.Image:
+    """Decode a picture in this process, as `open_picture` does; for one thread at a time.
+
+    Args:
+        label: the picture's name in sentences.
+    """
+    with quiet_decoders():
         try:
             return _decode(data, label)
         except PictureError:
@@ -127,7 +141,8 @@ def _decode(data: bytes, label: str) -> Image.Image:
 def _open_lazily(data: bytes) -> ImageFile.ImageFile:
     """Read the header of a picture; its pixels are not decoded before its `load`.
 
-    pi-heif's class for HEIC is used directly: as a plugin it would change Pillow for the whole process.
+    pi-heif's class for HEIC is used directly: as a plugin it would change Pillow for the whole process. Damaged files
+    can end the process in which it is used.
 
     Raises:
         UnidentifiedImageError: no decoder recognises the file.

@@ -22,26 +22,17 @@ OPEN_ALL = """
 import json, pathlib, sys
 from kdcore.errors import PictureError
 from kdcore.pictures.decode import open_picture
-
-def peak():
-    status = pathlib.Path("/proc/self/status")
-    if status.exists():
-        return 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
-    if sys.platform == "win32":
-        import psutil
-        return psutil.Process().memory_info().peak_wset
-    import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from tests.engine.picture_fuzzer import peak_bytes
 
 files = sorted(pathlib.Path(sys.argv[1]).iterdir())
 open_picture((pathlib.Path(sys.argv[1]) / "1").read_bytes())
-before, outcomes = peak(), {}
+before, outcomes = peak_bytes(), {}
 for file in files:
     try:
         outcomes[file.name] = list(open_picture(file.read_bytes(), "a.png").size)
     except PictureError as error:
         outcomes[file.name] = str(error)
-print(json.dumps({"outcomes": outcomes, "bytes": peak() - before}))
+print(json.dumps({"outcomes": outcomes, "bytes": peak_bytes() - before}))
 """
 
 

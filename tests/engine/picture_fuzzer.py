@@ -125,12 +125,12 @@ def _right_checksums(data: bytes) -> bytes:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process, and the one that decodes HEIC for it, ever had, added up.
+    """The most memory that this process ever had, or the one that decodes HEIC for it: only one decodes at a time.
 
     On Linux it is not from getrusage, which begins with the parent's.
     """
     here = psutil.Process()
-    return sum(_peak_bytes_of(process) for process in (here, *here.children()))
+    return max(_peak_bytes_of(process) for process in (here, *here.children()))
 
 
 def _peak_bytes_of(process: psutil.Process) -> int:

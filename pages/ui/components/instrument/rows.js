@@ -85,8 +85,8 @@ function kindView(data, kinds, hand) {
     const opens = !rest && !gone && members.length > 1;
     const open = opens && hand.open === name;
     const row = {
-      id: rest ? "rest" : `kind:${name}`, name, count: members.length, rest, gone, opens, open, top: i === winner,
-      p: shares[i], rival: sumOf(softened, members), truth: truth && sumOf(truth, members) };
+      id: rest ? "rest" : `kind:${name}`, name, count: rest ? 1 : members.length, rest, gone, opens, open,
+      top: i === winner, p: shares[i], rival: sumOf(softened, members), truth: truth && sumOf(truth, members) };
     return open ? [row, ...insideOf(row, members, { data, hand, logits, softened, truth })] : [row];
   });
   const trueShares = posterior && parts.map(({ members }) => sumOf(posterior, members));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from kdcore.store import RunRow
 
 POLL_SECONDS = 1.0
+# A run may have its first point half a second after it started, so at first the page looks more often.
+FIRST_POLL_SECONDS, FIRST_SECONDS = 0.2, 10.0
 
 
 def start(config: RunConfig) -> None:
@@ -53,7 +56,8 @@ def run_in_url() -> RunRow | None:
 
 
 def show_run(run: RunRow, settings: bool = True) -> None:
-    """Draw a run in whatever state it is; while it waits or trains, the drawing is updated every second.
+    """Draw a run in whatever state it is; while it waits or trains, the drawing is updated every second, and at first
+    more often, until the curves begin.
 
     Args:
         settings: whether the page has a settings form. If so, the run's settings are named above it, and buttons below
@@ -66,29 +70,37 @@ def show_run(run: RunRow, settings: bool = True) -> None:
     if run.done:
         _draw(run)
     else:
-        _poll_run(run.id)
+        seconds = _poll_seconds(run, vm.run_view(_events_so_far(run)))
+        st.fragment(_poll_run, run_every=seconds)(run.id, seconds)
     if settings:
         with st.container(horizontal=True, key="kd-controls"):
             controls.resume_button(run)
             st.button(_("Use these settings"), key="kd-take", on_click=preset_settings, args=(run.config,))
 
 
-@st.fragment(run_every=POLL_SECONDS)
-def _poll_run(run_id: str) -> None:
-    """Read the run from the store and draw it, once a second.
+def _poll_run(run_id: str, seconds: float) -> None:
+    """Read the run from the store and draw it, every `seconds` seconds.
 
-    When the run is over, the whole page is rerun, which then no longer calls this fragment.
+    When the run is over, the whole page is rerun, which then no longer calls this fragment; and when the run is to be
+    looked at more or less often, the page is rerun too, which then calls it with another pause.
     """
     store = cache.store()
     with errors_as_sentences():
         jobs.advance(store)
         run = store.run(run_id)
-        _draw(run)
-        if run.done:
+        view = _draw(run)
+        if run.done or _poll_seconds(run, view) != seconds:
             st.rerun()
 
 
-def _draw(run: RunRow) -> None:
+def _poll_seconds(run: RunRow, view: vm.RunView) -> float:
+    """Return the pause between two looks at a run that is not over."""
+    starts = run.status == "running" and not view.epochs_done and time.time() - (run.started or 0.0) < FIRST_SECONDS
+    return FIRST_POLL_SECONDS if starts else POLL_SECONDS
+
+
+def _draw(run: RunRow) -> vm.RunView:
+    """Draw a run as it is now; return what is known of it."""
     controls.show_refusal()
     events = _events_so_far(run)
     view = vm.run_view(events)
@@ -107,7 +119,7 @@ def _draw(run: RunRow) -> None:
         st.caption(note)
     if run.config.get("vary") and run.result is None:
         sweep_panels.draw_growing_sweep(run.id, run.config, events)
-        return
+        return view
     if run.result is not None and run.config.get("vary"):
         sweep_panels.draw_finished_sweep(run.result)
         point = settings_words.own_point_text(run.config)
@@ -117,6 +129,7 @@ def _draw(run: RunRow) -> None:
         _draw_curves(run, view)
     if run.result is not None:
         _draw_details(run.result, view)
+    return view
 
 
 def _events_so_far(run: RunRow) -> list[Event]:
@@ -159,7 +172,9 @@ def _draw_curves(run: RunRow, view: vm.RunView) -> None:
         references.append(curves_data.ceiling_reference(ceiling))
     view = replace(view, epochs=run.config["epochs"])  # of the point that is shown
     with st.container(key="kd-chart"):
-        data = curves_data.curves_data(view.accuracy, view.epochs, references, sentences.curves_caption(view))
+        note = sentences.empty_chart_note(run.status, view)
+        words = f"{note}. {sentences.curves_caption(view)}" if note else sentences.curves_caption(view)
+        data = curves_data.curves_data(view.accuracy, view.epochs, references, words, note)
         curves(data, key=f"curves_{run.id}")
     arms = control_views.non_control_arms(view.accuracy)
     grey = " " + _("The thin grey lines are the controls.") if len(arms) < len(view.accuracy) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
+from collections.abc import Callable
 
 from filelock import FileLock, Timeout
 
@@ -27,10 +28,13 @@ class SpareKeeper:
 
     Of several keepers of one home only the one that holds the lock of the home has a spare worker. A spare worker that
     was taken stays the keeper's process until its run has ended, and then it is replaced.
+
+    Args:
+        clock: returns seconds.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock = store, clock
         self._lock = FileLock(offers_folder(store.home) / "keeper.lock", timeout=0, thread_local=False)
         self._process: subprocess.Popen[bytes] | None = None
         self._fingerprint = ""
@@ -52,7 +56,7 @@ class SpareKeeper:
             outdated = self._fingerprint != worker_fingerprint(self._store)
             if not wanted or outdated or available_memory() < SHORT_BYTES:
                 self.give_up()
-        elif wanted and time.monotonic() >= self._not_before and available_memory() >= NEEDED_BYTES and self._is_free():
+        elif wanted and self._clock() >= self._not_before and available_memory() >= NEEDED_BYTES and self._is_free():
             self._start()
 
     def give_up(self) -> None:
@@ -63,7 +67,7 @@ class SpareKeeper:
             self._forget()
 
     def _start(self) -> None:
-        self._not_before = time.monotonic() + RIVAL_PAUSE
+        self._not_before = self._clock() + RIVAL_PAUSE
         offers_folder(self._store.home).mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
@@ -75,13 +79,13 @@ class SpareKeeper:
         except OSError:
             self._lock.release()
             raise
-        self._started = time.monotonic()
+        self._started = self._clock()
 
     def _note_end(self, process: subprocess.Popen[bytes]) -> None:
         """Note that the process has ended, and for how long none is started if it ended without a reason."""
-        brief = process.returncode != 0 and time.monotonic() - self._started < BRIEF_SECONDS
+        brief = process.returncode != 0 and self._clock() - self._started < BRIEF_SECONDS
         self._pause = min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE) if brief else 0.0
-        self._not_before = time.monotonic() + self._pause
+        self._not_before = self._clock() + self._pause
         if process.stdin is not None:
             process.stdin.close()
         self._forget()

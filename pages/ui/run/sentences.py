@@ -123,7 +123,7 @@ def empty_chart_note(status: str, view: RunView) -> str:
         "teacher": _("The teacher is trained before the students"),
         "stage": _("The students' own teacher is trained first"),
         "preparing": _("The teacher looks at the pictures"),
-        "training": _("The students train; the curves begin with the first check on the validation pictures"),
+        "training": _("The students train; the curves begin after the first epoch"),
     }
     return notes.get(view.phase, "")
 

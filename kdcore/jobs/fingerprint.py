@@ -16,7 +16,7 @@ from kdcore.store import Store
 
 _NAMES = {"HOME", "USERPROFILE", "TMPDIR", "TEMP", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
 _PREFIXES = (
-    *("KDCORE_", "PYTHON", "TORCH", "PYTORCH_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "XDG_", "HF_"),
+    *("KDCORE_", "PYTHON", "TORCH_", "PYTORCH_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "XDG_", "HF_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "DNNL_", "ONEDNN_", "ATEN_", "LD_", "DYLD_", "MALLOC_"),
 )
 

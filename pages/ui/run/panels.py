@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from kdcore.store import RunRow
 
 POLL_SECONDS = 1.0
-# A run may have its first point half a second after it started, so at first the page looks more often.
-FIRST_POLL_SECONDS, FIRST_SECONDS = 0.2, 10.0
+FIRST_POLL_SECONDS = 0.2  # while a run begins: its first point may be there within a second
 
 
 def start(config: RunConfig) -> None:
@@ -95,8 +94,7 @@ def _poll_run(run_id: str, seconds: float) -> None:
 
 def _poll_seconds(run: RunRow, view: vm.RunView) -> float:
     """Return the pause between two looks at a run that is not over."""
-    starts = run.status == "running" and not view.epochs_done and time.time() - (run.started or 0.0) < FIRST_SECONDS
-    return FIRST_POLL_SECONDS if starts else POLL_SECONDS
+    return FIRST_POLL_SECONDS if vm.begins(view, run.status, run.started, time.time()) else POLL_SECONDS
 
 
 def _draw(run: RunRow) -> vm.RunView:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from kdcore.store import RunRow
 
 POLL_SECONDS = 1.0
-FIRST_POLL_SECONDS = 0.2  # while a run begins: its first point may be there within a second
+# While a run begins, the page looks more often, because the first point may be there within a second. It then waits for
+# an event before it draws: drawing again and again would take the processor from the training.
+FIRST_POLL_SECONDS, EVENT_WAIT_SECONDS, EVENT_LOOK_SECONDS = 0.1, 0.5, 0.03
+_DRAWN = "run_drawn"  # session slot: of which run how many events are drawn
 
 
 def start(config: RunConfig) -> None:
@@ -87,6 +90,8 @@ def _poll_run(run_id: str, seconds: float) -> None:
     with errors_as_sentences():
         jobs.advance(store)
         run = store.run(run_id)
+        if seconds == FIRST_POLL_SECONDS:
+            _wait_for_event(run)
         view = _draw(run)
         if run.done or _poll_seconds(run, view) != seconds:
             st.rerun()
@@ -102,6 +107,7 @@ def _draw(run: RunRow) -> vm.RunView:
     controls.show_refusal()
     events = _events_so_far(run)
     view = vm.run_view(events)
+    state.keep(_DRAWN, (_version(run), len(events)))
     top = st.container(key="kd-progress")
     if not run.done:
         with top:
@@ -136,7 +142,7 @@ def _events_so_far(run: RunRow) -> list[Event]:
     Events are kept in the session, and only new ones are read from the store. When a worker restarts or the run is
     resumed, earlier events may be removed; the number of attempts then changes and everything is read again.
     """
-    slot, version = "run_events", (run.id, run.attempts, run.done)
+    slot, version = "run_events", _version(run)
     kept = state.kept(slot)
     last_seq, events = kept[1:] if isinstance(kept, tuple) and kept[0] == version else (0, [])
     new = cache.store().events(run.id, after=last_seq)
@@ -144,6 +150,17 @@ def _events_so_far(run: RunRow) -> list[Event]:
         events = [*events, *(stored.event for stored in new)]
         state.keep(slot, (version, new[-1].seq, events))
     return list(events)
+
+
+def _version(run: RunRow) -> tuple[object, ...]:
+    return run.id, run.attempts, run.done
+
+
+def _wait_for_event(run: RunRow) -> None:
+    """Wait for an event that is not drawn yet, for a moment; not if the run, as it is now, was not drawn at all."""
+    end = time.monotonic() + EVENT_WAIT_SECONDS
+    while state.kept(_DRAWN) == (_version(run), len(_events_so_far(run))) and time.monotonic() < end:
+        time.sleep(EVENT_LOOK_SECONDS)
 
 
 def _draw_progress(run: RunRow, view: vm.RunView) -> None:

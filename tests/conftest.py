@@ -50,6 +50,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDCORE_HOME", str(home))
+        patch.setenv("KDCORE_SPARE", "0")  # a spare worker for every app would take longer than most tests
         yield home
 
 

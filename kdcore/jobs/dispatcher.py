@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from kdcore.events import RunFailed
 from kdcore.jobs.fair_order import queued_in_order, record_turn, waiting_or_running
 from kdcore.jobs.lease import is_alive, kill_hung_worker, starting_columns
+from kdcore.jobs.spare import Order, take_spare
 from kdcore.jobs.spawn import LOG, spawn_worker
 from kdcore.machine import paths
 from kdcore.store import RunRow, Store, add_event, to_run
@@ -113,13 +114,18 @@ def end_without_worker(connection: sa.Connection, row: RunRow, kind: Ending, sen
 
 
 def _start(store: Store, row: RunRow) -> None:
-    """Start the worker of a claimed run, and record the worker as the run's process until the worker does so itself.
+    """Hand a claimed run to a spare worker, or start a worker for it, and record the worker as the run's process until
+    the worker does so itself.
 
     If this is interrupted half-way (a full disk, a killed app), the row still says that the run is being started; such
     a run counts as dead once its heartbeat is too old.
     """
     try:
-        pid = spawn_worker(store, row.id, row.attempts, runs_dir(row.id, store.home))
+        folder = runs_dir(row.id, store.home)
+        folder.mkdir(parents=True, exist_ok=True)
+        pid = take_spare(store, Order(row.id, row.attempts))
+        if pid is None:
+            pid = spawn_worker(store, row.id, row.attempts, folder)
     except OSError as error:
         why = error.strerror or type(error).__name__
         sentence = f"The run's process could not be started ({why}); free some disk space or memory, then resume it."

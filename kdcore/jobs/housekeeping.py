@@ -6,7 +6,8 @@
 - The log of a run: 30 days after it ended.
 - A deleted run, with its row, its events and its folder: 7 days after it was deleted.
 - A run's folder that belongs to no run of this store: 7 days after that was first noticed.
-- Temporary files of a process that was killed while it wrote them, and half-unpacked archives: after a day.
+- Temporary files of a process that was killed while it wrote them, half-unpacked archives, and the files of spare
+  workers that were killed: after a day.
 - Cached teacher logits and pictures: 30 days after their last use.
 - A temporary dataset, with its teacher: when it expires.
 
@@ -29,6 +30,7 @@ import sqlalchemy as sa
 from kdcore.errors import StoreError
 from kdcore.jobs.caches import DAY, remove_unused_caches
 from kdcore.jobs.expired import remove_expired_datasets
+from kdcore.jobs.spare import remove_leftovers
 from kdcore.jobs.spawn import LOG
 from kdcore.store import ENDED, Store
 from kdcore.store.rows import is_id
@@ -72,6 +74,7 @@ def clean(store: Store, now: float | None = None) -> Cleaned:
         purged = _purge_deleted(store, now)
         cleaned = replace(_clean_folders(store, now, purged), datasets=remove_expired_datasets(store, now))
     temporary = [path for path in _temporary_files(store.home, now) if _remove_file(path)]
+    remove_leftovers(store.home, now)
     return replace(cleaned, temporary=len(temporary), caches=remove_unused_caches(store.home, now))
 
 

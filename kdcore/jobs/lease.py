@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from kdcore.errors import StoreError
 from kdcore.events import EpochEnded, Event, TeacherEpochEnded
+from kdcore.jobs.spawn import SPARE_FLAG
 from kdcore.machine.namespace import process_namespace
 from kdcore.store import RunRow, Store, add_event, to_text
 from kdcore.store.results import outcome_of
@@ -90,7 +91,8 @@ def kill_hung_worker(row: RunRow) -> None:
         # Make sure that it is this worker: the process id may belong to another process by now, and a run or a
         # measurement may be held by the app itself.
         same_start = abs(process.create_time() - row.worker_started) < 2.0
-        if same_start and {"kdcore.worker", row.id} <= set(process.cmdline()):
+        command = set(process.cmdline())
+        if same_start and "kdcore.worker" in command and command & {row.id, SPARE_FLAG}:
             process.kill()
 
 

@@ -12,6 +12,7 @@ from kdcore.errors import KdError, StoreError
 from kdcore.jobs.dispatcher import advance, next_row
 from kdcore.jobs.fair_order import waiting_or_running
 from kdcore.jobs.lease import Lease, holder_columns
+from kdcore.jobs.spare import wait_until_ready
 from kdcore.store import Store, new_id, to_text
 from kdcore.store.schema import runs
 
@@ -54,6 +55,7 @@ def reserve_machine(store: Store, what: str, visitor: str = "", wait: float = 0.
                 if time.monotonic() >= end:
                     raise _busy(store, run_id)
                 time.sleep(POLL_SECONDS)
+            wait_until_ready(store.home)
             yield
     finally:
         with contextlib.suppress(StoreError):  # if this fails, `advance` deletes the row once this process has ended

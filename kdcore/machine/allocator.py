@@ -1,8 +1,10 @@
-"""glibc allocator settings that make training faster: freed memory is kept for the next step."""
+"""How glibc's allocator treats freed memory: kept for the next step while a process trains, returned while it waits."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import sys
 
 # Parameter numbers of glibc's mallopt(3), from <malloc.h>.
@@ -28,3 +30,11 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NO_TRIM_THRESHOLD))
+
+
+def return_freed_memory() -> None:
+    """Return memory that Python and the C allocator have freed to the system, in a process that will wait for long."""
+    gc.collect()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)

@@ -18,7 +18,9 @@ from kdcore.training.students import PEER
 from kdcore.training.team import Team
 from kdcore.training.teams import threads_for, train_epoch
 
-VALIDATION_POINTS = 15  # students are measured on validation after at most so many epochs, the last included
+# Students are measured on validation after the first epoch, so that a curve begins soon, and after at most so many
+# others, the last included.
+VALIDATION_POINTS = 15
 VALIDATION_PICTURES = 400  # enough for a curve; the result is measured on the whole test split
 
 
@@ -111,7 +113,7 @@ def fit(
 def is_validated(epoch: int, epochs: int) -> bool:
     """Whether the students are measured on validation after this epoch (0-based)."""
     every = -(-epochs // VALIDATION_POINTS)
-    return (epoch + 1) % every == 0 or epoch + 1 == epochs
+    return epoch == 0 or (epoch + 1) % every == 0 or epoch + 1 == epochs
 
 
 def _validate(teams: Sequence[Team], threads: ParallelThreads, validation: Split) -> dict[Key, float]:

@@ -1,4 +1,5 @@
-"""What all visitors of the process share: the thread that collects garbage, and the charts that were drawn before."""
+"""What all visitors of the process share: the thread that collects garbage, the one that keeps a spare worker, and the
+charts that were drawn before."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui.frame import collector
+from pages.ui.frame import collector, spare_thread
 from pages.ui.session.ended_sessions import forget_ended_sessions
 
 if TYPE_CHECKING:
@@ -24,6 +25,18 @@ def start_collector() -> collector.Collector:
 def _tidy() -> None:
     forget_ended_sessions()
     collector.collect()
+
+
+def keep_spare_worker() -> None:
+    """Note that a page is used, so that a spare worker is ready for the next run."""
+    if not spare_thread.is_switched_off():
+        _spare_thread().note_use()
+
+
+@st.cache_resource(show_spinner=False, on_release=spare_thread.SpareThread.stop)
+def _spare_thread() -> spare_thread.SpareThread:
+    """Start the thread of this process, at the first call only; clearing the cache ends it, and the spare worker."""
+    return spare_thread.SpareThread(spare_thread.keeper_of_home, busy=collector.script_runs)
 
 
 def figure(build: Callable[..., go.Figure], arguments: tuple[object, ...], language: str) -> go.Figure:

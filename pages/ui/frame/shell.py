@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.ui.components.visitor import remember
-from pages.ui.frame.cached import start_collector
+from pages.ui.frame.cached import keep_spare_worker, start_collector
 from pages.ui.kit import look
 from pages.ui.session import browser, state, uploads
 from pages.ui.session.i18n import _
@@ -58,6 +58,7 @@ def open_page(key: str, *, uploads_kept: int = 2) -> None:
     uploads.keep_uploads_in_memory()
     uploads.remove_old_uploads(uploads_kept)
     start_collector()
+    keep_spare_worker()
     this_page = next(page for page in pages() if page.key == key)
     name = _("Dark Knowledge Lab")
     st.set_page_config(

@@ -65,13 +65,14 @@ def accuracy_range(curves: Mapping[str, Curve], references: Sequence[Reference])
 
 
 def curves_data(
-    curves: Mapping[str, Curve], epochs: int, references: Sequence[Reference] = (), words: str = ""
+    curves: Mapping[str, Curve], epochs: int, references: Sequence[Reference] = (), words: str = "", note: str = ""
 ) -> dict[str, Any]:
     """Return the data from which the component `curves` draws validation accuracy, in percent, over the epochs.
 
     Args:
         epochs: the number of epochs of the whole run, so that the axis has its full length from the start.
         words: the text alternative of the chart, for screen readers.
+        note: shown in the middle of a chart that has no curves yet.
     """
     low, high = accuracy_range(curves, references)
     return {
@@ -82,6 +83,7 @@ def curves_data(
         "ticks": ticks(epochs),
         "axis": _("epoch"),
         "words": words,
+        "note": note,
         "series": [_series(arm, curve) for arm, curve in sorted(curves.items(), key=_controls_first)],
         "references": [
             {

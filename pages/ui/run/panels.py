@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from kdcore.store import RunRow
 
 POLL_SECONDS = 1.0
+# While a run begins, the page looks more often, because the first point may be there within a second. It then waits for
+# an event before it draws: drawing again and again would take the processor from the training.
+FIRST_POLL_SECONDS, EVENT_WAIT_SECONDS, EVENT_LOOK_SECONDS = 0.1, 0.5, 0.03
+_DRAWN = "run_drawn"  # session slot: of which run how many events are drawn
 
 
 def start(config: RunConfig) -> None:
@@ -53,7 +58,8 @@ def run_in_url() -> RunRow | None:
 
 
 def show_run(run: RunRow, settings: bool = True) -> None:
-    """Draw a run in whatever state it is; while it waits or trains, the drawing is updated every second.
+    """Draw a run in whatever state it is; while it waits or trains, the drawing is updated every second, and at first
+    more often, until the curves begin.
 
     Args:
         settings: whether the page has a settings form. If so, the run's settings are named above it, and buttons below
@@ -66,32 +72,42 @@ def show_run(run: RunRow, settings: bool = True) -> None:
     if run.done:
         _draw(run)
     else:
-        _poll_run(run.id)
+        seconds = _poll_seconds(run, vm.run_view(_events_so_far(run)))
+        st.fragment(_poll_run, run_every=seconds)(run.id, seconds)
     if settings:
         with st.container(horizontal=True, key="kd-controls"):
             controls.resume_button(run)
             st.button(_("Use these settings"), key="kd-take", on_click=preset_settings, args=(run.config,))
 
 
-@st.fragment(run_every=POLL_SECONDS)
-def _poll_run(run_id: str) -> None:
-    """Read the run from the store and draw it, once a second.
+def _poll_run(run_id: str, seconds: float) -> None:
+    """Read the run from the store and draw it, every `seconds` seconds.
 
-    When the run is over, the whole page is rerun, which then no longer calls this fragment.
+    When the run is over, the whole page is rerun, which then no longer calls this fragment; and when the run is to be
+    looked at more or less often, the page is rerun too, which then calls it with another pause.
     """
     store = cache.store()
     with errors_as_sentences():
         jobs.advance(store)
         run = store.run(run_id)
-        _draw(run)
-        if run.done:
+        if seconds == FIRST_POLL_SECONDS:
+            _wait_for_event(run)
+        view = _draw(run)
+        if run.done or _poll_seconds(run, view) != seconds:
             st.rerun()
 
 
-def _draw(run: RunRow) -> None:
+def _poll_seconds(run: RunRow, view: vm.RunView) -> float:
+    """Return the pause between two looks at a run that is not over."""
+    return FIRST_POLL_SECONDS if vm.begins(view, run.status, run.started, time.time()) else POLL_SECONDS
+
+
+def _draw(run: RunRow) -> vm.RunView:
+    """Draw a run as it is now; return what is known of it."""
     controls.show_refusal()
     events = _events_so_far(run)
     view = vm.run_view(events)
+    state.keep(_DRAWN, (_version(run), len(events)))
     top = st.container(key="kd-progress")
     if not run.done:
         with top:
@@ -107,7 +123,7 @@ def _draw(run: RunRow) -> None:
         st.caption(note)
     if run.config.get("vary") and run.result is None:
         sweep_panels.draw_growing_sweep(run.id, run.config, events)
-        return
+        return view
     if run.result is not None and run.config.get("vary"):
         sweep_panels.draw_finished_sweep(run.result)
         point = settings_words.own_point_text(run.config)
@@ -117,6 +133,7 @@ def _draw(run: RunRow) -> None:
         _draw_curves(run, view)
     if run.result is not None:
         _draw_details(run.result, view)
+    return view
 
 
 def _events_so_far(run: RunRow) -> list[Event]:
@@ -125,7 +142,7 @@ def _events_so_far(run: RunRow) -> list[Event]:
     Events are kept in the session, and only new ones are read from the store. When a worker restarts or the run is
     resumed, earlier events may be removed; the number of attempts then changes and everything is read again.
     """
-    slot, version = "run_events", (run.id, run.attempts, run.done)
+    slot, version = "run_events", _version(run)
     kept = state.kept(slot)
     last_seq, events = kept[1:] if isinstance(kept, tuple) and kept[0] == version else (0, [])
     new = cache.store().events(run.id, after=last_seq)
@@ -133,6 +150,17 @@ def _events_so_far(run: RunRow) -> list[Event]:
         events = [*events, *(stored.event for stored in new)]
         state.keep(slot, (version, new[-1].seq, events))
     return list(events)
+
+
+def _version(run: RunRow) -> tuple[object, ...]:
+    return run.id, run.attempts, run.done
+
+
+def _wait_for_event(run: RunRow) -> None:
+    """Wait for an event that is not drawn yet, for a moment; not if the run, as it is now, was not drawn at all."""
+    end = time.monotonic() + EVENT_WAIT_SECONDS
+    while state.kept(_DRAWN) == (_version(run), len(_events_so_far(run))) and time.monotonic() < end:
+        time.sleep(EVENT_LOOK_SECONDS)
 
 
 def _draw_progress(run: RunRow, view: vm.RunView) -> None:
@@ -159,7 +187,9 @@ def _draw_curves(run: RunRow, view: vm.RunView) -> None:
         references.append(curves_data.ceiling_reference(ceiling))
     view = replace(view, epochs=run.config["epochs"])  # of the point that is shown
     with st.container(key="kd-chart"):
-        data = curves_data.curves_data(view.accuracy, view.epochs, references, sentences.curves_caption(view))
+        note = sentences.empty_chart_note(run.status, view)
+        words = f"{note}. {sentences.curves_caption(view)}" if note else sentences.curves_caption(view)
+        data = curves_data.curves_data(view.accuracy, view.epochs, references, words, note)
         curves(data, key=f"curves_{run.id}")
     arms = control_views.non_control_arms(view.accuracy)
     grey = " " + _("The thin grey lines are the controls.") if len(arms) < len(view.accuracy) else ""

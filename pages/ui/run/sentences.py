@@ -112,6 +112,22 @@ def progress_sentence(view: RunView) -> str:
     return _("{epochs}, about {time} left").format(epochs=done, time=format_duration(view.seconds_left))
 
 
+def empty_chart_note(status: str, view: RunView) -> str:
+    """Say what is being done while a run has no curves yet; "" once it has, and when the run is over."""
+    if any(curve.mean for curve in view.accuracy.values()):
+        return ""
+    if status == "queued":
+        return _("The run waits for its turn")
+    notes = {
+        "waiting": _("A process starts: it loads PyTorch, the pictures and the teacher"),
+        "teacher": _("The teacher is trained before the students"),
+        "stage": _("The students' own teacher is trained first"),
+        "preparing": _("The teacher looks at the pictures"),
+        "training": _("The students train; the curves begin after the first epoch"),
+    }
+    return notes.get(view.phase, "")
+
+
 def _teacher_sentence(teacher: TeacherEpochEnded) -> str:
     """Return the progress of a teacher that is trained before the run."""
     if teacher.epoch == 0:

@@ -19,6 +19,8 @@ from pages.ui.kit.formats import BAND_SEEDS, Readout, arm_name, format_accuracy,
 from pages.ui.kit.tables import accuracy_cell
 from pages.ui.session.i18n import _
 
+FIRST_SECONDS = 10.0  # a run that has no epoch after so long, for instance because it trains a teacher, takes its time
+
 
 @dataclass(frozen=True)
 class RunView:
@@ -108,6 +110,15 @@ def _started_phase(events: Sequence[Event], epochs_done: int, epochs: int) -> st
     if epochs_done or any(isinstance(event, TeacherCached) for event in events):
         return "training"
     return "preparing"
+
+
+def begins(view: RunView, status: str, started: float | None, now: float) -> bool:
+    """Return whether a run has begun only some seconds ago and has no epoch yet, so that its first point is near.
+
+    Args:
+        started, now: seconds since 1970.
+    """
+    return status == "running" and not view.epochs_done and started is not None and now - started < FIRST_SECONDS
 
 
 def live_readouts(view: RunView) -> list[Readout]:

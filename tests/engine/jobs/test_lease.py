@@ -165,10 +165,17 @@ def test_the_last_beat_may_lie_in_the_future_but_not_far(store: Store) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="only POSIX systems suspend a process")
-def test_a_suspended_worker_is_ended_when_it_was_asked_to_stop(store: Store) -> None:
+@pytest.mark.parametrize("was_spare", [False, True])
+def test_a_suspended_worker_is_ended_when_it_was_asked_to_stop(store: Store, was_spare: bool) -> None:
     run_id = submit(store)
     claim(store)
-    command = [sys.executable, "-c", "import time; time.sleep(600)", "kdcore.worker", run_id]
+    command = [
+        sys.executable,
+        "-c",
+        "import time; time.sleep(600)",
+        "kdcore.worker",
+        "--spare" if was_spare else run_id,
+    ]
     with subprocess.Popen(command) as process:
         child = psutil.Process(process.pid)
         child.suspend()

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from kdcore import jobs
 from kdcore.events import RunFinished
 from kdcore.jobs.lease import Lease
+from kdcore.jobs.spare import Offer
 from kdcore.store import Store, new_id, to_text
 from kdcore.store.schema import runs as run_table
 from tests.engine.jobs.short_runs import a_dead_process, submit, wait_for
@@ -42,6 +43,13 @@ def test_a_measurement_waits_for_a_run_and_says_for_which(store: Store) -> None:
     Lease(store, run_id, 1).end("finished", RunFinished({}), result={})
     with jobs.reserve_machine(store, "latency"):
         pass
+
+
+def test_a_measurement_waits_until_a_spare_worker_has_prepared_itself(store: Store) -> None:
+    offer = Offer.publish(store)
+    threading.Timer(0.5, offer.note_ready).start()
+    with jobs.reserve_machine(store, "latency"):
+        assert offer.is_ready
 
 
 def test_a_measurement_has_its_place_in_the_queue(store: Store) -> None:

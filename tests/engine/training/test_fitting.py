@@ -50,11 +50,11 @@ def test_what_every_picture_would_take_is_the_time_of_all_stages_too(
     assert isinstance(rest[-1], RunFinished) and "whole" not in rest[-1].result
 
 
-def test_validation_is_looked_at_at_most_fifteen_times_and_at_the_end() -> None:
+def test_validation_is_looked_at_first_at_the_end_and_at_most_fourteen_times_between() -> None:
     for epochs in (1, 7, 20, 33, 200):
         looks = [epoch for epoch in range(epochs) if is_validated(epoch, epochs)]
-        assert looks[-1] == epochs - 1
-        assert 1 <= len(looks) <= 15
+        assert looks[0] == 0 and looks[-1] == epochs - 1
+        assert 1 <= len(looks) <= 16
 
 
 def test_curves_are_measured_on_pictures_of_every_class(

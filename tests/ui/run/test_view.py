@@ -297,3 +297,20 @@ def test_the_row_of_all_other_classes_never_wins() -> None:
 def test_an_answers_time_is_the_middle_one() -> None:
     said = [{"class_names": ["a", "b"], "soft_labels": [0.3, 0.7], "latency_ms": ms} for ms in (9.0, 1.0, 2.0)]
     assert answer_of("teacher", said) == Answer("teacher", ("a", "b"), (0.3, 0.7), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "started", "expected"),
+    [
+        ("running", [], 995.0, True),
+        ("running", [started()], 995.0, True),
+        ("running", [started(), epoch(1, [0.5] * 3)], 995.0, False),
+        ("running", [started()], 900.0, False),
+        ("running", [], None, False),
+        ("queued", [], 995.0, False),
+    ],
+)
+def test_a_run_begins_until_its_first_epoch_and_only_for_some_seconds(
+    status: str, events: list[Event], started: float | None, expected: bool
+) -> None:
+    assert vm.begins(vm.run_view(events), status, started, now=1000.0) == expected

@@ -16,7 +16,7 @@ export default function ({ parentElement, data }) {
   root.setAttribute("aria-label", data.words);
   const draw = () => {
     // Off the page it has no size; what was drawn last stays.
-    if (root.clientWidth > 0) root.replaceChildren(picture(data, root));
+    if (root.clientWidth > 0) root.replaceChildren(picture(data, root), ...note(data));
   };
   draw();
   const resizes = new ResizeObserver(draw);
@@ -29,6 +29,15 @@ function node(tag, attributes, text) {
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   if (text !== undefined) made.textContent = text;
   return made;
+}
+
+/** What is being done while there are no curves yet. */
+function note(data) {
+  if (!data.note) return [];
+  const made = document.createElement("p");
+  made.className = "note";
+  made.textContent = data.note;
+  return [made];
 }
 
 function picture(data, root) {

@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     expect.set_options(timeout=SLOW)
     with running_app(tmp_path_factory.mktemp("memory")) as running:
         yield running
-        assert "Traceback" not in running.printed()
+        assert not running.tracebacks()
 
 
 def test_memory_does_not_grow_while_pages_change(browser: Browser, server: Server) -> None:

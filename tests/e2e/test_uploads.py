@@ -89,8 +89,8 @@ def test_a_photo_of_a_wolf_is_answered(uploader: Page, data_dir: Path) -> None:
     assert kinds.count() <= 10
     uploader.get_by_test_id("kd-by-classes").click()
     uploader.get_by_test_id("kd-all").click()
+    expect(uploader.get_by_test_id("kd-row")).to_have_count(1000)
     rows = uploader.get_by_test_id("kd-row").evaluate_all("all => all.map(row => [row.dataset.class, +row.dataset.p])")
-    assert len(rows) == 1000
     assert sum(p for _, p in rows) == pytest.approx(1.0, abs=1e-6)
 
 

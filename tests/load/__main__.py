@@ -69,7 +69,7 @@ def main() -> None:
             for visitors in asked.visitors:
                 answer["measured"].append(measure(server, visitors, asked.seconds, asked.thought, run_id))
                 print(answer["measured"][-1], file=sys.stderr, flush=True)
-            answer["tracebacks"] = server.printed().count("Traceback")
+            answer["tracebacks"] = server.tracebacks()
     print(json.dumps(answer, indent=2))
 
 

@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     options = ("--server.disconnectedSessionTTL", "2")
     with running_app(tmp_path_factory.mktemp("load"), module="tests.load.counted_server", options=options) as running:
         yield running
-        assert "Traceback" not in running.printed()
+        assert not running.tracebacks()
 
 
 @pytest.fixture(scope="module")

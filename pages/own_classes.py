@@ -8,14 +8,14 @@ import streamlit as st
 
 from pages.ui.frame import page_parts
 from pages.ui.frame.shell import open_page, page_title
+from pages.ui.kit import look
 from pages.ui.own_classes import collect_panels, run_panels, teaching, words
 from pages.ui.session import browser
 from pages.ui.session.i18n import _
 
 open_page("own_classes", uploads_kept=collect_panels.UPLOADS_KEPT)
 page_parts.style()
-css = Path(collect_panels.__file__).with_name("own_classes.css").read_text(encoding="utf-8")
-st.html(f"<style>{css}</style>")
+st.html(look.style_html(Path(collect_panels.__file__).with_name("own_classes.css")))
 page_title(_("Teach it your own classes"))
 
 run = None

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from kdcore.errors import StoreError
 from kdcore.events import EpochEnded, Event, TeacherEpochEnded
 from kdcore.jobs.spawn import SPARE_FLAG
-from kdcore.machine.namespace import process_namespace
+from kdcore.machine.namespace import process_namespace, started_at
 from kdcore.store import RunRow, Store, add_event, to_text
 from kdcore.store.results import outcome_of
 from kdcore.store.schema import runs
@@ -68,7 +68,7 @@ def is_alive(row: RunRow) -> bool:
             return recent
         # The system may have given the process id to another process since, which its start time reveals. But setting
         # the clock changes the start time too, so a difference counts only once the heartbeat is old as well.
-        return abs(process.create_time() - row.worker_started) < 2.0 or recent
+        return started_at(process, row.worker_started) or recent
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
@@ -90,9 +90,8 @@ def kill_hung_worker(row: RunRow) -> None:
         process = psutil.Process(row.worker_pid)
         # Make sure that it is this worker: the process id may belong to another process by now, and a run or a
         # measurement may be held by the app itself.
-        same_start = abs(process.create_time() - row.worker_started) < 2.0
         command = set(process.cmdline())
-        if same_start and "kdcore.worker" in command and command & {row.id, SPARE_FLAG}:
+        if started_at(process, row.worker_started) and "kdcore.worker" in command and command & {row.id, SPARE_FLAG}:
             process.kill()
 
 

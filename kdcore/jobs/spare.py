@@ -19,7 +19,7 @@ from typing import Self
 import psutil
 
 from kdcore.jobs.fingerprint import worker_fingerprint
-from kdcore.machine.namespace import process_namespace
+from kdcore.machine.namespace import process_namespace, started_at
 from kdcore.store import Store, new_id
 
 LOOK_SECONDS = 0.02  # how often a spare worker looks whether it was taken
@@ -83,7 +83,7 @@ class Offer:
         try:
             process = psutil.Process(self.pid)
             ended = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD, psutil.STATUS_STOPPED)
-            return process.status() not in ended and abs(process.create_time() - self.started) < 2.0
+            return process.status() not in ended and started_at(process, self.started)
         except psutil.Error:
             return False
 

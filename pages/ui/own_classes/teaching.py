@@ -16,9 +16,7 @@ from pages.ui.own_classes.collect_panels import collection
 from pages.ui.own_classes.collection import Collection
 from pages.ui.run import panels as run_panels
 from pages.ui.session.i18n import _
-
-OWN_EXTRA = "own"  # the value of a run's `extra_pictures` for the dataset's own pictures without labels
-_EXTRA_DATASETS = ("animals64", "cifar10")
+from pages.ui.settings_form import extra_form
 
 
 def draw_teaching(extra_place: DeltaGenerator) -> None:
@@ -54,10 +52,10 @@ def draw_teaching(extra_place: DeltaGenerator) -> None:
 
 def _pick_extra(current: Collection) -> str:
     """Let the visitor choose which pictures without labels the distilled student learns from besides its own."""
-    names = {OWN_EXTRA: _("yours"), "": _("none")}
-    ready = {status.name for status in cache.dataset_statuses() if status.ready}
-    options = [OWN_EXTRA] if current.extra else []
-    options += ["", *(name for name in _EXTRA_DATASETS if name in ready)]
+    from kdcore.settings.extra_pictures import OWN  # loads torch, which takes seconds
+
+    names = {OWN: _("yours"), "": _("none")}
+    options = [*([OWN] if current.extra else []), "", *extra_form.offered_datasets()]
     if len(options) == 1:
         return options[0]
     return st.segmented_control(

@@ -39,9 +39,14 @@ def _choices(dataset: str) -> list[str]:
     infos = {info.name: info for info in cache.dataset_infos()}
     if dataset not in infos or infos[dataset].image_shape[0] != 3:
         return []
-    ready = {status.name for status in cache.dataset_statuses() if status.ready}
     own = [OWN] if infos[dataset].extra_size else []
-    return [*own, *(name for name in _OFFERED if name in ready and name != dataset)]
+    return [*own, *(name for name in offered_datasets() if name != dataset)]
+
+
+def offered_datasets() -> list[str]:
+    """Return the datasets on this machine whose pictures are offered as extra ones; all are in colour."""
+    ready = {status.name for status in cache.dataset_statuses() if status.ready}
+    return [name for name in _OFFERED if name in ready]
 
 
 def preset_extra(config: Mapping[str, Any]) -> None:
